@@ -1,0 +1,36 @@
+"""The error family: what a caller did wrong, told so that it can be put right."""
+
+
+class MlgsearchError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class UserError(MlgsearchError):
+    """A mistake its user can mend: the message says what, where, and what to write instead.
+
+    The command line prints the message alone and exits with code 2.
+    """
+
+
+class StudyFileError(UserError):
+    """A study file is not valid; the message starts with the file and the key."""
+
+
+class StudyNotFoundError(UserError):
+    """No study of that name is in the database."""
+
+
+class StudyConflictError(UserError):
+    """A study of that name exists with different content, or another driver holds it."""
+
+
+class SettingError(UserError):
+    """A layer setting is malformed or does not fit its layer."""
+
+
+class DataError(UserError):
+    """Training data or a checkpoint is missing, foreign or damaged."""
+
+
+class StorageError(UserError):
+    """The database cannot be opened, is not ours, or has a schema this version does not know."""

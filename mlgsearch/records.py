@@ -1,0 +1,173 @@
+"""Plain data that crosses rooms: trials, epochs, studies, objectives; standard library only."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+#: A layer's five numbers on the wire: (B_in, B_out, q_basis, q_coeff_in, q_coeff_out) in the
+#: paper's order, canonical; 0 stands for a level that is absent and for its bits.
+FiveNumbers = tuple[int, int, int, int, int]
+
+
+class TrialState(StrEnum):
+    """Where a trial stands; the first two are unfinished. Names are Optuna's."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAIL = "FAIL"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the trial will never change state again."""
+        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One axis of the front.
+
+    ``larger_is_better`` gives the direction of the value as shown. ``is_log10`` says that the
+    sampler and the hypervolume see log10 of it. ``reference`` is the worst value, as the sampler
+    sees it, from which hypervolume is counted; it is a constant so that figures compare.
+    """
+
+    name: str
+    label: str
+    larger_is_better: bool
+    is_log10: bool
+    reference: float
+
+    def to_search(self, value: float) -> float:
+        """Give the value the sampler optimises.
+
+        Raises:
+            ValueError: the value is not finite, or not positive where log10 is taken.
+        """
+        if not math.isfinite(value) or (self.is_log10 and value <= 0):
+            raise ValueError(f"{self.name}: {value!r} is not a usable value")
+        return math.log10(value) if self.is_log10 else value
+
+
+#: Every objective a study may name. Counts of operations are referred to 1e12.
+OBJECTIVES: Mapping[str, Objective] = {
+    o.name: o
+    for o in (
+        Objective("accuracy", "validation accuracy", True, False, 0.0),
+        Objective("memory_ratio", "memory ratio", False, True, 0.0),
+        Objective("parameter_ratio", "parameter ratio", False, True, 0.0),
+        Objective("generation_macs", "MACs to rebuild the weights", False, True, 12.0),
+        Objective("execution_macs", "MACs of one forward pass", False, True, 12.0),
+        Objective("loss", "validation loss", False, False, 10.0),
+    )
+}
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one finished epoch gave.
+
+    ``epoch`` counts from 1. Losses are means a sample in nats (``train_loss`` is the whole
+    training objective), accuracies are fractions in [0, 1], ``epoch_s`` is seconds.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    epoch_s: float
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a network's settings cost, known before any training.
+
+    Bits and parameters follow the paper's rule (see ``mlgsearch.mlg.sizes``); ratios are against
+    the same network at 32 bits; MACs are multiply-accumulates, execution for one sample.
+    """
+
+    parameters: int
+    bits: int
+    parameter_ratio: float
+    memory_ratio: float
+    generation_macs: int
+    execution_macs: int
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as the database holds it.
+
+    ``settings`` maps every compressible layer's name to its canonical five numbers;
+    ``fingerprint`` hashes settings and training hyperparameters, so equal fingerprints are equal
+    trainings. ``accuracy`` and ``loss`` are of the last epoch, on the validation part, and are
+    None until then. ``reused_from`` is the number of the trial whose result this one shares;
+    ``attempts`` counts how often a worker began on it. Times are UTC.
+    """
+
+    number: int
+    state: TrialState
+    settings: Mapping[str, FiveNumbers]
+    hyperparameters: Mapping[str, float | int | str]
+    fingerprint: str
+    seed: int
+    sizes: Sizes
+    epochs_wanted: int
+    epochs_done: int = 0
+    accuracy: float | None = None
+    loss: float | None = None
+    projection_error: Mapping[str, float] = field(default_factory=dict)
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    teacher_hash: str = ""
+    reused_from: int | None = None
+    attempts: int = 0
+    error: str | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    def objective_value(self, name: str) -> float | None:
+        """Give the value of an objective as shown, or None where it is not known yet."""
+        if name in ("accuracy", "loss"):
+            value: float | None = getattr(self, name)
+            return value
+        return float(getattr(self.sizes, name))
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as the database holds it.
+
+    ``content`` is the study file's whole validated content (JSON-able, defaults written out) and
+    ``content_hash`` its hash; ``source`` is the text of the file as its author wrote it.
+    """
+
+    name: str
+    content: Mapping[str, object]
+    content_hash: str
+    source: str
+    objectives: tuple[str, ...]
+    n_trials: int
+    teacher_hash: str = ""
+    teacher_accuracy: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LeaseRecord:
+    """Who drives a study: one driver at a time. Times are UTC, by the database's clock."""
+
+    study: str
+    holder: str
+    host: str
+    pid: int
+    pid_started: float
+    token: int
+    acquired_at: datetime
+    expires_at: datetime

@@ -1,0 +1,1 @@
+"""Tables, store, Pareto front and hypervolume; never torch, ray or optuna."""

@@ -1,0 +1,1 @@
+"""A study's life: its specification, its searcher, its launch and resume."""

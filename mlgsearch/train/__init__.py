@@ -1,0 +1,1 @@
+"""Data, teacher, student, distillation: one trial's training."""

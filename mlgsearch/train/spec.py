@@ -1,0 +1,111 @@
+"""What determines a training, as frozen data: the parts of a study file that `train` reads."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Spec(BaseModel):
+    """A part of a study file: frozen, and strict about keys and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0, strict=False)]
+NonNegative = Annotated[float, Field(ge=0.0, strict=False)]
+Positive = Annotated[float, Field(gt=0.0, strict=False)]
+
+
+class DataSpec(Spec):
+    """Which images, and how they are split.
+
+    ``name`` is ``digits`` (offline), ``folder`` (an ImageFolder tree under ``root``) or one of
+    torchvision's sets under ``root``. The split into train, validation and test is drawn class by
+    class from ``split_seed``; a set that ships its own test part keeps it, and then
+    ``test_fraction`` is not used. ``limit`` keeps that many samples (after a seeded shuffle).
+    """
+
+    name: Literal["digits", "folder", "CIFAR10", "CIFAR100", "SVHN", "MNIST", "FashionMNIST"] = (
+        "digits"
+    )
+    root: str | None = None
+    download: bool = False
+    image_size: int | None = Field(default=None, ge=4, le=1024)
+    validation_fraction: Fraction = 0.15
+    test_fraction: Fraction = 0.15
+    split_seed: int = Field(default=0, ge=0)
+    limit: int | None = Field(default=None, ge=10)
+    augmentation: Literal["auto", "none", "crop", "crop_flip"] = "auto"
+    crop_padding: int = Field(default=4, ge=0, le=64)
+
+    @model_validator(mode="after")
+    def _check(self) -> "DataSpec":
+        if self.name != "digits" and self.root is None:
+            raise ValueError(f"data.root is needed for {self.name}: the folder that holds the data")
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("validation_fraction + test_fraction must stay below 1")
+        return self
+
+
+class ModelSpec(Spec):
+    """Which network: ``resnet8``, ``resnet20``, a torchvision classifier, or ``module:callable``.
+
+    ``stem`` replaces the first convolution and max-pool of a torchvision network by a 3x3 of
+    stride 1 (``cifar``), or leaves them (``imagenet``). ``width`` scales the small residual
+    networks only. ``head_bias`` false makes the classifier head bias-free.
+    """
+
+    name: str = Field(default="resnet8", min_length=1)
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    width: int = Field(default=16, ge=1, le=512)
+    head_bias: bool = True
+
+
+class OptimiserSpec(Spec):
+    """How weights are moved: the optimiser, its schedule, the length of the training."""
+
+    optimiser: Literal["radam", "adamw", "sgd"] = "radam"
+    schedule: Literal["cosine", "one_cycle", "constant"] = "cosine"
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 5e-4
+    momentum: NonNegative = 0.9
+    epochs: int = Field(default=10, ge=1, le=10_000)
+    batch_size: int = Field(default=64, ge=2, le=65_536)
+
+
+class TeacherSpec(Spec):
+    """Where the teacher comes from: a ``checkpoint`` file, or a training of its own, done once."""
+
+    checkpoint: str | None = None
+    training: OptimiserSpec = OptimiserSpec(learning_rate=5e-3, epochs=20)
+    seed: int = Field(default=0, ge=0)
+
+
+class DistillationSpec(Spec):
+    """How the teacher's logits are used.
+
+    The loss is ``(1 - weight) * cross_entropy + weight * temperature**2 * KL``.
+    """
+
+    temperature: Positive = 4.0
+    weight: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = 0.9
+
+
+class QuantisationSpec(Spec):
+    """Which fake quantisation is in the loop, and how strong the orthonormality penalty is."""
+
+    method: Literal["dorefa", "lsq"] = "dorefa"
+    refine_steps: int = Field(default=3, ge=0, le=100)
+    orthonormality: NonNegative = 1e-3
+
+
+class TrainSpec(Spec):
+    """All that determines one student's training, apart from its layer settings."""
+
+    data: DataSpec = DataSpec()
+    model: ModelSpec = ModelSpec()
+    teacher: TeacherSpec = TeacherSpec()
+    training: OptimiserSpec = OptimiserSpec()
+    distillation: DistillationSpec = DistillationSpec()
+    quantisation: QuantisationSpec = QuantisationSpec()
+    seed: int = Field(default=0, ge=0)
