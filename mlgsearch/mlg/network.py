@@ -1,0 +1,183 @@
+"""The shape of a whole network, and what its layers' settings cost together."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from mlgsearch.errors import SettingError
+from mlgsearch.mlg.setting import LayerSetting, LayerShape
+from mlgsearch.records import Sizes
+
+#: Normalisation layers whose weight and bias are counted at 32 bits.
+_NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """Every layer that can be compressed, by its name in the model, in the model's order.
+
+    ``norm_parameters`` is the count of normalisation weights and biases, which stay at 32 bits.
+    """
+
+    layers: Mapping[str, LayerShape]
+    norm_parameters: int = 0
+
+    @property
+    def full_parameters(self) -> int:
+        """Weights and normalisation numbers of the uncompressed network; no biases."""
+        return sum(s.weight_numel for s in self.layers.values()) + self.norm_parameters
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give a JSON-able form; ``from_dict`` reads it back."""
+        return {
+            "layers": {name: shape.to_dict() for name, shape in self.layers.items()},
+            "norm_parameters": self.norm_parameters,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what ``to_dict`` wrote.
+
+        Raises:
+            SettingError: a field is unknown, missing or malformed.
+        """
+        if set(content) != {"layers", "norm_parameters"}:
+            raise SettingError(
+                "network shape: expected the fields ['layers', 'norm_parameters'], "
+                f"got {sorted(content)}"
+            )
+        layers = {name: LayerShape.from_dict(shape) for name, shape in content["layers"].items()}
+        return cls(layers, content["norm_parameters"])
+
+
+def compressible_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """Give every convolution and linear layer of a model by name, in the model's order."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+
+
+def layer_shape(
+    module: nn.Conv2d | nn.Linear, out_positions: int = 1, in_positions: int = -1
+) -> LayerShape:
+    """Give the shape of one layer; positions are those of one sample."""
+    if isinstance(module, nn.Linear):
+        return LayerShape(
+            "linear",
+            module.out_features,
+            module.in_features,
+            out_positions=out_positions,
+            in_positions=in_positions,
+        )
+    height, width = module.kernel_size
+    return LayerShape(
+        "conv",
+        module.out_channels,
+        module.in_channels // module.groups,
+        (height, width),
+        module.groups,
+        out_positions,
+        in_positions,
+    )
+
+
+def network_shape(model: nn.Module, input_shape: tuple[int, int, int]) -> NetworkShape:
+    """Read a model's shape from one forward pass of one zero sample of shape (C, H, W).
+
+    The pass runs without gradients in eval mode, on the model's own device (``meta`` is the
+    cheapest) and dtype; every module's mode is as before afterwards. A layer that is called more
+    than once counts all its positions; one that eval mode does not reach has none.
+    """
+    layers = compressible_layers(model)
+    positions = {name: [0, 0] for name in layers}
+    handles = []
+    for name, module in layers.items():
+
+        def count(
+            module: nn.Module, args: tuple[Tensor, ...], output: Tensor, name: str = name
+        ) -> None:
+            is_linear = isinstance(module, nn.Linear)
+            for at, tensor in enumerate((args[0], output)):
+                channels = tensor.shape[-1 if is_linear else -3]
+                positions[name][at] += tensor.numel() // channels
+
+        handles.append(module.register_forward_hook(count))
+    modes = {module: module.training for module in model.modules()}
+    sample = next(model.parameters(), torch.empty(0))
+    try:
+        model.eval()
+        with torch.no_grad():
+            model(torch.zeros(1, *input_shape, device=sample.device, dtype=sample.dtype))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for part, was_training in modes.items():
+            part.training = was_training
+    norm_parameters = sum(
+        p.numel()
+        for module in model.modules()
+        if isinstance(module, _NORMS)
+        for p in module.parameters(recurse=False)
+    )
+    shapes = {
+        name: layer_shape(module, out_positions=positions[name][1], in_positions=positions[name][0])
+        for name, module in layers.items()
+    }
+    return NetworkShape(shapes, norm_parameters)
+
+
+def require_same_names(names: Collection[str], known: Collection[str]) -> None:
+    """Check that settings name exactly the layers of a network.
+
+    Raises:
+        SettingError: a name is unknown (the nearest is named), or a layer has no setting.
+    """
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.0)
+            hint = f", did you mean {near[0]!r}?" if near else ": the network has no layer"
+            raise SettingError(f"no layer is called {name!r}{hint}")
+    missing = [name for name in known if name not in names]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise SettingError(f"layer {missing[0]!r}{more} has no setting")
+
+
+def network_sizes(shape: NetworkShape, settings: Mapping[str, LayerSetting]) -> Sizes:
+    """Count what a student costs, by the paper's rule, before any training.
+
+    Bits are those of the factors plus 32 for each normalisation number; biases and scales are not
+    counted. Ratios are against the same counts of the uncompressed network at 32 bits (smaller is
+    better). Settings need not be canonical.
+
+    Raises:
+        SettingError: a layer has no setting, or a setting names no layer.
+    """
+    require_same_names(settings.keys(), shape.layers.keys())
+    parameters = shape.norm_parameters
+    bits = 32 * shape.norm_parameters
+    generation_macs = execution_macs = 0
+    for name, layer in shape.layers.items():
+        try:
+            setting = settings[name].canonical(layer)
+        except SettingError as error:
+            raise SettingError(f"layer {name!r}: {error}") from error
+        parameters += setting.parameters(layer)
+        bits += setting.bits(layer)
+        generation_macs += setting.generation_macs(layer)
+        execution_macs += setting.execution_macs(layer)
+    full = shape.full_parameters
+    return Sizes(
+        parameters=parameters,
+        bits=bits,
+        parameter_ratio=parameters / full if full else 1.0,
+        memory_ratio=bits / (32 * full) if full else 1.0,
+        generation_macs=generation_macs,
+        execution_macs=execution_macs,
+    )

@@ -1,0 +1,38 @@
+"""The paper's uniform setting: the same five numbers for every convolution."""
+
+from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.records import FiveNumbers
+
+
+def uniform_settings(
+    shape: NetworkShape, five: FiveNumbers, *, head_bits: int | None = None
+) -> dict[str, LayerSetting]:
+    """Spread five numbers over a network; the settings returned are canonical.
+
+    On a 1x1 convolution a B_out at or above min(C_out, C_in) becomes int(0.9*min(C_out, C_in)),
+    so that such a layer is compressed too. Linear layers are plain, at ``head_bits``; without it
+    at 8 bits where any factor is quantised, at 32 otherwise.
+
+    Raises:
+        SettingError: a number is malformed.
+    """
+    wanted = LayerSetting.from_five(five)
+    if head_bits is None:
+        quantises = min(wanted.q_basis, wanted.q_coeff_in, wanted.q_coeff_out) < 32
+        head_bits = 8 if quantises else 32
+    head = LayerSetting.plain(head_bits)
+    settings = {}
+    for name, layer in shape.layers.items():
+        if layer.kind == "linear":
+            settings[name] = head
+            continue
+        base_out = wanted.base_out
+        smaller = min(layer.c_out, layer.c_in)
+        if layer.kernel_area == 1 and base_out >= smaller:
+            base_out = int(0.9 * smaller)
+        setting = LayerSetting(
+            wanted.base_in, base_out, wanted.q_basis, wanted.q_coeff_in, wanted.q_coeff_out
+        )
+        settings[name] = setting.canonical(layer)
+    return settings
