@@ -1,0 +1,109 @@
+"""Optuna samplers by name, seeded afresh for every proposal."""
+
+import hashlib
+import importlib
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import (
+    BaseSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from mlgsearch.errors import StudyFileError
+
+
+class _WholeSpace:
+    """Tells a sampler the space instead of letting it infer one from all trials, each time."""
+
+    def __init__(self, *args: Any, space: dict[str, BaseDistribution], **options: Any):
+        super().__init__(*args, **options)
+        self._whole_space = {k: v for k, v in sorted(space.items()) if not v.single()}
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self._whole_space
+
+
+class _Tpe(_WholeSpace, TPESampler):
+    pass
+
+
+class _NsgaII(_WholeSpace, NSGAIISampler):
+    pass
+
+
+class _NsgaIII(_WholeSpace, NSGAIIISampler):
+    pass
+
+
+class _Qmc(_WholeSpace, QMCSampler):
+    pass
+
+
+def proposal_seed(study_seed: int, number: int) -> int:
+    """Derive the 32-bit seed of one proposal."""
+    digest = hashlib.sha256(f"mlgsearch proposal {study_seed} {number}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def make_sampler(
+    name: str, *, study_seed: int, number: int, space: dict[str, BaseDistribution]
+) -> BaseSampler:
+    """Make the sampler of one proposal; what it proposes depends on the recorded trials only.
+
+    Args:
+        name: ``tpe``, ``nsga2``, ``nsga3``, ``random``, ``qmc``, or ``module:callable``, which is
+            called with ``seed`` and returns an Optuna sampler.
+        study_seed: the study's seed.
+        number: the number that the proposal's trial will have.
+        space: every parameter's distribution.
+
+    Raises:
+        StudyFileError: the callable cannot be found, or gives something else.
+    """
+    seed = proposal_seed(study_seed, number)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's notes on experimental classes and arguments
+        match name:
+            case "tpe":
+                return _Tpe(space=space, seed=seed, multivariate=True)
+            case "nsga2":
+                return _NsgaII(space=space, seed=seed)
+            case "nsga3":
+                return _NsgaIII(space=space, seed=seed)
+            case "random":
+                return RandomSampler(seed=seed)
+            case "qmc":
+                # One sequence for the whole study; how far it is read is kept with the trials.
+                return _Qmc(space=space, seed=proposal_seed(study_seed, 0), scramble=True)
+            case _:
+                sampler = find_callable(name, "search.sampler")(seed=seed)
+    if not isinstance(sampler, BaseSampler):
+        raise StudyFileError(f"search.sampler: {name} gave {sampler!r}, not an Optuna sampler")
+    return sampler
+
+
+def find_callable(name: str, key: str) -> Callable[..., Any]:
+    """Import ``module:callable``.
+
+    Raises:
+        StudyFileError: there is no such module or callable.
+    """
+    module_name, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise StudyFileError(f"{key}: {name}: {error}") from None
+    if not callable(found):
+        raise StudyFileError(f"{key}: {name} is not callable")
+    return found  # type: ignore[no-any-return]

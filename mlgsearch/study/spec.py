@@ -1,0 +1,252 @@
+"""The study file: strict, frozen, and the only place where its defaults are written."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from mlgsearch.errors import SettingError, StudyFileError
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.records import OBJECTIVES
+from mlgsearch.study import strict_yaml
+from mlgsearch.study.complaint import complaints
+from mlgsearch.train.spec import Spec, TrainSpec
+
+
+def _is_study_name(name: str) -> str:
+    if not name.isprintable() or name != name.strip():
+        raise ValueError(f"{name!r} must be printable text without spaces at its ends")
+    return name
+
+
+def _is_range(bounds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(bounds) != 2 or not 1 <= bounds[0] <= bounds[1]:
+        raise ValueError(f"{list(bounds)} is not a range: write [low, high] with 1 <= low <= high")
+    return bounds
+
+
+def _is_bit_range(bounds: tuple[int, ...]) -> tuple[int, ...]:
+    if _is_range(bounds)[1] > 8:
+        raise ValueError(f"{list(bounds)}: bits in a range go from 1 to 8")
+    return bounds
+
+
+Whole = Annotated[int, Field(strict=True)]
+Range = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_range)]
+BitRange = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_bit_range)]
+Sampler = Annotated[str, Field(pattern=r"^(tpe|nsga2|nsga3|random|qmc|[\w.]+:[\w.]+)$")]
+
+
+class HyperparameterSpec(Spec):
+    """A training hyperparameter that joins the search: a range, or a list of choices."""
+
+    low: float | None = Field(default=None, strict=False)
+    high: float | None = Field(default=None, strict=False)
+    log: bool = False
+    choices: tuple[float | int | str, ...] | None = Field(default=None, strict=False)
+
+    @model_validator(mode="after")
+    def _check(self) -> "HyperparameterSpec":
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or len(self.choices) < 1:
+                raise ValueError("give either low and high, or a non-empty list of choices")
+        elif self.low is None or self.high is None or not self.low <= self.high:
+            raise ValueError("give low and high with low <= high, or a list of choices")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"low must be positive where log is true, got {self.low}")
+        return self
+
+
+#: What may join a search, and where it lies in the training specification.
+HYPERPARAMETERS: Mapping[str, tuple[str, str]] = {
+    "training.learning_rate": ("training", "learning_rate"),
+    "training.weight_decay": ("training", "weight_decay"),
+    "training.batch_size": ("training", "batch_size"),
+    "training.optimiser": ("training", "optimiser"),
+    "training.schedule": ("training", "schedule"),
+    "distillation.temperature": ("distillation", "temperature"),
+    "distillation.weight": ("distillation", "weight"),
+    "quantisation.orthonormality": ("quantisation", "orthonormality"),
+    "quantisation.method": ("quantisation", "method"),
+}
+
+
+class SpaceSpec(Spec):
+    """Which settings are searched.
+
+    ``uniform`` searches the paper's five global numbers, ``layerwise`` five numbers a layer. A
+    layer's own limits cut the ranges of bases; at a limit the level is absent. ``full_precision``
+    lists layers (shell patterns) that stay at 32 bits. ``head_bits`` is the width of a linear
+    head; without it the paper's rule holds (8 where weights are quantised), and ``search`` lets
+    the head join a layerwise search.
+    """
+
+    kind: Literal["uniform", "layerwise"] = "layerwise"
+    B_in: Range = (1, 8)
+    B_out: Range = (1, 64)
+    q_basis: BitRange = (2, 8)
+    q_coeff_in: BitRange = (2, 8)
+    q_coeff_out: BitRange = (2, 8)
+    full_precision: tuple[str, ...] = Field(default=(), strict=False)
+    head_bits: Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32, "search"] | None = None
+    hyperparameters: dict[str, HyperparameterSpec] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> "SpaceSpec":
+        unknown = [name for name in self.hyperparameters if name not in HYPERPARAMETERS]
+        if unknown:
+            raise ValueError(
+                f"hyperparameters.{unknown[0]}: cannot be searched; "
+                f"can be: {', '.join(HYPERPARAMETERS)}"
+            )
+        if self.kind == "uniform" and self.head_bits == "search":
+            raise ValueError("head_bits: search needs kind: layerwise")
+        return self
+
+
+def _is_setting(five: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        LayerSetting.from_five(five)  # type: ignore[arg-type]  # it checks the length
+    except SettingError as error:
+        raise ValueError(str(error)) from None
+    return five
+
+
+Setting = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_setting)]
+
+
+class FirstTrial(Spec):
+    """A setting to try before the sampler's own.
+
+    ``setting`` holds for every layer, ``layers`` replaces it for single layers, and
+    ``hyperparameters`` fixes values of those that are searched.
+    """
+
+    setting: Setting
+    layers: dict[str, Setting] = Field(default_factory=dict)
+    hyperparameters: dict[str, float | int | str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        return {"setting": value} if isinstance(value, list | tuple) else value
+
+
+class SearchSpec(Spec):
+    """How settings are proposed, how many trials are wanted in total, and what is optimised."""
+
+    sampler: Sampler = "tpe"
+    n_trials: int = Field(default=30, ge=1, le=1_000_000)
+    seed: int = Field(default=0, ge=0)
+    objectives: tuple[str, ...] = Field(default=("accuracy", "memory_ratio"), strict=False)
+    first: tuple[FirstTrial, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _check(self) -> "SearchSpec":
+        for name in self.objectives:
+            if name not in OBJECTIVES:
+                raise ValueError(
+                    f"objectives: {name!r} is not known; known are {', '.join(OBJECTIVES)}"
+                )
+        if len(set(self.objectives)) != len(self.objectives) or len(self.objectives) < 2:
+            raise ValueError("objectives: name at least two, each once")
+        return self
+
+
+class ResourcesSpec(Spec):
+    """What one trial may use (fractions are allowed), and how many run at once at most."""
+
+    cpu: Annotated[float, Field(gt=0, le=1024, strict=False)] = 1.0
+    gpu: Annotated[float, Field(ge=0, le=64, strict=False)] = 0.0
+    max_parallel: int | None = Field(default=None, ge=1)
+    worker_retries: int = Field(default=3, ge=0, le=1000)
+
+
+class StudySpec(TrainSpec):
+    """A whole study file."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_study_name)]
+    space: SpaceSpec = SpaceSpec()
+    search: SearchSpec = SearchSpec()
+    resources: ResourcesSpec = ResourcesSpec()
+
+    def train_spec(self) -> TrainSpec:
+        """Give the part that determines a training, apart from settings."""
+        return TrainSpec(**{name: getattr(self, name) for name in TrainSpec.model_fields})
+
+    def content(self) -> dict[str, Any]:
+        """Give everything as plain JSON-able data, defaults written out."""
+        return self.model_dump(mode="json")
+
+    def content_hash(self) -> str:
+        """Hash what determines the study's results.
+
+        The total of trials and the resources are left out: they may change between drivers.
+        """
+        content = self.content()
+        del content["resources"]
+        del content["search"]["n_trials"]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def load_study_file(path: Path) -> tuple[StudySpec, str]:
+    """Read a study file.
+
+    Relative paths in it (``data.root``, ``teacher.checkpoint``) are taken from the file's folder.
+
+    Returns:
+        The specification, and the file's text.
+
+    Raises:
+        StudyFileError: the file cannot be read or says something wrong; every mistake has a line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StudyFileError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFileError(f"{path}: cannot be read: {error}") from None
+    spec = parse_study(strict_yaml.load(text, str(path)), str(path))
+    return _with_paths_from(path.parent, spec), text
+
+
+def parse_study(content: Any, where: str) -> StudySpec:
+    """Validate a study file's content.
+
+    Raises:
+        StudyFileError: with one line for each mistake, `where: key: what is wrong`.
+    """
+    if not isinstance(content, Mapping):
+        raise StudyFileError(f"{where}: must hold keys and values, such as `name: my-study`")
+    try:
+        return StudySpec.model_validate(content)
+    except ValidationError as error:
+        lines = complaints(error, StudySpec, where)
+        raise StudyFileError("\n".join(lines)) from None
+
+
+def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the dotted keys at which two contents differ, with both values."""
+    lines = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differing_keys(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {json.dumps(a)} -> {json.dumps(b)}")
+    return lines
+
+
+def _with_paths_from(folder: Path, spec: StudySpec) -> StudySpec:
+    def absolute(text: str | None) -> str | None:
+        if text is None:
+            return None
+        return os.path.normpath(folder.absolute() / Path(text).expanduser())
+
+    data = spec.data.model_copy(update={"root": absolute(spec.data.root)})
+    teacher = spec.teacher.model_copy(update={"checkpoint": absolute(spec.teacher.checkpoint)})
+    return spec.model_copy(update={"data": data, "teacher": teacher})
