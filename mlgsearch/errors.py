@@ -34,3 +34,7 @@ class DataError(UserError):
 
 class StorageError(UserError):
     """The database cannot be opened, is not ours, or has a schema this version does not know."""
+
+
+class TrialNotFoundError(UserError):
+    """The study has no trial of that number."""

@@ -1,0 +1,75 @@
+"""Column types that read back the same from SQLite, PostgreSQL and MySQL."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, String, Text
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator
+
+#: MySQL's own TEXT ends at 64 KB.
+LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
+
+#: MySQL's own DATETIME drops fractions of a second.
+MOMENT = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
+
+
+def name_text(length: int) -> String:
+    """Give a string type that keeps upper and lower case apart, which MySQL by default does not."""
+    return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql")
+
+
+class JsonText(TypeDecorator[Any]):
+    """JSON written as text: unlike a native JSON column it keeps the order of keys everywhere.
+
+    Numbers that JSON does not have (NaN, infinities) are refused with ValueError.
+    """
+
+    impl = LONG_TEXT
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Write; ASCII only, so NUL and unpaired surrogates in strings are safe on PostgreSQL."""
+        if value is None:
+            return None
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Read."""
+        return None if value is None else json.loads(value)
+
+
+class UtcMoment(TypeDecorator[datetime]):
+    """A moment: any aware datetime goes in, UTC comes out, aware as well.
+
+    The column holds UTC without a zone, so the databases' different ideas of zones do not matter.
+    """
+
+    impl = MOMENT
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Write, and refuse (ValueError) a datetime that does not say its zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone: write datetime.now(UTC)")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Read."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class CleanText(TypeDecorator[str]):
+    r"""Text from anywhere (an error message): what UTF-8 or PostgreSQL cannot hold is escaped."""
+
+    impl = LONG_TEXT
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        r"""Write; a NUL becomes the four characters \x00."""
+        if value is None:
+            return None
+        return value.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

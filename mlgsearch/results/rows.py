@@ -1,0 +1,138 @@
+"""From records to rows and back."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from mlgsearch.records import EpochRecord, Sizes, StudyRecord, TrialRecord, TrialState
+
+_SIZES = (
+    "parameters",
+    "bits",
+    "parameter_ratio",
+    "memory_ratio",
+    "generation_macs",
+    "execution_macs",
+)
+_MEASURED = (
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "learning_rate",
+    "epoch_s",
+)
+_PLAIN = (
+    "number",
+    "fingerprint",
+    "seed",
+    "epochs_wanted",
+    "epochs_done",
+    "teacher_hash",
+    "reused_from",
+    "attempts",
+    "error",
+    "created_at",
+    "finished_at",
+)
+
+
+def study_row(record: StudyRecord) -> dict[str, Any]:
+    """Give the columns of ``mlg_study``, apart from the moments."""
+    return {
+        "name": record.name,
+        "content": dict(record.content),
+        "content_hash": record.content_hash,
+        "source": record.source,
+        "objectives": list(record.objectives),
+        "n_trials": record.n_trials,
+        "teacher_hash": record.teacher_hash,
+        "teacher_accuracy": record.teacher_accuracy,
+        "versions": dict(record.versions),
+    }
+
+
+def study_record(row: RowMapping) -> StudyRecord:
+    """Read a row of ``mlg_study``."""
+    return StudyRecord(
+        name=row["name"],
+        content=row["content"],
+        content_hash=row["content_hash"],
+        source=row["source"],
+        objectives=tuple(row["objectives"]),
+        n_trials=row["n_trials"],
+        teacher_hash=row["teacher_hash"],
+        teacher_accuracy=row["teacher_accuracy"],
+        versions=row["versions"],
+        created_at=row["created_at"],
+    )
+
+
+def trial_row(record: TrialRecord) -> dict[str, Any]:
+    """Give the columns of ``mlg_trial``, apart from the study and ``updated_at``.
+
+    Accuracy or loss that is not finite becomes NULL, for databases differ on it.
+
+    Raises:
+        ValueError: the trial is COMPLETE without a finite accuracy and loss.
+    """
+    if record.state is TrialState.COMPLETE:
+        for name in ("accuracy", "loss"):
+            value = getattr(record, name)
+            if value is None or not math.isfinite(value):
+                raise ValueError(
+                    f"trial {record.number} is COMPLETE with {name} {value!r}; "
+                    "a trial without finite results is a FAIL"
+                )
+    return {
+        **{name: getattr(record, name) for name in _PLAIN},
+        **{name: getattr(record.sizes, name) for name in _SIZES},
+        "state": record.state.value,
+        "settings": {layer: list(five) for layer, five in record.settings.items()},
+        "hyperparameters": dict(record.hyperparameters),
+        "accuracy": _finite(record.accuracy),
+        "loss": _finite(record.loss),
+        "projection_error": {k: _finite(v) for k, v in record.projection_error.items()},
+        "stage_seconds": {k: _finite(v) for k, v in record.stage_seconds.items()},
+        "versions": dict(record.versions),
+    }
+
+
+def trial_record(row: RowMapping) -> TrialRecord:
+    """Read a row of ``mlg_trial``."""
+    return TrialRecord(
+        **{name: row[name] for name in _PLAIN},
+        sizes=Sizes(**{name: row[name] for name in _SIZES}),
+        state=TrialState(row["state"]),
+        settings={layer: tuple(five) for layer, five in row["settings"].items()},
+        hyperparameters=row["hyperparameters"],
+        accuracy=row["accuracy"],
+        loss=row["loss"],
+        projection_error=_numbers(row["projection_error"]),
+        stage_seconds=_numbers(row["stage_seconds"]),
+        versions=row["versions"],
+    )
+
+
+def epoch_row(record: EpochRecord) -> dict[str, Any]:
+    """Give the columns of ``mlg_epoch``, apart from the trial; what is not finite becomes NULL."""
+    return {
+        "epoch": record.epoch,
+        **{name: _finite(getattr(record, name)) for name in _MEASURED},
+    }
+
+
+def epoch_record(row: RowMapping) -> EpochRecord:
+    """Read a row of ``mlg_epoch``; NULL becomes NaN."""
+    measured = {name: math.nan if row[name] is None else row[name] for name in _MEASURED}
+    return EpochRecord(epoch=row["epoch"], **measured)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in values.items()}

@@ -1,0 +1,71 @@
+"""Records for tests, each field overridable."""
+
+from dataclasses import replace
+from typing import Any
+
+from mlgsearch.records import EpochRecord, Sizes, StudyRecord, TrialRecord, TrialState
+
+
+def a_study(name: str = "digits", **changes: Any) -> StudyRecord:
+    record = StudyRecord(
+        name=name,
+        content={"zeta": [1, 2.5, None], "alpha": {"on": True, "text": "Grüße\n"}},
+        content_hash="c0ffee",
+        source="zeta: [1, 2.5, null]  # Ω\n",
+        objectives=("accuracy", "memory_ratio"),
+        n_trials=8,
+        teacher_hash="beef",
+        teacher_accuracy=0.975,
+        versions={"torch": "2.14.1"},
+    )
+    return replace(record, **changes)
+
+
+def some_sizes(memory_ratio: float = 0.05, **changes: Any) -> Sizes:
+    sizes = Sizes(
+        parameters=12_345,
+        bits=int(memory_ratio * 1e10),
+        parameter_ratio=0.4,
+        memory_ratio=memory_ratio,
+        generation_macs=6_000_000_000,
+        execution_macs=7_000_000_000,
+    )
+    return replace(sizes, **changes)
+
+
+def a_trial(number: int = 0, **changes: Any) -> TrialRecord:
+    record = TrialRecord(
+        number=number,
+        state=TrialState.RUNNING,
+        settings={"stem": (0, 0, 8, 0, 0), "layer1.0": (2, 44, 3, 6, 3)},
+        hyperparameters={"learning_rate": 1e-3, "optimiser": "radam", "epochs": 10},
+        fingerprint="f" * 64,
+        seed=2**62 + number,
+        sizes=some_sizes(),
+        epochs_wanted=10,
+    )
+    return replace(record, **changes)
+
+
+def a_complete(number: int, accuracy: float, memory_ratio: float, **changes: Any) -> TrialRecord:
+    values = {
+        "state": TrialState.COMPLETE,
+        "accuracy": accuracy,
+        "loss": 0.1,
+        "epochs_done": 10,
+        "sizes": some_sizes(memory_ratio),
+    }
+    return a_trial(number, **(values | changes))
+
+
+def an_epoch(epoch: int, **changes: Any) -> EpochRecord:
+    record = EpochRecord(
+        epoch=epoch,
+        train_loss=1 / epoch,
+        train_accuracy=0.9,
+        validation_loss=0.2,
+        validation_accuracy=0.8,
+        learning_rate=1e-3,
+        epoch_s=1.5,
+    )
+    return replace(record, **changes)

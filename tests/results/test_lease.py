@@ -1,0 +1,247 @@
+"""One driver at a time, with real processes."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psutil
+import pytest
+from sqlalchemy import Engine, update
+from sqlalchemy.dialects import mysql
+
+from mlgsearch.errors import StudyConflictError, StudyNotFoundError
+from mlgsearch.records import LeaseRecord
+from mlgsearch.results import lease as lease_module
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.lease import acquire, current, release, renew
+from mlgsearch.results.store import ResultStore
+from mlgsearch.results.tables import lease_table
+from tests.results.samples import a_study
+
+HOST = socket.gethostname()
+
+
+@pytest.fixture
+def take(store: ResultStore, engine: Engine) -> Callable[..., LeaseRecord]:
+    """Acquire the lease of study "digits"; the holder is this test's process unless told."""
+    store.create_study(a_study())
+
+    def take(holder: str, **changes: Any) -> LeaseRecord:
+        own = psutil.Process()
+        process: dict[str, Any] = {"host": HOST, "pid": own.pid, "pid_started": own.create_time()}
+        return acquire(engine, "digits", holder=holder, **(process | changes))
+
+    return take
+
+
+def _run_out(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            update(lease_table).values(expires_unix_s=lease_table.c.expires_unix_s - 3600)
+        )
+
+
+def test_the_first_gets_it_for_its_time(engine: Engine, take: Callable[..., LeaseRecord]) -> None:
+    assert current(engine, "digits") is None
+    lease = take("anna", ttl_s=50)
+    assert (lease.study, lease.holder, lease.host, lease.pid) == (
+        "digits",
+        "anna",
+        HOST,
+        os.getpid(),
+    )
+    assert lease.token == 1
+    assert abs(lease.expires_at - lease.acquired_at - timedelta(seconds=50)) < timedelta(seconds=1)
+    assert abs(lease.acquired_at - datetime.now(UTC)) < timedelta(seconds=30)
+    assert current(engine, "digits") == lease
+
+
+def test_the_second_is_told_who_holds_it(take: Callable[..., LeaseRecord]) -> None:
+    take("anna")
+    with pytest.raises(
+        StudyConflictError,
+        match=rf"'digits' is driven by anna \(process {os.getpid()} on {HOST}\) since \d+ s; stop",
+    ):
+        take("bert")
+
+
+def test_studies_are_leased_apart(
+    store: ResultStore, engine: Engine, take: Callable[..., LeaseRecord]
+) -> None:
+    take("anna")
+    store.create_study(a_study("other"))
+    other = acquire(engine, "other", holder="bert", host=HOST, pid=1, pid_started=0.0)
+    assert other.token == 1
+
+
+def test_renewing_moves_the_end_on(engine: Engine, take: Callable[..., LeaseRecord]) -> None:
+    lease = take("anna", ttl_s=5)
+    renewed = renew(engine, lease, ttl_s=500)
+    assert renewed.expires_at > lease.expires_at + timedelta(seconds=400)
+    assert replace(renewed, expires_at=lease.expires_at) == lease
+    assert current(engine, "digits") == renewed
+
+
+def test_a_released_lease_is_free_and_cannot_be_renewed(
+    engine: Engine, take: Callable[..., LeaseRecord]
+) -> None:
+    lease = take("anna")
+    release(engine, lease)
+    assert current(engine, "digits") is None
+    with pytest.raises(StudyConflictError, match=r"anna lost its lease: .* was released"):
+        renew(engine, lease)
+    assert take("bert").token == 2
+
+
+def test_a_lease_that_ran_out_is_taken_over(
+    engine: Engine, take: Callable[..., LeaseRecord]
+) -> None:
+    lease = take("anna")
+    _run_out(engine)
+    assert current(engine, "digits") is None
+    taken = take("bert")
+    assert taken.token == lease.token + 1
+    with pytest.raises(StudyConflictError, match=r"anna lost its lease: .* driven by bert"):
+        renew(engine, lease)
+    release(engine, lease)
+    assert current(engine, "digits") == taken
+
+
+def test_a_lease_that_ran_out_unnoticed_may_be_renewed(
+    engine: Engine, take: Callable[..., LeaseRecord]
+) -> None:
+    lease = take("anna")
+    _run_out(engine)
+    assert renew(engine, lease).token == lease.token
+    with pytest.raises(StudyConflictError):
+        take("bert")
+
+
+def test_a_dead_process_of_this_host_loses_it_at_once(take: Callable[..., LeaseRecord]) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = psutil.Process(process.pid).create_time()
+    dead = {"pid": process.pid, "pid_started": started}
+    take("anna", **dead)
+    with pytest.raises(StudyConflictError):
+        take("bert")
+    process.communicate()
+    assert take("bert").token == 2
+
+
+def test_a_zombie_is_dead(take: Callable[..., LeaseRecord]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ""], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
+    take("anna", pid=process.pid, pid_started=psutil.Process(process.pid).create_time())
+    assert process.stdout is not None
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert take("bert").token == 2
+    process.communicate()
+
+
+def test_a_later_process_of_the_same_number_is_another(take: Callable[..., LeaseRecord]) -> None:
+    take("anna", pid_started=psutil.Process().create_time() - 100)
+    assert take("bert").token == 2
+
+
+def test_processes_of_another_host_are_never_judged(take: Callable[..., LeaseRecord]) -> None:
+    take("anna", host="elsewhere", pid=2**22 + 1, pid_started=0.0)
+    with pytest.raises(StudyConflictError, match="on elsewhere"):
+        take("bert")
+
+
+def test_a_deleted_study_ends_its_lease(
+    store: ResultStore, engine: Engine, take: Callable[..., LeaseRecord]
+) -> None:
+    lease = take("anna")
+    store.delete_study("digits")
+    with pytest.raises(StudyConflictError, match="study 'digits' was deleted"):
+        renew(engine, lease)
+    release(engine, lease)
+    with pytest.raises(StudyNotFoundError):
+        take("bert")
+    with pytest.raises(StudyNotFoundError):
+        current(engine, "digits")
+
+
+# SQLite takes its write lock before the look, so there nobody can look at the same time.
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_of_several_who_saw_it_free_one_gets_it(
+    engine: Engine, take: Callable[..., LeaseRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hold every thread between its look and its taking, where a read-then-write goes wrong."""
+    all_looked = threading.Barrier(4)
+    look = lease_module._is_gone
+
+    def look_and_wait(pid: int, pid_started: float) -> bool:
+        all_looked.wait(timeout=30)
+        return look(pid, pid_started)
+
+    dead = {"pid": 2**22 + 1, "pid_started": 0.0}
+    take("dead", **dead)
+    monkeypatch.setattr(lease_module, "_is_gone", look_and_wait)
+    outcomes: list[str] = []
+
+    def race(holder: str) -> None:
+        try:
+            outcomes.append(take(holder).holder)
+        except StudyConflictError:
+            outcomes.append("lost")
+
+    threads = [threading.Thread(target=race, args=(f"t{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    winner = current(engine, "digits")
+    assert winner is not None
+    assert winner.token == 2
+    assert sorted(outcomes) == sorted(["lost"] * 3 + [winner.holder])
+
+
+def _race(url: str, holder: str, start: Any, outcomes: Any) -> None:
+    engine = open_engine(url)
+    own = psutil.Process()
+    start.wait(60)
+    for _ in range(5):
+        try:
+            lease = acquire(
+                engine,
+                "digits",
+                holder=holder,
+                host="elsewhere",
+                pid=own.pid,
+                pid_started=own.create_time(),
+            )
+            outcomes.put((holder, lease.token))
+        except StudyConflictError:
+            outcomes.put((holder, None))
+    engine.dispose()
+
+
+def test_of_racing_processes_exactly_one_wins(store: ResultStore, database_url: str) -> None:
+    store.create_study(a_study())
+    context = multiprocessing.get_context("spawn")
+    start, outcomes = context.Barrier(3), context.SimpleQueue()
+    racers = [
+        context.Process(target=_race, args=(database_url, f"p{n}", start, outcomes))
+        for n in range(3)
+    ]
+    for racer in racers:
+        racer.start()
+    got = [outcomes.get() for _ in range(15)]
+    for racer in racers:
+        racer.join()
+    assert [token for _, token in got if token is not None] == [1]
+
+
+def test_mysql_has_a_clock() -> None:
+    clock = lease_module._DatabaseClock()
+    assert "utc_timestamp(6)" in str(clock.compile(dialect=mysql.dialect()))
