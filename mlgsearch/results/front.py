@@ -1,0 +1,147 @@
+"""The Pareto front of a study's trials, and the hypervolume it dominates."""
+
+from collections.abc import Iterable, Sequence
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+
+from mlgsearch.records import OBJECTIVES, Objective, TrialRecord, TrialState
+
+Values = npt.NDArray[np.float64]
+
+
+def is_non_dominated(values: Values, larger_is_better: Sequence[bool]) -> npt.NDArray[np.bool_]:
+    """Tell which points no other point dominates.
+
+    One point dominates another when it is at least as good in every objective and better in at
+    least one; so equal points never dominate each other: they are all kept, or none is.
+
+    Args:
+        values: one point a row, shape (n, m).
+        larger_is_better: the direction of each of the m columns.
+
+    Returns:
+        shape (n,), True where the point is on the front.
+
+    Raises:
+        ValueError: the shapes do not fit, or a value is NaN or infinite.
+    """
+    values = _checked(values, larger_is_better)
+    if not len(values):
+        return np.zeros(0, dtype=bool)
+    kept: npt.NDArray[np.bool_] = moocore.is_nondominated(
+        values, maximise=list(larger_is_better), keep_weakly=True
+    )
+    return kept
+
+
+def hypervolume(
+    values: Values, larger_is_better: Sequence[bool], reference: Sequence[float]
+) -> float:
+    """Measure the region that the points dominate, up to the reference point; larger is better.
+
+    A point that is not better than the reference in every objective contributes nothing. The
+    exact algorithms of Fonseca, Paquete and López-Ibáñez (2006) and Guerreiro and Fonseca (2018),
+    by moocore.
+
+    Args:
+        values: one point a row, shape (n, m).
+        larger_is_better: the direction of each of the m columns.
+        reference: the worst value of each column.
+
+    Raises:
+        ValueError: the shapes do not fit, or a value is NaN or infinite.
+    """
+    values = _checked(values, larger_is_better)
+    corner = _checked(np.asarray([reference], dtype=np.float64), larger_is_better)  # (1, m)
+    signs = np.where(larger_is_better, -1.0, 1.0)  # (m,)
+    gains = (corner - values) * signs  # (n, m), positive where better than the reference
+    inside = values[(gains > 0).all(axis=1)]
+    if not len(inside):
+        return 0.0
+    # Measured from the reference, not from the origin: differences of large numbers lose digits.
+    return float(moocore.hypervolume((inside - corner) * signs, ref=np.zeros(len(signs))))
+
+
+def front(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:
+    """Give the COMPLETE trials that no other dominates, smallest memory ratio first.
+
+    Of trials that are equal in all objectives only the lowest number is given: a reused record is
+    no second solution.
+
+    Raises:
+        ValueError: an objective is unknown, or a COMPLETE trial has no usable value of one.
+    """
+    complete, values = _complete(trials, objectives)
+    kept = is_non_dominated(values, [OBJECTIVES[name].larger_is_better for name in objectives])
+    first: dict[tuple[float, ...], TrialRecord] = {}
+    for trial, point, is_kept in zip(complete, values.tolist(), kept, strict=True):
+        if is_kept:
+            first.setdefault(tuple(point), trial)
+    return sorted(first.values(), key=lambda trial: (trial.sizes.memory_ratio, trial.number))
+
+
+def front_hypervolume(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> float:
+    """Measure what the COMPLETE trials dominate, as the sampler sees it; larger is better.
+
+    Each objective counts from its own ``reference``, in log10 where it says so: accuracy and
+    memory ratio alone give fractions times decades.
+
+    Raises:
+        ValueError: an objective is unknown, or a COMPLETE trial has no usable value of one.
+    """
+    complete, values = _complete(trials, objectives)
+    kinds = [OBJECTIVES[name] for name in objectives]
+    seen = [
+        [kind.to_search(value) for kind, value in zip(kinds, point, strict=True)]
+        for point in values.tolist()
+    ]
+    return hypervolume(
+        np.asarray(seen, dtype=np.float64).reshape(len(complete), len(kinds)),
+        [kind.larger_is_better for kind in kinds],
+        [kind.reference for kind in kinds],
+    )
+
+
+def _complete(
+    trials: Iterable[TrialRecord], objectives: Sequence[str]
+) -> tuple[list[TrialRecord], Values]:
+    """Give the COMPLETE trials by number, and their values as shown, shape (n, m)."""
+    kinds = [_objective(name) for name in objectives]
+    complete = sorted(
+        (trial for trial in trials if trial.state is TrialState.COMPLETE),
+        key=lambda trial: trial.number,
+    )
+    values = [[_value(trial, kind) for kind in kinds] for trial in complete]
+    return complete, np.asarray(values, dtype=np.float64).reshape(len(complete), len(kinds))
+
+
+def _objective(name: str) -> Objective:
+    if name not in OBJECTIVES:
+        raise ValueError(f"unknown objective {name!r}; there is {', '.join(OBJECTIVES)}")
+    return OBJECTIVES[name]
+
+
+def _value(trial: TrialRecord, objective: Objective) -> float:
+    value = trial.objective_value(objective.name)
+    if value is None:
+        raise ValueError(f"trial {trial.number} is COMPLETE and has no {objective.name}")
+    try:
+        objective.to_search(value)
+    except ValueError as error:
+        raise ValueError(f"trial {trial.number}: {error}") from None
+    return value
+
+
+def _checked(values: Values, larger_is_better: Sequence[bool]) -> Values:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != len(larger_is_better) or not len(larger_is_better):
+        raise ValueError(
+            f"values have shape {values.shape}, expected (n, {len(larger_is_better)}) "
+            "for as many directions"
+        )
+    rows = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(rows):
+        raise ValueError(f"point {rows[0]} is {values[rows[0]].tolist()}: not finite")
+    return values

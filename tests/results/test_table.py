@@ -1,0 +1,56 @@
+"""Rows that JSON can hold, and CSV that a spreadsheet reads as data."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from mlgsearch.results.table import COLUMNS, front_rows, to_csv
+from tests.results.samples import a_complete
+
+PAIR = ("accuracy", "memory_ratio")
+
+
+def test_rows_hold_the_front_smallest_first() -> None:
+    rows = front_rows([a_complete(1, 0.9, 0.1), a_complete(0, 0.8, 0.04, reused_from=2)], PAIR)
+    assert [row["trial"] for row in rows] == [0, 1]
+    assert all(tuple(row) == COLUMNS for row in rows)
+    row = json.loads(json.dumps(rows[0], allow_nan=False))
+    assert row["compression"] == pytest.approx(25)
+    assert row["settings"]["layer1.0"] == [2, 44, 3, 6, 3]
+    assert (row["accuracy"], row["memory_ratio"], row["reused_from"]) == (0.8, 0.04, 2)
+    assert row["hyperparameters"]["optimiser"] == "radam"
+
+
+def test_csv_reads_back() -> None:
+    rows = front_rows([a_complete(0, 0.8, 0.04), a_complete(1, 0.9, 0.1)], PAIR)
+    read = list(csv.DictReader(io.StringIO(to_csv(rows))))
+    assert [float(row["accuracy"]) for row in read] == [0.8, 0.9]
+    assert json.loads(read[0]["settings"]) == rows[0]["settings"]
+    assert read[0]["reused_from"] == ""
+
+
+def test_an_empty_front_is_a_header() -> None:
+    assert to_csv([]).split() == [",".join(COLUMNS)]
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+x", "'+x"),
+        ("-x", "'-x"),
+        ("@sum", "'@sum"),
+        ("\t=1", "'\t=1"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("+7", "+7"),
+        (-0.25, "-0.25"),
+        ("radam", "radam"),
+        (None, ""),
+    ],
+)
+def test_a_cell_is_never_a_formula(value: object, cell: str) -> None:
+    row = dict.fromkeys(COLUMNS, 0) | {"loss": value}
+    (read,) = csv.DictReader(io.StringIO(to_csv([row])))
+    assert read["loss"] == cell
