@@ -1,0 +1,91 @@
+"""A labelled set of images held in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+#: Samples in a block where a whole set at once would cost several times its own memory.
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Images and labels as their source gives them, before any split.
+
+    ``pixels`` is uint8 of shape (N, C, H, W), ``labels`` int64 of shape (N,).
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over shape, pixels, labels and class names."""
+        digest = hashlib.sha256(
+            json.dumps([list(self.pixels.shape), list(self.class_names)]).encode()
+        )
+        digest.update(self.pixels.contiguous().numpy().data)
+        digest.update(self.labels.contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """A set of images, split; what every training reads.
+
+    ``train``, ``validation`` and ``test`` are int64 indices into ``pixels`` (N, C, H, W) uint8 and
+    ``labels`` (N,) int64. ``mean`` and ``std`` have shape (C,), are of the training part, and are
+    in units of the full range (pixel / 255). ``data_hash`` covers content and split.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    mean: Tensor
+    std: Tensor
+    data_hash: str
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of one image."""
+        _, channels, height, width = self.pixels.shape
+        return channels, height, width
+
+
+def blocks(index: Tensor, size: int = _BLOCK) -> Iterator[Tensor]:
+    """Cut an index into runs of at most ``size``."""
+    return (index[start : start + size] for start in range(0, len(index), size))
+
+
+def channel_statistics(pixels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Give mean and standard deviation a channel, each (C,) float32, in units of pixel / 255.
+
+    A constant channel gets the deviation of one grey level, so that dividing by it is safe.
+    """
+    channels = pixels.shape[1]
+    total = torch.zeros(channels, dtype=torch.float64)
+    squares = torch.zeros(channels, dtype=torch.float64)
+    for part in blocks(index):
+        values = pixels[part].to(torch.float32).transpose(0, 1).flatten(1)  # (C, n*H*W)
+        total += values.sum(1, dtype=torch.float64)
+        squares += values.square_().sum(1, dtype=torch.float64)
+    count = len(index) * pixels[0, 0].numel()
+    mean = total / count
+    std = (squares / count - mean.square()).clamp_min(1.0).sqrt()
+    return (mean / 255).float(), (std / 255).float()

@@ -1,0 +1,85 @@
+"""A safetensors file that is never half written and never trusted unchecked.
+
+It holds tensors, JSON metadata, and a SHA-256 over both in its header, so that file and checksum
+cannot come apart; any safetensors reader opens it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+#: Keys of a file's safetensors metadata, which holds strings only.
+_METADATA = "mlgsearch"
+_SHA256 = "mlgsearch.sha256"
+
+
+class DamagedFileError(Exception):
+    """A file is truncated, altered, or not one of ours; for callers to fall back on, or report."""
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]
+) -> None:
+    """Write ``path`` atomically: temporary name in the same directory, fsync, rename.
+
+    Two writers at once are harmless: the last one's whole file stays. ``metadata`` must be JSON;
+    floats come back exactly.
+    """
+    # Copied, for safetensors refuses tensors that share memory.
+    own = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    text = json.dumps(metadata, sort_keys=True)
+    content = save(own, {_METADATA: text, _SHA256: _digest(own, text)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Give the tensors, backed by the mapped file (processes share its pages), and the metadata.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: it is truncated or altered, or was not written by `write_tensors`.
+    """
+    if not path.exists():
+        raise FileNotFoundError(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            texts = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise DamagedFileError(f"{path} is truncated or no safetensors file: {error}") from error
+    if _METADATA not in texts or _SHA256 not in texts:
+        raise DamagedFileError(f"{path} was not written by mlgsearch")
+    found = _digest(tensors, texts[_METADATA])
+    if found != texts[_SHA256]:
+        raise DamagedFileError(f"{path} is altered: SHA-256 {found}, not {texts[_SHA256]}")
+    return tensors, json.loads(texts[_METADATA])
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    """Hash names, types, shapes and bytes of contiguous CPU tensors, and the metadata's text."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
