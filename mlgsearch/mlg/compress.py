@@ -1,14 +1,21 @@
 """Turn a trained network into a student, and a student back into a plain network."""
 
 from collections.abc import Mapping
-from typing import Literal
+from copy import deepcopy
+from typing import cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
+from mlgsearch.errors import DataError, SettingError
+from mlgsearch.mlg.execution import Execution
 from mlgsearch.mlg.factors import Factors
-from mlgsearch.mlg.setting import ExecutionForm, LayerSetting
-
-Method = Literal["dorefa", "lsq"]
+from mlgsearch.mlg.layer import TWINS, is_compressed, layer_factors, parametrize_layer
+from mlgsearch.mlg.network import compressible_layers, layer_shape, require_same_names
+from mlgsearch.mlg.parametrization import Mlg
+from mlgsearch.mlg.quantise import Method
+from mlgsearch.mlg.setting import LayerSetting
 
 
 def compress(
@@ -17,27 +24,86 @@ def compress(
     *,
     method: Method = "dorefa",
     refine_steps: int = 3,
-    execution: ExecutionForm | Literal["auto"] = "auto",
+    execution: Execution = "auto",
 ) -> dict[str, float]:
     """Replace a model's weights by the factors of the settings, in place.
 
     Every convolution and linear layer needs a setting; settings are made canonical. A layer that
-    is plain at 32 bits stays the module it was.
+    is plain at 32 bits stays the module it was. Factors are trainable even where the weight was
+    frozen. Load the teacher first: afterwards a weight's key in the state is
+    ``parametrizations.weight.original0`` and so on, and only state_dicts can be saved, not modules.
+
+    Nothing is changed where the settings or the weights are at fault.
 
     Returns:
         Each layer's relative error ||W - W_hat||_F / ||W||_F, smaller is better.
 
     Raises:
-        SettingError: a layer has no setting, or a setting names no layer or does not fit it.
+        SettingError: a layer has no setting, or a setting names no layer or does not fit it; a
+            layer is compressed already or shares its weight with another; the method is unknown.
+        DataError: a weight holds a value that is not finite.
     """
-    raise NotImplementedError
+    layers = compressible_layers(model)
+    require_same_names(settings.keys(), layers.keys())
+    prepared: dict[str, Mlg] = {}
+    owner: dict[int, str] = {}
+    for name, module in layers.items():
+        if parametrize.is_parametrized(module, "weight"):
+            raise SettingError(f"layer {name!r}: its weight is parametrized already")
+        other = owner.setdefault(id(module.weight), name)
+        if other != name:
+            raise SettingError(f"layers {other!r} and {name!r} share one weight: untie them first")
+        shape = layer_shape(module)
+        try:
+            canonical = settings[name].canonical(shape)
+            mlg = Mlg(canonical, shape, method, refine_steps)
+        except SettingError as error:
+            raise SettingError(f"layer {name!r}: {error}") from error
+        if not torch.isfinite(module.weight).all():
+            raise DataError(f"layer {name!r}: its weight holds values that are not finite")
+        if canonical != LayerSetting.plain(32):
+            prepared[name] = mlg
+    errors = dict.fromkeys(layers, 0.0)
+    for name, mlg in prepared.items():
+        parametrize_layer(layers[name], mlg, execution)
+        errors[name] = mlg.relative_error
+    return errors
 
 
 def factors(model: nn.Module) -> dict[str, Factors]:
-    """Give the quantised factors of every compressed layer, by name."""
-    raise NotImplementedError
+    """Give the quantised factors of every compressed layer, by name, in the model's order."""
+    return {
+        name: layer_factors(module)
+        for name, module in model.named_modules()
+        if is_compressed(module)
+    }
 
 
+@torch.no_grad()
 def densify(model: nn.Module) -> nn.Module:
-    """Give a plain copy of a student: original classes, generated weights; the student is kept."""
-    raise NotImplementedError
+    """Give a plain copy of a student: the original classes, generated weights written in.
+
+    The student is untouched and shares nothing with the copy, whose weights are trainable. (A
+    copy with the parametrizations removed would break the student: copies share the class that
+    parametrize makes.)
+    """
+    copies: dict[int, object] = {}
+    for module in model.modules():
+        if is_compressed(module):
+            copies[id(module)] = _plain_copy(module, copies)
+    plain: nn.Module = deepcopy(model, copies)
+    return plain
+
+
+def _plain_copy(module: nn.Module, copies: dict[int, object]) -> nn.Module:
+    """Give one compressed layer as an instance of its original class."""
+    compressed_class = type(module).__mro__[1]  # below the class that parametrize made
+    originals = {twin: plain for plain, twin in TWINS.items()}
+    original = originals.get(compressed_class, compressed_class)
+    state = {k: v for k, v in vars(module).items() if k not in ("execution", "forms", "_modules")}
+    state["_modules"] = {k: v for k, v in module._modules.items() if k != "parametrizations"}
+    weight = nn.Parameter(cast(Tensor, module.weight).clone())
+    state["_parameters"] = {"weight": weight, **module._parameters}
+    plain: nn.Module = original.__new__(original)
+    vars(plain).update(deepcopy(state, copies))
+    return plain

@@ -1,0 +1,187 @@
+"""Convolutions and linear layers that run on their factors.
+
+Their class is set on an existing module, and their ``weight`` is parametrized by ``Mlg``: reading
+it generates the dense weight. ``init.*_`` on that weight does nothing that lasts.
+"""
+
+from dataclasses import replace
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from mlgsearch.errors import SettingError
+from mlgsearch.mlg.execution import Execution, choose_form
+from mlgsearch.mlg.factors import Factors
+from mlgsearch.mlg.parametrization import Mlg
+from mlgsearch.mlg.setting import ExecutionForm
+
+
+class MlgConv2d(nn.Conv2d):
+    """A convolution that is computed from its factors in the form that costs least.
+
+    All forms equal the dense one but for rounding. ``execution`` forces a form; a layer that lacks
+    it (see ``LayerSetting.form_macs``) is computed densely.
+    """
+
+    execution: Execution
+    forms: dict[tuple[int, ...], ExecutionForm]  # what was chosen, by the input's shape
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve (N, C_in, H, W) or (C_in, H, W)."""
+        form = self._form(input)
+        if form == "dense":
+            dense: Tensor = self._conv_forward(input, self.weight, self.bias)
+            return dense
+        factors = layer_factors(self)
+        if form == "level2":
+            assert factors.coeff_out is not None
+            kernels = factors.kernels().reshape(-1, self.in_channels, *self.kernel_size)
+            hidden = self._spatial(input, kernels, 1)  # (N, B_out, H_out, W_out)
+            return F.conv2d(hidden, factors.coeff_out[:, :, None, None], self.bias)
+        return self._three_stage(input, factors)
+
+    def reset_parameters(self) -> None:
+        """Refuse: new random weights would be forgotten at once.
+
+        Raises:
+            SettingError: always.
+        """
+        raise SettingError("a compressed layer cannot be reset: assign its weight to project it")
+
+    def _three_stage(self, input: Tensor, factors: Factors) -> Tensor:
+        assert factors.coeff_in is not None
+        rows, base_in, _ = factors.basis.shape
+        mix = factors.coeff_in.mT.reshape(rows * base_in, self.in_channels, 1, 1)
+        basis = factors.basis.reshape(rows * base_in, 1, *self.kernel_size)
+        # One filter a channel: a grouped convolution to B_out channels is slower on a CPU.
+        hidden = self._spatial(F.conv2d(input, mix), basis, rows * base_in)
+        if factors.coeff_out is None:
+            summed = hidden.reshape(*hidden.shape[:-3], rows, base_in, *hidden.shape[-2:]).sum(
+                -3
+            )  # (N, C_out, H_out, W_out)
+            return summed if self.bias is None else summed + self.bias[:, None, None]
+        last = factors.coeff_out.repeat_interleave(base_in, dim=1)  # (C_out, B_out*B_in)
+        return F.conv2d(hidden, last[:, :, None, None], self.bias)
+
+    def _spatial(self, input: Tensor, weight: Tensor, groups: int) -> Tensor:
+        """Convolve with this layer's stride, padding and dilation, without a bias."""
+        padding: str | int | tuple[int, ...] = self.padding
+        if self.padding_mode != "zeros":
+            input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+            padding = 0
+        return F.conv2d(input, weight, None, self.stride, padding, self.dilation, groups)
+
+    def _form(self, input: Tensor) -> ExecutionForm:
+        key = tuple(input.shape)
+        if key not in self.forms:
+            mlg = mlg_of(self)
+            left, right, top, bottom = self._reversed_padding_repeated_twice
+            out_positions = 1
+            for at, padding in ((-2, top + bottom), (-1, left + right)):
+                reach = self.dilation[at] * (self.kernel_size[at] - 1)
+                out_positions *= (input.shape[at] + padding - reach - 1) // self.stride[at] + 1
+            shape = replace(
+                mlg.shape,
+                out_positions=out_positions,
+                in_positions=input.shape[-2] * input.shape[-1],
+            )
+            batch = input.shape[0] if input.dim() == 4 else 1
+            self.forms[key] = choose_form(mlg.setting, shape, batch, self.execution)
+        return self.forms[key]
+
+
+class MlgLinear(nn.Linear):
+    """A linear layer that is computed from its factors where that costs less.
+
+    ``execution`` forces a form; a layer that lacks it is computed densely.
+    """
+
+    execution: Execution
+    forms: dict[tuple[int, ...], ExecutionForm]  # what was chosen, by the input's shape
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (..., C_in) to (..., C_out)."""
+        if self._form(input) == "dense":
+            return F.linear(input, self.weight, self.bias)
+        factors = layer_factors(self)
+        assert factors.coeff_out is not None
+        return F.linear(F.linear(input, factors.basis), factors.coeff_out, self.bias)
+
+    def reset_parameters(self) -> None:
+        """Refuse: new random weights would be forgotten at once.
+
+        Raises:
+            SettingError: always.
+        """
+        raise SettingError("a compressed layer cannot be reset: assign its weight to project it")
+
+    def _form(self, input: Tensor) -> ExecutionForm:
+        key = tuple(input.shape)
+        if key not in self.forms:
+            mlg = mlg_of(self)
+            batch = input.numel() // self.in_features
+            shape = replace(mlg.shape, out_positions=1, in_positions=1)
+            self.forms[key] = choose_form(mlg.setting, shape, batch, self.execution)
+        return self.forms[key]
+
+
+#: The class that takes over from each plain class; a subclass keeps its own, and its dense forward.
+TWINS: dict[type[nn.Module], type[MlgConv2d | MlgLinear]] = {
+    nn.Conv2d: MlgConv2d,
+    nn.Linear: MlgLinear,
+}
+
+
+def parametrize_layer(
+    module: nn.Conv2d | nn.Linear, mlg: Mlg, execution: Execution = "auto"
+) -> None:
+    """Compress one layer in place: set its class, project its weight, make the factors trainable.
+
+    Raises:
+        SettingError: the weight is parametrized already, or does not have the shape of ``mlg``.
+        DataError: the weight holds a value that is not finite.
+    """
+    if parametrize.is_parametrized(module, "weight"):
+        raise SettingError("the layer's weight is parametrized already")
+    original = type(module)
+    if original in TWINS:
+        module.__class__ = TWINS[original]
+        module.execution = execution  # type: ignore[assignment]
+        module.forms = {}  # type: ignore[assignment]
+    mlg.train(module.training)
+    try:
+        parametrize.register_parametrization(module, "weight", mlg)
+    except Exception:
+        module.__class__ = original
+        raise
+    for latent in latents_of(module):
+        latent.requires_grad_()  # a frozen teacher's factors would be frozen
+
+
+def is_compressed(module: nn.Module) -> bool:
+    """Tell whether a module's weight is generated by ``Mlg``."""
+    return parametrize.is_parametrized(module, "weight") and isinstance(_kept(module)[0], Mlg)
+
+
+def mlg_of(module: nn.Module) -> Mlg:
+    """Give the parametrization of a compressed layer."""
+    return cast(Mlg, _kept(module)[0])
+
+
+def latents_of(module: nn.Module) -> tuple[nn.Parameter, ...]:
+    """Give the trained tensors of a compressed layer: basis, coeff_in, coeff_out as they exist."""
+    kept = _kept(module)
+    return tuple(getattr(kept, f"original{i}") for i in range(len(mlg_of(module).names)))
+
+
+def layer_factors(module: nn.Module) -> Factors:
+    """Give the quantised factors of a compressed layer."""
+    return mlg_of(module).quantised(*latents_of(module))
+
+
+def _kept(module: nn.Module) -> parametrize.ParametrizationList:
+    return cast(
+        parametrize.ParametrizationList, cast(nn.ModuleDict, module.parametrizations)["weight"]
+    )

@@ -1,0 +1,117 @@
+"""MLG as a parametrization: a weight that is generated from one to three factors."""
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from mlgsearch.errors import SettingError
+from mlgsearch.mlg.factors import Factors
+from mlgsearch.mlg.projection import project
+from mlgsearch.mlg.quantise import Method, Quantiser, make_quantiser
+from mlgsearch.mlg.setting import LayerSetting, LayerShape
+
+
+class Mlg(nn.Module):
+    """Generates a layer's weight; use with ``torch.nn.utils.parametrize.register_parametrization``.
+
+    The trained tensors (``original0`` and so on) are the *latents* of the factors that exist, in
+    the order ``basis``, ``coeff_in``, ``coeff_out``. Assigning the layer's weight projects it. The
+    setting cannot be changed afterwards: compress a fresh network instead.
+
+    ``relative_error`` is that of the last projection, NaN before the first and after loading.
+
+    Raises:
+        SettingError: the setting is not canonical for the shape, or the method is unknown.
+    """
+
+    def __init__(
+        self,
+        setting: LayerSetting,
+        shape: LayerShape,
+        method: Method = "dorefa",
+        refine_steps: int = 3,
+    ) -> None:
+        super().__init__()
+        self._setting = setting
+        self._shape = shape
+        self.refine_steps = refine_steps
+        self.relative_error = float("nan")
+        bits = {
+            "basis": setting.q_basis,
+            "coeff_in": setting.q_coeff_in,
+            "coeff_out": setting.q_coeff_out,
+        }
+        factor_shapes = setting.factor_shapes(shape)
+        self.names = tuple(name for name in bits if name in factor_shapes)
+        self._latent_shapes = tuple(factor_shapes[name] for name in self.names)
+        self.quantisers = nn.ModuleDict(
+            {name: make_quantiser(method, bits[name]) for name in self.names}
+        )
+
+    @property
+    def setting(self) -> LayerSetting:
+        """The canonical setting."""
+        return self._setting
+
+    @property
+    def shape(self) -> LayerShape:
+        """The shape of the layer."""
+        return self._shape
+
+    def forward(self, *latents: Tensor) -> Tensor:
+        """Generate the weight, (C_out, C_in) or (C_out, C_in, kh, kw), in the latents' dtype."""
+        return self.quantised(*latents).weight(self._shape.weight_shape)
+
+    def quantised(self, *latents: Tensor) -> Factors:
+        """Give the quantised factors: the one place that dense and factored forms take them from.
+
+        Raises:
+            SettingError: the latents are not those of this setting.
+        """
+        shapes = [tuple(latent.shape) for latent in latents]
+        if shapes != list(self._latent_shapes):
+            raise SettingError(
+                f"setting {self._setting.five} has factors of shapes {self._latent_shapes}, "
+                f"got {shapes}"
+            )
+        values = {
+            name: self._quantiser(name)(t) for name, t in zip(self.names, latents, strict=True)
+        }
+        return Factors(self._setting, **values)
+
+    def smooth(self, *latents: Tensor) -> Factors:
+        """Give the factors before rounding, which the penalty looks at."""
+        values = {
+            name: self._quantiser(name).smooth(t)
+            for name, t in zip(self.names, latents, strict=True)
+        }
+        return Factors(self._setting, **values)
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, ...]:
+        """Project a weight: set the quantisers' scales and give the latents.
+
+        Raises:
+            SettingError: the weight does not have the layer's shape.
+            DataError: the weight holds a value that is not finite.
+            RuntimeError: an operation of the projection is missing on the weight's device.
+        """
+        expected = self._shape.weight_shape
+        if tuple(weight.shape) != expected:
+            raise SettingError(f"expected a weight of shape {expected}, got {tuple(weight.shape)}")
+        self.quantisers.to(weight.device)
+        quantisers = {name: self._quantiser(name) for name in self.names}
+        try:
+            projection = project(weight, self._setting, self._shape, quantisers, self.refine_steps)
+        except NotImplementedError as error:
+            # parametrize takes a NotImplementedError for "there is no right_inverse"
+            # (ParametrizationList.__init__ of torch 2.14) and goes on without.
+            raise RuntimeError(f"cannot project on {weight.device}: {error}") from error
+        self.relative_error = projection.relative_error
+        return tuple(projection.latents[name].contiguous() for name in self.names)
+
+    def extra_repr(self) -> str:
+        """Show the five numbers."""
+        return f"{self._setting.five}"
+
+    def _quantiser(self, name: str) -> Quantiser:
+        return cast(Quantiser, self.quantisers[name])

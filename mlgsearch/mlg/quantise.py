@@ -1,0 +1,201 @@
+"""Fake quantisers: what a factor becomes at few bits, with a gradient that passes straight through.
+
+A quantiser turns the trained *latent* of a factor into the *value* that is multiplied. ``fit``
+goes the other way: it takes the value wanted, sets the quantiser's own scale, and gives the latent.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mlgsearch.errors import SettingError
+from mlgsearch.mlg.setting import BIT_WIDTHS
+
+Method = Literal["dorefa", "lsq"]
+
+#: Fractions of the largest magnitude at which a fit tries to clip, from none to strong.
+_CLIPS = tuple(0.9**i for i in range(18))
+
+#: A fit compares clips on at most about so many entries.
+_SAMPLE = 65_536
+
+_TANH_1 = 0.7615941559557649
+
+
+class Quantiser(nn.Module):
+    """No quantisation at all (32 bits), and what all quantisers share.
+
+    Every method takes and gives tensors of any one shape; zero tensors stay zero.
+    """
+
+    def __init__(self, bits: int = 32) -> None:
+        super().__init__()
+        self.bits = bits
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Give the value that is multiplied: at most 2**bits levels."""
+        return latent
+
+    def smooth(self, latent: Tensor) -> Tensor:
+        """Give the value before rounding; differentiable everywhere."""
+        return latent
+
+    @torch.no_grad()
+    def fit(self, target: Tensor) -> Tensor:
+        """Set the scale so that values come close to ``target``, and give the latent."""
+        return target
+
+    def extra_repr(self) -> str:
+        """Show the bits."""
+        return f"bits={self.bits}"
+
+
+class SignQuantiser(Quantiser):
+    """One bit: sign(w)*mean|w|, where the sign of zero is plus; the gradient is the identity.
+
+    Source: Zhou et al. 2016 (DoReFa-Net, arXiv 1606.06160), eq. 8, with the mean kept fixed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Give plus or minus the mean magnitude."""
+        mean = latent.detach().abs().mean()
+        return _straight_through(torch.where(latent.detach() < 0, -mean, mean), latent)
+
+
+class DorefaQuantiser(Quantiser):
+    """Symmetric DoReFa that keeps the scale: 2**bits levels, evenly from -max to max, none at zero.
+
+    With t = tanh(w), s = max|t| and n = 2**bits - 1 the value is
+    ``gain * s * (2*round((t/(2s) + 1/2)*n)/n - 1)``; the gradient is that of ``gain * t``. The
+    ``gain``, chosen by ``fit``, is 1 unless values are wanted that tanh reaches only on its flat
+    part: then the largest latent is 1.
+
+    Source: the MLG paper's quantiser; Zhou et al. 2016 (arXiv 1606.06160), eq. 9, symmetric.
+    """
+
+    gain: Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(bits)
+        self.register_buffer("gain", torch.ones(()))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Give gain times one of 2**bits levels."""
+        through = torch.tanh(latent)
+        levels = _even_levels(through.detach(), through.detach().abs().amax(), self.bits)
+        return self.gain * _straight_through(levels, through)
+
+    def smooth(self, latent: Tensor) -> Tensor:
+        """Give gain*tanh(latent)."""
+        return self.gain * torch.tanh(latent)
+
+    @torch.no_grad()
+    def fit(self, target: Tensor) -> Tensor:
+        """Clip where the squared error is least, choose the gain, and give the latent."""
+        largest = target.abs().amax()
+        if self.bits < 16:
+            sample = _sample(target)
+            clips = [largest * f for f in _CLIPS]
+            errors = [
+                (_even_levels(sample.clamp(-c, c), c, self.bits) - sample).square().sum()
+                for c in clips
+            ]
+            largest = clips[int(torch.stack(errors).argmin())]
+        self.gain.copy_(torch.clamp(largest / _TANH_1, min=1.0))
+        # In float32 a quotient may round to just above the bound; latents stay within [-1, 1].
+        return torch.atanh((target.clamp(-largest, largest) / self.gain).clamp(-_TANH_1, _TANH_1))
+
+
+class LsqQuantiser(Quantiser):
+    """A learned step: integers from -2**(bits-1) to 2**(bits-1) - 1, times the step.
+
+    The step is ``scale * exp(log_step)``: positive whatever the optimiser does, and weight decay
+    draws it to the fitted ``scale`` (a buffer), not to zero. Its gradient is multiplied by
+    1/sqrt(numel*Q_p), Q_p = 2**(bits-1) - 1. The latent's gradient is 1 between the outermost
+    levels and 0 beyond.
+
+    Source: Esser et al. 2020 (LSQ, arXiv 1902.08153), eqs. 1 to 3 and section 2.2.
+    """
+
+    scale: Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(bits)
+        self.register_buffer("scale", torch.ones(()))
+        self.log_step = nn.Parameter(torch.zeros(()))
+
+    @property
+    def top(self) -> int:
+        """The largest integer, Q_p."""
+        return int(2 ** (self.bits - 1)) - 1
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Give the step times an integer."""
+        step = self.scale * self.log_step.exp()
+        strength = (latent.numel() * self.top) ** -0.5
+        step = _straight_through(step, step * strength)
+        ratio = torch.clamp(latent / step, -self.top - 1, self.top)
+        integer = _straight_through(ratio.round(), ratio)
+        return integer * step
+
+    @torch.no_grad()
+    def fit(self, target: Tensor) -> Tensor:
+        """Set the step whose squared error is least on a small grid; the latent is the target."""
+        largest = target.abs().amax()
+        steps = [largest * f / self.top for f in (_CLIPS if self.bits < 16 else (1.0,))]
+        sample = _sample(target)
+        errors = [
+            ((sample / s.clamp_min(_tiny(s))).round().clamp(-self.top - 1, self.top) * s - sample)
+            .square()
+            .sum()
+            for s in steps
+        ]
+        best = steps[int(torch.stack(errors).argmin())]
+        self.scale.copy_(torch.where(best > 0, best, torch.ones_like(best)))
+        self.log_step.zero_()
+        return target
+
+
+def make_quantiser(method: Method, bits: int) -> Quantiser:
+    """Give the quantiser of a method at a bit width; 1 and 32 bits are the same in both.
+
+    Raises:
+        SettingError: the method or the bit width is unknown.
+    """
+    if method not in ("dorefa", "lsq"):
+        raise SettingError(f"quantisation method is {method!r}, expected 'dorefa' or 'lsq'")
+    if bits == 0 or bits not in BIT_WIDTHS:
+        raise SettingError(f"bit width is {bits!r}, expected one of {BIT_WIDTHS[1:]}")
+    if bits == 32:
+        return Quantiser()
+    if bits == 1:
+        return SignQuantiser()
+    return DorefaQuantiser(bits) if method == "dorefa" else LsqQuantiser(bits)
+
+
+def _straight_through(value: Tensor, through: Tensor) -> Tensor:
+    """Give exactly ``value``, with the gradient of ``through``."""
+    return value.detach() + (through - through.detach())
+
+
+def _even_levels(value: Tensor, largest: Tensor, bits: int) -> Tensor:
+    """Round to the nearest of 2**bits levels, evenly from -largest to largest."""
+    n = 2**bits - 1
+    ratio = value / (2 * largest).clamp_min(_tiny(value)) + 0.5
+    levels: Tensor = largest * (2 * (ratio * n).round() / n - 1)
+    return levels
+
+
+def _tiny(like: Tensor) -> float:
+    """Give the smallest divisor of a dtype."""
+    return torch.finfo(like.dtype).tiny
+
+
+def _sample(value: Tensor) -> Tensor:
+    """Give evenly spaced entries of a tensor, flat."""
+    flat = value.flatten()
+    return flat[:: max(1, flat.numel() // _SAMPLE)]
