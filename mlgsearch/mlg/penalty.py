@@ -47,7 +47,7 @@ def _layer_penalty(factors: Factors) -> Tensor:
 def _unit_columns(matrix: Tensor) -> Tensor:
     """Divide the columns of (..., m, n) by their norms, which take no gradient; zero stays zero."""
     norms = torch.linalg.vector_norm(matrix.detach(), dim=-2, keepdim=True)
-    unit: Tensor = matrix / norms.clamp_min(torch.finfo(matrix.dtype).tiny)
+    unit: Tensor = matrix / norms.clamp_min(1e-8)
     return unit
 
 

@@ -1,0 +1,113 @@
+import json
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mlgsearch.errors import SettingError
+from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
+from mlgsearch.mlg.setting import LayerSetting, LayerShape
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.head = nn.Linear(8, 10)
+        self.spare = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.stem(x))
+        x = self.depthwise(self.depthwise(x))
+        logits: Tensor = self.head(x.mean((-2, -1)))
+        return logits
+
+
+def test_a_shape_is_read_from_one_pass() -> None:
+    shape = network_shape(Small(), (3, 8, 6))
+    assert shape.layers == {
+        "stem": LayerShape("conv", 8, 3, (3, 3), 1, out_positions=12, in_positions=48),
+        "depthwise": LayerShape("conv", 8, 1, (3, 3), 8, out_positions=24, in_positions=24),
+        "head": LayerShape("linear", 10, 8, out_positions=1, in_positions=1),
+        "spare": LayerShape("linear", 2, 4, out_positions=0, in_positions=0),
+    }
+    assert shape.norm_parameters == 16
+    assert shape.full_parameters == 216 + 72 + 80 + 8 + 16
+
+
+def test_modes_statistics_and_hooks_are_left_as_they_were() -> None:
+    model = Small()
+    model.norm.eval()
+    network_shape(model, (3, 8, 8))
+    assert model.training
+    assert model.head.training
+    assert not model.norm.training
+    assert model.norm.num_batches_tracked == 0
+    assert not model.stem._forward_hooks
+
+
+def test_modes_and_hooks_are_restored_after_a_failure() -> None:
+    model = Small()
+    with pytest.raises(RuntimeError):
+        network_shape(model, (4, 8, 8))
+    assert model.training
+    assert not model.stem._forward_hooks
+
+
+def test_a_double_or_meta_model_is_read_alike() -> None:
+    with torch.device("meta"):
+        meta = Small()
+    assert network_shape(meta, (3, 8, 8)) == network_shape(Small().double(), (3, 8, 8))
+
+
+def test_a_shape_survives_json() -> None:
+    shape = network_shape(Small(), (3, 8, 8))
+    assert NetworkShape.from_dict(json.loads(json.dumps(shape.to_dict()))) == shape
+    with pytest.raises(SettingError, match="expected the fields"):
+        NetworkShape.from_dict({"layers": {}})
+
+
+def test_sizes_by_hand() -> None:
+    shape = network_shape(Small(), (3, 8, 8))
+    settings = {
+        "stem": LayerSetting(2, 4, 3, 6, 5),
+        "depthwise": LayerSetting(1, 1, 4, 4, 4),
+        "head": LayerSetting.plain(8),
+        "spare": LayerSetting.plain(32),
+    }
+    sizes = network_sizes(shape, settings)
+    stem = 4 * 2 * 9 * 3 + 4 * 3 * 2 * 6 + 8 * 4 * 5
+    assert sizes.bits == stem + 72 * 4 + 80 * 8 + 8 * 32 + 16 * 32
+    assert sizes.parameters == 72 + 24 + 32 + 72 + 80 + 8 + 16
+    assert sizes.memory_ratio == sizes.bits / (32 * 392)
+    assert sizes.parameter_ratio == sizes.parameters / 392
+    assert sizes.generation_macs == 4 * 3 * 2 * 9 + 8 * 4 * 27
+    level2 = 16 * 4 * (27 + 8)
+    assert sizes.execution_macs == level2 + 32 * 72 + 80
+
+
+def test_full_precision_is_the_unit() -> None:
+    shape = network_shape(Small(), (3, 8, 8))
+    sizes = network_sizes(shape, dict.fromkeys(shape.layers, LayerSetting.plain(32)))
+    assert (sizes.parameter_ratio, sizes.memory_ratio, sizes.generation_macs) == (1.0, 1.0, 0)
+
+
+def test_unknown_and_missing_names_are_refused() -> None:
+    shape = network_shape(Small(), (3, 8, 8))
+    settings = dict.fromkeys(shape.layers, LayerSetting.plain(8))
+    with pytest.raises(SettingError, match="called 'haed', did you mean 'head'"):
+        network_sizes(shape, {**settings, "haed": LayerSetting.plain(8)})
+    settings.pop("stem")
+    with pytest.raises(SettingError, match="'stem' has no setting"):
+        network_sizes(shape, settings)
+    with pytest.raises(SettingError, match=r"'stem' \(and 3 more\) has no setting"):
+        network_sizes(shape, {})
+
+
+def test_a_setting_at_fault_is_told_with_its_layer() -> None:
+    shape = network_shape(Small(), (3, 8, 8))
+    settings = dict.fromkeys(shape.layers, LayerSetting.plain(8))
+    with pytest.raises(SettingError, match=r"'stem': .*level 1 exists"):
+        network_sizes(shape, {**settings, "stem": LayerSetting(2, 0, 8, 0, 0)})
