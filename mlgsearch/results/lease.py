@@ -23,7 +23,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results.engine import writing
-from mlgsearch.results.store import find_study
+from mlgsearch.results.lookup import find_study
 from mlgsearch.results.tables import lease_table, study_table
 
 #: psutil reckons a start from the boot time, which may come out some ticks apart.

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from mlgsearch.errors import StudyConflictError, StudyNotFoundError, TrialNotFoundError, UserError
+from mlgsearch.errors import StudyConflictError, UserError
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.engine import writing
+from mlgsearch.results.lookup import find_study, find_trial, no_study
 from mlgsearch.results.rows import (
     epoch_record,
     epoch_row,
@@ -87,7 +87,7 @@ class ResultStore:
             rows = connection.execute(select(study_table).where(study_table.c.name == name))
             row = rows.mappings().first()
             if row is None:
-                raise _no_study(connection, name)
+                raise no_study(connection, name)
             return study_record(row)
 
     def studies(self) -> list[StudyRecord]:
@@ -123,7 +123,7 @@ class ResultStore:
     def put_epochs(self, study: str, number: int, epochs: Sequence[EpochRecord]) -> None:
         """Write epochs of a trial that is there already, or replace them."""
         with writing(self._engine) as connection:
-            trial_id = _find_trial(connection, study, number)
+            trial_id = find_trial(connection, study, number)
             _write_epochs(connection, trial_id, epochs)
             connection.execute(
                 update(trial_table)
@@ -163,7 +163,7 @@ class ResultStore:
                 )
             )
             if epochs:
-                trial_id = _find_trial(connection, study, record.number)
+                trial_id = find_trial(connection, study, record.number)
                 _write_epochs(connection, trial_id, epochs)
 
     def trials(self, study: str, states: Iterable[TrialState] | None = None) -> list[TrialRecord]:
@@ -183,14 +183,14 @@ class ResultStore:
             TrialNotFoundError: there is none; the message says which numbers exist.
         """
         with self._engine.connect() as connection:
-            trial_id = _find_trial(connection, study, number)
+            trial_id = find_trial(connection, study, number)
             rows = connection.execute(select(trial_table).where(trial_table.c.id == trial_id))
             return trial_record(rows.mappings().one())
 
     def epochs(self, study: str, number: int) -> list[EpochRecord]:
         """Give a trial's epochs, first to last."""
         with self._engine.connect() as connection:
-            trial_id = _find_trial(connection, study, number)
+            trial_id = find_trial(connection, study, number)
             rows = connection.execute(
                 select(epoch_table)
                 .where(epoch_table.c.trial_id == trial_id)
@@ -235,49 +235,6 @@ class ResultStore:
         """Give the present, but always later than the last: a clock may stand or be set back."""
         self._last_moment = max(datetime.now(UTC), self._last_moment + timedelta(microseconds=1))
         return self._last_moment
-
-
-def find_study(connection: Connection, name: str) -> int:
-    """Give the row id of a study.
-
-    Raises:
-        StudyNotFoundError: there is none; the message names the nearest that exist.
-    """
-    found: int | None = connection.execute(
-        select(study_table.c.id).where(study_table.c.name == name)
-    ).scalar()
-    if found is None:
-        raise _no_study(connection, name)
-    return found
-
-
-def _no_study(connection: Connection, name: str) -> StudyNotFoundError:
-    names = list(connection.execute(select(study_table.c.name)).scalars())
-    near = get_close_matches(name, names, n=3) or sorted(names)[:5]
-    if not near:
-        return StudyNotFoundError(f"no study {name!r}: the database holds none yet")
-    listed = ", ".join(repr(other) for other in near)
-    return StudyNotFoundError(f"no study {name!r}; there is {listed}")
-
-
-def _find_trial(connection: Connection, study: str, number: int) -> int:
-    found: int | None = connection.execute(
-        select(trial_table.c.id)
-        .join(study_table)
-        .where(study_table.c.name == study, trial_table.c.number == number)
-    ).scalar()
-    if found is not None:
-        return found
-    study_id = find_study(connection, study)
-    first, last, count = connection.execute(
-        select(func.min(trial_table.c.number), func.max(trial_table.c.number), func.count()).where(
-            trial_table.c.study_id == study_id
-        )
-    ).one()
-    there = (
-        f"it has {count} trials, numbered {first} to {last}" if count else "it has no trials yet"
-    )
-    raise TrialNotFoundError(f"study {study!r} has no trial {number}; {there}")
 
 
 def _write_epochs(connection: Connection, trial_id: int, epochs: Sequence[EpochRecord]) -> None:

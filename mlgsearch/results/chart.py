@@ -1,0 +1,221 @@
+"""The picture of a study: every trial, the front, and the teacher to compare with."""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+from mlgsearch.records import OBJECTIVES, Objective, TrialRecord, TrialState
+from mlgsearch.results.axis import TIMES, axis_of
+from mlgsearch.results.front import front
+
+# Okabe and Ito's palette, which readers of every colour vision tell apart; shapes differ as well.
+_FRONT = "#0072B2"
+_COMPLETE = "#8C8C8C"
+_PRUNED = "#D55E00"
+_TEACHER = "#333333"
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>body {{ margin: 0; }}</style>
+</head>
+<body>{chart}</body>
+</html>
+"""
+
+
+def pareto_chart(
+    trials: Iterable[TrialRecord],
+    objectives: Sequence[str],
+    *,
+    title: str,
+    teacher_accuracy: float | None = None,
+) -> go.Figure:
+    """Draw the first objective upwards against the second to the right.
+
+    COMPLETE trials are dots, PRUNED ones crosses at the value they had; the front of all
+    ``objectives`` is large dots, and a step line bounds what the two drawn objectives reach
+    together. Accuracies are drawn in percent; ``teacher_accuracy`` is a fraction. A hover tells
+    the trial's number (also its ``customdata``) and values.
+
+    Raises:
+        ValueError: fewer than two objectives, or as ``front``.
+    """
+    if len(objectives) < 2:
+        raise ValueError(f"a chart needs two objectives, got {list(objectives)}")
+    trials = list(trials)
+    best = front(trials, objectives)
+    y, x = OBJECTIVES[objectives[0]], OBJECTIVES[objectives[1]]
+    best_numbers = {trial.number for trial in best}
+    others = [
+        trial
+        for trial in trials
+        if trial.state is TrialState.COMPLETE and trial.number not in best_numbers
+    ]
+    pruned = [
+        trial
+        for trial in trials
+        if trial.state is TrialState.PRUNED and _is_drawable(trial, x) and _is_drawable(trial, y)
+    ]
+    figure = go.Figure(
+        [
+            _points(pruned, x, y, objectives, f"stopped early ({len(pruned)})", _CROSS),
+            _points(others, x, y, objectives, f"complete ({len(others)})", _DOT),
+            _steps(front(trials, objectives[:2]), x, y),
+            _points(best, x, y, objectives, f"front ({len(best)})", _LARGE_DOT),
+        ]
+    )
+    drawn = [*pruned, *others, *best]
+    xs, ys = [_shown(trial, x) for trial in drawn], [_shown(trial, y) for trial in drawn]
+    if teacher_accuracy is not None and y.name == "accuracy":
+        _draw_teacher(figure, 100 * teacher_accuracy)
+        if drawn:
+            ys.append(100 * teacher_accuracy)
+    if not drawn:
+        _say_empty(figure)
+    figure.update_xaxes(axis_of(x, xs))
+    figure.update_yaxes(axis_of(y, ys))
+    figure.update_layout(
+        template="plotly_white",
+        title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 20}},
+        font={"family": "system-ui, sans-serif", "size": 14, "color": "#222222"},
+        legend={
+            "orientation": "h",
+            "traceorder": "reversed",
+            "x": 1,
+            "xanchor": "right",
+            "y": 1.01,
+            "yanchor": "bottom",
+        },
+        margin={"l": 80, "r": 120, "t": 90, "b": 80},
+        hoverlabel={"align": "left", "bgcolor": "white"},
+        hovermode="closest",
+    )
+    return figure
+
+
+def write_html(figure: go.Figure, path: Path) -> None:
+    """Write the chart as one HTML file that needs no network: plotly.js is inside (4 to 5 MB)."""
+    chart = figure.to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        div_id="chart",
+        default_height="100vh",
+        config={"displaylogo": False, "responsive": True},
+    )
+    title = escape(figure.layout.title.text or "Pareto front")
+    path.write_text(_PAGE.format(title=title, chart=chart), encoding="utf-8")
+
+
+_CROSS = {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": _PRUNED}}
+_DOT = {"symbol": "circle", "size": 7, "color": _COMPLETE, "opacity": 0.7}
+_LARGE_DOT = {
+    "symbol": "circle",
+    "size": 12,
+    "color": _FRONT,
+    "line": {"width": 1.5, "color": "white"},
+}
+
+
+def _points(
+    trials: Sequence[TrialRecord],
+    x: Objective,
+    y: Objective,
+    objectives: Sequence[str],
+    name: str,
+    marker: dict[str, Any],
+) -> go.Scatter:
+    return go.Scatter(
+        x=[_shown(trial, x) for trial in trials],
+        y=[_shown(trial, y) for trial in trials],
+        # Lists: numpy arrays vanish from Dash's click data.
+        customdata=[[trial.number] for trial in trials],
+        text=[_hover(trial, objectives) for trial in trials],
+        hovertemplate="%{text}<extra></extra>",
+        mode="markers",
+        marker=marker,
+        name=name,
+        showlegend=bool(trials),
+    )
+
+
+def _steps(best: Sequence[TrialRecord], x: Objective, y: Objective) -> go.Scatter:
+    """Bound the region the trials reach: each holds until a better one takes over."""
+    corners = sorted((_shown(trial, x), _shown(trial, y)) for trial in best)
+    return go.Scatter(
+        x=[corner[0] for corner in corners],
+        y=[corner[1] for corner in corners],
+        mode="lines",
+        # A small-is-better x reaches rightwards from its point, a large-is-better one leftwards.
+        line={"shape": "vh" if x.larger_is_better else "hv", "width": 2, "color": _FRONT},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _draw_teacher(figure: go.Figure, percent: float) -> None:
+    figure.add_hline(y=percent, line={"dash": "dash", "width": 1.5, "color": _TEACHER})
+    # Its label stands in the margin, where no trial can come.
+    figure.add_annotation(
+        text=f"teacher<br>{percent:.2f} %",
+        xref="x domain",
+        x=1,
+        xanchor="left",
+        xshift=8,
+        y=percent,
+        yanchor="middle",
+        align="left",
+        showarrow=False,
+        font={"color": _TEACHER},
+    )
+
+
+def _say_empty(figure: go.Figure) -> None:
+    figure.add_annotation(
+        text="no trial has finished yet",
+        xref="x domain",
+        yref="y domain",
+        x=0.5,
+        y=0.5,
+        showarrow=False,
+        font={"size": 18, "color": _COMPLETE},
+    )
+
+
+def _shown(trial: TrialRecord, objective: Objective) -> float:
+    value = trial.objective_value(objective.name)
+    assert value is not None, f"trial {trial.number} has no {objective.name}"
+    return 100 * value if objective.name == "accuracy" else value
+
+
+def _is_drawable(trial: TrialRecord, objective: Objective) -> bool:
+    value = trial.objective_value(objective.name)
+    return value is not None and math.isfinite(value) and (value > 0 or not objective.is_log10)
+
+
+def _hover(trial: TrialRecord, objectives: Sequence[str]) -> str:
+    lines = [f"<b>trial {trial.number}</b>"]
+    if trial.state is TrialState.PRUNED:
+        lines[0] += f", stopped after epoch {trial.epochs_done} of {trial.epochs_wanted}"
+    for name in objectives:
+        value = trial.objective_value(name)
+        label = OBJECTIVES[name].label
+        if value is None:
+            continue
+        if name == "accuracy":
+            lines.append(f"{label}: {100 * value:.2f} %")
+        elif name == "memory_ratio":
+            lines.append(f"{label}: {value:.4f}")
+            lines.append(f"compression: {TIMES}{1 / value:.1f}")
+        else:
+            lines.append(f"{label}: {value:.4g}")
+    if trial.reused_from is not None:
+        lines.append(f"same training as trial {trial.reused_from}")
+    return "<br>".join(lines)
