@@ -6,15 +6,19 @@ the finished proposal is written in one transaction. A crash between two transac
 never leaves a row with half its parameters.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+from mlgsearch.errors import StudyConflictError
 
 #: Where a proposal's row keeps what its sampler wrote on the study while making it.
 _SAMPLER_STATE = "mlgsearch:sampler_state"
@@ -29,9 +33,15 @@ class History:
     database's row is written before the memory's.
     """
 
-    def __init__(self, storage: RDBStorage, name: str, directions: Sequence[StudyDirection]):
+    def __init__(
+        self,
+        storage: RDBStorage,
+        name: str,
+        directions: Sequence[StudyDirection],
+        metric_names: Sequence[str],
+    ):
         self._storage = storage
-        self._study_id = _open_study(storage, name, directions)
+        self._study_id = _open_study(storage, name, directions, metric_names)
         self._directions = list(directions)
         self._memory = optuna.create_study(
             storage=InMemoryStorage(), study_name=name, directions=directions
@@ -150,8 +160,22 @@ class History:
         self._storage.set_trial_state_values(self._row_ids[number], TrialState.RUNNING)
 
 
-def _open_study(storage: RDBStorage, name: str, directions: Sequence[StudyDirection]) -> int:
+def _open_study(
+    storage: RDBStorage,
+    name: str,
+    directions: Sequence[StudyDirection],
+    metric_names: Sequence[str],
+) -> int:
     known = {study.study_name: study._study_id for study in storage.get_all_studies()}
     if name not in known:
-        return storage.create_new_study(directions, name)
+        study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(list(metric_names))
+        return study._study_id
+    if storage.get_study_directions(known[name]) != list(directions):
+        raise StudyConflictError(
+            f"study {name!r}: Optuna's table holds another study of that name, with the directions "
+            f"{[d.name for d in storage.get_study_directions(known[name])]}; use another name"
+        )
     return known[name]

@@ -1,0 +1,204 @@
+"""What a trial costs outside its training: mlgsearch beside Ray Tune's own OptunaSearch.
+
+    python benchmarks/overhead.py [--trials 200] [--reference-trials 20]
+
+Both search the same space (ResNet-18's layerwise settings, 100 numbers) with TPE, on a fresh SQLite
+file, two workers, and a trainable that returns at once. Start-up of Ray is not counted: a run's
+time is from its first trial's beginning to its last one's end. The last line is JSON, in seconds a
+trial: `ours_s`, `ours_first50_s`, `ours_last50_s`, `ray_optuna_s`.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlgsearch.study.drive import Groundwork, Options, Watch  # isort: skip  # sets Ray's environment
+import optuna
+import ray
+from ray import tune
+from ray.tune import RunConfig, TuneConfig, Tuner
+from ray.tune.search.optuna import OptunaSearch
+from ray.tune.utils import flatten_dict
+
+from mlgsearch.mlg.network import NetworkShape, network_shape
+from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
+from mlgsearch.results.engine import open_engine
+from mlgsearch.study.launch import launch
+from mlgsearch.study.space import Space
+from mlgsearch.study.spec import StudySpec, parse_study
+from mlgsearch.train.models import build_model
+from mlgsearch.train.spec import ModelSpec
+
+WORKERS = 2
+STUDY = """
+name: overhead
+model: {name: resnet18}
+space: {kind: layerwise, B_out: [1, 512]}
+training: {epochs: 1}
+search: {sampler: tpe, n_trials: 200, seed: 0}
+"""
+
+
+class InstantWorker(tune.Trainable):
+    """Answers at once with numbers that are a function of the settings."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the first trial."""
+        self._settings = config["settings"]
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next one."""
+        self._settings = new_config["settings"]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Give one epoch and the summary."""
+        numbers = [sum(five) for five in json.loads(self._settings).values()]
+        accuracy = 1 - 1 / (1 + sum(numbers) / len(numbers))
+        epoch = EpochRecord(1, 1.0, accuracy, 1.0, accuracy, 0.1, 0.0)
+        summary = {
+            "accuracy": accuracy,
+            "loss": 1.0,
+            "projection_error": {},
+            "stage_seconds": {"train": 0.0},
+        }
+        payload = {"epochs": [epoch.__dict__], "summary": summary}
+        return {"payload": json.dumps(payload), "accuracy": accuracy, "done": True}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Keep nothing."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Load nothing."""
+
+
+class Clock:
+    """Notes when trials end."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.ended: list[float] = []
+
+    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
+        """Nothing is prepared."""
+
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+        """Start counting."""
+        self.began = time.perf_counter()
+
+    def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """Count a finished trial."""
+        if record.state.is_finished:
+            self.ended.append(time.perf_counter())
+
+
+def resnet18_shape() -> NetworkShape:
+    """Give the shape of ResNet-18 with a CIFAR stem and ten classes."""
+    model = build_model(ModelSpec(name="resnet18"), classes=10, channels=3, image_size=(32, 32))
+    return network_shape(model, (3, 32, 32))
+
+
+def run_ours(folder: Path, shape: NetworkShape, trials: int) -> list[float]:
+    """Run the real service; gives seconds from the start to each trial's end."""
+    path = folder / "overhead.yaml"
+    path.write_text(STUDY)
+
+    def groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
+        return Groundwork(shape, "none", 1.0)
+
+    clock = Clock()
+    options = Options(max_parallel=WORKERS, worker=InstantWorker, lay_groundwork=groundwork)
+    engine = open_engine(f"sqlite:///{folder / 'ours.db'}")
+    launch(path, engine, clock, n_trials=trials, options=options)
+    return [moment - clock.began for moment in clock.ended]
+
+
+class _TrialEnds(tune.Callback):
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.ended: list[float] = []
+
+    def setup(self, *args: Any, **options: Any) -> None:
+        self.began = time.perf_counter()
+
+    def on_trial_complete(self, *args: Any, **info: Any) -> None:
+        self.ended.append(time.perf_counter())
+
+
+class PlainWorker(InstantWorker):
+    """The same for Ray's own searcher, which gives the numbers themselves."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the first trial."""
+        self._numbers = list(flatten_dict(config).values())
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next one."""
+        self._numbers = list(flatten_dict(new_config).values())
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Give both objectives."""
+        mean = sum(self._numbers) / len(self._numbers)
+        return {"accuracy": 1 - 1 / (1 + mean), "memory": mean, "done": True}
+
+
+def run_ray_optuna(folder: Path, shape: NetworkShape, trials: int) -> list[float]:
+    """Run plain Ray Tune with its OptunaSearch on the same space and kind of database."""
+    spec = parse_study({"name": "overhead", "space": {"B_out": [1, 512]}}, "overhead")
+    distributions = Space(spec, shape).distributions
+
+    search = OptunaSearch(
+        space=distributions,
+        metric=["accuracy", "memory"],
+        mode=["max", "min"],
+        sampler=optuna.samplers.TPESampler(seed=0),
+        storage=optuna.storages.RDBStorage(f"sqlite:///{folder / 'ray.db'}"),
+    )
+    ends = _TrialEnds()
+    ray.init(
+        num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1"
+    )
+    Tuner(
+        tune.with_resources(PlainWorker, {"cpu": 1}),
+        tune_config=TuneConfig(
+            search_alg=search,
+            num_samples=trials,
+            max_concurrent_trials=WORKERS,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=RunConfig(name="ray", storage_path=str(folder), verbose=0, callbacks=[ends]),
+    ).fit()
+    ray.shutdown()
+    return [moment - ends.began for moment in ends.ended]
+
+
+def main() -> None:
+    """Run both and print what a trial cost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--reference-trials", type=int, default=20)
+    arguments = parser.parse_args()
+    shape = resnet18_shape()
+    with tempfile.TemporaryDirectory() as folder:
+        ours = run_ours(Path(folder), shape, arguments.trials)
+        print(f"mlgsearch: {len(ours)} trials in {ours[-1]:.1f} s")
+        reference = run_ray_optuna(Path(folder), shape, arguments.reference_trials)
+        print(f"Ray Tune with OptunaSearch: {len(reference)} trials in {reference[-1]:.1f} s")
+    quarter = min(50, len(ours) // 2)
+    figures = {
+        "ours_s": ours[-1] / len(ours),
+        "ours_first50_s": ours[quarter - 1] / quarter,
+        "ours_last50_s": (ours[-1] - ours[-quarter - 1]) / quarter,
+        "ray_optuna_s": reference[-1] / len(reference),
+    }
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

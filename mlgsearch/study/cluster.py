@@ -1,0 +1,76 @@
+"""Start Ray on this machine, or join one that runs."""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+#: Workers hand over epochs and numbers only; the data come from memory-mapped files.
+_OBJECT_STORE_BYTES = 80_000_000
+
+# Read by Ray when it is imported or started, so set before its first import below.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
+os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
+os.environ.setdefault("TUNE_WARN_THRESHOLD_S", "60")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+
+import ray  # noqa: E402
+
+from mlgsearch.errors import UserError  # noqa: E402
+
+
+@contextmanager
+def ray_cluster(address: str | None, *, cpus: int | None = None) -> Iterator[dict[str, float]]:
+    """Give the cluster's resources, and leave the cluster at the end.
+
+    Args:
+        address: of a running cluster; None starts one here, on the loopback address alone, without
+            dashboard, and stops it at the end.
+        cpus: how many processors a cluster started here has; None for this machine's.
+
+    Raises:
+        UserError: no cluster answers at the address.
+    """
+    _protect_token()
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        options |= {
+            "num_cpus": cpus,
+            "include_dashboard": False,
+            "object_store_memory": _OBJECT_STORE_BYTES,
+            "_node_ip_address": "127.0.0.1",
+        }
+    try:
+        ray.init(address or "local", **options)
+    except (ConnectionError, ValueError) as error:
+        raise UserError(
+            f"--address {address}: no Ray cluster answers there ({error}); start one with "
+            "`ray start --head`, or leave --address out to run on this machine"
+        ) from error
+    try:
+        yield ray.cluster_resources()  # type: ignore[no-untyped-call]
+    finally:
+        ray.shutdown()
+
+
+def _protect_token() -> None:
+    """Make Ray's token file readable by its owner alone; Ray would make it readable by all."""
+    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        return
+    path = Path.home() / ".ray" / "auth_token"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+    except FileExistsError:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)

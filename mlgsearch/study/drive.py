@@ -1,0 +1,251 @@
+"""Drive a study: from its specification and its database to a finished front."""
+
+import logging
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlgsearch.study.cluster import ray_cluster  # isort: skip  # sets Ray's environment first
+from ray import tune
+from ray.tune import FailureConfig, RunConfig, Stopper, TuneConfig, Tuner
+from sqlalchemy import Engine
+
+from mlgsearch.errors import StudyConflictError, StudyFileError
+from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
+from mlgsearch.results.store import ResultStore
+from mlgsearch.study.history import History
+from mlgsearch.study.lease_keeper import LeaseKeeper
+from mlgsearch.study.ledger import Ledger
+from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
+from mlgsearch.study.places import cache_directory, runs_directory, study_directory
+from mlgsearch.study.searcher import AttemptCounter, DriverOnly, StudySearcher
+from mlgsearch.study.space import Space
+from mlgsearch.study.spec import StudySpec
+from mlgsearch.study.worker import TrialWorker, WorkerContext
+from mlgsearch.train.device import best_device
+from mlgsearch.train.prepared import prepare
+from mlgsearch.train.versions import library_versions
+
+logger = logging.getLogger(__name__)
+
+
+class Watch(Protocol):
+    """What a driver tells of its progress; called from the driver's thread, must be quick."""
+
+    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
+        """Data are loaded, the teacher trained, its logits computed."""
+
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+        """Trials begin; those known from before are listed."""
+
+    def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """A trial changed: it is new, finished epochs, or ended."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How driving a study ended."""
+
+    study: StudyRecord
+    is_finished: bool
+    queued: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Groundwork:
+    """What must be known before the first trial."""
+
+    shape: NetworkShape
+    teacher_hash: str
+    teacher_accuracy: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a driver runs; nothing here changes a study's results.
+
+    ``lay_groundwork`` and ``worker`` are the real ones unless a benchmark or a test replaces them.
+    """
+
+    address: str | None = None
+    max_parallel: int | None = None
+    worker: type[tune.Trainable] = TrialWorker
+    lay_groundwork: Callable[[StudySpec, Path, Watch], Groundwork] | None = None
+
+
+def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
+    """Load the data, get the teacher, compute its logits."""
+    train = spec.train_spec()
+    prepared = prepare(
+        train,
+        cache,
+        epochs=train.training.epochs,
+        device=best_device(),
+        progress=watch.preparing,
+    )
+    return Groundwork(prepared.network_shape(), prepared.teacher_hash, prepared.teacher.accuracy)
+
+
+def drive(
+    spec: StudySpec, study: StudyRecord, engine: Engine, watch: Watch, options: Options
+) -> Outcome:
+    """Run a study's trials until ``study.n_trials`` have finished, or a signal stops it.
+
+    Args:
+        spec: the study's specification, the same as the one recorded.
+        study: the record, which must be in the database.
+        engine: the database, with its schema.
+        watch: told what happens.
+        options: how to run.
+
+    Raises:
+        StudyConflictError: another driver holds the study, or took it from this one; or the
+            teacher is not the one the study began with.
+        UserError: the data, the teacher or a first trial cannot be used.
+    """
+    store = ResultStore(engine)
+    cache = cache_directory()
+    directory = study_directory(runs_directory(str(engine.url)), study)
+    with LeaseKeeper(engine, study.name) as keeper:
+        ground = (options.lay_groundwork or lay_groundwork)(spec, cache, watch)
+        _check_teacher(study, ground)
+        store.set_teacher(study.name, ground.teacher_hash, ground.teacher_accuracy)
+        study = store.study(study.name)
+        ledger = Ledger(
+            spec=spec,
+            space=_space(spec, ground.shape),
+            shape=ground.shape,
+            history=History(
+                open_optuna_storage(engine),
+                study.name,
+                directions(study.objectives),
+                metric_names(study.objectives),
+            ),
+            store=store,
+            n_trials=study.n_trials,
+            teacher_hash=ground.teacher_hash,
+            versions=library_versions(),
+            watch=watch.trial,
+        )
+        if not ledger.has_no_more:
+            threads = max(1, int(spec.resources.cpu))
+            context = WorkerContext(
+                spec.train_spec().model_dump(mode="json"), str(cache), str(directory), threads
+            )
+            _run(spec, study, ledger, keeper, watch, options, context)
+        if keeper.lost is not None:
+            raise StudyConflictError(keeper.lost)
+        queued = ledger.queue_unfinished()
+        return Outcome(study, ledger.is_finished, tuple(queued))
+
+
+def _run(
+    spec: StudySpec,
+    study: StudyRecord,
+    ledger: Ledger,
+    keeper: LeaseKeeper,
+    watch: Watch,
+    options: Options,
+    context: WorkerContext,
+) -> None:
+    searcher = StudySearcher(ledger)
+    with (
+        tempfile.TemporaryDirectory(prefix="mlgsearch-ray-") as scratch,
+        ray_cluster(options.address) as resources,
+        _stopping_on_signals() as stop,
+    ):
+        slots = _slots(spec, options, resources)
+        watch.started(study, ledger.records, slots)
+        tuner = Tuner(
+            tune.with_resources(
+                options.worker, {"cpu": spec.resources.cpu, "gpu": spec.resources.gpu}
+            ),
+            param_space={"context": context.to_text()},
+            tune_config=TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+                trial_name_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=RunConfig(
+                name="tune",
+                storage_path=scratch,
+                verbose=0,
+                stop=_StopWhen(searcher, stop, keeper),
+                callbacks=[AttemptCounter(searcher, ledger)],
+                failure_config=FailureConfig(max_failures=spec.resources.worker_retries),
+            ),
+        )
+        tuner.fit()
+
+
+class _StopWhen(DriverOnly, Stopper):
+    """Stops all trials on a signal, or when the lease is lost."""
+
+    def __init__(self, searcher: StudySearcher, stop: threading.Event, keeper: LeaseKeeper):
+        self._searcher = searcher
+        self._stop = stop
+        self._keeper = keeper
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if self._stop.is_set() or self._keeper.lost is not None:
+            self._searcher.is_stopping = True
+        return self._searcher.is_stopping
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C (or SIGTERM) into a set event; the second one interrupts at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _slots(spec: StudySpec, options: Options, resources: dict[str, float]) -> int:
+    """Count the trials that may run at once."""
+    wanted = {"CPU": spec.resources.cpu, "GPU": spec.resources.gpu}
+    fits = [int(resources.get(k, 0.0) / v + 1e-9) for k, v in wanted.items() if v > 0]
+    if min(fits) < 1:
+        have = {k: resources.get(k, 0.0) for k in wanted}
+        raise StudyFileError(
+            f"resources: a trial asks for {wanted}, but the cluster has {have}; ask for less"
+        )
+    limits = [options.max_parallel, spec.resources.max_parallel]
+    return min([*fits, *(limit for limit in limits if limit is not None)])
+
+
+def _space(spec: StudySpec, shape: NetworkShape) -> Space:
+    try:
+        return Space(spec, shape)
+    except StudyFileError as error:
+        raise StudyFileError(f"study {spec.name!r}: {error}") from None
+
+
+def _check_teacher(study: StudyRecord, ground: Groundwork) -> None:
+    if study.teacher_hash and study.teacher_hash != ground.teacher_hash:
+        raise StudyConflictError(
+            f"study {study.name!r} began with teacher {study.teacher_hash[:12]}, but the data, the "
+            f"checkpoint or the libraries now give {ground.teacher_hash[:12]}: its trials would "
+            "not compare; launch it under another name"
+        )

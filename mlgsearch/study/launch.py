@@ -1,0 +1,113 @@
+"""Launch a study from its file, or resume one from the database."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from mlgsearch.errors import StudyConflictError, StudyNotFoundError
+from mlgsearch.records import StudyRecord
+from mlgsearch.results import schema
+from mlgsearch.results.store import ResultStore
+from mlgsearch.study.drive import Options, Outcome, Watch, drive
+from mlgsearch.study.spec import StudySpec, differing_keys, load_study_file, parse_study
+from mlgsearch.train.versions import library_versions
+
+
+def launch(
+    path: Path,
+    engine: Engine,
+    watch: Watch,
+    *,
+    n_trials: int | None = None,
+    options: Options | None = None,
+) -> Outcome:
+    """Start the study of a file, or go on with it where it exists with the same content.
+
+    Args:
+        path: the study file.
+        engine: the database; its schema is made where it is missing.
+        watch: told what happens.
+        n_trials: the total wanted, instead of the file's.
+        options: how to run.
+
+    Raises:
+        StudyConflictError: a study of that name has different content; the message lists the keys.
+        UserError: see `drive`.
+    """
+    spec, source = load_study_file(path)
+    if n_trials is not None:
+        spec = with_target(spec, n_trials)
+    schema.upgrade(engine)
+    study = register(spec, source, ResultStore(engine))
+    return drive(spec, study, engine, watch, options or Options())
+
+
+def resume(
+    name: str,
+    engine: Engine,
+    watch: Watch,
+    *,
+    n_trials: int | None = None,
+    options: Options | None = None,
+) -> Outcome:
+    """Go on with a stored study; a larger total extends one that is finished.
+
+    Raises:
+        StudyNotFoundError: no study has that name.
+        UserError: see `drive`.
+    """
+    schema.upgrade(engine)
+    store = ResultStore(engine)
+    study = store.study(name)
+    spec = parse_study(study.content, f"study {name!r}")
+    if n_trials is not None:
+        spec = with_target(spec, n_trials)
+        store.set_target(name, n_trials)
+        study = replace(study, n_trials=n_trials)
+    else:
+        spec = with_target(spec, study.n_trials)
+    return drive(spec, study, engine, watch, options or Options())
+
+
+def register(spec: StudySpec, source: str, store: ResultStore) -> StudyRecord:
+    """Put a study into the database, or find it there with the same content.
+
+    Raises:
+        StudyConflictError: it is there with different content.
+    """
+    try:
+        known = store.study(spec.name)
+    except StudyNotFoundError:
+        store.create_study(
+            StudyRecord(
+                name=spec.name,
+                content=spec.content(),
+                content_hash=spec.content_hash(),
+                source=source,
+                objectives=spec.search.objectives,
+                n_trials=spec.search.n_trials,
+                versions=library_versions(),
+            )
+        )
+        return store.study(spec.name)
+    if known.content_hash != spec.content_hash():
+        different = [
+            line
+            for line in differing_keys(known.content, spec.content())
+            if not line.startswith(("search.n_trials:", "resources."))
+        ]
+        raise StudyConflictError(
+            f"study {spec.name!r} exists with different content (stored -> file):\n  "
+            + "\n  ".join(different)
+            + "\ngive the file another name, or undo the change"
+        )
+    if known.n_trials != spec.search.n_trials:
+        store.set_target(spec.name, spec.search.n_trials)
+    return store.study(spec.name)
+
+
+def with_target(spec: StudySpec, n_trials: int) -> StudySpec:
+    """Give the specification with another total of trials."""
+    search = spec.search.model_copy(update={"n_trials": n_trials})
+    return spec.model_copy(update={"search": search})

@@ -1,0 +1,77 @@
+"""Hold a study's lease for as long as its driver runs."""
+
+import getpass
+import logging
+import os
+import socket
+import threading
+from types import TracebackType
+
+import psutil
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from mlgsearch.errors import StudyConflictError
+from mlgsearch.records import LeaseRecord
+from mlgsearch.results import lease as leases
+
+logger = logging.getLogger(__name__)
+
+TTL_S = 30.0
+
+
+class LeaseKeeper:
+    """A context in which this process drives the study; a thread renews the lease.
+
+    Raises:
+        StudyConflictError: on entering, where another driver holds it.
+    """
+
+    def __init__(self, engine: Engine, study: str):
+        self._engine = engine
+        self._study = study
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        #: Why the lease is lost; None while it is held.
+        self.lost: str | None = None
+
+    def __enter__(self) -> "LeaseKeeper":
+        self._lease: LeaseRecord = leases.acquire(
+            self._engine,
+            self._study,
+            holder=_user(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            pid_started=psutil.Process().create_time(),
+            ttl_s=TTL_S,
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self.lost is None:
+            leases.release(self._engine, self._lease)
+
+    def _renew(self) -> None:
+        while not self._stop.wait(TTL_S / 3):
+            try:
+                self._lease = leases.renew(self._engine, self._lease, ttl_s=TTL_S)
+            except StudyConflictError as error:
+                self.lost = str(error)
+                return
+            except DBAPIError as error:  # away for a moment; the next try may find it
+                logger.warning("the lease of %s could not be renewed: %s", self._study, error.orig)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return f"uid {os.getuid()}"

@@ -1,0 +1,289 @@
+"""What a study decides: which trial comes next, and what becomes of each. No Ray in here.
+
+A trial's life::
+
+    ask -> RUNNING -> COMPLETE | PRUNED | FAIL
+             ^  |
+             |  v   a driver stopped in order leaves WAITING, a killed one leaves RUNNING;
+           WAITING  the next driver adopts both, with the same number and parameters
+
+Our own row is written before Optuna's, so a crash between the two is mended from our row.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from mlgsearch.errors import SettingError
+from mlgsearch.mlg.network import NetworkShape, network_sizes
+from mlgsearch.records import OBJECTIVES, EpochRecord, TrialRecord, TrialState
+from mlgsearch.results.store import ResultStore
+from mlgsearch.study.history import History
+from mlgsearch.study.sampler import make_sampler
+from mlgsearch.study.space import Proposal, Space
+from mlgsearch.study.spec import StudySpec
+from mlgsearch.train.trial import fingerprint
+
+logger = logging.getLogger(__name__)
+
+_OPTUNA_STATES = {
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAIL: OptunaState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial for a worker: what to train, and whether somebody began it before."""
+
+    number: int
+    proposal: Proposal
+    fingerprint: str
+    is_adopted: bool
+
+
+#: Told of every change of a trial: its record as it is now stored, and epochs new with it.
+Watcher = Callable[[TrialRecord, Sequence[EpochRecord]], None]
+
+
+class Ledger:
+    """The trials of one study, while this driver holds its lease."""
+
+    def __init__(
+        self,
+        *,
+        spec: StudySpec,
+        space: Space,
+        shape: NetworkShape,
+        history: History,
+        store: ResultStore,
+        n_trials: int,
+        teacher_hash: str,
+        versions: Mapping[str, str],
+        watch: Watcher = lambda record, epochs: None,
+    ):
+        self._spec = spec
+        self._space = space
+        self._shape = shape
+        self._history = history
+        self._store = store
+        self._n_trials = n_trials
+        self._teacher_hash = teacher_hash
+        self._versions = versions
+        self._watch = watch
+        self._records = {r.number: r for r in store.trials(spec.name)}
+        self._complete = {
+            r.fingerprint: r.number
+            for r in sorted(self._records.values(), key=lambda r: -r.number)
+            if r.state == TrialState.COMPLETE
+        }
+        self._running: dict[str, int] = {}
+        self._followers: dict[int, list[int]] = {}
+        self._orphans: deque[int] = deque()
+        self._reconcile()
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """Every trial's record by number."""
+        return [self._records[number] for number in sorted(self._records)]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the wanted number of trials has finished, whatever their state."""
+        finished = sum(r.state.is_finished for r in self._records.values())
+        return finished >= self._n_trials and not self._orphans and not self._running
+
+    @property
+    def has_no_more(self) -> bool:
+        """Whether no further job will come, though some may still run."""
+        return not self._orphans and len(self._history) >= self._n_trials
+
+    def next_job(self) -> Job | None:
+        """Give the next trial to train, or None where ``has_no_more`` came true.
+
+        Orphans come first, by number. A proposal whose training was done before shares its
+        result at once; one that is being trained now waits for it. Neither reaches a worker.
+        """
+        while not self.has_no_more:
+            is_adopted = bool(self._orphans)
+            trial = self._adopt() if is_adopted else self._ask()
+            record = self._records[trial.number]
+            twin = self._complete.get(record.fingerprint)
+            if twin is not None:
+                self._share(twin, trial.number)
+                continue
+            leader = self._running.get(record.fingerprint)
+            if leader is not None:
+                self._followers.setdefault(leader, []).append(trial.number)
+                continue
+            self._running[record.fingerprint] = trial.number
+            self._put(replace(record, attempts=record.attempts + 1))
+            return Job(
+                trial.number, self._space.decode(trial.params), record.fingerprint, is_adopted
+            )
+        return None
+
+    def add_epochs(self, number: int, epochs: Sequence[EpochRecord]) -> None:
+        """Record finished epochs of a running trial; epochs known already are left as they are."""
+        record = self._records[number]
+        new = [epoch for epoch in epochs if epoch.epoch > record.epochs_done]
+        if new:
+            self._put(replace(record, epochs_done=new[-1].epoch), new)
+
+    def add_attempt(self, number: int) -> None:
+        """Note that another worker took over a running trial."""
+        record = self._records[number]
+        self._put(replace(record, attempts=record.attempts + 1))
+
+    def complete(self, number: int, summary: Mapping[str, Any]) -> None:
+        """Finish a trial that was trained at full length.
+
+        Args:
+            number: the trial.
+            summary: its ``accuracy``, ``loss``, ``projection_error`` and ``stage_seconds``. A
+                value that an objective cannot use makes the trial FAIL.
+        """
+        record = replace(
+            self._records[number],
+            accuracy=summary["accuracy"],
+            loss=summary["loss"],
+            projection_error=summary["projection_error"],
+            stage_seconds=summary["stage_seconds"],
+        )
+        try:
+            values = self._values(record)
+        except ValueError as error:
+            self.fail(number, f"an objective is not usable: {error}")
+            return
+        self._finish(replace(record, state=TrialState.COMPLETE), values)
+        self._complete.setdefault(record.fingerprint, number)
+        for follower in self._leave(number):
+            self._share(number, follower)
+
+    def fail(self, number: int, error: str) -> None:
+        """Finish a trial that could not be trained; ``error`` is kept for its readers."""
+        record = self._records[number]
+        self._finish(replace(record, state=TrialState.FAIL, error=error), None)
+        for follower in self._leave(number):
+            same = replace(
+                self._records[follower],
+                state=TrialState.FAIL,
+                error=f"the same training failed as trial {number}: {error}",
+            )
+            self._finish(same, None)
+
+    def queue_unfinished(self) -> list[int]:
+        """Put every unfinished trial back to WAITING, for the next driver; gives their numbers."""
+        unfinished = [r for r in self.records if not r.state.is_finished]
+        for record in unfinished:
+            self._put(replace(record, state=TrialState.WAITING))
+            self._history.queue(record.number)
+        self._running.clear()
+        self._followers.clear()
+        self._orphans = deque(record.number for record in unfinished)
+        return list(self._orphans)
+
+    def _reconcile(self) -> None:
+        for trial in self._history.trials():
+            record = self._records.get(trial.number)
+            if record is None:
+                record = self._new_record(trial)
+                self._put(record)
+            if trial.state.is_finished() and not record.state.is_finished:
+                state = TrialState(trial.state.name)
+                self._put(replace(record, state=state, error="finished outside mlgsearch"))
+            elif record.state.is_finished and not trial.state.is_finished():
+                values = self._values(record) if record.state == TrialState.COMPLETE else None
+                self._history.tell(trial.number, _OPTUNA_STATES[record.state], values)
+            elif not record.state.is_finished:
+                self._orphans.append(trial.number)
+
+    def _ask(self) -> FrozenTrial:
+        number = len(self._history)
+        sampler = make_sampler(
+            self._spec.search.sampler,
+            study_seed=self._spec.search.seed,
+            number=number,
+            space=self._space.distributions,
+        )
+        first = self._space.first
+        fixed = first[number] if number < len(first) else None
+        trial = self._history.ask(sampler, self._space.distributions, fixed)
+        self._put(self._new_record(trial))
+        return trial
+
+    def _adopt(self) -> FrozenTrial:
+        number = self._orphans.popleft()
+        if self._records[number].state == TrialState.WAITING:
+            self._history.start(number)
+            self._records[number] = replace(self._records[number], state=TrialState.RUNNING)
+        return self._history.trials()[number]
+
+    def _new_record(self, trial: FrozenTrial) -> TrialRecord:
+        proposal = self._space.decode(trial.params)
+        train = proposal.train_spec(self._spec.train_spec())
+        try:
+            sizes = network_sizes(self._shape, proposal.settings)
+        except SettingError as error:
+            raise AssertionError(f"trial {trial.number} left its own space") from error
+        return TrialRecord(
+            number=trial.number,
+            state=TrialState.RUNNING,
+            settings={name: setting.five for name, setting in proposal.settings.items()},
+            hyperparameters=proposal.hyperparameters,
+            fingerprint=fingerprint(proposal.settings, train),
+            seed=train.seed,
+            sizes=sizes,
+            epochs_wanted=train.training.epochs,
+            versions=self._versions,
+            teacher_hash=self._teacher_hash,
+            created_at=datetime.now(UTC),
+        )
+
+    def _share(self, source: int, number: int) -> None:
+        """Give a trial the result of another that trained the very same student."""
+        twin = self._records[source]
+        record = replace(
+            self._records[number],
+            state=TrialState.COMPLETE,
+            epochs_done=twin.epochs_done,
+            accuracy=twin.accuracy,
+            loss=twin.loss,
+            projection_error=twin.projection_error,
+            reused_from=twin.number,
+        )
+        self._history.set_note(number, "reused_from", twin.number)
+        self._finish(record, self._values(record))
+
+    def _finish(self, record: TrialRecord, values: Sequence[float] | None) -> None:
+        record = replace(record, finished_at=datetime.now(UTC))
+        if record.error is not None:
+            self._history.set_note(record.number, "error", record.error[:2000])
+        self._put(record)
+        self._history.tell(record.number, _OPTUNA_STATES[record.state], values)
+
+    def _leave(self, number: int) -> list[int]:
+        """Take a trial off the running ones; gives those that waited for it."""
+        self._running.pop(self._records[number].fingerprint, None)
+        return self._followers.pop(number, [])
+
+    def _values(self, record: TrialRecord) -> list[float]:
+        values = []
+        for name in self._spec.search.objectives:
+            value = record.objective_value(name)
+            if value is None:
+                raise ValueError(f"{name} is missing")
+            values.append(OBJECTIVES[name].to_search(value))
+        return values
+
+    def _put(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
+        self._store.put_trial_with_epochs(self._spec.name, record, epochs)
+        self._records[record.number] = record
+        self._watch(record, epochs)

@@ -1,0 +1,153 @@
+"""The Ray actor that trains trials, one after another."""
+
+import json
+import logging
+import os
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from mlgsearch.errors import MlgsearchError
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.records import EpochRecord
+from mlgsearch.study.places import trial_directory
+from mlgsearch.study.space import Proposal
+from mlgsearch.train.device import best_device, release_memory, set_up_device
+from mlgsearch.train.prepared import Prepared
+from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.student import StudentTraining
+from mlgsearch.train.trial import TrialJob
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """What all trials of a study share, as text that a worker can be sent."""
+
+    train: dict[str, Any]
+    cache: str
+    study_directory: str
+    threads: int
+
+    def to_text(self) -> str:
+        """Write it down; `from_text` reads it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> "WorkerContext":
+        """Read what `to_text` wrote."""
+        return cls(**json.loads(text))
+
+
+class TrialWorker(tune.Trainable):
+    """Trains the trial it is given, an epoch a step, and is then given another.
+
+    A step's result carries ``payload``, JSON text: ``epochs`` finished since the last result (all
+    of them in the first one, so that a driver which missed some catches up), and in the last one
+    ``summary``, or ``error`` where the training cannot go on. An error is a result, not an
+    exception: the actor lives on, and Ray's retries stay for workers that died.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Open what the study's trials share."""
+        self._context = WorkerContext.from_text(config["context"])
+        self._device = best_device()
+        set_up_device(self._device, self._context.threads)
+        self._prepared: Prepared | None = None
+        self._training: StudentTraining | None = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial; True tells Ray that this actor can be used again."""
+        self._close()
+        self._number = int(new_config["number"])
+        self._proposal = Proposal(
+            settings={
+                name: LayerSetting.from_five(tuple(five))
+                for name, five in json.loads(new_config["settings"]).items()
+            },
+            hyperparameters=json.loads(new_config["hyperparameters"]),
+        )
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch."""
+        try:
+            payload = self._advance()
+        except MlgsearchError as error:
+            payload = self._give_up(str(error))
+        except Exception as error:  # noqa: BLE001 - a model or a loader may raise anything
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(last.filename).name}:{last.lineno}"
+            payload = self._give_up(f"{type(error).__name__}: {error} ({place})")
+        is_done = "summary" in payload or "error" in payload
+        return {"payload": json.dumps(payload), "done": is_done}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Do nothing: an epoch's checkpoint is written by the training itself."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Do nothing: see `save_checkpoint`."""
+
+    def cleanup(self) -> None:
+        """Give memory back before the actor ends."""
+        self._close()
+
+    def _advance(self) -> dict[str, Any]:
+        if self._training is None:
+            training = self._begin()
+            self._training = training
+            epochs = list(training.history)
+            if not training.is_done:
+                epochs.append(self._epoch(training))
+        else:
+            training = self._training
+            epochs = [self._epoch(training)]
+        payload: dict[str, Any] = {"epochs": [asdict(epoch) for epoch in epochs]}
+        if training.is_done:
+            payload["summary"] = asdict(training.summary())
+            self._log("finished")
+            self._close()
+        return payload
+
+    def _begin(self) -> StudentTraining:
+        if self._prepared is None:
+            train = TrainSpec.model_validate(self._context.train)
+            self._prepared = Prepared.open(train, Path(self._context.cache), self._device)
+        directory = trial_directory(Path(self._context.study_directory), self._number)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._log_file = directory / "events.jsonl"
+        job = TrialJob(self._proposal.settings, self._proposal.train_spec(self._prepared.spec))
+        training = StudentTraining(
+            self._prepared, job, directory=directory, threads=self._context.threads
+        )
+        training.resume()
+        self._log("began", epochs_done=training.epochs_done)
+        return training
+
+    def _epoch(self, training: StudentTraining) -> EpochRecord:
+        epoch = training.run_epoch()
+        self._log("epoch", epoch=epoch.epoch, accuracy=epoch.validation_accuracy)
+        return epoch
+
+    def _give_up(self, error: str) -> dict[str, Any]:
+        logger.warning("trial %d: %s", self._number, error, exc_info=True)
+        self._close()
+        return {"epochs": [], "error": error}
+
+    def _close(self) -> None:
+        training, self._training = self._training, None
+        if training is not None:
+            training.close()
+            release_memory(self._device)
+
+    def _log(self, event: str, **values: Any) -> None:
+        """Add a line to the trial's own log, the place to look when one asks what happened."""
+        line = {"time": time.time(), "event": event, "pid": os.getpid(), **values}
+        with self._log_file.open("a") as log:
+            log.write(json.dumps(line) + "\n")
