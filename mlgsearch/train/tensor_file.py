@@ -16,9 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-#: Keys of a file's safetensors metadata, which holds strings only.
-_METADATA = "mlgsearch"
-_SHA256 = "mlgsearch.sha256"
+#: The one key of a file's safetensors metadata (which holds strings only, in no fixed order).
+_KEY = "mlgsearch"
 
 
 class DamagedFileError(Exception):
@@ -38,8 +37,8 @@ def write_tensors(
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    text = json.dumps(metadata, sort_keys=True)
-    content = save(own, {_METADATA: text, _SHA256: _digest(own, text)})
+    ours = {"metadata": metadata, "sha256": _digest(own, metadata)}
+    content = save(own, {_KEY: json.dumps(ours, sort_keys=True)})
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
     try:
@@ -67,17 +66,20 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise DamagedFileError(f"{path} is truncated or no safetensors file: {error}") from error
-    if _METADATA not in texts or _SHA256 not in texts:
-        raise DamagedFileError(f"{path} was not written by mlgsearch")
-    found = _digest(tensors, texts[_METADATA])
-    if found != texts[_SHA256]:
-        raise DamagedFileError(f"{path} is altered: SHA-256 {found}, not {texts[_SHA256]}")
-    return tensors, json.loads(texts[_METADATA])
+    try:
+        ours = json.loads(texts[_KEY])
+        metadata, expected = ours["metadata"], ours["sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedFileError(f"{path} was not written by mlgsearch, or is altered") from error
+    found = _digest(tensors, metadata)
+    if found != expected:
+        raise DamagedFileError(f"{path} is altered: SHA-256 {found}, not {expected}")
+    return tensors, metadata
 
 
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
-    """Hash names, types, shapes and bytes of contiguous CPU tensors, and the metadata's text."""
-    digest = hashlib.sha256(text.encode())
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> str:
+    """Hash names, types, shapes and bytes of contiguous CPU tensors, and the metadata."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())

@@ -18,12 +18,14 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def tiny_spec() -> TrainSpec:
-    """300 digits, a network of width 4, a teacher of two epochs: quick, and real."""
+    """300 digits, a network of width 4, a teacher of five epochs: quick, and real."""
     return TrainSpec(
         data=DataSpec(limit=300),
         model=ModelSpec(width=4),
-        teacher=TeacherSpec(training=OptimiserSpec(epochs=2, learning_rate=5e-3)),
-        training=OptimiserSpec(epochs=4, learning_rate=5e-3),
+        teacher=TeacherSpec(
+            training=OptimiserSpec(optimiser="adamw", epochs=5, learning_rate=2e-2, batch_size=32)
+        ),
+        training=OptimiserSpec(optimiser="adamw", epochs=4, learning_rate=1e-2),
     )
 
 

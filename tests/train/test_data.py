@@ -15,7 +15,7 @@ def test_digits_are_whole_and_normalised_on_the_training_part(tmp_path: Path) ->
     images = load_images(DataSpec(), tmp_path)
     assert images.pixels.shape == (1797, 1, 8, 8)
     assert images.pixels.dtype == torch.uint8
-    assert (images.pixels.min(), images.pixels.max()) == (0, 255)
+    assert (images.pixels.min().item(), images.pixels.max().item()) == (0, 255)
     assert images.class_names == tuple("0123456789")
     parts = torch.cat([images.train, images.validation, images.test])
     assert parts.sort().values.tolist() == list(range(1797))

@@ -1,0 +1,38 @@
+"""Batch-norm statistics for a network whose weights have just been replaced."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrize
+
+
+def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace the running statistics, in place, by plain averages over ``batches``.
+
+    Each batch has shape (B, C, H, W). Nothing else changes: no weight moves, dropout is off, and
+    every module's mode and momentum are put back.
+    """
+    norms = [
+        module
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+    ]
+    if not norms:
+        return
+    modes = {module: module.training for module in network.modules()}
+    momenta = [norm.momentum for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch's word for a cumulative average
+        norm.train()
+    # No weight changes in here, so the generated weights may be cached.
+    with torch.no_grad(), parametrize.cached():
+        for inputs in batches:
+            network(inputs)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for module, was_training in modes.items():
+        module.training = was_training

@@ -1,0 +1,51 @@
+"""One student's training as data: what is asked for, and what came of it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.train.spec import TrainSpec
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """A student to train.
+
+    ``settings`` names every compressible layer; ``spec`` has this trial's hyperparameters in it.
+    """
+
+    settings: Mapping[str, LayerSetting]
+    spec: TrainSpec
+
+    @property
+    def fingerprint(self) -> str:
+        """See `fingerprint`."""
+        return fingerprint(self.settings, self.spec)
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """What a training gave so far; see `mlgsearch.records.TrialRecord` for the fields."""
+
+    epochs_done: int
+    accuracy: float | None
+    loss: float | None
+    stage_seconds: Mapping[str, float]
+    projection_error: Mapping[str, float]
+    versions: Mapping[str, str]
+    teacher_hash: str
+
+
+def fingerprint(settings: Mapping[str, LayerSetting], spec: TrainSpec) -> str:
+    """Hash canonical settings and all that determines the training, seed included.
+
+    Equal fingerprints are equal trainings. Whether data may be downloaded plays no part.
+    """
+    content = {
+        "settings": {name: setting.five for name, setting in settings.items()},
+        "spec": spec.model_dump(mode="json", exclude={"data": {"download"}}),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
