@@ -87,7 +87,7 @@ class EpochRecord:
 class Sizes:
     """What a network's settings cost, known before any training.
 
-    Bits and parameters follow the paper's rule (see ``mlgsearch.mlg.sizes``); ratios are against
+    Bits and parameters follow the paper's rule (see ``mlgsearch.mlg.network``); ratios are against
     the same network at 32 bits; MACs are multiply-accumulates, execution for one sample.
     """
 
