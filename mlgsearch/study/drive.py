@@ -18,12 +18,12 @@ from sqlalchemy import Engine
 from mlgsearch.errors import StudyConflictError, StudyFileError
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
+from mlgsearch.results.places import cache_directory, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.history import History
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.ledger import Ledger
 from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
-from mlgsearch.study.places import cache_directory, runs_directory, study_directory
 from mlgsearch.study.searcher import AttemptCounter, DriverOnly, StudySearcher
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Hashable
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -22,9 +22,9 @@ _NULL = re.compile(r"^(?:~|null|)$")
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core scalars: ``no`` is text, ``1e-3`` a number, ``010`` text, dates text."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
-
+# PyYAML copies a class's resolvers at the first change, so SafeLoader's own stay as they are.
+_Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", _BOOL, "tf"),
     ("int", _INT, "-+0123456789"),

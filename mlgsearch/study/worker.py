@@ -14,7 +14,7 @@ from ray import tune
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import EpochRecord
-from mlgsearch.study.places import trial_directory
+from mlgsearch.results.places import trial_directory
 from mlgsearch.study.space import Proposal
 from mlgsearch.train.device import best_device, release_memory, set_up_device
 from mlgsearch.train.prepared import Prepared

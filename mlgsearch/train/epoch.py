@@ -76,7 +76,7 @@ def train_epoch(
         labels = batches.labels[positions]
         logits = network(inputs)  # (B, classes)
         loss = loss_of(logits, labels, positions)
-        optimiser.zero_grad()
+        optimiser.zero_grad(set_to_none=False)
         loss.backward()  # type: ignore[no-untyped-call]
         rate = learning_rate(spec, first_step + step, total_steps)
         set_learning_rate(optimiser, rate)

@@ -1,0 +1,1 @@
+"""The command line: `search.py`, installed as `mlgsearch`."""

@@ -1,0 +1,68 @@
+"""A driver's progress as one JSON object a line, for scripts.
+
+Each object has ``event``; the other fields stand in docs/json.md.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
+
+
+class JsonEvents:
+    """Writes what a driver tells; implements ``mlgsearch.study.drive.Watch``."""
+
+    def __init__(self, out: TextIO):
+        self._out = out
+
+    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
+        """Write a ``preparing`` object."""
+        self.write("preparing", stage=stage, done=done, total=total, note=note)
+
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+        """Write a ``started`` object."""
+        self.write(
+            "started",
+            study=study.name,
+            n_trials=study.n_trials,
+            known=len(trials),
+            slots=slots,
+            teacher_hash=study.teacher_hash,
+            teacher_accuracy=study.teacher_accuracy,
+        )
+
+    def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """Write an ``epoch`` object for each new epoch, or a ``trial`` object."""
+        for epoch in epochs:
+            self.write("epoch", trial=record.number, **epoch.__dict__)
+        if not epochs or record.state.is_finished:
+            self.write("trial", **trial_fields(record))
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Write one object."""
+        self._out.write(json.dumps({"event": event, **fields}) + "\n")
+        self._out.flush()
+
+
+def trial_fields(record: TrialRecord) -> dict[str, Any]:
+    """Give a trial's record as an object that JSON can hold."""
+    sizes = record.sizes
+    return {
+        "trial": record.number,
+        "state": record.state.value,
+        "accuracy": record.accuracy,
+        "loss": record.loss,
+        "memory_ratio": sizes.memory_ratio,
+        "compression": 1 / sizes.memory_ratio,
+        "parameter_ratio": sizes.parameter_ratio,
+        "generation_macs": sizes.generation_macs,
+        "execution_macs": sizes.execution_macs,
+        "epochs_done": record.epochs_done,
+        "epochs_wanted": record.epochs_wanted,
+        "attempts": record.attempts,
+        "reused_from": record.reused_from,
+        "error": record.error,
+        "settings": {name: list(five) for name, five in record.settings.items()},
+        "hyperparameters": dict(record.hyperparameters),
+    }

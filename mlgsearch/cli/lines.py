@@ -1,0 +1,58 @@
+"""A driver's progress as plain lines, where there is no terminal."""
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+
+
+class PlainLines:
+    """Writes a line for each stage and each trial that ends; implements ``Watch``."""
+
+    def __init__(self, out: TextIO):
+        self._out = out
+        self._stage = ""
+        self._n_trials = 0
+        self._finished: set[int] = set()
+
+    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
+        """Write when a stage begins and when it ends."""
+        if stage != self._stage or done == total:
+            self._stage = stage
+            self._write(f"{stage}: {done}/{total} {note}".rstrip())
+
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+        """Write where the study stands."""
+        self._n_trials = study.n_trials
+        self._finished = {t.number for t in trials if t.state.is_finished}
+        teacher = ""
+        if study.teacher_accuracy is not None:
+            teacher = f", teacher {study.teacher_accuracy:.2%}"
+        self._write(
+            f"study {study.name}: {len(self._finished)} of {study.n_trials} trials finished, "
+            f"{slots} at once{teacher}"
+        )
+
+    def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """Write a trial that ended."""
+        if record.state.is_finished and record.number not in self._finished:
+            self._finished.add(record.number)
+            self._write(f"[{len(self._finished)}/{self._n_trials}] {describe_end(record)}")
+
+    def _write(self, line: str) -> None:
+        self._out.write(line + "\n")
+        self._out.flush()
+
+
+def describe_end(record: TrialRecord) -> str:
+    """Say in a line how a trial ended."""
+    ratio = record.sizes.memory_ratio
+    text = f"trial {record.number} {record.state.value}"
+    if record.state == TrialState.COMPLETE and record.accuracy is not None:
+        text += f" accuracy {record.accuracy:.2%}"
+    text += f" memory {ratio:.4f} ({1 / ratio:.1f}x smaller)"
+    if record.reused_from is not None:
+        text += f", the same student as trial {record.reused_from}"
+    if record.error:
+        text += f": {record.error}"
+    return text

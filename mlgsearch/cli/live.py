@@ -1,0 +1,125 @@
+"""A driver's progress on a terminal, redrawn in place."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from mlgsearch.cli.lines import describe_end
+from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+from mlgsearch.results.front import front, front_hypervolume
+
+
+class LiveView:
+    """Shows stages, then running trials, the front and the time left; implements ``Watch``.
+
+    A context: what it shows stays up to date between entering and leaving.
+    """
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._stage = Progress(
+            TextColumn("{task.description:>8}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=console,
+        )
+        self._stages: dict[str, TaskID] = {}
+        self._study: StudyRecord | None = None
+        self._records: dict[int, TrialRecord] = {}
+        self._last: dict[int, EpochRecord] = {}
+        self._known = 0
+        self._began = time.monotonic()
+        self._front = ""
+        self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4)
+
+    def __enter__(self) -> "LiveView":
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
+        """Move a stage's bar."""
+        if stage not in self._stages:
+            self._stages[stage] = self._stage.add_task(stage, total=total, note=note)
+        self._stage.update(self._stages[stage], completed=done, total=total, note=note)
+
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+        """Begin to show trials."""
+        self._study = study
+        self._records = {trial.number: trial for trial in trials}
+        self._known = self._finished()
+        self._began = time.monotonic()
+        self._measure_front()
+
+    def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """Take note of a trial's change."""
+        before = self._records.get(record.number)
+        self._records[record.number] = record
+        if epochs:
+            self._last[record.number] = epochs[-1]
+        if record.state.is_finished and (before is None or not before.state.is_finished):
+            self._last.pop(record.number, None)
+            style = {TrialState.COMPLETE: "green", TrialState.PRUNED: "yellow"}
+            if self._study is not None:
+                text = Text(describe_end(record), style=style.get(record.state, "red"))
+                self._console.print(text, highlight=False)
+                self._measure_front()
+
+    def _finished(self) -> int:
+        return sum(record.state.is_finished for record in self._records.values())
+
+    def _measure_front(self) -> None:
+        assert self._study is not None
+        records, objectives = list(self._records.values()), self._study.objectives
+        size = len(front(records, objectives))
+        volume = front_hypervolume(records, objectives)
+        self._front = f"front {size} students, hypervolume {volume:.4f}"
+
+    def _draw(self) -> RenderableType:
+        if self._study is None:
+            return self._stage
+        finished, total = self._finished(), self._study.n_trials
+        failed = sum(r.state == TrialState.FAIL for r in self._records.values())
+        head = Text.assemble(
+            (self._study.name, "bold"), f"  {finished} of {total} trials", "  ", self._front
+        )
+        if failed:
+            head.append(f"  {failed} failed", style="red")
+        head.append(f"  {self._time_left(finished, total)}", style="dim")
+        running = Table.grid(padding=(0, 2))
+        for record in sorted(self._records.values(), key=lambda record: record.number):
+            if record.state == TrialState.RUNNING:
+                running.add_row(*self._row(record))
+        return Group(head, running)
+
+    def _row(self, record: TrialRecord) -> tuple[str, ...]:
+        last = self._last.get(record.number)
+        accuracy = f"accuracy {last.validation_accuracy:.2%}" if last else ""
+        return (
+            f"  trial {record.number}",
+            f"epoch {record.epochs_done}/{record.epochs_wanted}",
+            f"{1 / record.sizes.memory_ratio:.1f}x smaller",
+            accuracy,
+        )
+
+    def _time_left(self, finished: int, total: int) -> str:
+        done = finished - self._known
+        if done < 1 or finished >= total:
+            return ""
+        left_s = (time.monotonic() - self._began) / done * (total - finished)
+        minutes, seconds = divmod(round(left_s), 60)
+        return f"about {minutes}:{seconds:02d} left"

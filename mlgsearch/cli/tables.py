@@ -1,0 +1,142 @@
+"""What is stored, as tables for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from mlgsearch.records import EpochRecord, LeaseRecord, StudyRecord, TrialRecord, TrialState
+from mlgsearch.results.front import front, front_hypervolume
+
+
+def front_table(study: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
+    """Show the front, smallest student first."""
+    best = front(trials, study.objectives)
+    teacher = ""
+    if study.teacher_accuracy is not None:
+        teacher = f", teacher {study.teacher_accuracy:.2%}"
+    table = Table(
+        title=f"Pareto front of {escape(study.name)}: {len(best)} students, hypervolume "
+        f"{front_hypervolume(trials, study.objectives):.4f}{teacher}",
+        box=SIMPLE,
+        title_justify="left",
+    )
+    for name in ("trial", "accuracy", "memory ratio", "smaller", "parameters", "KB", "macs"):
+        table.add_column(name, justify="right")
+    for trial in best:
+        assert trial.accuracy is not None
+        sizes = trial.sizes
+        table.add_row(
+            str(trial.number),
+            f"{trial.accuracy:.2%}",
+            f"{sizes.memory_ratio:.4f}",
+            f"{1 / sizes.memory_ratio:.1f}x",
+            f"{sizes.parameters:,}",
+            f"{sizes.bits / 8 / 1000:.1f}",
+            f"{sizes.execution_macs:,}",
+        )
+    return table
+
+
+def studies_table(rows: Sequence[Mapping[str, str]]) -> Table:
+    """Show all studies; rows are those of `study_row`."""
+    table = Table(box=SIMPLE)
+    for name in rows[0]:
+        table.add_column(name, justify="left" if name in ("study", "driver") else "right")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row.values()))
+    return table
+
+
+def study_row(
+    study: StudyRecord,
+    trials: Sequence[TrialRecord],
+    holder: LeaseRecord | None,
+    last_activity: datetime,
+) -> dict[str, str]:
+    """Describe a study in a row."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    counts = {state: sum(t.state == state for t in trials) for state in TrialState}
+    best = max((t.accuracy for t in complete if t.accuracy is not None), default=None)
+    least = min((t.sizes.memory_ratio for t in complete), default=None)
+    return {
+        "study": study.name,
+        "complete": f"{counts[TrialState.COMPLETE]}/{study.n_trials}",
+        "pruned": str(counts[TrialState.PRUNED]),
+        "failed": str(counts[TrialState.FAIL]),
+        "running": str(counts[TrialState.RUNNING] if holder else 0),
+        "queued": str(counts[TrialState.WAITING] + (0 if holder else counts[TrialState.RUNNING])),
+        "best accuracy": "" if best is None else f"{best:.2%}",
+        "smallest": "" if least is None else f"{least:.4f}",
+        "hypervolume": f"{front_hypervolume(trials, study.objectives):.4f}",
+        "last activity": age(last_activity),
+        "driver": "" if holder is None else f"{holder.holder}@{holder.host}:{holder.pid}",
+    }
+
+
+def trials_table(trials: Sequence[TrialRecord], on_front: set[int]) -> Table:
+    """Show every trial of a study; those on the front carry a star."""
+    table = Table(box=SIMPLE)
+    for name in ("trial", "state", "accuracy", "memory ratio", "smaller", "epochs"):
+        table.add_column(name, justify="left" if name == "state" else "right")
+    table.add_column("note")
+    for trial in trials:
+        note = trial.error or ""
+        if trial.reused_from is not None:
+            note = f"the same student as trial {trial.reused_from}"
+        table.add_row(
+            f"{'* ' if trial.number in on_front else ''}{trial.number}",
+            trial.state.value,
+            "" if trial.accuracy is None else f"{trial.accuracy:.2%}",
+            f"{trial.sizes.memory_ratio:.4f}",
+            f"{1 / trial.sizes.memory_ratio:.1f}x",
+            f"{trial.epochs_done}/{trial.epochs_wanted}",
+            escape(note),
+        )
+    return table
+
+
+def settings_table(trial: TrialRecord) -> Table:
+    """Show a trial's canonical settings; a dash stands for a level that is absent."""
+    table = Table(box=SIMPLE)
+    table.add_column("layer")
+    for name in ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out", "projection error"):
+        table.add_column(name, justify="right")
+    for layer, five in trial.settings.items():
+        error = trial.projection_error.get(layer)
+        table.add_row(
+            escape(layer),
+            *("-" if number == 0 else str(number) for number in five),
+            "" if error is None else f"{error:.3f}",
+        )
+    return table
+
+
+def curve_table(epochs: Sequence[EpochRecord]) -> Table:
+    """Show a trial's learning curve."""
+    table = Table(box=SIMPLE)
+    names = ("epoch", "train loss", "train acc", "val loss", "val acc", "learning rate", "seconds")
+    for name in names:
+        table.add_column(name, justify="right")
+    for epoch in epochs:
+        table.add_row(
+            str(epoch.epoch),
+            f"{epoch.train_loss:.4f}",
+            f"{epoch.train_accuracy:.2%}",
+            f"{epoch.validation_loss:.4f}",
+            f"{epoch.validation_accuracy:.2%}",
+            f"{epoch.learning_rate:.2e}",
+            f"{epoch.epoch_s:.2f}",
+        )
+    return table
+
+
+def age(moment: datetime) -> str:
+    """Say how long ago a moment was."""
+    seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"

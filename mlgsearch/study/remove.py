@@ -1,0 +1,22 @@
+"""Delete a study from every table that knows it."""
+
+from sqlalchemy import Engine
+
+from mlgsearch.records import StudyRecord
+from mlgsearch.results.store import ResultStore
+from mlgsearch.study.lease_keeper import LeaseKeeper
+from mlgsearch.study.optuna_storage import open_optuna_storage
+
+
+def remove(study: StudyRecord, engine: Engine) -> None:
+    """Delete a study's rows, Optuna's and ours; its folder is the caller's to delete.
+
+    Raises:
+        StudyConflictError: a driver holds the study.
+    """
+    with LeaseKeeper(engine, study.name):
+        storage = open_optuna_storage(engine)
+        for known in storage.get_all_studies():
+            if known.study_name == study.name:
+                storage.delete_study(known._study_id)
+        ResultStore(engine).delete_study(study.name)

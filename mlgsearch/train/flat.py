@@ -1,0 +1,38 @@
+"""Many small parameters as one tensor, so that an optimiser's step is a few large operations."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+#: Floats to which each parameter's place is rounded up: 64 bytes, a cache line.
+_ALIGNMENT = 16
+
+
+def flatten_parameters(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
+    """Move parameters and their gradients into one flat parameter, of which they become views.
+
+    Shapes, memory layouts and values stay; loading a state_dict into the network changes the flat
+    parameter and the other way about. Gradients must be zeroed in place from here on
+    (``zero_grad(set_to_none=False)``), and the network must not be moved to another device, type
+    or layout. All parameters must be of one type, on one device.
+    """
+    first = parameters[0]
+    assert all((p.dtype, p.device) == (first.dtype, first.device) for p in parameters)
+    offsets, total = [], 0
+    for parameter in parameters:
+        offsets.append(total)
+        total += -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
+    flat = nn.Parameter(torch.zeros(total, dtype=first.dtype, device=first.device))
+    flat.grad = torch.zeros_like(flat)
+    for parameter, offset in zip(parameters, offsets, strict=True):
+        value = _view(flat.data, parameter, offset)
+        value.copy_(parameter.data)
+        gradient = _view(flat.grad, parameter, offset)
+        parameter.data = value
+        parameter.grad = gradient
+    return flat
+
+
+def _view(flat: Tensor, like: Tensor, offset: int) -> Tensor:
+    return flat.as_strided(like.shape, like.stride(), offset)
