@@ -1,0 +1,17 @@
+# Two commands matter: `make demo` runs a whole search, `make test` runs the tests. Both set up.
+.PHONY: demo test check setup clean
+
+demo: setup
+	.venv/bin/python search.py launch studies/digits.yaml
+
+test: setup
+	scripts/test
+
+check: setup
+	scripts/check
+
+setup:
+	@scripts/setup
+
+clean:
+	rm -rf .venv
