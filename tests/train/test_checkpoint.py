@@ -85,7 +85,7 @@ def test_a_training_goes_on_bit_for_bit(
         generator = torch.Generator().manual_seed(seed)
         for _ in range(8):
             inputs = torch.randn(5, 2, 3, 3, generator=generator)
-            optimiser.zero_grad()
+            optimiser.zero_grad(set_to_none=False)
             loss = functional.cross_entropy(network(inputs), torch.arange(5) % 3)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
