@@ -286,13 +286,16 @@ def _driving(
 
     options = Options(address=address, max_parallel=max_parallel)
     engine = open_engine(storage)
-    if as_json:
-        yield engine, JsonEvents(sys.stdout), options
-    elif sys.stdout.isatty():
-        with LiveView(_console()) as view:
-            yield engine, view, options
-    else:
-        yield engine, PlainLines(sys.stdout), options
+    out = sys.stdout
+    # Our own lines alone are on stdout; what a library or a user's model prints is not.
+    with contextlib.redirect_stdout(sys.stderr):
+        if as_json:
+            yield engine, JsonEvents(out), options
+        elif out.isatty():
+            with LiveView(Console(file=out)) as view:
+                yield engine, view, options
+        else:
+            yield engine, PlainLines(out), options
 
 
 def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 
 
 class PlainLines:
-    """Writes a line for each stage and each trial that ends; implements ``Watch``."""
+    """Writes a line for each stage, each trial that ends or is taken up again; implements ``Watch``."""
 
     def __init__(self, out: TextIO):
         self._out = out
@@ -38,6 +38,11 @@ class PlainLines:
         if record.state.is_finished and record.number not in self._finished:
             self._finished.add(record.number)
             self._write(f"[{len(self._finished)}/{self._n_trials}] {describe_end(record)}")
+        elif record.attempts > 1 and not epochs:
+            self._write(
+                f"trial {record.number} goes on from epoch {record.epochs_done + 1} "
+                f"(attempt {record.attempts})"
+            )
 
     def _write(self, line: str) -> None:
         self._out.write(line + "\n")

@@ -1,0 +1,147 @@
+"""A driver in a process of its own, as its users run it: started, watched, killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+
+#: A study of a few seconds: a third of the digits, a tiny network.
+STUDY = """
+name: tiny
+data: {name: digits, limit: 600}
+model: {name: resnet8, width: 4}
+teacher: {training: {epochs: 4, learning_rate: 0.01}}
+training: {epochs: 4, batch_size: 64}
+space: {kind: layerwise, B_in: [1, 4], B_out: [1, 16]}
+search:
+  sampler: tpe
+  n_trials: 6
+  seed: 3
+  first: [[2, 8, 4, 6, 4]]
+"""
+
+
+class Study:
+    """A study file with a database of its own in a folder."""
+
+    def __init__(self, folder: Path, cache: Path, text: str = STUDY):
+        self.folder = folder
+        self.file = folder / "tiny.yaml"
+        self.file.write_text(text)
+        self.url = f"sqlite:///{folder / 'a.db'}"
+        self._cache = cache
+
+    def start(self, *arguments: str) -> "Driver":
+        """Start a driver; it prints JSON."""
+        return Driver([*arguments, "--storage", self.url, "--json"], self.folder, self._cache)
+
+    def run(self, *arguments: str) -> list[dict[str, Any]]:
+        """Run a driver to its end, which must be good."""
+        driver = self.start(*arguments)
+        events = driver.read_to_end()
+        assert driver.wait() == 0, driver.errors()
+        return events
+
+    def front(self) -> list[dict[str, Any]]:
+        """Read the front as a script would."""
+        command = [sys.executable, str(ROOT / "search.py"), "front", "tiny"]
+        done = subprocess.run(
+            [*command, "--format", "json", "--storage", self.url],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        rows = json.loads(done.stdout)
+        assert isinstance(rows, list)
+        return rows
+
+    def logged(self) -> dict[int, list[dict[str, Any]]]:
+        """Read every trial's own log of events."""
+        return {
+            int(path.parent.name): [json.loads(line) for line in path.read_text().splitlines()]
+            for path in self.folder.glob("a.db.runs/*/*/events.jsonl")
+        }
+
+    def repeated_epochs(self) -> list[tuple[int, int]]:
+        """List (trial, epoch) that were finished more than once."""
+        counts = Counter(
+            (number, event["epoch"])
+            for number, events in self.logged().items()
+            for event in events
+            if event["event"] == "epoch"
+        )
+        return [key for key, count in counts.items() if count > 1]
+
+
+class Driver:
+    """One process of `search.py`."""
+
+    def __init__(self, arguments: list[str], folder: Path, cache: Path):
+        environment: Mapping[str, str] = os.environ | {"MLGSEARCH_CACHE": str(cache)}
+        self._errors = folder / "stderr.txt"
+        with self._errors.open("a") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, str(ROOT / "search.py"), *arguments],
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self.seen: list[dict[str, Any]] = []
+
+    def read_until(self, is_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Read events up to the first that is enough."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            event = json.loads(line)
+            assert isinstance(event, dict)
+            self.seen.append(event)
+            if is_enough(event):
+                return event
+        raise AssertionError(f"the driver ended before: {self.errors()}")
+
+    def read_to_end(self) -> list[dict[str, Any]]:
+        """Read all events."""
+        assert self._process.stdout is not None
+        self.seen += [json.loads(line) for line in self._process.stdout]
+        return self.seen
+
+    def linger(self, seconds: float) -> None:
+        """Let it go on for a moment, so that a signal meets it anywhere."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def kill_with_workers(self) -> None:
+        """Kill the driver and every process that it started, at once and for good."""
+        family = [*psutil.Process(self._process.pid).children(recursive=True), self._process]
+        for process in [self._process, *family]:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; gives the exit code."""
+        code = self._process.wait(timeout=120)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        return code
+
+    def errors(self) -> str:
+        """Give what it wrote on stderr."""
+        return self._errors.read_text()
