@@ -7,7 +7,10 @@ from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 
 
 class PlainLines:
-    """Writes a line for each stage, each trial that ends or is taken up again; implements ``Watch``."""
+    """Writes a line for each stage and for each trial that ends or is taken up again.
+
+    Implements ``mlgsearch.study.drive.Watch``.
+    """
 
     def __init__(self, out: TextIO):
         self._out = out
