@@ -29,7 +29,7 @@ from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.engine import open_engine
 from mlgsearch.study.launch import launch
 from mlgsearch.study.space import Space
-from mlgsearch.study.spec import StudySpec, parse_study
+from mlgsearch.study.spec import StudySpec, load_study_file, parse_study
 from mlgsearch.train.models import build_model
 from mlgsearch.train.spec import ModelSpec
 
@@ -113,7 +113,7 @@ def run_ours(folder: Path, shape: NetworkShape, trials: int) -> list[float]:
     clock = Clock()
     options = Options(max_parallel=WORKERS, worker=InstantWorker, lay_groundwork=groundwork)
     engine = open_engine(f"sqlite:///{folder / 'ours.db'}")
-    launch(path, engine, clock, n_trials=trials, options=options)
+    launch(*load_study_file(path), engine, clock, n_trials=trials, options=options)
     return [moment - clock.began for moment in clock.ended]
 
 

@@ -44,6 +44,7 @@ from mlgsearch.results.front import front, front_hypervolume
 from mlgsearch.results.places import runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.table import front_rows, to_csv
+from mlgsearch.study.spec import load_study_file
 
 if TYPE_CHECKING:
     from mlgsearch.study.drive import Options, Outcome, Watch
@@ -98,10 +99,12 @@ def launch(
     as_json: Json = False,
 ) -> None:
     """Start the study of a file, or go on with it where it is stored with the same content."""
+    spec, source = load_study_file(file)
+
     from mlgsearch.study.launch import launch as start  # loads torch and Ray
 
     with _driving(storage, address, max_parallel, as_json) as (engine, watch, options):
-        outcome = start(file, engine, watch, n_trials=trials, options=options)
+        outcome = start(spec, source, engine, watch, n_trials=trials, options=options)
     _end(outcome, engine, storage, as_json)
 
 

@@ -1,7 +1,6 @@
 """Launch a study from its file, or resume one from the database."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -10,12 +9,13 @@ from mlgsearch.records import StudyRecord
 from mlgsearch.results import schema
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.drive import Options, Outcome, Watch, drive
-from mlgsearch.study.spec import StudySpec, differing_keys, load_study_file, parse_study
+from mlgsearch.study.spec import StudySpec, differing_keys, parse_study
 from mlgsearch.train.versions import library_versions
 
 
 def launch(
-    path: Path,
+    spec: StudySpec,
+    source: str,
     engine: Engine,
     watch: Watch,
     *,
@@ -25,7 +25,8 @@ def launch(
     """Start the study of a file, or go on with it where it exists with the same content.
 
     Args:
-        path: the study file.
+        spec: what `load_study_file` read.
+        source: the file's text.
         engine: the database; its schema is made where it is missing.
         watch: told what happens.
         n_trials: the total wanted, instead of the file's.
@@ -35,7 +36,6 @@ def launch(
         StudyConflictError: a study of that name has different content; the message lists the keys.
         UserError: see `drive`.
     """
-    spec, source = load_study_file(path)
     if n_trials is not None:
         spec = with_target(spec, n_trials)
     schema.upgrade(engine)
