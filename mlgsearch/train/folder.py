@@ -21,9 +21,7 @@ from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_te
 
 _log = logging.getLogger(__name__)
 
-_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 #: Bumped when the decoding changes, so that no older cache is taken for a newer one.
 _FORMAT = 1
 #: Images a thread decodes in one go.
@@ -90,7 +88,7 @@ def _list_images(root: Path) -> tuple[list[_Entry], tuple[str, ...]]:
         empty = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
         raise DataError(
             f"data.root: {root}: no images in {', '.join(map(repr, empty[:5]))}; every directory "
-            f"is a class and must hold files ending in {', '.join(sorted(_SUFFIXES))}"
+            f"is a class and must hold files ending in {', '.join(_SUFFIXES)}"
         )
     return listing, class_names
 
@@ -102,7 +100,7 @@ def _walk(root: Path, inside: str) -> Iterator[tuple[str, os.stat_result]]:
             path = f"{inside}/{entry.name}"
             if entry.is_dir():
                 yield from _walk(root, path)
-            elif Path(entry.name).suffix.lower() in _SUFFIXES:
+            elif entry.name.lower().endswith(_SUFFIXES):
                 yield path, entry.stat()
 
 
