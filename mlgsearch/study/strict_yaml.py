@@ -10,6 +10,7 @@ from mlgsearch.errors import StudyFileError
 
 MAX_BYTES = 1_000_000
 MAX_ALIASES = 100
+MAX_DEPTH = 50
 
 _FLOAT = re.compile(
     r"^[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?\d+[eE][-+]?\d+$|^[-+]?\.inf$|^\.nan$"
@@ -44,7 +45,8 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, 
         if key == "<<":
             raise _Refused(f"line {line}: merge keys (<<) are not supported; write the keys out")
         if key in seen:
-            raise _Refused(f"line {line}: {key}: given twice, first on line {seen[key]}")
+            shown = key if key.isprintable() else repr(key)
+            raise _Refused(f"line {line}: {shown}: given twice, first on line {seen[key]}")
         seen[key] = line
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
@@ -64,12 +66,13 @@ def load(text: str, where: str) -> Any:
         where: what to call it in messages, usually the file's path.
 
     Raises:
-        StudyFileError: too large, not YAML, a duplicate or non-text key, a tag, too many aliases.
+        StudyFileError: too large, not YAML, a duplicate or non-text key, a tag, too many
+            aliases or levels.
     """
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode(errors="replace")) > MAX_BYTES:
         raise StudyFileError(f"{where}: larger than {MAX_BYTES} bytes, so not a study file")
     try:
-        _refuse_tags_and_many_aliases(text)
+        _refuse_oddities(text)
         return yaml.load(text, Loader=_Loader)
     except _Refused as refused:
         raise StudyFileError(f"{where}: {refused}") from None
@@ -78,17 +81,21 @@ def load(text: str, where: str) -> Any:
         place = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise StudyFileError(f"{where}: {place}not valid YAML: {problem}") from None
-    except RecursionError:
-        raise StudyFileError(f"{where}: nested too deeply") from None
+    except (ValueError, OverflowError) as error:  # PyYAML lets int() and chr() raise through
+        raise StudyFileError(f"{where}: not valid YAML: {error}") from None
 
 
-def _refuse_tags_and_many_aliases(text: str) -> None:
-    aliases = 0
+def _refuse_oddities(text: str) -> None:
+    aliases = depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 0
         aliases += isinstance(event, yaml.AliasEvent)
         if aliases > MAX_ALIASES:
             raise _Refused(f"line {line}: more than {MAX_ALIASES} aliases")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise _Refused(f"line {line}: nested deeper than {MAX_DEPTH} levels")
         tag = getattr(event, "tag", None)
         if tag is not None:
             raise _Refused(f"line {line}: the tag {tag!r} is not allowed; remove it")
