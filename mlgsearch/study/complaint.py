@@ -1,6 +1,7 @@
 """Turn pydantic's errors into lines an author of a study file can act on."""
 
 import difflib
+import reprlib
 import types
 import typing
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ _LIMITS = {
     "less_than": ("lt", "below"),
     "less_than_equal": ("le", "at most"),
 }
+#: A value may be a megabyte of text, or a list in a list in a list.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 3
+_LINE_LENGTH = 600
 
 
 def complaints(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
@@ -41,13 +47,18 @@ def complaints(error: ValidationError, model: type[BaseModel], where: str) -> li
     """
     lines = []
     for problem in error.errors(include_url=False):
-        location = tuple(part for part in problem["loc"] if not _is_union_tag(part))
+        *inner, last = problem["loc"] or ("",)
+        location = tuple(part for part in inner if not _is_union_tag(part))
+        if problem["type"] == "extra_forbidden" or not _is_union_tag(last):
+            location += (last,)
+            said = _say(problem, model, location)
+        elif last == "[key]":  # of a mapping, whose key is the part before it
+            said = _say(problem, model, location)
+        else:
+            said = f"expected a number or text, got {_shown(problem['input'])}"
         key = _dotted(location)
-        lines.append(
-            f"{where}: {key}: {_say(problem, model, location)}"
-            if key
-            else f"{where}: {_say(problem, model, location)}"
-        )
+        line = f"{where}: {key}: {said}" if key else f"{where}: {said}"
+        lines.append(line if len(line) <= _LINE_LENGTH else f"{line[:_LINE_LENGTH]}...")
     return list(dict.fromkeys(lines))
 
 
@@ -66,18 +77,22 @@ def _say(problem: Any, model: type[BaseModel], location: tuple[int | str, ...]) 
         known = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         nearest = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        return f"expected {context['expected']}, got {value!r}{hint}"
+        return f"expected {context['expected']}, got {_shown(value)}{hint}"
     if kind in _LIMITS:
         name, words = _LIMITS[kind]
-        return f"must be {words} {context[name]}, got {value!r}"
+        return f"must be {words} {context[name]}, got {_shown(value)}"
     if kind == "string_pattern_mismatch":
-        return f"{value!r} is not one of {_alternatives(context['pattern'])}"
+        return f"{_shown(value)} is not one of {_alternatives(context['pattern'])}"
     if kind in ("too_short", "too_long"):
         limit = context.get("min_length", context.get("max_length"))
         return f"expected {limit} entries, got {context['actual_length']}"
     if kind in _EXPECTED:
-        return f"{_EXPECTED[kind]}, got {value!r}"
-    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}, got {value!r}"
+        return f"{_EXPECTED[kind]}, got {_shown(value)}"
+    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}, got {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else _SHORT.repr(value)
 
 
 def _alternatives(pattern: str) -> str:
@@ -93,7 +108,11 @@ def _is_union_tag(part: int | str) -> bool:
 def _dotted(location: tuple[int | str, ...]) -> str:
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if part.isprintable() else repr(part)
+            text += f".{name}" if text else name
     return text
 
 

@@ -87,7 +87,11 @@ def make_sampler(
                 # One sequence for the whole study; how far it is read is kept with the trials.
                 return _Qmc(space=space, seed=proposal_seed(study_seed, 0), scramble=True)
             case _:
-                sampler = find_callable(name, "search.sampler")(seed=seed)
+                make = find_callable(name, "search.sampler")
+                try:
+                    sampler = make(seed=seed)
+                except TypeError as error:
+                    raise StudyFileError(f"search.sampler: {name}(seed={seed}): {error}") from error
     if not isinstance(sampler, BaseSampler):
         raise StudyFileError(f"search.sampler: {name} gave {sampler!r}, not an Optuna sampler")
     return sampler
@@ -102,7 +106,7 @@ def find_callable(name: str, key: str) -> Callable[..., Any]:
     module_name, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise StudyFileError(f"{key}: {name}: {error}") from None
     if not callable(found):
         raise StudyFileError(f"{key}: {name} is not callable")

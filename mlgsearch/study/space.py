@@ -16,7 +16,8 @@ from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.study.spec import HYPERPARAMETERS, FirstTrial, StudySpec
+from mlgsearch.study.hyperparameter import HYPERPARAMETERS, HyperparameterSpec, is_whole
+from mlgsearch.study.spec import FirstTrial, StudySpec
 from mlgsearch.train.spec import TrainSpec
 
 #: The paper's order, which is also the order in a study file and in a record.
@@ -50,8 +51,7 @@ class Space:
     absent, so every canonical setting in range has coordinates.
 
     Raises:
-        StudyFileError: a layer pattern matches nothing, a range leaves a layer no value, or a
-            first trial lies outside the space.
+        StudyFileError: a layer pattern matches nothing, or a first trial lies outside the space.
     """
 
     def __init__(self, spec: StudySpec, shape: NetworkShape):
@@ -68,7 +68,7 @@ class Space:
         self.distributions: dict[str, BaseDistribution] = {
             **self._setting_distributions(),
             **{
-                name: _hyperparameter_distribution(hyper.low, hyper.high, hyper.log, hyper.choices)
+                name: _hyperparameter_distribution(name, hyper)
                 for name, hyper in spec.space.hyperparameters.items()
             },
         }
@@ -165,7 +165,7 @@ class Space:
                 parameters |= self._encode_layer(layer, five)
         for name, value in parameters.items():
             distribution = self.distributions[name]
-            if not distribution._contains(_internal(distribution, value)):
+            if not _holds(distribution, value):
                 raise StudyFileError(
                     f"{where}: {name} = {value} lies outside the space: {_describe(distribution)}"
                 )
@@ -192,21 +192,21 @@ def _whole(number: str, low: int, high: int) -> IntDistribution:
     return IntDistribution(low, high, log=number == "B_out")
 
 
-def _hyperparameter_distribution(
-    low: float | None, high: float | None, log: bool, choices: tuple[Any, ...] | None
-) -> BaseDistribution:
-    if choices is not None:
-        return CategoricalDistribution(choices)
-    assert low is not None
-    assert high is not None
-    return FloatDistribution(low, high, log=log)
+def _hyperparameter_distribution(name: str, given: HyperparameterSpec) -> BaseDistribution:
+    if given.choices is not None:
+        return CategoricalDistribution(given.choices)
+    assert given.low is not None
+    assert given.high is not None
+    if is_whole(name):
+        return IntDistribution(int(given.low), int(given.high), log=given.log)
+    return FloatDistribution(given.low, given.high, log=given.log)
 
 
-def _internal(distribution: BaseDistribution, value: Any) -> float:
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
     try:
-        return distribution.to_internal_repr(value)
-    except ValueError:
-        return float("nan")
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:  # no number, or none of the choices
+        return False
 
 
 def _describe(distribution: BaseDistribution) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from mlgsearch.errors import SettingError, StudyFileError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.study import strict_yaml
 from mlgsearch.study.complaint import complaints
+from mlgsearch.study.hyperparameter import Hyperparameters
 from mlgsearch.train.spec import Spec, TrainSpec
 
 
@@ -38,41 +39,7 @@ def _is_bit_range(bounds: tuple[int, ...]) -> tuple[int, ...]:
 Whole = Annotated[int, Field(strict=True)]
 Range = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_range)]
 BitRange = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_bit_range)]
-Sampler = Annotated[str, Field(pattern=r"^(tpe|nsga2|nsga3|random|qmc|[\w.]+:[\w.]+)$")]
-
-
-class HyperparameterSpec(Spec):
-    """A training hyperparameter that joins the search: a range, or a list of choices."""
-
-    low: float | None = Field(default=None, strict=False)
-    high: float | None = Field(default=None, strict=False)
-    log: bool = False
-    choices: tuple[float | int | str, ...] | None = Field(default=None, strict=False)
-
-    @model_validator(mode="after")
-    def _check(self) -> "HyperparameterSpec":
-        if self.choices is not None:
-            if self.low is not None or self.high is not None or len(self.choices) < 1:
-                raise ValueError("give either low and high, or a non-empty list of choices")
-        elif self.low is None or self.high is None or not self.low <= self.high:
-            raise ValueError("give low and high with low <= high, or a list of choices")
-        elif self.log and self.low <= 0:
-            raise ValueError(f"low must be positive where log is true, got {self.low}")
-        return self
-
-
-#: What may join a search, and where it lies in the training specification.
-HYPERPARAMETERS: Mapping[str, tuple[str, str]] = {
-    "training.learning_rate": ("training", "learning_rate"),
-    "training.weight_decay": ("training", "weight_decay"),
-    "training.batch_size": ("training", "batch_size"),
-    "training.optimiser": ("training", "optimiser"),
-    "training.schedule": ("training", "schedule"),
-    "distillation.temperature": ("distillation", "temperature"),
-    "distillation.weight": ("distillation", "weight"),
-    "quantisation.orthonormality": ("quantisation", "orthonormality"),
-    "quantisation.method": ("quantisation", "method"),
-}
+Sampler = Annotated[str, Field(pattern=r"^(tpe|nsga2|nsga3|random|qmc|\w[\w.]*:\w+)$")]
 
 
 class SpaceSpec(Spec):
@@ -93,16 +60,10 @@ class SpaceSpec(Spec):
     q_coeff_out: BitRange = (2, 8)
     full_precision: tuple[str, ...] = Field(default=(), strict=False)
     head_bits: Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32, "search"] | None = None
-    hyperparameters: dict[str, HyperparameterSpec] = Field(default_factory=dict)
+    hyperparameters: Hyperparameters = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> "SpaceSpec":
-        unknown = [name for name in self.hyperparameters if name not in HYPERPARAMETERS]
-        if unknown:
-            raise ValueError(
-                f"hyperparameters.{unknown[0]}: cannot be searched; "
-                f"can be: {', '.join(HYPERPARAMETERS)}"
-            )
         if self.kind == "uniform" and self.head_bits == "search":
             raise ValueError("head_bits: search needs kind: layerwise")
         return self
@@ -145,16 +106,15 @@ class SearchSpec(Spec):
     objectives: tuple[str, ...] = Field(default=("accuracy", "memory_ratio"), strict=False)
     first: tuple[FirstTrial, ...] = Field(default=(), strict=False)
 
-    @model_validator(mode="after")
-    def _check(self) -> "SearchSpec":
-        for name in self.objectives:
+    @field_validator("objectives")
+    @classmethod
+    def _check_objectives(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        for name in objectives:
             if name not in OBJECTIVES:
-                raise ValueError(
-                    f"objectives: {name!r} is not known; known are {', '.join(OBJECTIVES)}"
-                )
-        if len(set(self.objectives)) != len(self.objectives) or len(self.objectives) < 2:
-            raise ValueError("objectives: name at least two, each once")
-        return self
+                raise ValueError(f"{name!r} is not known; known are {', '.join(OBJECTIVES)}")
+        if len(set(objectives)) != len(objectives) or len(objectives) < 2:
+            raise ValueError("name at least two, each once")
+        return objectives
 
 
 class ResourcesSpec(Spec):

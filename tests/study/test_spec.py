@@ -1,0 +1,161 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mlgsearch.errors import StudyFileError
+from mlgsearch.study.spec import StudySpec, differing_keys, load_study_file, parse_study
+from mlgsearch.train.spec import TrainSpec
+
+STUDIES = Path(__file__).parents[2] / "studies"
+FIRST = {
+    "setting": [1, 8, 8, 8, 8],
+    "layers": {"stem": [1, 2, 3, 4, 5]},
+    "hyperparameters": {"training.batch_size": 32, "training.optimiser": "sgd"},
+}
+
+
+def parse(**content: Any) -> StudySpec:
+    return parse_study({"name": "x", **content}, "x.yaml")
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_shipped_studies_are_valid(path: Path) -> None:
+    spec, text = load_study_file(path)
+    assert text == path.read_text()
+    assert parse_study(spec.content(), "database") == spec
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"training": {"learning_rate": 1, "weight_decay": 0}},
+        {"search": {"first": [[2, 44, 3, 6, 3], FIRST]}},
+        {"search": {"objectives": ["accuracy", "memory_ratio", "generation_macs"]}},
+        {
+            "space": {
+                "hyperparameters": {
+                    "training.learning_rate": {"low": 1, "high": 2, "log": True},
+                    "training.batch_size": {"choices": [16, 32]},
+                    "training.optimiser": {"choices": ["radam", "sgd"]},
+                }
+            }
+        },
+        {"space": {"head_bits": "search", "full_precision": ["stem", "layer*"]}},
+        {"resources": {"cpu": 0.5, "gpu": 0.25, "max_parallel": 3}},
+    ],
+)
+def test_content_reads_back_the_same(content: dict[str, Any]) -> None:
+    spec = parse(**content)
+    again = parse_study(spec.content(), "database")
+    assert again == spec
+    assert again.content_hash() == spec.content_hash()
+    assert again.content() == spec.content()
+
+
+def test_a_specification_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        parse().search.n_trials = 3  # type: ignore[misc]
+
+
+def test_the_hash_ignores_the_target_and_the_resources() -> None:
+    plain = parse()
+    assert parse(search={"n_trials": 999}).content_hash() == plain.content_hash()
+    resources = {"cpu": 0.5, "gpu": 1, "max_parallel": 7, "worker_retries": 9}
+    assert parse(resources=resources).content_hash() == plain.content_hash()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": 1},
+        {"data": {"split_seed": 1}},
+        {"model": {"width": 8}},
+        {"teacher": {"seed": 1}},
+        {"training": {"epochs": 11}},
+        {"distillation": {"temperature": 2.0}},
+        {"quantisation": {"method": "lsq"}},
+        {"space": {"kind": "uniform"}},
+        {"space": {"B_out": [1, 32]}},
+        {"space": {"full_precision": ["stem"]}},
+        {"space": {"hyperparameters": {"training.weight_decay": {"low": 0, "high": 1}}}},
+        {"search": {"sampler": "nsga2"}},
+        {"search": {"seed": 1}},
+        {"search": {"first": [[1, 8, 3, 6, 3]]}},
+        {"search": {"objectives": ["memory_ratio", "accuracy"]}},
+    ],
+    ids=str,
+)
+def test_the_hash_notices_everything_else(changed: dict[str, Any]) -> None:
+    assert parse(**changed).content_hash() != parse().content_hash()
+
+
+def test_the_hash_does_not_depend_on_the_order_of_keys_or_on_defaults_written_out() -> None:
+    a = parse(training={"epochs": 3, "batch_size": 32})
+    b = parse(training={"batch_size": 32, "epochs": 3, "schedule": "cosine"})
+    assert a.content_hash() == b.content_hash()
+
+
+def test_paths_are_taken_from_the_files_folder(tmp_path: Path) -> None:
+    file = tmp_path / "studies" / "x.yaml"
+    file.parent.mkdir()
+    file.write_text(
+        "name: x\ndata: {name: folder, root: ../images}\nteacher: {checkpoint: /a/teacher.pt}\n"
+    )
+    spec, _ = load_study_file(file)
+    assert spec.data.root == str(tmp_path / "images")
+    assert spec.teacher.checkpoint == "/a/teacher.pt"
+
+
+def test_a_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    file = tmp_path / "x.yaml"
+    file.write_text("name: x\ndata: {name: folder, root: ~/images}\n")
+    assert load_study_file(file)[0].data.root == "/home/somebody/images"
+
+
+def test_the_training_part_is_the_files(tmp_path: Path) -> None:
+    train = parse(training={"epochs": 3}, seed=4).train_spec()
+    assert type(train) is TrainSpec
+    assert (train.training.epochs, train.seed) == (3, 4)
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "none.yaml"
+    with pytest.raises(StudyFileError) as caught:
+        load_study_file(path)
+    assert str(caught.value) == f"{path}: no such file"
+
+
+def test_a_folder_or_bytes_that_are_no_text_say_so(tmp_path: Path) -> None:
+    with pytest.raises(StudyFileError, match="cannot be read"):
+        load_study_file(tmp_path)
+    path = tmp_path / "latin.yaml"
+    path.write_bytes("name: Grüße".encode("latin-1"))
+    with pytest.raises(StudyFileError, match=r"latin\.yaml: cannot be read: .*utf-8"):
+        load_study_file(path)
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 128, "Größe 2 (b)", "2026-11-22", "a/b"])
+def test_names_of_1_to_128_printable_characters_are_taken(name: str) -> None:
+    assert parse(name=name).name == name
+
+
+@pytest.mark.parametrize("name", ["", "x" * 129, " x", "x ", "a\nb", "a\x00b", "a\u200bb"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(StudyFileError, match=r"^x\.yaml: name: "):
+        parse(name=name)
+
+
+def test_differences_are_told_by_key_with_both_values() -> None:
+    old = parse(training={"epochs": 3}, search={"first": [[1, 8, 3, 6, 3]]})
+    new = parse(training={"epochs": 4})
+    lines = differing_keys(old.content(), new.content())
+    assert lines[1] == "training.epochs: 3 -> 4"
+    assert lines[0].startswith('search.first: [{"setting": [1, 8, 3, 6, 3]')
+    assert lines[0].endswith("-> []")
+    assert len(lines) == 2
+    assert differing_keys(old.content(), old.content()) == []
+    assert differing_keys({"a": 1}, {}) == ["a: 1 -> null"]
