@@ -1,7 +1,4 @@
-"""Databases for tests: everything that takes ``database_url`` runs on SQLite and on PostgreSQL.
-
-A test elsewhere uses them by ``from tests.results.conftest import ...`` in its own conftest.
-"""
+"""Databases for tests: everything that takes ``database_url`` runs on SQLite and on PostgreSQL."""
 
 import shutil
 import tempfile
