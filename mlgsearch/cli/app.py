@@ -290,21 +290,26 @@ def _driving(
     options = Options(address=address, max_parallel=max_parallel)
     engine = open_engine(storage)
     out = sys.stdout
-    # Our own lines alone are on stdout; what a library or a user's model prints is not.
-    with contextlib.redirect_stdout(sys.stderr):
-        if as_json:
-            yield engine, JsonEvents(out), options
-        elif out.isatty():
-            with LiveView(Console(file=out)) as view:
-                yield engine, view, options
-        else:
-            yield engine, PlainLines(out), options
+    try:
+        # Our own lines alone are on stdout; what a library or a user's model prints is not.
+        with contextlib.redirect_stdout(sys.stderr):
+            if as_json:
+                yield engine, JsonEvents(out), options
+            elif out.isatty():
+                with LiveView(Console(file=out)) as view:
+                    yield engine, view, options
+            else:
+                yield engine, PlainLines(out), options
+    except KeyboardInterrupt:
+        typer.echo("stopped at once; `resume` goes on from the last checkpoints", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> None:
     study, store = outcome.study, ResultStore(engine)
     trials = store.trials(study.name)
-    option = "" if storage == DEFAULT_STORAGE else f" --storage '{safe_url(storage)}'"
+    name = shlex.quote(study.name)
+    option = "" if storage == DEFAULT_STORAGE else f" --storage {shlex.quote(safe_url(storage))}"
     if as_json:
         JsonEvents(sys.stdout).write(
             "finished" if outcome.is_finished else "stopped",
@@ -325,14 +330,14 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
             console.print(f"Pareto plot: {path}\n", highlight=False, soft_wrap=True)
             typer.echo(
                 "Next:\n"
-                f"  search.py show {_quoted(study.name)} {number}{option}\n"
-                f"  search.py front {_quoted(study.name)} --format csv{option}\n"
-                f"  search.py resume {_quoted(study.name)} --trials {study.n_trials * 2}{option}"
+                f"  {_program()} show {name} {number}{option}\n"
+                f"  {_program()} front {name} --format csv{option}\n"
+                f"  {_program()} resume {name} --trials {study.n_trials * 2}{option}"
             )
         else:
             typer.echo(
                 f"Stopped; {len(outcome.queued)} trials wait with their checkpoints. Go on with:\n"
-                f"  search.py resume {_quoted(study.name)}{option}"
+                f"  {_program()} resume {name}{option}"
             )
     if not outcome.is_finished:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -374,5 +379,12 @@ def _write_text(path: Path, text: str) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _quoted(name: str) -> str:
-    return shlex.quote(name)
+def _program() -> str:
+    """Say how this program was called, so that a printed command can be pasted."""
+    called = Path(sys.argv[0])
+    if called.name != "search.py":
+        return called.name
+    python = Path(sys.executable)
+    with contextlib.suppress(ValueError):
+        python = python.relative_to(Path.cwd())
+    return f"{python} {called}"
