@@ -96,6 +96,9 @@ class History:
             sampler: makes the proposal from the trials so far.
             distributions: the study's whole space; every name gets a value.
             fixed: values that the proposal must have; the sampler fills in the rest.
+
+        Raises:
+            StudyConflictError: something else added trials to the study meanwhile.
         """
         memory = self._memory._storage
         before = dict(memory.get_study_system_attrs(self._memory._study_id))
@@ -127,8 +130,8 @@ class History:
             row.system_attrs[_SAMPLER_STATE] = changed
         stored = self._storage._create_new_trial(self._study_id, template_trial=row)
         if stored.number != proposal.number:
-            raise RuntimeError(
-                f"the database numbered a trial {stored.number} where {proposal.number} was next: "
+            raise StudyConflictError(
+                f"study {self._memory.study_name!r}: the database numbered a trial {stored.number} where {proposal.number} was next: "
                 "something else adds trials to this study; resume it once that has stopped"
             )
         self._row_ids.append(stored._trial_id)
