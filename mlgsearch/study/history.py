@@ -131,8 +131,9 @@ class History:
         stored = self._storage._create_new_trial(self._study_id, template_trial=row)
         if stored.number != proposal.number:
             raise StudyConflictError(
-                f"study {self._memory.study_name!r}: the database numbered a trial {stored.number} where {proposal.number} was next: "
-                "something else adds trials to this study; resume it once that has stopped"
+                f"study {self._memory.study_name!r}: the database numbered a trial {stored.number} "
+                f"where {proposal.number} was next: something else adds trials to this study; "
+                "resume it once that has stopped"
             )
         self._row_ids.append(stored._trial_id)
         return proposal
