@@ -17,11 +17,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from mlgsearch.errors import SettingError
+from mlgsearch.errors import SettingError, StudyConflictError
 from mlgsearch.mlg.network import NetworkShape, network_sizes
+from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import OBJECTIVES, EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.history import History
@@ -54,7 +56,12 @@ Watcher = Callable[[TrialRecord, Sequence[EpochRecord]], None]
 
 
 class Ledger:
-    """The trials of one study, while this driver holds its lease."""
+    """The trials of one study, while this driver holds its lease.
+
+    Raises:
+        StudyFileError: the sampler cannot be made.
+        StudyConflictError: Optuna's tables have lost trials.
+    """
 
     def __init__(
         self,
@@ -87,6 +94,13 @@ class Ledger:
         self._running: dict[str, int] = {}
         self._followers: dict[int, list[int]] = {}
         self._orphans: deque[int] = deque()
+        if len(self._records) > len(history):
+            raise StudyConflictError(
+                f"study {spec.name!r}: the database holds {len(self._records)} trials, but "
+                f"Optuna's tables only {len(history)}: part of it was deleted; delete the study, "
+                "or bring the database back from a copy"
+            )
+        self._make_sampler()  # one that cannot be made is told before any work is done
         self._reconcile()
 
     @property
@@ -160,7 +174,7 @@ class Ledger:
         try:
             values = self._values(record)
         except ValueError as error:
-            self.fail(number, f"an objective is not usable: {error}")
+            self.fail(number, f"the training gave no usable result: {error}")
             return
         self._finish(replace(record, state=TrialState.COMPLETE), values)
         self._complete.setdefault(record.fingerprint, number)
@@ -194,11 +208,14 @@ class Ledger:
         for trial in self._history.trials():
             record = self._records.get(trial.number)
             if record is None:
-                record = self._new_record(trial)
+                record = self._new_record(trial) if self._is_ours(trial) else self._foreign(trial)
                 self._put(record)
             if trial.state.is_finished() and not record.state.is_finished:
-                state = TrialState(trial.state.name)
-                self._put(replace(record, state=state, error="finished outside mlgsearch"))
+                # Not by us: our row is finished first. So COMPLETE comes without a result of ours.
+                is_complete = trial.state == OptunaState.COMPLETE
+                state = TrialState.FAIL if is_complete else TrialState(trial.state.name)
+                error = f"finished outside mlgsearch as {trial.state.name}"
+                self._put(replace(record, state=state, error=error))
             elif record.state.is_finished and not trial.state.is_finished():
                 values = self._values(record) if record.state == TrialState.COMPLETE else None
                 self._history.tell(trial.number, _OPTUNA_STATES[record.state], values)
@@ -207,17 +224,24 @@ class Ledger:
 
     def _ask(self) -> FrozenTrial:
         number = len(self._history)
-        sampler = make_sampler(
-            self._spec.search.sampler,
-            study_seed=self._spec.search.seed,
-            number=number,
-            space=self._space.distributions,
-        )
         first = self._space.first
         fixed = first[number] if number < len(first) else None
-        trial = self._history.ask(sampler, self._space.distributions, fixed)
+        trial = self._history.ask(self._make_sampler(), self._space.distributions, fixed)
         self._put(self._new_record(trial))
         return trial
+
+    def _make_sampler(self) -> BaseSampler:
+        """Make the sampler of the next proposal."""
+        return make_sampler(
+            self._spec.search.sampler,
+            study_seed=self._spec.search.seed,
+            number=len(self._history),
+            space=self._space.distributions,
+        )
+
+    def _is_ours(self, trial: FrozenTrial) -> bool:
+        """Whether a trial is a proposal of this study's, not one that somebody else enqueued."""
+        return trial.distributions == self._space.distributions
 
     def _adopt(self) -> FrozenTrial:
         number = self._orphans.popleft()
@@ -245,6 +269,23 @@ class Ledger:
             versions=self._versions,
             teacher_hash=self._teacher_hash,
             created_at=datetime.now(UTC),
+        )
+
+    def _foreign(self, trial: FrozenTrial) -> TrialRecord:
+        """Give the record of a trial that is not a proposal of this study's, and so failed."""
+        plain = dict.fromkeys(self._shape.layers, LayerSetting.plain(32))
+        return TrialRecord(
+            number=trial.number,
+            state=TrialState.FAIL,
+            settings={},
+            hyperparameters={},
+            fingerprint="",
+            seed=self._spec.seed,
+            sizes=network_sizes(self._shape, plain),
+            epochs_wanted=self._spec.training.epochs,
+            versions=self._versions,
+            teacher_hash=self._teacher_hash,
+            error="added outside mlgsearch, without this study's parameters",
         )
 
     def _share(self, source: int, number: int) -> None:
@@ -275,13 +316,18 @@ class Ledger:
         return self._followers.pop(number, [])
 
     def _values(self, record: TrialRecord) -> list[float]:
-        values = []
-        for name in self._spec.search.objectives:
+        """Give a COMPLETE trial's objectives as the sampler sees them.
+
+        Raises:
+            ValueError: one of them, or the accuracy or loss of any trial, is missing or not finite.
+        """
+        searched = {}
+        for name in ("accuracy", "loss", *self._spec.search.objectives):
             value = record.objective_value(name)
             if value is None:
                 raise ValueError(f"{name} is missing")
-            values.append(OBJECTIVES[name].to_search(value))
-        return values
+            searched[name] = OBJECTIVES[name].to_search(value)
+        return [searched[name] for name in self._spec.search.objectives]
 
     def _put(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
         self._store.put_trial_with_epochs(self._spec.name, record, epochs)

@@ -1,0 +1,106 @@
+"""A study's ledger on a real database, without Ray and without training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from sqlalchemy import Engine, event
+
+from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.records import EpochRecord, TrialRecord
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.schema import upgrade
+from mlgsearch.results.store import ResultStore
+from mlgsearch.study.history import History
+from mlgsearch.study.launch import register
+from mlgsearch.study.ledger import Ledger
+from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
+from mlgsearch.study.space import Space
+from mlgsearch.study.spec import StudySpec
+from tests.study.samples import MIXED, a_spec
+
+#: Two settings in all, so that proposals soon repeat.
+NARROW = {
+    "kind": "uniform",
+    "B_in": [1, 1],
+    "B_out": [8, 9],
+    "q_basis": [8, 8],
+    "q_coeff_in": [8, 8],
+    "q_coeff_out": [8, 8],
+}
+
+
+class Driverless:
+    """A study and its database; ``ledger`` is the present driver's, `restart` gives the next's."""
+
+    def __init__(self, url: str, n_trials: int = 6, shape: NetworkShape = MIXED, **content: Any):
+        self.url = url
+        self.spec: StudySpec = a_spec(**content)
+        self.shape = shape
+        self.engine = open_engine(url)
+        upgrade(self.engine)
+        self.storage = open_optuna_storage(self.engine)
+        for engine in (self.engine, self.storage.engine):
+            _be_quick(engine)
+        self.store = ResultStore(self.engine)
+        register(self.spec, "", self.store)
+        self.seen: list[tuple[TrialRecord, Sequence[EpochRecord]]] = []
+        self.n_trials = n_trials
+        self.restart()
+
+    def restart(self, n_trials: int | None = None) -> None:
+        """Forget everything that is not in the database, as a killed driver does."""
+        if n_trials is not None:
+            self.n_trials = n_trials
+        objectives = self.spec.search.objectives
+        self.ledger = Ledger(
+            spec=self.spec,
+            space=Space(self.spec, self.shape),
+            shape=self.shape,
+            history=History(
+                self.storage, self.spec.name, directions(objectives), metric_names(objectives)
+            ),
+            store=self.store,
+            n_trials=self.n_trials,
+            teacher_hash="beef",
+            versions={"torch": "2"},
+            watch=lambda record, epochs: self.seen.append((record, epochs)),
+        )
+
+    def close(self) -> None:
+        self.storage.remove_session()
+        self.storage.engine.dispose()
+        self.engine.dispose()
+
+    def trials(self) -> list[TrialRecord]:
+        return self.store.trials(self.spec.name)
+
+    def states(self) -> list[str]:
+        """States by number as our table has them; Optuna's must be the same."""
+        ours = [trial.state.value for trial in self.trials()]
+        assert ours == self.optuna_states()
+        return ours
+
+    def optuna_states(self) -> list[str]:
+        return [trial.state.name for trial in self.optuna_study().trials]
+
+    def optuna_study(self) -> optuna.Study:
+        return optuna.load_study(study_name=self.spec.name, storage=self.storage)
+
+
+def a_summary(accuracy: float = 0.9, loss: float = 0.3) -> dict[str, Any]:
+    return {
+        "accuracy": accuracy,
+        "loss": loss,
+        "projection_error": {"stem": 0.1},
+        "stage_seconds": {"train": 1.5},
+    }
+
+
+def _be_quick(engine: Engine) -> None:
+    """Let SQLite not wait for the disk: tests kill processes, not machines."""
+    if engine.dialect.name == "sqlite":
+        event.listen(
+            engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF")
+        )
+        engine.dispose()
