@@ -20,8 +20,8 @@ STUDY = """
 name: tiny
 data: {name: digits, limit: 600}
 model: {name: resnet8, width: 4}
-teacher: {training: {epochs: 4, learning_rate: 0.01}}
-training: {epochs: 4, batch_size: 64}
+teacher: {training: {optimiser: adamw, schedule: one_cycle, epochs: 8, learning_rate: 0.02}}
+training: {optimiser: adamw, schedule: one_cycle, epochs: 4, learning_rate: 0.02}
 space: {kind: layerwise, B_in: [1, 4], B_out: [1, 16]}
 search:
   sampler: tpe
@@ -127,9 +127,13 @@ class Driver:
         """Press Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
 
+    def family(self) -> list[psutil.Process]:
+        """List every process that it started."""
+        return psutil.Process(self._process.pid).children(recursive=True)
+
     def kill_with_workers(self) -> None:
         """Kill the driver and every process that it started, at once and for good."""
-        family = [*psutil.Process(self._process.pid).children(recursive=True), self._process]
+        family = self.family()
         for process in [self._process, *family]:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import psutil
 import pytest
 
 from mlgsearch.records import TrialState
@@ -72,6 +73,12 @@ def test_a_search_through_ray_is_whole(undisturbed: Study) -> None:
     engine.dispose()
 
 
+def test_launching_a_finished_study_again_trains_nothing(undisturbed: Study) -> None:
+    events = undisturbed.run("launch", str(undisturbed.file), "--max-parallel", "1")
+    assert [event["event"] for event in events if event["event"] == "trial"] == []
+    assert events[-1]["event"] == "finished"
+
+
 def test_optuna_shows_the_same_trials(undisturbed: Study) -> None:
     optuna_study = optuna.load_study(study_name="tiny", storage=undisturbed.url)
     assert [trial.state.name for trial in optuna_study.trials] == ["COMPLETE"] * TRIALS
@@ -122,7 +129,7 @@ def test_a_killed_worker_loses_no_epoch_and_disturbs_no_one(
     assert all(trial.attempts <= 1 for trial in trials if trial.number != began_again[0])
 
 
-def test_ctrl_c_queues_what_runs_and_a_second_driver_is_refused(
+def test_ctrl_c_queues_what_runs_twice_stops_now_and_a_second_driver_is_refused(
     study: Study, store: ResultStore
 ) -> None:
     driver = study.start("launch", str(study.file), "--max-parallel", "2")
@@ -145,6 +152,15 @@ def test_ctrl_c_queues_what_runs_and_a_second_driver_is_refused(
     states = store.state_counts("tiny")
     assert TrialState.RUNNING not in states or states[TrialState.RUNNING] == 0
     assert states[TrialState.WAITING] == len(last["queued"]) >= 1
+    driver = study.start("resume", "tiny")
+    driver.read_until(lambda event: event["event"] == "epoch")
+    started = driver.family()
+    driver.interrupt()
+    driver.interrupt()
+    assert driver.wait() == 130
+    assert "Traceback" not in driver.errors()
+    _, alive = psutil.wait_procs(started, timeout=30)
+    assert not alive
     events = study.run("resume", "tiny", "--trials", str(TRIALS + 1))
     assert events[-1]["event"] == "finished"
     assert events[-1]["states"]["COMPLETE"] == TRIALS + 1
