@@ -19,8 +19,9 @@ def uniform_settings(
     """
     wanted = LayerSetting.from_five(five)
     if head_bits is None:
-        quantises = min(wanted.q_basis, wanted.q_coeff_in, wanted.q_coeff_out) < 32
-        head_bits = 8 if quantises else 32
+        # 0 bits stand for a factor that is absent, not for one that is quantised.
+        widths = (wanted.q_basis, wanted.q_coeff_in, wanted.q_coeff_out)
+        head_bits = 8 if any(0 < width < 32 for width in widths) else 32
     head = LayerSetting.plain(head_bits)
     settings = {}
     for name, layer in shape.layers.items():

@@ -106,3 +106,12 @@ def test_settings_are_canonical() -> None:
 def test_malformed_numbers_are_refused() -> None:
     with pytest.raises(SettingError, match="q_basis is 9"):
         uniform_settings(SMALL, (2, 20, 9, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("five", "bits"),
+    [((0, 0, 32, 0, 0), 32), ((2, 0, 32, 32, 0), 32), ((2, 0, 32, 8, 0), 8), ((0, 0, 8, 0, 0), 8)],
+)
+def test_an_absent_factor_does_not_quantise_the_head(five: FiveNumbers, bits: int) -> None:
+    shape = NetworkShape({"head": LayerShape("linear", 10, 64)})
+    assert uniform_settings(shape, five)["head"] == LayerSetting.plain(bits)
