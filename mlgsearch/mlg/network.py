@@ -13,7 +13,7 @@ from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.records import Sizes
 
 #: Normalisation layers whose weight and bias are counted at 32 bits.
-_NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,18 @@ def network_shape(model: nn.Module, input_shape: tuple[int, int, int]) -> Networ
     for name, module in layers.items():
 
         def count(
-            module: nn.Module, args: tuple[Tensor, ...], output: Tensor, name: str = name
+            module: nn.Module,
+            args: tuple[Tensor, ...],
+            named: dict[str, Tensor],
+            output: Tensor,
+            name: str = name,
         ) -> None:
             is_linear = isinstance(module, nn.Linear)
-            for at, tensor in enumerate((args[0], output)):
+            for at, tensor in enumerate((*args, *named.values(), output)):
                 channels = tensor.shape[-1 if is_linear else -3]
                 positions[name][at] += tensor.numel() // channels
 
-        handles.append(module.register_forward_hook(count))
+        handles.append(module.register_forward_hook(count, with_kwargs=True))
     modes = {module: module.training for module in model.modules()}
     sample = next(model.parameters(), torch.empty(0))
     try:

@@ -37,6 +37,31 @@ def test_a_shape_is_read_from_one_pass() -> None:
     assert shape.full_parameters == 216 + 72 + 80 + 8 + 16
 
 
+def test_a_layer_may_be_called_by_keyword() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(8, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.head(input=x)
+            return logits
+
+    assert network_shape(Named(), (2, 3, 8)).layers["head"].in_positions == 6
+
+
+def test_every_kind_of_normalisation_counts() -> None:
+    norms: list[nn.Module] = [
+        nn.BatchNorm2d(8),
+        nn.InstanceNorm2d(8, affine=True),
+        nn.InstanceNorm2d(8),
+        nn.GroupNorm(2, 8),
+        nn.LayerNorm(8),
+        nn.RMSNorm(8),
+    ]
+    assert network_shape(nn.Sequential(*norms), (8, 8, 8)).norm_parameters == 4 * 16 + 8
+
+
 def test_modes_statistics_and_hooks_are_left_as_they_were() -> None:
     model = Small()
     model.norm.eval()
