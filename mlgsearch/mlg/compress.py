@@ -40,7 +40,8 @@ def compress(
 
     Raises:
         SettingError: a layer has no setting, or a setting names no layer or does not fit it; a
-            layer is compressed already or shares its weight with another; the method is unknown.
+            layer is parametrized (so compressed) already or shares its weight with another; the
+            method is unknown.
         DataError: a weight holds a value that is not finite.
     """
     layers = compressible_layers(model)
@@ -48,8 +49,9 @@ def compress(
     prepared: dict[str, Mlg] = {}
     owner: dict[int, str] = {}
     for name, module in layers.items():
-        if parametrize.is_parametrized(module, "weight"):
-            raise SettingError(f"layer {name!r}: its weight is parametrized already")
+        if parametrize.is_parametrized(module):
+            which = ", ".join(cast(nn.ModuleDict, module.parametrizations))
+            raise SettingError(f"layer {name!r}: its {which} is parametrized already")
         other = owner.setdefault(id(module.weight), name)
         if other != name:
             raise SettingError(f"layers {other!r} and {name!r} share one weight: untie them first")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.compress import compress, densify, factors
@@ -281,3 +282,10 @@ def test_a_missing_setting_and_a_second_compression_are_refused() -> None:
     compress(model, SETTINGS)
     with pytest.raises(SettingError, match="'stem': its weight is parametrized already"):
         compress(model, SETTINGS)
+
+
+def test_a_parametrized_bias_is_refused() -> None:
+    layer = nn.Linear(16, 10)  # a plain copy of it could not be made
+    parametrize.register_parametrization(layer, "bias", nn.Tanh())
+    with pytest.raises(SettingError, match="its bias is parametrized already"):
+        compress(layer, {"": LayerSetting(0, 3, 4, 0, 4)})
