@@ -7,6 +7,7 @@ it generates the dense weight. ``init.*_`` on that weight does nothing that last
 from dataclasses import replace
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -15,7 +16,7 @@ from mlgsearch.errors import SettingError
 from mlgsearch.mlg.execution import Execution, choose_form
 from mlgsearch.mlg.factors import Factors
 from mlgsearch.mlg.parametrization import Mlg
-from mlgsearch.mlg.setting import ExecutionForm
+from mlgsearch.mlg.setting import ExecutionForm, LayerShape
 
 
 class MlgConv2d(nn.Conv2d):
@@ -26,11 +27,11 @@ class MlgConv2d(nn.Conv2d):
     """
 
     execution: Execution
-    forms: dict[tuple[int, ...], ExecutionForm]  # what was chosen, by the input's shape
+    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by execution and input's shape
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (N, C_in, H, W) or (C_in, H, W)."""
-        form = self._form(input)
+        form = _form(self, input)
         if form == "dense":
             dense: Tensor = self._conv_forward(input, self.weight, self.bias)
             return dense
@@ -61,7 +62,10 @@ class MlgConv2d(nn.Conv2d):
             summed = hidden.reshape(*hidden.shape[:-3], rows, base_in, *hidden.shape[-2:]).sum(
                 -3
             )  # (N, C_out, H_out, W_out)
-            return summed if self.bias is None else summed + self.bias[:, None, None]
+            if self.bias is None:
+                return summed
+            # Under autocast the sum has the lower precision, as a convolution with a bias would.
+            return summed + self.bias[:, None, None].to(summed.dtype)
         last = factors.coeff_out.repeat_interleave(base_in, dim=1)  # (C_out, B_out*B_in)
         return F.conv2d(hidden, last[:, :, None, None], self.bias)
 
@@ -73,23 +77,15 @@ class MlgConv2d(nn.Conv2d):
             padding = 0
         return F.conv2d(input, weight, None, self.stride, padding, self.dilation, groups)
 
-    def _form(self, input: Tensor) -> ExecutionForm:
-        key = tuple(input.shape)
-        if key not in self.forms:
-            mlg = mlg_of(self)
-            left, right, top, bottom = self._reversed_padding_repeated_twice
-            out_positions = 1
-            for at, padding in ((-2, top + bottom), (-1, left + right)):
-                reach = self.dilation[at] * (self.kernel_size[at] - 1)
-                out_positions *= (input.shape[at] + padding - reach - 1) // self.stride[at] + 1
-            shape = replace(
-                mlg.shape,
-                out_positions=out_positions,
-                in_positions=input.shape[-2] * input.shape[-1],
-            )
-            batch = input.shape[0] if input.dim() == 4 else 1
-            self.forms[key] = choose_form(mlg.setting, shape, batch, self.execution)
-        return self.forms[key]
+    def _workload(self, input: Tensor) -> tuple[LayerShape, int]:
+        left, right, top, bottom = self._reversed_padding_repeated_twice
+        out_positions = 1
+        for at, padding in ((-2, top + bottom), (-1, left + right)):
+            reach = self.dilation[at] * (self.kernel_size[at] - 1)
+            out_positions *= (input.shape[at] + padding - reach - 1) // self.stride[at] + 1
+        in_positions = input.shape[-2] * input.shape[-1]
+        shape = replace(mlg_of(self).shape, out_positions=out_positions, in_positions=in_positions)
+        return shape, input.shape[0] if input.dim() == 4 else 1
 
 
 class MlgLinear(nn.Linear):
@@ -99,11 +95,11 @@ class MlgLinear(nn.Linear):
     """
 
     execution: Execution
-    forms: dict[tuple[int, ...], ExecutionForm]  # what was chosen, by the input's shape
+    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by execution and input's shape
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (..., C_in) to (..., C_out)."""
-        if self._form(input) == "dense":
+        if _form(self, input) == "dense":
             return F.linear(input, self.weight, self.bias)
         factors = layer_factors(self)
         assert factors.coeff_out is not None
@@ -117,14 +113,9 @@ class MlgLinear(nn.Linear):
         """
         raise SettingError("a compressed layer cannot be reset: assign its weight to project it")
 
-    def _form(self, input: Tensor) -> ExecutionForm:
-        key = tuple(input.shape)
-        if key not in self.forms:
-            mlg = mlg_of(self)
-            batch = input.numel() // self.in_features
-            shape = replace(mlg.shape, out_positions=1, in_positions=1)
-            self.forms[key] = choose_form(mlg.setting, shape, batch, self.execution)
-        return self.forms[key]
+    def _workload(self, input: Tensor) -> tuple[LayerShape, int]:
+        shape = replace(mlg_of(self).shape, out_positions=1, in_positions=1)
+        return shape, input.numel() // self.in_features
 
 
 #: The class that takes over from each plain class; a subclass keeps its own, and its dense forward.
@@ -179,6 +170,20 @@ def latents_of(module: nn.Module) -> tuple[nn.Parameter, ...]:
 def layer_factors(module: nn.Module) -> Factors:
     """Give the quantised factors of a compressed layer."""
     return mlg_of(module).quantised(*latents_of(module))
+
+
+def _form(module: MlgConv2d | MlgLinear, input: Tensor) -> ExecutionForm:
+    """Give the form to compute a layer in, remembered by ``execution`` and the input's shape."""
+    if any(isinstance(size, torch.SymInt) for size in input.shape):
+        # torch.export leaves a size open: there are no costs to compare.
+        mlg = mlg_of(module)
+        forced: Execution = "dense" if module.execution == "auto" else module.execution
+        return choose_form(mlg.setting, mlg.shape, 1, forced)
+    key = (module.execution, *input.shape)
+    if key not in module.forms:
+        shape, batch = module._workload(input)
+        module.forms[key] = choose_form(mlg_of(module).setting, shape, batch, module.execution)
+    return module.forms[key]
 
 
 def _kept(module: nn.Module) -> parametrize.ParametrizationList:

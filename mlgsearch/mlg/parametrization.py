@@ -18,7 +18,8 @@ class Mlg(nn.Module):
     the order ``basis``, ``coeff_in``, ``coeff_out``. Assigning the layer's weight projects it. The
     setting cannot be changed afterwards: compress a fresh network instead.
 
-    ``relative_error`` is that of the last projection, NaN before the first and after loading.
+    ``relative_error`` is that of the last projection, NaN before the first; training the latents or
+    loading others does not change it.
 
     Raises:
         SettingError: the setting is not canonical for the shape, or the method is unknown.

@@ -1,6 +1,7 @@
 """One suite for every kind of layer, against the dense layer it must equal."""
 
 from copy import deepcopy
+from itertools import product
 from typing import Any
 
 import pytest
@@ -277,7 +278,32 @@ def test_the_form_follows_the_inputs_size() -> None:
     module = compressed(conv(64, 64, 3, padding=1), LayerSetting(2, 20, 3, 6, 3))
     module(torch.randn(1, 64, 1, 1))
     module(torch.randn(16, 64, 8, 8))
-    assert module.forms == {(1, 64, 1, 1): "dense", (16, 64, 8, 8): "level2"}
+    assert module.forms == {
+        ("auto", 1, 64, 1, 1): "dense",
+        ("auto", 16, 64, 8, 8): "level2",
+    }
+
+
+def test_another_form_may_be_forced_at_any_time() -> None:
+    module, x = compressed(conv(6, 16, 3), LayerSetting(2, 5, 3, 6, 4)), torch.randn(2, 6, 8, 8)
+    for execution in ("three_stage", "dense", "level2"):
+        module.execution = execution
+        module(x)
+        assert list(module.forms.values())[-1] == execution
+
+
+@pytest.mark.parametrize(
+    ("layer", "size"), [(conv(6, 16, 3), (6, 8, 8)), (nn.Linear(20, 12), (20,))]
+)
+@pytest.mark.parametrize("execution", FORMS)
+def test_a_layer_is_exported_with_the_batch_left_open(
+    layer: nn.Conv2d | nn.Linear, size: tuple[int, ...], execution: Execution
+) -> None:
+    module = compressed(layer, LayerSetting(2, 5, 3, 6, 4), execution=execution)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(module, (torch.ones(2, *size),), dynamic_shapes=({0: batch},))
+    x = torch.randn(5, *size)
+    torch.testing.assert_close(exported.module()(x), module(x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", [conv(6, 16, 3), nn.Linear(20, 12)])
@@ -304,8 +330,8 @@ def test_a_parametrized_weight_is_refused() -> None:
 
 
 def test_autocast_leaves_generation_in_full_precision() -> None:
-    for execution in FORMS:
-        module = compressed(conv(6, 16, 3), LayerSetting(2, 5, 3, 6, 4), execution=execution)
+    for execution, five in product(FORMS, [(2, 5, 3, 6, 4), (2, 0, 3, 6, 0)]):
+        module = compressed(conv(6, 16, 3), LayerSetting(*five), execution=execution)
         x, weight = torch.randn(2, 6, 8, 8), module.weight
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert torch.equal(module.weight, weight)
