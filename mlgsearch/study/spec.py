@@ -31,8 +31,11 @@ def _is_range(bounds: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _is_bit_range(bounds: tuple[int, ...]) -> tuple[int, ...]:
-    if _is_range(bounds)[1] > 8:
-        raise ValueError(f"{list(bounds)}: bits in a range go from 1 to 8")
+    low, high = _is_range(bounds)
+    if high > 8 and (low, high) not in ((16, 16), (32, 32)):
+        raise ValueError(
+            f"{list(bounds)}: bits go from 1 to 8, or are fixed by [16, 16] or [32, 32] (none)"
+        )
     return bounds
 
 

@@ -1,0 +1,59 @@
+"""The study file's page agrees with the model that reads study files."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from mlgsearch.records import OBJECTIVES
+from mlgsearch.study.hyperparameter import HYPERPARAMETERS
+from mlgsearch.study.spec import StudySpec, load_study_file
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "study-file.md").read_text()
+
+
+def keys(model: type[BaseModel], instance: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """List every key with its default; a part's defaults are those of the default part."""
+    for name, field in model.model_fields.items():
+        default = (
+            getattr(instance, name) if instance else field.get_default(call_default_factory=True)
+        )
+        if isinstance(default, BaseModel):
+            yield from keys(type(default), default, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", default
+
+
+def shown(default: Any) -> str:
+    """Write a default as the page does."""
+    if default is PydanticUndefined:
+        return "required"
+    if default is None:
+        return "none"
+    if isinstance(default, tuple) and default and isinstance(default[0], str):
+        return f"`[{', '.join(default)}]`"
+    text = json.dumps(default) if not isinstance(default, str) else default
+    return f"`{text}`"
+
+
+def test_every_key_stands_on_the_page_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| (.+?) \|", PAGE, flags=re.MULTILINE))
+    expected = {key: shown(default) for key, default in keys(StudySpec, None)}
+    assert rows == expected
+
+
+@pytest.mark.parametrize("name", [*HYPERPARAMETERS, *OBJECTIVES])
+def test_every_name_that_may_be_searched_or_optimised_stands_on_the_page(name: str) -> None:
+    assert f"`{name}`" in PAGE
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_study_that_comes_along_is_valid(path: Path) -> None:
+    spec, _ = load_study_file(path)
+    assert spec.name == path.stem
