@@ -287,6 +287,8 @@ def _driving(
 ) -> "Iterator[tuple[Engine, Watch, Options]]":
     from mlgsearch.study.drive import Options  # loads torch and Ray
 
+    # Where `module:callable` is looked for; Ray hands the path on to its workers.
+    sys.path.insert(0, str(Path.cwd()))
     options = Options(address=address, max_parallel=max_parallel)
     engine = open_engine(storage)
     out = sys.stdout
