@@ -43,7 +43,8 @@ def pareto_chart(
     COMPLETE trials are dots, PRUNED ones crosses at the value they had; the front of all
     ``objectives`` is large dots, and a step line bounds what the two drawn objectives reach
     together. Accuracies are drawn in percent; ``teacher_accuracy`` is a fraction. A hover tells
-    the trial's number (also its ``customdata``) and values.
+    the trial's number (also its ``customdata``) and values. The ``title`` is shown as it is
+    written: nothing in it is markup.
 
     Raises:
         ValueError: fewer than two objectives, or as ``front``.
@@ -84,7 +85,13 @@ def pareto_chart(
     figure.update_yaxes(axis_of(y, ys))
     figure.update_layout(
         template="plotly_white",
-        title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 20}},
+        # Plotly reads tags and entities.
+        title={
+            "text": escape(title, quote=False),
+            "x": 0.01,
+            "xanchor": "left",
+            "font": {"size": 20},
+        },
         font={"family": "system-ui, sans-serif", "size": 14, "color": "#222222"},
         legend={
             "orientation": "h",
@@ -110,7 +117,7 @@ def write_html(figure: go.Figure, path: Path) -> None:
         default_height="100vh",
         config={"displaylogo": False, "responsive": True},
     )
-    title = escape(figure.layout.title.text or "Pareto front")
+    title = figure.layout.title.text or "Pareto front"  # escaped already
     path.write_text(_PAGE.format(title=title, chart=chart), encoding="utf-8")
 
 

@@ -113,6 +113,7 @@ def test_the_file_needs_no_network(tmp_path: Path) -> None:
     write_html(figure, path)
     page = path.read_text(encoding="utf-8")
     assert "<title>a &lt;b&gt; &amp; c</title>" in page
+    assert figure.layout.title.text == "a &lt;b&gt; &amp; c"
     assert len(page) > 1_000_000
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
     assert all(trace.type == "scatter" for trace in figure.data)
