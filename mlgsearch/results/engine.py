@@ -76,6 +76,8 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
             f"{safe_url(url)}: the driver {error.name} is not installed; "
             "for PostgreSQL: pip install 'mlgsearch[postgres]'"
         ) from error
+    except ValueError as error:  # what follows the "?"
+        raise StorageError(f"{safe_url(url)}: not a database URL: {error}") from error
     if dialect == "sqlite":
         _prepare_sqlite(engine, read_only=read_only)
     try:
@@ -155,8 +157,11 @@ def _why(error: DBAPIError, url: str, parsed: URL) -> str:
     reason = " ".join(str(error.orig).split())
     if parsed.password:
         reason = reason.replace(str(parsed.password), "***")
-    if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK":
+    name = getattr(error.orig, "sqlite_errorname", "")
+    if name == "SQLITE_READONLY_ROLLBACK":
         reason += "; a writer was killed half-way: `search.py resume` the study, which mends it"
+    elif name.startswith("SQLITE_BUSY"):
+        reason += "; another program holds the file: close that one, or try again later"
     elif parsed.get_backend_name() != "sqlite":
         reason += "; check that the server runs, and the user, password, host and database"
     else:

@@ -42,6 +42,24 @@ def test_a_malformed_url_is_told_with_an_example(url: str) -> None:
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize("query", ["timeout=soon", "check_same_thread=maybe"])
+def test_a_malformed_option_is_told(tmp_path: Path, query: str) -> None:
+    with pytest.raises(StorageError, match=r"not a database URL: .*(soon|true/false)"):
+        open_engine(f"sqlite:///{tmp_path}/a.db?{query}")
+
+
+def test_a_file_that_another_program_holds_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlgsearch.results.engine.BUSY_TIMEOUT_S", 0)
+    holder = sqlite3.connect(tmp_path / "a.db")
+    holder.execute("PRAGMA journal_mode = WAL")  # which nobody can change while it is open
+    holder.execute("CREATE TABLE t (x)")
+    with pytest.raises(StorageError, match="database is locked; another program holds the file"):
+        open_engine(f"sqlite:///{tmp_path}/a.db")
+    holder.close()
+
+
 def test_a_driver_that_is_not_installed_is_named() -> None:
     with pytest.raises(StorageError, match=r"the driver pg8000 is not installed"):
         open_engine("postgresql+pg8000://u:hunter2@h/db")
