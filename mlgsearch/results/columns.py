@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import DateTime, Dialect, String, Text
 from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 
 #: MySQL's own TEXT ends at 64 KB.
@@ -20,10 +21,14 @@ def name_text(length: int) -> String:
     return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql")
 
 
+class UnstorableError(ValueError, DontWrapMixin):
+    """A value that no column can hold; SQLAlchemy would hide a plain ValueError in its own."""
+
+
 class JsonText(TypeDecorator[Any]):
     """JSON written as text: unlike a native JSON column it keeps the order of keys everywhere.
 
-    Numbers that JSON does not have (NaN, infinities) are refused with ValueError.
+    Numbers that JSON does not have (NaN, infinities) are refused with UnstorableError.
     """
 
     impl = LONG_TEXT
@@ -33,7 +38,10 @@ class JsonText(TypeDecorator[Any]):
         """Write; ASCII only, so NUL and unpaired surrogates in strings are safe on PostgreSQL."""
         if value is None:
             return None
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        try:
+            return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        except ValueError as error:
+            raise UnstorableError(f"{value!r} holds what JSON does not have: {error}") from error
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Read."""
@@ -50,11 +58,11 @@ class UtcMoment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Write, and refuse (ValueError) a datetime that does not say its zone."""
+        """Write, and refuse (UnstorableError) a datetime that does not say its zone."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone: write datetime.now(UTC)")
+            raise UnstorableError(f"{value!r} has no time zone: write datetime.now(UTC)")
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:

@@ -39,8 +39,8 @@ class ResultStore:
       epoch); a second put replaces the first and says nothing.
     - A put gives ``created_at`` and, with a finished state, ``finished_at`` the present moment
       where the record leaves them None; a later None keeps them. Each change of a trial or its
-      epochs moves the trial's ``updated_at`` forward, and no two puts of one store share one, so
-      a reader finds what is new by (updated_at, id).
+      epochs moves the trial's ``updated_at`` past all others of the study, also where this clock
+      is behind the last driver's, so a reader finds what is new by (updated_at, id).
     - An unknown study raises StudyNotFoundError, an unknown trial TrialNotFoundError; the
       database's own troubles are SQLAlchemy's ``DBAPIError``.
     - Values that are not finite are stored as missing: an epoch's metric, a projection error or a
@@ -52,6 +52,7 @@ class ResultStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._last_moment = datetime.min.replace(tzinfo=UTC)
+        self._caught_up: set[int] = set()  # studies whose moments _last_moment is not behind
 
     def create_study(self, record: StudyRecord) -> None:
         """Add a study; one of that name with the same content hash is left as it is.
@@ -116,7 +117,8 @@ class ResultStore:
         """Write a trial, or replace what is known of it.
 
         Raises:
-            ValueError: it is COMPLETE without finite accuracy and loss, or a time has no zone.
+            ValueError: it is COMPLETE without finite accuracy and loss, a time has no zone, or a
+                hyperparameter is not finite.
         """
         self.put_trial_with_epochs(study, record, ())
 
@@ -125,10 +127,9 @@ class ResultStore:
         with writing(self._engine) as connection:
             trial_id = find_trial(connection, study, number)
             _write_epochs(connection, trial_id, epochs)
+            now = self._moment(connection, find_study(connection, study))
             connection.execute(
-                update(trial_table)
-                .where(trial_table.c.id == trial_id)
-                .values(updated_at=self._now())
+                update(trial_table).where(trial_table.c.id == trial_id).values(updated_at=now)
             )
 
     def put_trial_with_epochs(
@@ -139,19 +140,18 @@ class ResultStore:
         Raises:
             ValueError: as ``put_trial``.
         """
-        now = self._now()
-        if record.state.is_finished and record.finished_at is None:
-            record = replace(record, finished_at=now)
-            kept = ["finished_at"]
-        else:
-            kept = []
-        if record.created_at is None:
-            record = replace(record, created_at=now)
-            kept.append("created_at")
-        row = trial_row(record) | {"updated_at": now}
-        changed = [name for name in row if name != "number" and name not in kept]
         with writing(self._engine) as connection:
             study_id = find_study(connection, study)
+            now = self._moment(connection, study_id)
+            kept = []
+            if record.state.is_finished and record.finished_at is None:
+                record = replace(record, finished_at=now)
+                kept.append("finished_at")
+            if record.created_at is None:
+                record = replace(record, created_at=now)
+                kept.append("created_at")
+            row = trial_row(record) | {"updated_at": now}
+            changed = [name for name in row if name != "number" and name not in kept]
             connection.execute(
                 upsert(
                     connection.dialect.name,
@@ -213,14 +213,7 @@ class ResultStore:
     def last_activity(self, study: str) -> datetime:
         """Give the moment of the last write to the study, its trials or their epochs."""
         with self._engine.connect() as connection:
-            study_id = find_study(connection, study)
-            of_study: datetime = connection.execute(
-                select(study_table.c.updated_at).where(study_table.c.id == study_id)
-            ).scalar_one()
-            of_trials: datetime | None = connection.execute(
-                select(func.max(trial_table.c.updated_at)).where(trial_table.c.study_id == study_id)
-            ).scalar_one()
-        return max(of_study, of_trials or of_study)
+            return _last_activity(connection, find_study(connection, study))
 
     def _update_study(self, name: str, **values: Any) -> None:
         with writing(self._engine) as connection:
@@ -228,13 +221,30 @@ class ResultStore:
             connection.execute(
                 update(study_table)
                 .where(study_table.c.id == study_id)
-                .values(**values, updated_at=self._now())
+                .values(**values, updated_at=self._moment(connection, study_id))
             )
+
+    def _moment(self, connection: Connection, study_id: int) -> datetime:
+        """Give a moment later than every one the study has, whoever wrote it by whatever clock."""
+        if study_id not in self._caught_up:
+            self._last_moment = max(self._last_moment, _last_activity(connection, study_id))
+            self._caught_up.add(study_id)
+        return self._now()
 
     def _now(self) -> datetime:
         """Give the present, but always later than the last: a clock may stand or be set back."""
         self._last_moment = max(datetime.now(UTC), self._last_moment + timedelta(microseconds=1))
         return self._last_moment
+
+
+def _last_activity(connection: Connection, study_id: int) -> datetime:
+    of_study: datetime = connection.execute(
+        select(study_table.c.updated_at).where(study_table.c.id == study_id)
+    ).scalar_one()
+    of_trials: datetime | None = connection.execute(
+        select(func.max(trial_table.c.updated_at)).where(trial_table.c.study_id == study_id)
+    ).scalar_one()
+    return max(of_study, of_trials or of_study)
 
 
 def _write_epochs(connection: Connection, trial_id: int, epochs: Sequence[EpochRecord]) -> None:

@@ -198,8 +198,16 @@ def test_a_failed_trial_may_carry_anything(store: ResultStore) -> None:
 def test_a_time_without_a_zone_is_refused(store: ResultStore) -> None:
     store.create_study(a_study())
     naive = datetime(2026, 1, 1)
-    with pytest.raises(Exception, match="has no time zone"):
+    with pytest.raises(ValueError, match="has no time zone"):
         store.put_trial("digits", a_trial(0, created_at=naive))
+
+
+def test_a_number_that_json_has_not_is_refused(store: ResultStore) -> None:
+    with pytest.raises(ValueError, match=r"nan.* holds what JSON does not have"):
+        store.create_study(a_study(content={"x": math.nan}))
+    store.create_study(a_study())
+    with pytest.raises(ValueError, match=r"inf.* holds what JSON does not have"):
+        store.put_trial("digits", a_trial(0, hyperparameters={"learning_rate": math.inf}))
 
 
 def test_trial_and_epochs_are_written_together_or_not_at_all(store: ResultStore) -> None:
@@ -296,6 +304,30 @@ def test_updated_at_moves_on_when_the_clock_stands(
     first = store.last_activity("digits")
     store.put_trial("digits", a_trial(0))
     assert store.last_activity("digits") == first + timedelta(microseconds=1)
+
+
+def test_updated_at_moves_on_where_this_clock_is_behind_the_last_drivers(
+    store: ResultStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create_study(a_study())
+    for number in (0, 1):
+        store.put_trial("digits", a_trial(number))
+
+    class Behind(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> "Behind":
+            return cls(2026, 1, 1, tzinfo=UTC)
+
+    monkeypatch.setattr("mlgsearch.results.store.datetime", Behind)
+    writes: tuple[Callable[[ResultStore], None], ...] = (
+        lambda store: store.put_trial("digits", a_trial(0, state=TrialState.FAIL)),
+        lambda store: store.put_epochs("digits", 1, [an_epoch(1)]),
+        lambda store: store.set_target("digits", 9),
+    )
+    for write in writes:
+        before = store.last_activity("digits")
+        write(ResultStore(engine))
+        assert store.last_activity("digits") > before
 
 
 def test_a_reader_sees_what_is_written_and_cannot_write(
