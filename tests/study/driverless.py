@@ -1,6 +1,9 @@
 """A study's ledger on a real database, without Ray and without training."""
 
+import tempfile
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -86,6 +89,19 @@ class Driverless:
 
     def optuna_study(self) -> optuna.Study:
         return optuna.load_study(study_name=self.spec.name, storage=self.storage)
+
+
+@cache
+def empty_database() -> bytes:
+    """An SQLite file with both schemas, which take a second to make, and nothing in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        engine = open_engine(f"sqlite:///{path}")
+        upgrade(engine)
+        storage = open_optuna_storage(engine)
+        storage.engine.dispose()
+        engine.dispose()
+        return path.read_bytes()
 
 
 def a_summary(accuracy: float = 0.9, loss: float = 0.3) -> dict[str, Any]:

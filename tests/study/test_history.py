@@ -15,6 +15,7 @@ from mlgsearch.study.history import History
 from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
 from mlgsearch.study.sampler import make_sampler
 from mlgsearch.study.space import Space
+from tests.study.driverless import empty_database
 from tests.study.samples import MIXED, a_spec
 
 OBJECTIVES = ("accuracy", "memory_ratio")
@@ -31,6 +32,7 @@ SPACE = Space(
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
+    (tmp_path / "a.db").write_bytes(empty_database())
     return f"sqlite:///{tmp_path}/a.db"
 
 

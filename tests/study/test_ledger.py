@@ -2,6 +2,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.study.ledger import Job, Ledger
-from tests.study.driverless import NARROW, Driverless, a_summary
+from tests.study.driverless import NARROW, Driverless, a_summary, empty_database
 from tests.study.samples import MIXED, an_epoch
 
 PAPERS = [2, 44, 3, 6, 3]
@@ -31,6 +32,7 @@ PAPERS = [2, 44, 3, 6, 3]
 @pytest.fixture
 def driverless(tmp_path: Path) -> Iterator[Callable[..., Driverless]]:
     made: list[Driverless] = []
+    (tmp_path / "a.db").write_bytes(empty_database())
 
     def make(**options: Any) -> Driverless:
         made.append(Driverless(f"sqlite:///{tmp_path}/a.db", **options))
@@ -455,6 +457,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def begin(self, n_trials: int, wide: bool) -> None:
         space = NARROW | ({"B_out": [8, 12]} if wide else {})
         search = {"sampler": "random"}
+        (self.folder / "a.db").write_bytes(empty_database())
         self.study = Driverless(
             f"sqlite:///{self.folder}/a.db", n_trials=n_trials, space=space, search=search
         )
@@ -497,21 +500,25 @@ class LedgerMachine(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(sorted(self.running)))
         self.study.ledger.add_epochs(number, [an_epoch(i + 1) for i in range(epochs)])
 
-    @rule(writes=st.integers(0, 6), what=st.sampled_from(["ask", "complete", "fail", "stop"]))
-    def kill(self, writes: int, what: str) -> None:
+    @rule(writes=st.integers(0, 4), stops=st.booleans())
+    def kill_while_asking_or_stopping(self, writes: int, stops: bool) -> None:
+        act = self.study.ledger.queue_unfinished if stops else self.study.ledger.next_job
+        self._kill(writes, act)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), writes=st.integers(0, 2), fails=st.booleans())
+    def kill_while_finishing(self, data: st.DataObject, writes: int, fails: bool) -> None:
+        number, ledger = self._end_one(data), self.study.ledger
+        if fails:
+            self._kill(writes, lambda: ledger.fail(number, "it broke"))
+        else:
+            self._kill(writes, lambda: ledger.complete(number, a_summary()))
+
+    def _kill(self, writes: int, act: Callable[[], object]) -> None:
         """Die at some write of an action, or right after it."""
         self.fuse.left = writes
-        try:
-            if what == "stop":
-                self.study.ledger.queue_unfinished()
-            elif what == "ask" or not self.running:
-                self.study.ledger.next_job()
-            elif what == "complete":
-                self.study.ledger.complete(min(self.running), a_summary())
-            else:
-                self.study.ledger.fail(min(self.running), "it broke")
-        except Killed:
-            pass
+        with suppress(Killed):
+            act()
         self.fuse.left = None
         self._restart()
 
@@ -569,8 +576,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(
-    max_examples=12,
-    stateful_step_count=20,
+    max_examples=10,
+    stateful_step_count=18,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
