@@ -19,10 +19,10 @@ from sqlalchemy.dialects import mysql
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results import lease as lease_module
-from mlgsearch.results.engine import open_engine
 from mlgsearch.results.lease import acquire, current, release, renew
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.tables import lease_table
+from tests.results.processes import race as race_for_the_lease
 from tests.results.samples import a_study
 
 HOST = socket.gethostname()
@@ -206,32 +206,12 @@ def test_of_several_who_saw_it_free_one_gets_it(
     assert sorted(outcomes) == sorted(["lost"] * 3 + [winner.holder])
 
 
-def _race(url: str, holder: str, start: Any, outcomes: Any) -> None:
-    engine = open_engine(url)
-    own = psutil.Process()
-    start.wait(60)
-    for _ in range(5):
-        try:
-            lease = acquire(
-                engine,
-                "digits",
-                holder=holder,
-                host="elsewhere",
-                pid=own.pid,
-                pid_started=own.create_time(),
-            )
-            outcomes.put((holder, lease.token))
-        except StudyConflictError:
-            outcomes.put((holder, None))
-    engine.dispose()
-
-
 def test_of_racing_processes_exactly_one_wins(store: ResultStore, database_url: str) -> None:
     store.create_study(a_study())
     context = multiprocessing.get_context("spawn")
     start, outcomes = context.Barrier(3), context.SimpleQueue()
     racers = [
-        context.Process(target=_race, args=(database_url, f"p{n}", start, outcomes))
+        context.Process(target=race_for_the_lease, args=(database_url, f"p{n}", start, outcomes))
         for n in range(3)
     ]
     for racer in racers:

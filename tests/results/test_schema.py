@@ -13,6 +13,7 @@ from mlgsearch.errors import StorageError
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.schema import VERSION_TABLE, check, head, is_ours, upgrade
 from mlgsearch.results.tables import PREFIX, metadata
+from tests.results.processes import bring_up_to_date
 
 
 @pytest.fixture
@@ -117,13 +118,6 @@ def test_optuna_lives_in_the_same_database(database_url: str, optuna_first: bool
     engine.dispose()
 
 
-def _upgrade(url: str) -> None:
-    engine = open_engine(url)
-    upgrade(engine)
-    check(engine)
-    engine.dispose()
-
-
 def test_several_may_upgrade_at_once(database_url: str) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        pool.map(_upgrade, [database_url] * 3, chunksize=1)
+        pool.map(bring_up_to_date, [database_url] * 3, chunksize=1)
