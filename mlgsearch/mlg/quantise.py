@@ -2,6 +2,7 @@
 
 A quantiser turns the trained *latent* of a factor into the *value* that is multiplied. ``fit``
 goes the other way: it takes the value wanted, sets the quantiser's own scale, and gives the latent.
+``encode`` gives the integer codes behind a value, ``decode`` the very same value from the codes.
 """
 
 from typing import Literal
@@ -29,6 +30,9 @@ class Quantiser(nn.Module):
     Every method takes and gives tensors of any one shape; zero tensors stay zero.
     """
 
+    #: How many scales ``encode`` gives beside the codes.
+    scale_count = 0
+
     def __init__(self, bits: int = 32) -> None:
         super().__init__()
         self.bits = bits
@@ -46,6 +50,21 @@ class Quantiser(nn.Module):
         """Set the scale so that values come close to ``target``, and give the latent."""
         return target
 
+    def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Give what the value is made of: codes and scales; at 32 bits it has none.
+
+        Returns:
+            int32 in [0, 2**bits - 1] of the latent's shape, and the scales, (scale_count,).
+        """
+        raise AssertionError("there are no codes at 32 bits")
+
+    def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
+        """Give the value that ``forward`` gave, bit for bit, of what ``encode`` gave.
+
+        Nothing of this quantiser's own state is used but its bits.
+        """
+        raise AssertionError("there are no codes at 32 bits")
+
     def extra_repr(self) -> str:
         """Show the bits."""
         return f"bits={self.bits}"
@@ -57,13 +76,23 @@ class SignQuantiser(Quantiser):
     Source: Zhou et al. 2016 (DoReFa-Net, arXiv 1606.06160), eq. 8, with the mean kept fixed.
     """
 
+    scale_count = 1
+
     def __init__(self) -> None:
         super().__init__(1)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Give plus or minus the mean magnitude."""
-        mean = latent.detach().abs().mean()
-        return _straight_through(torch.where(latent.detach() < 0, -mean, mean), latent)
+        return _straight_through(self.decode(*self.encode(latent)), latent)
+
+    @torch.no_grad()
+    def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Give 1 for plus and 0 for minus, and the mean magnitude."""
+        return (latent >= 0).to(torch.int32), latent.abs().mean().reshape(1)
+
+    def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
+        """Give plus or minus the mean magnitude."""
+        return torch.where(codes > 0, scales[0], -scales[0]) + 0.0  # no negative zero
 
 
 class DorefaQuantiser(Quantiser):
@@ -77,6 +106,7 @@ class DorefaQuantiser(Quantiser):
     Source: the MLG paper's quantiser; Zhou et al. 2016 (arXiv 1606.06160), eq. 9, symmetric.
     """
 
+    scale_count = 2
     gain: Tensor
 
     def __init__(self, bits: int) -> None:
@@ -92,6 +122,19 @@ class DorefaQuantiser(Quantiser):
     def smooth(self, latent: Tensor) -> Tensor:
         """Give gain*tanh(latent)."""
         return self.gain * torch.tanh(latent)
+
+    @torch.no_grad()
+    def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the levels counted from the lowest; the scales are the gain and max|tanh|."""
+        through = torch.tanh(latent)
+        largest = through.abs().amax()
+        codes = _even_codes(through, largest, self.bits)
+        return codes.to(torch.int32), torch.stack([self.gain, largest])
+
+    def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
+        """Give gain times the levels."""
+        levels = _level_values(codes.to(scales.dtype), scales[1], self.bits)
+        return scales[0] * (levels + 0.0)  # no negative zero
 
     @torch.no_grad()
     def fit(self, target: Tensor) -> Tensor:
@@ -121,6 +164,7 @@ class LsqQuantiser(Quantiser):
     Source: Esser et al. 2020 (LSQ, arXiv 1902.08153), eqs. 1 to 3 and section 2.2.
     """
 
+    scale_count = 1
     scale: Tensor
 
     def __init__(self, bits: int) -> None:
@@ -141,6 +185,17 @@ class LsqQuantiser(Quantiser):
         ratio = torch.clamp(latent / step, -self.top - 1, self.top)
         integer = _straight_through(ratio.round(), ratio)
         return integer * step
+
+    @torch.no_grad()
+    def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the integers counted from the lowest, and the step."""
+        step = self.scale * self.log_step.exp()
+        integer = torch.clamp(latent / step, -self.top - 1, self.top).round()
+        return (integer + (self.top + 1)).to(torch.int32), step.reshape(1)
+
+    def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
+        """Give the step times the integers."""
+        return (codes - (self.top + 1)).to(scales.dtype) * scales[0]
 
     @torch.no_grad()
     def fit(self, target: Tensor) -> Tensor:
@@ -184,9 +239,19 @@ def _straight_through(value: Tensor, through: Tensor) -> Tensor:
 
 def _even_levels(value: Tensor, largest: Tensor, bits: int) -> Tensor:
     """Round to the nearest of 2**bits levels, evenly from -largest to largest."""
-    n = 2**bits - 1
+    return _level_values(_even_codes(value, largest, bits), largest, bits)
+
+
+def _even_codes(value: Tensor, largest: Tensor, bits: int) -> Tensor:
+    """Give the nearest level's number, 0 for -largest and 2**bits - 1 for largest."""
     ratio = value / (2 * largest).clamp_min(_tiny(value)) + 0.5
-    levels: Tensor = largest * (2 * (ratio * n).round() / n - 1)
+    codes: Tensor = (ratio * (2**bits - 1)).round()
+    return codes
+
+
+def _level_values(codes: Tensor, largest: Tensor, bits: int) -> Tensor:
+    """Give the levels of those numbers."""
+    levels: Tensor = largest * (2 * codes / (2**bits - 1) - 1)
     return levels
 
 
