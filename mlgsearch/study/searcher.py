@@ -78,6 +78,8 @@ class StudySearcher(DriverOnly, Searcher):
         payload = json.loads(result["payload"])
         if "error" in payload:
             self._ledger.fail(number, payload["error"])
+        elif "summary" not in payload:
+            self._ledger.fail(number, "it was stopped before its end")
         else:
             self._ledger.complete(number, payload["summary"])
 

@@ -44,7 +44,7 @@ class Driverless:
         upgrade(self.engine)
         self.storage = open_optuna_storage(self.engine)
         for engine in (self.engine, self.storage.engine):
-            _be_quick(engine)
+            be_quick(engine)
         self.store = ResultStore(self.engine)
         register(self.spec, "", self.store)
         self.seen: list[tuple[TrialRecord, Sequence[EpochRecord]]] = []
@@ -113,7 +113,7 @@ def a_summary(accuracy: float = 0.9, loss: float = 0.3) -> dict[str, Any]:
     }
 
 
-def _be_quick(engine: Engine) -> None:
+def be_quick(engine: Engine) -> None:
     """Let SQLite not wait for the disk: tests kill processes, not machines."""
     if engine.dialect.name == "sqlite":
         event.listen(

@@ -15,7 +15,7 @@ from mlgsearch.study.history import History
 from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
 from mlgsearch.study.sampler import make_sampler
 from mlgsearch.study.space import Space
-from tests.study.driverless import empty_database
+from tests.study.driverless import be_quick, empty_database
 from tests.study.samples import MIXED, a_spec
 
 OBJECTIVES = ("accuracy", "memory_ratio")
@@ -46,6 +46,7 @@ class Opener:
     def __call__(self, url: str, name: str = "digits") -> History:
         engine = open_engine(url)
         storage = open_optuna_storage(engine)
+        be_quick(storage.engine)
         self.engines.append(engine)
         self.storages.append(storage)
         return History(storage, name, directions(OBJECTIVES), metric_names(OBJECTIVES))
