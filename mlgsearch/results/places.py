@@ -15,7 +15,7 @@ def cache_directory() -> Path:
 
     ``MLGSEARCH_CACHE``, else ``mlgsearch`` under ``XDG_CACHE_HOME`` or ``~/.cache``.
     """
-    if "MLGSEARCH_CACHE" in os.environ:
+    if os.environ.get("MLGSEARCH_CACHE"):
         return Path(os.environ["MLGSEARCH_CACHE"]).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser().absolute() / "mlgsearch"
@@ -26,7 +26,7 @@ def runs_directory(storage_url: str) -> Path:
 
     ``MLGSEARCH_RUNS``, else beside an SQLite file ``<file>.runs``, else ``mlgsearch-runs`` here.
     """
-    if "MLGSEARCH_RUNS" in os.environ:
+    if os.environ.get("MLGSEARCH_RUNS"):
         return Path(os.environ["MLGSEARCH_RUNS"]).expanduser().absolute()
     url = make_url(storage_url)
     if url.get_backend_name() == "sqlite" and url.database:

@@ -1,0 +1,78 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mlgsearch.records import StudyRecord
+from mlgsearch.results.places import (
+    cache_directory,
+    runs_directory,
+    study_directory,
+    trial_directory,
+)
+from tests.results.samples import a_study
+
+MOMENT = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLGSEARCH_CACHE", "MLGSEARCH_RUNS", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/somebody")
+
+
+def test_the_cache_is_where_caches_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache_directory() == Path("/home/somebody/.cache/mlgsearch")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert cache_directory() == Path("/home/somebody/.cache/mlgsearch")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
+    assert cache_directory() == Path("/var/cache/mlgsearch")
+    monkeypatch.setenv("MLGSEARCH_CACHE", "~/mine")
+    assert cache_directory() == Path("/home/somebody/mine")
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLGSEARCH_CACHE", "")
+    monkeypatch.setenv("MLGSEARCH_RUNS", "")
+    assert cache_directory() == Path("/home/somebody/.cache/mlgsearch")
+    assert runs_directory("sqlite:////data/a.db") == Path("/data/a.db.runs")
+
+
+def test_runs_lie_beside_an_sqlite_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert runs_directory("sqlite:////data/a.db") == Path("/data/a.db.runs")
+    assert runs_directory("sqlite:///a.db") == tmp_path / "a.db.runs"
+    assert runs_directory("sqlite+pysqlite:///a.db") == tmp_path / "a.db.runs"
+    assert runs_directory("postgresql://u:secret@host/db") == tmp_path / "mlgsearch-runs"
+    monkeypatch.setenv("MLGSEARCH_RUNS", "elsewhere")
+    assert runs_directory("sqlite:///a.db") == tmp_path / "elsewhere"
+
+
+def test_a_study_has_a_folder_of_its_own() -> None:
+    study = a_study("digits", created_at=MOMENT)
+    folder = study_directory(Path("/runs"), study)
+    assert folder.parent == Path("/runs")
+    assert folder.name.startswith("digits-")
+    assert folder == study_directory(Path("/runs"), study)
+    assert trial_directory(folder, 7) == folder / "000007"
+
+
+def test_a_study_made_anew_and_one_of_a_like_name_get_other_folders() -> None:
+    studies = [
+        a_study("a/b", created_at=MOMENT),
+        a_study("a/b", created_at=MOMENT + timedelta(microseconds=1)),
+        a_study("a-b", created_at=MOMENT),
+        a_study("a b", created_at=MOMENT),
+    ]
+    assert len({study_directory(Path("/runs"), study) for study in studies}) == 4
+
+
+@pytest.mark.parametrize("name", ["..", "../../etc", "Größe", "%2e%2e", "x" * 128, "CON", "-rf"])
+def test_a_folders_name_is_safe_whatever_the_studys_is(name: str) -> None:
+    record: StudyRecord = a_study(name, created_at=MOMENT)
+    folder = study_directory(Path("/runs"), record)
+    assert folder.parent == Path("/runs")
+    assert folder.name.isascii()
+    assert not folder.name.startswith((".", "-"))
+    assert len(folder.name) < 60
