@@ -118,7 +118,7 @@ def load_or_train_teacher(
     """
     cached = open_teacher(spec, images, cache)
     if cached is not None:
-        progress("teacher", 1, 1, f"cached, accuracy {cached.accuracy:.4f}")
+        progress("teacher", 1, 1, f"cached, accuracy {cached.accuracy:.2%}")
         cached.network.to(device)
         return cached
     key = teacher_hash(spec, images)
@@ -128,7 +128,7 @@ def load_or_train_teacher(
         load_checkpoint(network, Path(spec.teacher.checkpoint).expanduser())
         network.to(device)
         _, accuracy = validation.evaluate(network)
-        progress("teacher", 1, 1, f"loaded, accuracy {accuracy:.4f}")
+        progress("teacher", 1, 1, f"loaded, accuracy {accuracy:.2%}")
     else:
         network.to(device)
         accuracy = _train(spec, network, images, validation, cache / "teachers" / key, progress)
@@ -168,7 +168,8 @@ def _train(
     if saved is not None:
         done = checkpoint.restore(network, optimiser, saved)
     for epoch in range(done + 1, training.epochs + 1):
-        progress("teacher", epoch - 1, training.epochs, f"accuracy {accuracy:.4f}")
+        note = f"accuracy {accuracy:.2%}" if accuracy else ""
+        progress("teacher", epoch - 1, training.epochs, note)
         train_epoch(
             network,
             optimiser,
@@ -182,7 +183,7 @@ def _train(
         _, accuracy = validation.evaluate(network, layout)
         checkpoint.save(directory, "teacher", *checkpoint.capture(network, optimiser, epoch))
     _, accuracy = validation.evaluate(network, layout)
-    progress("teacher", training.epochs, training.epochs, f"accuracy {accuracy:.4f}")
+    progress("teacher", training.epochs, training.epochs, f"accuracy {accuracy:.2%}")
     return accuracy
 
 
