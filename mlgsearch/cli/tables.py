@@ -18,7 +18,7 @@ def front_table(study: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
     if study.teacher_accuracy is not None:
         teacher = f", teacher {study.teacher_accuracy:.2%}"
     table = Table(
-        title=f"Pareto front of {escape(study.name)}: {len(best)} students, hypervolume "
+        title=f"Pareto front of {escape(study.name)}: {len(best)} student{'' if len(best) == 1 else 's'}, hypervolume "
         f"{front_hypervolume(trials, study.objectives):.4f}{teacher}",
         box=SIMPLE,
         title_justify="left",

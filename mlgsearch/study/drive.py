@@ -134,11 +134,7 @@ def drive(
             watch=watch.trial,
         )
         if not ledger.has_no_more:
-            threads = max(1, int(spec.resources.cpu))
-            context = WorkerContext(
-                spec.train_spec().model_dump(mode="json"), str(cache), str(directory), threads
-            )
-            _run(spec, study, ledger, keeper, watch, options, context)
+            _run(spec, study, ledger, keeper, watch, options, cache, directory)
         if keeper.lost is not None:
             raise StudyConflictError(keeper.lost)
         queued = ledger.queue_unfinished()
@@ -152,7 +148,8 @@ def _run(
     keeper: LeaseKeeper,
     watch: Watch,
     options: Options,
-    context: WorkerContext,
+    cache: Path,
+    directory: Path,
 ) -> None:
     searcher = StudySearcher(ledger)
     with (
@@ -160,12 +157,18 @@ def _run(
         ray_cluster(options.address) as resources,
         _stopping_on_signals() as stop,
     ):
-        slots = _slots(spec, options, resources)
+        asked = _asked(spec, resources)
+        slots = _slots(spec, options, asked, resources)
+        context = WorkerContext(
+            train=spec.train_spec().model_dump(mode="json"),
+            cache=str(cache),
+            study_directory=str(directory),
+            threads=max(1, int(asked["CPU"])),
+            uses_gpu=asked["GPU"] > 0,
+        )
         watch.started(study, ledger.records, slots)
         tuner = Tuner(
-            tune.with_resources(
-                options.worker, {"cpu": spec.resources.cpu, "gpu": spec.resources.gpu}
-            ),
+            tune.with_resources(options.worker, {"cpu": asked["CPU"], "gpu": asked["GPU"]}),
             param_space={"context": context.to_text()},
             tune_config=TuneConfig(
                 search_alg=searcher,
@@ -222,14 +225,25 @@ def _stopping_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _slots(spec: StudySpec, options: Options, resources: dict[str, float]) -> int:
+def _asked(spec: StudySpec, cluster: dict[str, float]) -> dict[str, float]:
+    """Give what one trial takes of the cluster."""
+    gpu = spec.resources.gpu
+    if gpu is None:
+        gpu = 1.0 if cluster.get("GPU", 0.0) >= 1 else 0.0
+    return {"CPU": spec.resources.cpu, "GPU": gpu}
+
+
+def _slots(
+    spec: StudySpec, options: Options, asked: dict[str, float], cluster: dict[str, float]
+) -> int:
     """Count the trials that may run at once."""
-    wanted = {"CPU": spec.resources.cpu, "GPU": spec.resources.gpu}
-    fits = [int(resources.get(k, 0.0) / v + 1e-9) for k, v in wanted.items() if v > 0]
+    fits = [
+        int(cluster.get(kind, 0.0) / share + 1e-9) for kind, share in asked.items() if share > 0
+    ]
     if min(fits) < 1:
-        have = {k: resources.get(k, 0.0) for k in wanted}
+        have = {kind: cluster.get(kind, 0.0) for kind in asked}
         raise StudyFileError(
-            f"resources: a trial asks for {wanted}, but the cluster has {have}; ask for less"
+            f"resources: a trial asks for {asked}, but the cluster has {have}; ask for less"
         )
     limits = [options.max_parallel, spec.resources.max_parallel]
     return min([*fits, *(limit for limit in limits if limit is not None)])

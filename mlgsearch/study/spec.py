@@ -121,10 +121,13 @@ class SearchSpec(Spec):
 
 
 class ResourcesSpec(Spec):
-    """What one trial may use (fractions are allowed), and how many run at once at most."""
+    """What one trial may use (fractions are allowed), and how many run at once at most.
+
+    Without ``gpu`` a trial takes one where the cluster has any.
+    """
 
     cpu: Annotated[float, Field(gt=0, le=1024, strict=False)] = 1.0
-    gpu: Annotated[float, Field(ge=0, le=64, strict=False)] = 0.0
+    gpu: Annotated[float, Field(ge=0, le=64, strict=False)] | None = None
     max_parallel: int | None = Field(default=None, ge=1)
     worker_retries: int = Field(default=3, ge=0, le=1000)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from ray import tune
 
 from mlgsearch.errors import MlgsearchError
@@ -33,6 +34,7 @@ class WorkerContext:
     cache: str
     study_directory: str
     threads: int
+    uses_gpu: bool = False
 
     def to_text(self) -> str:
         """Write it down; `from_text` reads it."""
@@ -56,7 +58,7 @@ class TrialWorker(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Open what the study's trials share."""
         self._context = WorkerContext.from_text(config["context"])
-        self._device = best_device()
+        self._device = best_device() if self._context.uses_gpu else torch.device("cpu")
         set_up_device(self._device, self._context.threads)
         self._prepared: Prepared | None = None
         self._training: StudentTraining | None = None
