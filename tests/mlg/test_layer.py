@@ -293,9 +293,13 @@ def test_another_form_may_be_forced_at_any_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "size"), [(conv(6, 16, 3), (6, 8, 8)), (nn.Linear(20, 12), (20,))]
+    ("layer", "size", "execution"),
+    [
+        (conv(6, 16, 3), (6, 8, 8), "auto"),
+        (conv(6, 16, 3), (6, 8, 8), "three_stage"),
+        (nn.Linear(20, 12), (20,), "auto"),
+    ],
 )
-@pytest.mark.parametrize("execution", FORMS)
 def test_a_layer_is_exported_with_the_batch_left_open(
     layer: nn.Conv2d | nn.Linear, size: tuple[int, ...], execution: Execution
 ) -> None:
