@@ -14,12 +14,13 @@ from mlgsearch.results.front import front, front_hypervolume
 def front_table(study: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
     """Show the front, smallest student first."""
     best = front(trials, study.objectives)
+    size = f"{len(best)} student{'' if len(best) == 1 else 's'}"
+    volume = front_hypervolume(trials, study.objectives)
     teacher = ""
     if study.teacher_accuracy is not None:
         teacher = f", teacher {study.teacher_accuracy:.2%}"
     table = Table(
-        title=f"Pareto front of {escape(study.name)}: {len(best)} student{'' if len(best) == 1 else 's'}, hypervolume "
-        f"{front_hypervolume(trials, study.objectives):.4f}{teacher}",
+        title=f"Pareto front of {escape(study.name)}: {size}, hypervolume {volume:.4f}{teacher}",
         box=SIMPLE,
         title_justify="left",
     )
