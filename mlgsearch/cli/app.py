@@ -23,7 +23,7 @@ from rich.markup import escape
 from sqlalchemy import Engine
 
 from mlgsearch import __version__
-from mlgsearch.cli.events import JsonEvents, trial_fields
+from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, to_json, trial_fields
 from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.tables import (
@@ -167,18 +167,7 @@ def show(
     if trial is not None:
         record, epochs = store.trial(name, trial), store.epochs(name, trial)
         if as_json:
-            fields = trial_fields(record) | {"epochs": [epoch.__dict__ for epoch in epochs]}
-            _print_json(
-                fields
-                | {
-                    "projection_error": dict(record.projection_error),
-                    "stage_seconds": dict(record.stage_seconds),
-                    "seed": record.seed,
-                    "versions": dict(record.versions),
-                    "teacher_hash": record.teacher_hash,
-                    "fingerprint": record.fingerprint,
-                }
-            )
+            _print_json(detailed_trial_fields(record, epochs))
             return
         console = _console()
         console.print(trials_table([record], set()))
@@ -187,8 +176,9 @@ def show(
             console.print(f"hyperparameters: {json.dumps(dict(record.hyperparameters))}")
         if epochs:
             console.print(curve_table(epochs))
-        stages = ", ".join(f"{k} {v:.2f} s" for k, v in record.stage_seconds.items())
-        console.print(f"seed {record.seed}, attempts {record.attempts}, {stages}", highlight=False)
+        stages = [f"{name} {seconds:.2f} s" for name, seconds in record.stage_seconds.items()]
+        line = ", ".join([f"seed {record.seed}", f"attempts {record.attempts}", *stages])
+        console.print(line, highlight=False, soft_wrap=True)
         return
     trials = store.trials(name)
     if as_json:
@@ -249,12 +239,12 @@ def delete(
     """Delete a study: its rows, its checkpoints, Optuna's rows."""
     from mlgsearch.study.remove import remove  # loads Optuna
 
-    engine, store = _open(storage, read_only=False)
+    _, store = _open(storage)
     study = store.study(name)
     total = sum(store.state_counts(name).values())
     if not yes:
         typer.confirm(f"Delete study {name!r} with its {total} trials and checkpoints?", abort=True)
-    remove(study, engine)
+    remove(study, open_engine(storage))
     shutil.rmtree(study_directory(runs_directory(storage), study), ignore_errors=True)
     typer.echo(f"deleted {name}")
 
@@ -345,8 +335,8 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _open(storage: str, *, read_only: bool = True) -> tuple[Engine, ResultStore]:
-    engine = open_engine(storage, read_only=read_only)
+def _open(storage: str) -> tuple[Engine, ResultStore]:
+    engine = open_engine(storage, read_only=True)
     schema.check(engine)
     return engine, ResultStore(engine)
 
@@ -357,7 +347,7 @@ def _console() -> Console:
 
 
 def _print_json(fields: dict[str, Any]) -> None:
-    typer.echo(json.dumps(fields))
+    typer.echo(to_json(fields))
 
 
 def _write_chart(study: StudyRecord, store: ResultStore, path: Path) -> None:

@@ -4,7 +4,9 @@ Each object has ``event``; the other fields stand in docs/json.md.
 """
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TextIO
 
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
@@ -35,14 +37,29 @@ class JsonEvents:
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
         """Write an ``epoch`` object for each new epoch, or a ``trial`` object."""
         for epoch in epochs:
-            self.write("epoch", trial=record.number, **epoch.__dict__)
+            self.write("epoch", trial=record.number, **asdict(epoch))
         if not epochs or record.state.is_finished:
             self.write("trial", **trial_fields(record))
 
     def write(self, event: str, **fields: Any) -> None:
         """Write one object."""
-        self._out.write(json.dumps({"event": event, **fields}) + "\n")
+        self._out.write(to_json({"event": event, **fields}) + "\n")
         self._out.flush()
+
+
+def to_json(content: Any) -> str:
+    """Write JSON on one line; NaN and the infinities, which JSON does not have, become null."""
+    return json.dumps(_finite(content), allow_nan=False)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
 
 
 def trial_fields(record: TrialRecord) -> dict[str, Any]:
@@ -65,4 +82,18 @@ def trial_fields(record: TrialRecord) -> dict[str, Any]:
         "error": record.error,
         "settings": {name: list(five) for name, five in record.settings.items()},
         "hyperparameters": dict(record.hyperparameters),
+    }
+
+
+def detailed_trial_fields(record: TrialRecord, epochs: Sequence[EpochRecord]) -> dict[str, Any]:
+    """Give all that is known of a trial as an object that JSON can hold."""
+    return {
+        **trial_fields(record),
+        "epochs": [asdict(epoch) for epoch in epochs],
+        "projection_error": dict(record.projection_error),
+        "stage_seconds": dict(record.stage_seconds),
+        "seed": record.seed,
+        "versions": dict(record.versions),
+        "teacher_hash": record.teacher_hash,
+        "fingerprint": record.fingerprint,
     }

@@ -1,0 +1,41 @@
+"""The page of the command line lists every command with every option, and no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from mlgsearch.cli.app import DEFAULT_STORAGE, EXIT_INTERRUPTED, Format, app
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+SECTIONS = dict(re.findall(r"^## `(\w+)[^\n]*`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
+GROUP = typer.main.get_command(app)
+assert isinstance(GROUP, TyperGroup)
+COMMANDS = GROUP.commands
+
+
+def test_every_command_has_its_section() -> None:
+    assert list(SECTIONS) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_listed_and_no_other(name: str) -> None:
+    options = [p.opts for p in COMMANDS[name].params if p.param_type_name == "option"]
+    rows = re.findall(r"^\| (`-[^|]*) \|", SECTIONS[name], re.MULTILINE)
+    assert [re.findall(r"-[\w-]+", row) for row in rows] == options
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_heading_names_every_argument(name: str) -> None:
+    arguments = [p for p in COMMANDS[name].params if p.param_type_name == "argument"]
+    heading = re.search(rf"^## `{name}(.*)`$", PAGE, re.MULTILINE)
+    assert heading is not None
+    assert heading[1].split() == [argument.metavar for argument in arguments]
+
+
+def test_defaults_and_formats_are_the_apps() -> None:
+    assert f"`{DEFAULT_STORAGE}`" in PAGE
+    assert f"{EXIT_INTERRUPTED} stopped by Ctrl-C" in PAGE
+    assert all(f"`{choice.value}`" in SECTIONS["front"] for choice in Format)

@@ -1,0 +1,70 @@
+"""The page of JSON fields lists every field that is printed, and no other."""
+
+import io
+import json
+import math
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, to_json, trial_fields
+from mlgsearch.records import EpochRecord
+from mlgsearch.results.table import COLUMNS
+from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+
+PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
+
+
+def listed(heading: str) -> list[str]:
+    """Give the fields in the table under a heading."""
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    assert found is not None, heading
+    return re.findall(r"^\| `(\w+)` \|", found[1], re.MULTILINE)
+
+
+def written(*calls: Any) -> list[dict[str, Any]]:
+    out = io.StringIO()
+    events = JsonEvents(out)
+    for call in calls:
+        call(events)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_trial_and_an_epoch() -> None:
+    assert listed("A trial") == list(trial_fields(a_trial()))
+    assert listed("An epoch") == [field.name for field in fields(EpochRecord)]
+
+
+def test_a_trial_in_detail() -> None:
+    detailed = list(detailed_trial_fields(a_trial(), []))
+    assert [*listed("A trial"), *listed("`show NAME TRIAL --json`")] == detailed
+
+
+def test_the_front() -> None:
+    assert listed("`front NAME --format json`") == list(COLUMNS)
+
+
+def test_the_events_of_a_driver() -> None:
+    preparing, started, epoch, trial = written(
+        lambda events: events.preparing("teacher", 1, 2, "x"),
+        lambda events: events.started(a_study(), [a_trial()], 2),
+        lambda events: events.trial(a_trial(3), [an_epoch(1)]),
+        lambda events: events.trial(a_trial(3), []),
+    )
+    assert list(preparing) == ["event", *listed("preparing")]
+    assert list(started) == ["event", *listed("started")]
+    assert list(epoch) == ["event", "trial", *listed("An epoch")]
+    assert list(trial) == ["event", *listed("A trial")]
+
+
+def test_a_trial_that_ends_tells_its_epochs_first() -> None:
+    events = written(lambda events: events.trial(a_complete(3, 0.9, 0.1), [an_epoch(1)]))
+    assert [event["event"] for event in events] == ["epoch", "trial"]
+    assert events[1]["state"] == "COMPLETE"
+
+
+def test_what_json_does_not_have_is_null() -> None:
+    content = {"a": math.nan, "b": [math.inf, 1.5, {"c": -math.inf}], "d": (1, True, None, "NaN")}
+    expected = {"a": None, "b": [None, 1.5, {"c": None}], "d": [1, True, None, "NaN"]}
+    assert json.loads(to_json(content), parse_constant=lambda name: name) == expected
