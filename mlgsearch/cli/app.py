@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
 #: What a shell gives a program that Ctrl-C ended.
 EXIT_INTERRUPTED = 130
+#: Columns of what goes to a pipe or a file: a table cut to 80 is of no use to grep.
+_WHOLE_LINES = 1000
 
 app = typer.Typer(
     help="Search per-layer multi-level generation (MLG) settings; get a Pareto front of students.",
@@ -217,7 +219,7 @@ def print_front(
         return
     if format_ is Format.table:
         out_text = io.StringIO()
-        console = Console(width=100, file=out_text)
+        console = Console(width=_WHOLE_LINES, file=out_text)
         console.print(front_table(study, trials))
         text = out_text.getvalue()
     elif format_ is Format.json:
@@ -342,8 +344,7 @@ def _open(storage: str) -> tuple[Engine, ResultStore]:
 
 
 def _console() -> Console:
-    # Piped output keeps whole lines: a table cut to 80 columns is of no use to grep.
-    return Console(width=None if sys.stdout.isatty() else 120)
+    return Console(width=None if sys.stdout.isatty() else _WHOLE_LINES)
 
 
 def _print_json(fields: dict[str, Any]) -> None:
