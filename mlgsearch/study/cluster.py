@@ -23,6 +23,9 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 
 import ray  # noqa: E402
+from ray._private.authentication.authentication_token_setup import (  # noqa: E402
+    maybe_enable_token_auth_if_token_available,
+)
 
 from mlgsearch.errors import UserError  # noqa: E402
 
@@ -49,12 +52,16 @@ def ray_cluster(address: str | None, *, cpus: int | None = None) -> Iterator[dic
             "object_store_memory": _OBJECT_STORE_BYTES,
             "_node_ip_address": "127.0.0.1",
         }
+    else:
+        # Ray shows its token to a cluster it finds by itself, but not to one that is named.
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
         ray.init(address or "local", **options)
     except (ConnectionError, ValueError) as error:
         raise UserError(
-            f"--address {address}: no Ray cluster answers there ({error}); start one with "
-            "`ray start --head`, or leave --address out to run on this machine"
+            f"--address {address}: no Ray cluster answers there, or not to this machine's token "
+            f"({error}); start one with `ray start --head`, copy ~/.ray/auth_token from its head, "
+            "or leave --address out to run on this machine"
         ) from error
     try:
         yield ray.cluster_resources()  # type: ignore[no-untyped-call]
