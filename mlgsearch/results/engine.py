@@ -31,8 +31,8 @@ def safe_url(url: str) -> str:
     and it is no port; and query values whose key speaks of a password, secret or token.
     """
     scheme, mark, rest = url.partition("://")
-    if not mark:
-        return url
+    if not mark:  # a slip in the first characters
+        return re.sub(r":.*@", ":***@", _SECRET_KEY.sub(r"\1***", url), flags=re.DOTALL)
     rest = _SECRET_KEY.sub(r"\1***", rest)
     rest = re.sub(r"^([^:/@]*):.*@", r"\1:***@", rest, flags=re.DOTALL)
     if "@" not in rest:

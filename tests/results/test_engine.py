@@ -29,6 +29,8 @@ from mlgsearch.results.engine import open_engine, safe_url, writing
         ("postgresql://h/d?passwd=hun@ter2", "postgresql://h/d?passwd=***"),
         ("postgresql://u:hunter2/db", "postgresql://u:***/db"),
         ("rubbish", "rubbish"),
+        ("postgresql//u:hunter2@host/db", "postgresql//u:***@host/db"),
+        ("u:hun@ter2@host/db?password=x", "u:***@host/db?password=***"),
     ],
 )
 def test_safe_url_hides_passwords_only(url: str, shown: str) -> None:
