@@ -1,0 +1,32 @@
+import io
+
+from mlgsearch.cli.lines import PlainLines, describe_end
+from mlgsearch.records import TrialState
+from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+
+
+def test_a_study_as_plain_lines() -> None:
+    out = io.StringIO()
+    lines = PlainLines(out)
+    for done in range(4):
+        lines.preparing("teacher", done, 3, f"epoch {done}" if done else "")
+    lines.preparing("logits", 1, 1, "")
+    lines.started(a_study(n_trials=3), [a_complete(0, 0.9, 0.1)], 2)
+    lines.trial(a_trial(1), [])
+    lines.trial(a_trial(1, epochs_done=1), [an_epoch(1)])
+    lines.trial(a_complete(1, 0.95, 0.05), [])
+    lines.trial(a_complete(1, 0.95, 0.05), [])
+    lines.trial(a_trial(2, state=TrialState.FAIL, error="out of memory"), [])
+    assert out.getvalue().splitlines() == [
+        "teacher: 0/3",
+        "teacher: 3/3 epoch 3",
+        "logits: 1/1",
+        "study digits: 1 of 3 trials finished, 2 at once, teacher 97.50%",
+        "[2/3] trial 1 COMPLETE accuracy 95.00% memory 0.0500 (20.0x smaller)",
+        "[3/3] trial 2 FAIL memory 0.0500 (20.0x smaller): out of memory",
+    ]
+
+
+def test_a_reused_result_says_so() -> None:
+    said = describe_end(a_complete(3, 0.9, 0.1, reused_from=0))
+    assert said.endswith("(10.0x smaller), the same student as trial 0")

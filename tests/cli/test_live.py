@@ -1,0 +1,69 @@
+import io
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from mlgsearch.cli.live import LiveView
+from mlgsearch.records import TrialState
+from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+
+
+@pytest.fixture
+def view() -> Iterator[LiveView]:
+    console = Console(file=io.StringIO(), width=100, force_terminal=False)
+    with LiveView(console) as view:
+        yield view
+
+
+def drawn(view: LiveView) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(view._draw())
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_stages_are_drawn_before_the_first_trial(view: LiveView) -> None:
+    view.preparing("teacher", 3, 20, "accuracy 91.0%")
+    view.preparing("teacher", 4, 20, "accuracy 92.0%")
+    text = drawn(view)
+    assert "4/20" in text
+    assert "accuracy 92.0%" in text
+    assert "91.0%" not in text
+
+
+def test_running_trials_the_front_and_failures_are_drawn(view: LiveView) -> None:
+    view.started(a_study("digits [x]", n_trials=9), [a_complete(0, 0.9, 0.1)], 2)
+    view.trial(a_trial(1), [])
+    view.trial(a_trial(2, epochs_done=3), [an_epoch(3, validation_accuracy=0.87)])
+    view.trial(a_complete(3, 0.95, 0.05), [])
+    view.trial(a_trial(4, state=TrialState.FAIL, error="[/] no"), [])
+    text = drawn(view)
+    assert "digits [x]  3 of 9 trials  front 1 students, hypervolume 1.2360" in text
+    assert "1 failed" in text
+    assert "trial 1  epoch 0/10  20.0x smaller" in text
+    assert "trial 2  epoch 3/10  20.0x smaller  accuracy 87.00%" in text
+    assert "trial 3" not in text
+
+
+def test_a_trial_that_ended_is_told_once() -> None:
+    out = io.StringIO()
+    with LiveView(Console(file=out, width=100, force_terminal=False)) as view:
+        view.started(a_study(), [], 1)
+        for _ in range(2):
+            view.trial(a_complete(0, 0.95, 0.05), [])
+    assert out.getvalue().count("trial 0 COMPLETE accuracy 95.00%") == 1
+
+
+def test_the_time_left_is_known_after_the_first_trial_of_this_driver(
+    view: LiveView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlgsearch.cli.live.time.monotonic", lambda: 1000.0)
+    view.started(a_study(n_trials=5), [a_complete(0, 0.9, 0.1)], 1)
+    assert "left" not in drawn(view)
+    monkeypatch.setattr("mlgsearch.cli.live.time.monotonic", lambda: 1030.0)
+    view.trial(a_complete(1, 0.9, 0.2), [])
+    assert "about 1:30 left" in drawn(view)
+    for number in range(2, 5):
+        view.trial(a_complete(number, 0.9, 0.2), [])
+    assert "left" not in drawn(view)

@@ -1,0 +1,57 @@
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from mlgsearch.cli.tables import age, front_table, study_row, trials_table
+from mlgsearch.records import TrialState
+from tests.results.samples import a_complete, a_study, a_trial
+
+NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("passed", "said"),
+    [
+        (timedelta(seconds=-5), "0 s ago"),
+        (timedelta(seconds=59.5), "59 s ago"),
+        (timedelta(seconds=61), "1 min ago"),
+        (timedelta(minutes=59.9), "59 min ago"),
+        (timedelta(hours=23.9), "23 h ago"),
+        (timedelta(days=2.5), "2 d ago"),
+    ],
+)
+def test_an_age_is_told_in_its_largest_unit(passed: timedelta, said: str) -> None:
+    assert age(datetime.now(UTC) - passed) == said
+
+
+def test_a_study_without_results_has_empty_cells() -> None:
+    row = study_row(a_study(), [a_trial(0), a_trial(1, state=TrialState.WAITING)], None, NOW)
+    assert (row["complete"], row["running"], row["queued"]) == ("0/8", "0", "2")
+    assert (row["best accuracy"], row["smallest"], row["driver"]) == ("", "", "")
+    assert row["hypervolume"] == "0.0000"
+
+
+def test_the_best_accuracy_and_the_smallest_student_may_be_two_trials() -> None:
+    trials = [a_complete(0, 0.9, 0.5), a_complete(1, 0.5, 0.1), a_trial(2, accuracy=0.99)]
+    row = study_row(a_study(), trials, None, NOW)
+    assert (row["best accuracy"], row["smallest"]) == ("90.00%", "0.1000")
+
+
+def test_the_front_is_smallest_first() -> None:
+    trials = [a_complete(0, 0.9, 0.5), a_complete(1, 0.5, 0.1), a_complete(2, 0.4, 0.2)]
+    table = front_table(a_study("a [b]"), trials)
+    assert list(table.columns[0].cells) == ["1", "0"]
+    assert str(table.title).startswith(r"Pareto front of a \[b]: 2 students")
+
+
+@given(error=st.text())
+def test_any_error_can_be_shown(error: str) -> None:
+    table = trials_table([a_trial(0, state=TrialState.FAIL, error=error)], {0})
+    console = Console(file=io.StringIO(), width=1000)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    assert "* 0  FAIL" in console.file.getvalue()
