@@ -54,7 +54,7 @@ def hyper(text: str) -> str:
         ("space: {B_in: [4, 2]}", "space.B_in: [4, 2] is not a range: write [low, high]"),
         ("space: {B_in: [0, 2]}", "space.B_in: [0, 2] is not a range"),
         ("space: {B_in: [1, a]}", "space.B_in[1]: expected a whole number, got 'a'"),
-        ("space: {q_basis: [2, 9]}", "space.q_basis: [2, 9]: bits in a range go from 1 to 8"),
+        ("space: {q_basis: [2, 9]}", "space.q_basis: [2, 9]: bits go from 1 to 8"),
         ("space: {head_bits: 9}", "space.head_bits: expected 1, 2, 3"),
         ("space: {kind: uniform, head_bits: search}", "space: head_bits: search needs kind"),
         ("space: {full_precision: stem}", "space.full_precision: expected a list, got 'stem'"),
