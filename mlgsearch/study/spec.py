@@ -105,7 +105,7 @@ class SearchSpec(Spec):
 
     sampler: Sampler = "tpe"
     n_trials: int = Field(default=30, ge=1, le=1_000_000)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     objectives: tuple[str, ...] = Field(default=("accuracy", "memory_ratio"), strict=False)
     first: tuple[FirstTrial, ...] = Field(default=(), strict=False)
 

@@ -33,7 +33,7 @@ class DataSpec(Spec):
     image_size: int | None = Field(default=None, ge=4, le=1024)
     validation_fraction: Fraction = 0.15
     test_fraction: Fraction = 0.15
-    split_seed: int = Field(default=0, ge=0)
+    split_seed: int = Field(default=0, ge=0, lt=2**63)
     limit: int | None = Field(default=None, ge=10)
     augmentation: Literal["auto", "none", "crop", "crop_flip"] = "auto"
     crop_padding: int = Field(default=4, ge=0, le=64)
@@ -78,7 +78,7 @@ class TeacherSpec(Spec):
 
     checkpoint: str | None = None
     training: OptimiserSpec = OptimiserSpec(learning_rate=5e-3, epochs=20)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
 
 class DistillationSpec(Spec):
@@ -108,4 +108,4 @@ class TrainSpec(Spec):
     training: OptimiserSpec = OptimiserSpec()
     distillation: DistillationSpec = DistillationSpec()
     quantisation: QuantisationSpec = QuantisationSpec()
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
