@@ -38,7 +38,15 @@ def write_tensors(
         for name, tensor in tensors.items()
     }
     ours = {"metadata": metadata, "sha256": _digest(own, metadata)}
-    content = save(own, {_KEY: json.dumps(ours, sort_keys=True)})
+    write_atomically(path, save(own, {_KEY: json.dumps(ours, sort_keys=True)}))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file: temporary name in the same directory, fsync, rename.
+
+    Raises:
+        OSError: it cannot be written; what was at ``path`` is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
     try:

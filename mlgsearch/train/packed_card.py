@@ -1,0 +1,134 @@
+"""What a packed file says of itself: the network, the settings, where it comes from."""
+
+import re
+import struct
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlgsearch.errors import DataError, SettingError
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.train.spec import ModelSpec
+
+#: What the files of this version begin to say of themselves, and of all versions.
+FORMAT = "mlgsearch-packed-1"
+FORMATS = re.compile(r"mlgsearch-packed-\d{1,9}")
+
+#: The keys that tell where a network comes from; no reader needs them.
+PROVENANCE = ("accuracy", "study", "trial", "teacher", "versions")
+
+Side = Annotated[int, Field(ge=1, le=1024)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class PackedCard(BaseModel):
+    """All that a packed file holds beside its tensors.
+
+    ``image_size`` is (height, width) in pixels, at most 1024. ``settings`` are canonical and in the
+    order of the network's layers. ``mean`` and ``std`` are those of the training images a channel,
+    in units of pixel / 255: the network takes ``(pixel / 255 - mean) / std``. ``accuracy`` is a
+    fraction on the validation part, kept to six decimals. ``teacher`` is the teacher's hash.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    model: ModelSpec
+    classes: int = Field(ge=1)
+    channels: int = Field(ge=1, le=1024)
+    image_size: tuple[Side, Side]
+    method: Literal["dorefa", "lsq"]
+    settings: tuple[LayerSetting, ...]
+    mean: tuple[Finite, ...]
+    std: tuple[Finite, ...]
+    accuracy: Finite | None = None
+    study: str = ""
+    trial: int | None = Field(default=None, ge=0)
+    teacher: str = ""
+    versions: str = ""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of one image."""
+        return self.channels, *self.image_size
+
+    def to_metadata(self) -> dict[str, str]:
+        """Give it as strings, the only metadata that safetensors knows, in a fixed order."""
+        return {
+            "format": FORMAT,
+            "model": self.model.name,
+            "stem": self.model.stem,
+            "width": str(self.model.width),
+            "head_bias": "yes" if self.model.head_bias else "no",
+            "classes": str(self.classes),
+            "channels": str(self.channels),
+            "image_size": "x".join(map(str, self.image_size)),
+            "method": self.method,
+            "settings": " ".join(",".join(map(str, s.five)) for s in self.settings),
+            "mean": _numbers(self.mean),
+            "std": _numbers(self.std),
+            "accuracy": "" if self.accuracy is None else f"{self.accuracy:.6f}",
+            "study": self.study,
+            "trial": "" if self.trial is None else str(self.trial),
+            "teacher": self.teacher,
+            "versions": self.versions,
+        }
+
+    @classmethod
+    def from_metadata(cls, texts: Mapping[str, str]) -> Self:
+        """Read what ``to_metadata`` wrote.
+
+        Raises:
+            DataError: a key is missing or unknown, or a value is not as it would be written.
+        """
+        try:
+            card = cls(
+                model=ModelSpec(
+                    name=texts["model"],
+                    stem=texts["stem"],  # type: ignore[arg-type]  # pydantic checks it
+                    width=int(texts["width"]),
+                    head_bias=texts["head_bias"] == "yes",
+                ),
+                classes=int(texts["classes"]),
+                channels=int(texts["channels"]),
+                image_size=tuple(map(int, texts["image_size"].split("x"))),
+                method=texts["method"],
+                settings=tuple(map(_setting, texts["settings"].split())),
+                mean=tuple(map(_float32, texts["mean"].split())),
+                std=tuple(map(_float32, texts["std"].split())),
+                accuracy=float(texts["accuracy"]) if texts["accuracy"] else None,
+                study=texts["study"],
+                trial=int(texts["trial"]) if texts["trial"] else None,
+                teacher=texts["teacher"],
+                versions=texts["versions"],
+            )
+        except KeyError as error:
+            raise DataError(f"its metadata lack {error}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise DataError(f"its metadata are not valid: {place}: {first['msg']}") from error
+        except (ValueError, OverflowError, SettingError) as error:
+            raise DataError(f"its metadata are not valid: {error}") from error
+        written = card.to_metadata()
+        for key in sorted({*texts, *written}):
+            if texts.get(key) != written.get(key):
+                raise DataError(f"its metadata are not valid: {key} is {texts.get(key)!r}")
+        if len(card.mean) != card.channels or len(card.std) != card.channels:
+            raise DataError(f"its metadata are not valid: mean and std are not {card.channels}")
+        return card
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    """Write float32 numbers so that they come back exactly, each in the same length."""
+    return " ".join(f"{value:.8e}" for value in values)
+
+
+def _float32(text: str) -> float:
+    """Read what ``_numbers`` wrote."""
+    value: float = struct.unpack("<f", struct.pack("<f", float(text)))[0]
+    return value
+
+
+def _setting(text: str) -> LayerSetting:
+    return LayerSetting.from_five(tuple(map(int, text.split(","))))  # type: ignore[arg-type]
