@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import optuna
@@ -16,7 +17,7 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
 from mlgsearch import __version__
-from mlgsearch.cli.app import app
+from mlgsearch.cli.app import app, main
 from mlgsearch.errors import StudyConflictError, UserError
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results import lease as leases
@@ -362,6 +363,11 @@ def test_a_mistake_exits_with_2_and_no_traceback(
     assert SECRET not in done.stderr + done.stdout
     assert done.stdout == ""
     assert set(filled.folder.iterdir()) == before
+
+
+def test_the_installed_command_is_the_same() -> None:
+    (script,) = entry_points(group="console_scripts", name="mlgsearch")
+    assert script.load() is main
 
 
 def test_reading_commands_load_neither_torch_nor_ray_nor_optuna() -> None:
