@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -23,9 +23,13 @@ from rich.markup import escape
 from sqlalchemy import Engine
 
 from mlgsearch import __version__
-from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, to_json, trial_fields
+from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, trial_fields
 from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
+from mlgsearch.cli.options import DEFAULT_STORAGE as DEFAULT_STORAGE
+from mlgsearch.cli.options import Json, Name, Storage
+from mlgsearch.cli.output import WHOLE_LINES, print_json, stdout_console
+from mlgsearch.cli.sizes import sizes
 from mlgsearch.cli.tables import (
     curve_table,
     front_table,
@@ -49,11 +53,8 @@ from mlgsearch.study.spec import load_study_file
 if TYPE_CHECKING:
     from mlgsearch.study.drive import Options, Outcome, Watch
 
-DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
 #: What a shell gives a program that Ctrl-C ended.
 EXIT_INTERRUPTED = 130
-#: Columns of what goes to a pipe or a file: a table cut to 80 is of no use to grep.
-_WHOLE_LINES = 1000
 
 app = typer.Typer(
     help="Search per-layer multi-level generation (MLG) settings; get a Pareto front of students.",
@@ -63,15 +64,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-Storage = Annotated[
-    str,
-    typer.Option(
-        envvar="MLGSEARCH_STORAGE",
-        help="Database, as an SQLAlchemy URL.",
-        show_envvar=True,
-    ),
-]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]
 Trials = Annotated[
     int | None, typer.Option("--trials", min=1, help="Total of trials wanted, not more of them.")
 ]
@@ -79,7 +71,6 @@ Address = Annotated[
     str | None, typer.Option(metavar="RAY", help="Address of a running Ray cluster.")
 ]
 Parallel = Annotated[int | None, typer.Option(min=1, help="Most trials to run at once.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line (docs/json.md).")]
 
 
 class Format(StrEnum):
@@ -137,7 +128,7 @@ def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> N
         trials = store.trials(study.name)
         rows.append(study_row(study, trials, holder, store.last_activity(study.name)))
         if as_json:
-            _print_json(
+            print_json(
                 {
                     "study": study.name,
                     "n_trials": study.n_trials,
@@ -149,7 +140,7 @@ def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> N
     if as_json:
         return
     if rows:
-        _console().print(studies_table(rows))
+        stdout_console().print(studies_table(rows))
     else:
         typer.echo("No studies yet; start one with: search.py launch studies/digits.yaml")
 
@@ -169,9 +160,9 @@ def show(
     if trial is not None:
         record, epochs = store.trial(name, trial), store.epochs(name, trial)
         if as_json:
-            _print_json(detailed_trial_fields(record, epochs))
+            print_json(detailed_trial_fields(record, epochs))
             return
-        console = _console()
+        console = stdout_console()
         console.print(trials_table([record], set()))
         console.print(settings_table(record))
         if record.hyperparameters:
@@ -185,10 +176,10 @@ def show(
     trials = store.trials(name)
     if as_json:
         for record in trials:
-            _print_json(trial_fields(record))
+            print_json(trial_fields(record))
         return
     best = {record.number for record in front(trials, study.objectives)}
-    console = _console()
+    console = stdout_console()
     teacher = "" if study.teacher_accuracy is None else f", teacher {study.teacher_accuracy:.2%}"
     console.print(
         f"[bold]{escape(name)}[/]: {len(trials)} of {study.n_trials} trials{teacher}, objectives "
@@ -215,11 +206,11 @@ def print_front(
         typer.echo(str(path))
         return
     if format_ is Format.table and out is None:
-        _console().print(front_table(study, trials))
+        stdout_console().print(front_table(study, trials))
         return
     if format_ is Format.table:
         out_text = io.StringIO()
-        console = Console(width=_WHOLE_LINES, file=out_text)
+        console = Console(width=WHOLE_LINES, file=out_text)
         console.print(front_table(study, trials))
         text = out_text.getvalue()
     elif format_ is Format.json:
@@ -249,6 +240,9 @@ def delete(
     remove(study, open_engine(storage))
     shutil.rmtree(study_directory(runs_directory(storage), study), ignore_errors=True)
     typer.echo(f"deleted {name}")
+
+
+app.command()(sizes)
 
 
 @app.callback(invoke_without_command=True)
@@ -314,7 +308,7 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
             queued=list(outcome.queued),
         )
     else:
-        console = _console()
+        console = stdout_console()
         console.print(front_table(study, trials))
         if outcome.is_finished:
             path = study_directory(runs_directory(storage), study) / "pareto.html"
@@ -341,14 +335,6 @@ def _open(storage: str) -> tuple[Engine, ResultStore]:
     engine = open_engine(storage, read_only=True)
     schema.check(engine)
     return engine, ResultStore(engine)
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else _WHOLE_LINES)
-
-
-def _print_json(fields: dict[str, Any]) -> None:
-    typer.echo(to_json(fields))
 
 
 def _write_chart(study: StudyRecord, store: ResultStore, path: Path) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, to_json, trial_fields
+from mlgsearch.cli.sizes import report_fields
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.table import COLUMNS
+from mlgsearch.train.size_report import size_report
+from mlgsearch.train.spec import ModelSpec
 from tests.results.samples import a_complete, a_study, a_trial, an_epoch
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
@@ -43,6 +46,13 @@ def test_a_trial_in_detail() -> None:
 
 def test_the_front() -> None:
     assert listed("`front NAME --format json`") == list(COLUMNS)
+
+
+def test_sizes() -> None:
+    report = size_report(ModelSpec(), (2, 8, 3, 6, 3), classes=10, channels=1, image_size=(8, 8))
+    fields = report_fields(report)
+    assert listed("`sizes MODEL --json`") == ["model", *fields]
+    assert listed("A layer") == list(fields["layers"][0])
 
 
 def test_the_events_of_a_driver() -> None:

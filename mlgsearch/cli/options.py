@@ -1,0 +1,18 @@
+"""Options and arguments that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
+
+Storage = Annotated[
+    str,
+    typer.Option(
+        envvar="MLGSEARCH_STORAGE",
+        help="Database, as an SQLAlchemy URL.",
+        show_envvar=True,
+    ),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line (docs/json.md).")]
