@@ -96,7 +96,8 @@ def launch(
 
     from mlgsearch.study.launch import launch as start  # loads torch and Ray
 
-    with _driving(storage, address, max_parallel, as_json) as (engine, watch, options):
+    engine = open_engine(storage)
+    with _driving(address, max_parallel, as_json) as (watch, options):
         outcome = start(spec, source, engine, watch, n_trials=trials, options=options)
     _end(outcome, engine, storage, as_json)
 
@@ -113,7 +114,8 @@ def resume(
     """Go on with a stored study; a larger --trials extends one that is finished."""
     from mlgsearch.study.launch import resume as start  # loads torch and Ray
 
-    with _driving(storage, address, max_parallel, as_json) as (engine, watch, options):
+    engine = open_engine(storage, must_exist=True)
+    with _driving(address, max_parallel, as_json) as (watch, options):
         outcome = start(name, engine, watch, n_trials=trials, options=options)
     _end(outcome, engine, storage, as_json)
 
@@ -214,7 +216,8 @@ def print_front(
         console.print(front_table(study, trials))
         text = out_text.getvalue()
     elif format_ is Format.json:
-        text = json.dumps(front_rows(trials, study.objectives), indent=2) + "\n"
+        rows = ",\n".join(json.dumps(row) for row in front_rows(trials, study.objectives))
+        text = f"[\n{rows}\n]\n"
     else:
         text = to_csv(front_rows(trials, study.objectives))
     if out is None:
@@ -269,25 +272,24 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _driving(
-    storage: str, address: str | None, max_parallel: int | None, as_json: bool
-) -> "Iterator[tuple[Engine, Watch, Options]]":
+    address: str | None, max_parallel: int | None, as_json: bool
+) -> "Iterator[tuple[Watch, Options]]":
     from mlgsearch.study.drive import Options  # loads torch and Ray
 
     # Where `module:callable` is looked for; Ray hands the path on to its workers.
     sys.path.insert(0, str(Path.cwd()))
     options = Options(address=address, max_parallel=max_parallel)
-    engine = open_engine(storage)
     out = sys.stdout
     try:
         # Our own lines alone are on stdout; what a library or a user's model prints is not.
         with contextlib.redirect_stdout(sys.stderr):
             if as_json:
-                yield engine, JsonEvents(out), options
+                yield JsonEvents(out), options
             elif out.isatty():
                 with LiveView(Console(file=out)) as view:
-                    yield engine, view, options
+                    yield view, options
             else:
-                yield engine, PlainLines(out), options
+                yield PlainLines(out), options
     except KeyboardInterrupt:
         typer.echo("stopped at once; `resume` goes on from the last checkpoints", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -297,7 +299,8 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
     study, store = outcome.study, ResultStore(engine)
     trials = store.trials(study.name)
     name = shlex.quote(study.name)
-    option = "" if storage == DEFAULT_STORAGE else f" --storage {shlex.quote(safe_url(storage))}"
+    known = (DEFAULT_STORAGE, os.environ.get("MLGSEARCH_STORAGE"))
+    option = "" if storage in known else f" --storage {shlex.quote(safe_url(storage))}"
     if as_json:
         JsonEvents(sys.stdout).write(
             "finished" if outcome.is_finished else "stopped",

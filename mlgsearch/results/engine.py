@@ -40,13 +40,14 @@ def safe_url(url: str) -> str:
     return f"{scheme}://{rest}"
 
 
-def open_engine(url: str, *, read_only: bool = False) -> Engine:
+def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) -> Engine:
     """Open a database and try one connection.
 
     SQLite gets a 60 s busy timeout, foreign keys, and its rollback journal: WAL has a corruption
     bug before SQLite 3.51.3, and one writer does not need it. Servers get a ping before each
     borrowed connection, because one that restarted while we idled would fail the next call.
-    ``read_only`` never creates a SQLite file and refuses writes on SQLite and PostgreSQL.
+    ``must_exist`` never creates a SQLite file; ``read_only`` neither, and refuses writes on SQLite
+    and PostgreSQL.
 
     Raises:
         StorageError: the URL is malformed, its driver is not installed, the server does not
@@ -59,7 +60,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         raise StorageError(f"{safe_url(url)}: not a database URL; {_EXAMPLES}") from error
     options: dict[str, Any] = {}
     if dialect == "sqlite":
-        parsed = _sqlite_url(parsed, url, read_only=read_only)
+        parsed = _sqlite_url(parsed, url, read_only=read_only, must_exist=must_exist or read_only)
         options["connect_args"] = {"timeout": BUSY_TIMEOUT_S}
     else:
         options["pool_pre_ping"] = True
@@ -104,7 +105,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
-def _sqlite_url(parsed: URL, url: str, *, read_only: bool) -> URL:
+def _sqlite_url(parsed: URL, url: str, *, read_only: bool, must_exist: bool) -> URL:
     name = parsed.database
     if not name or name == ":memory:" or name.startswith("file:"):
         raise StorageError(
@@ -121,13 +122,13 @@ def _sqlite_url(parsed: URL, url: str, *, read_only: bool) -> URL:
             f"{safe_url(url)}: the folder {path.parent} does not exist; "
             f"make it (mkdir -p {path.parent}) or name another"
         )
-    if not read_only:
-        return parsed
-    if not path.is_file():
+    if must_exist and not path.is_file():
         raise StorageError(
             f"{safe_url(url)}: there is no file {path}; `search.py launch` makes one, "
             "or name the database of an earlier study"
         )
+    if not read_only:
+        return parsed
     return parsed.set(
         database=f"file:{quote(str(path))}", query={**parsed.query, "mode": "ro", "uri": "true"}
     )

@@ -1,6 +1,6 @@
 """The store of results: studies, trials and epochs as the database holds them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,6 +102,13 @@ class ResultStore:
         if n_trials < 1:
             raise UserError(f"n_trials is {n_trials}: it must be at least 1")
         self._update_study(name, n_trials=n_trials)
+
+    def set_content(self, name: str, content: Mapping[str, object]) -> None:
+        """Record the resources and the total of trials that a driver runs a study with.
+
+        Nothing else of the content may differ from what is stored: its hash stays.
+        """
+        self._update_study(name, content=dict(content))
 
     def set_teacher(self, name: str, teacher_hash: str, teacher_accuracy: float) -> None:
         """Record the study's teacher, once it is known; accuracy is a fraction."""

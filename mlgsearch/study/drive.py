@@ -95,10 +95,11 @@ def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
 def drive(
     spec: StudySpec, study: StudyRecord, engine: Engine, watch: Watch, options: Options
 ) -> Outcome:
-    """Run a study's trials until ``study.n_trials`` have finished, or a signal stops it.
+    """Run a study's trials until ``spec.search.n_trials`` have finished, or a signal stops it.
 
     Args:
-        spec: the study's specification, the same as the one recorded.
+        spec: the study's specification; the total of trials and the resources may differ from
+            those recorded, and are recorded then.
         study: the record, which must be in the database.
         engine: the database, with its schema.
         watch: told what happens.
@@ -116,6 +117,8 @@ def drive(
         ground = (options.lay_groundwork or lay_groundwork)(spec, cache, watch)
         _check_teacher(study, ground)
         store.set_teacher(study.name, ground.teacher_hash, ground.teacher_accuracy)
+        store.set_target(study.name, spec.search.n_trials)
+        store.set_content(study.name, spec.content())
         study = store.study(study.name)
         ledger = Ledger(
             spec=spec,
@@ -133,11 +136,15 @@ def drive(
             versions=library_versions(),
             watch=watch.trial,
         )
-        if not ledger.has_no_more:
-            _run(spec, study, ledger, keeper, watch, options, cache, directory)
+        queued: list[int] = []
+        try:
+            if not ledger.has_no_more:
+                _run(spec, study, ledger, keeper, watch, options, cache, directory)
+        finally:
+            if keeper.lost is None:
+                queued = ledger.queue_unfinished()
         if keeper.lost is not None:
             raise StudyConflictError(keeper.lost)
-        queued = ledger.queue_unfinished()
         return Outcome(study, ledger.is_finished, tuple(queued))
 
 

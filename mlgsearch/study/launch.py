@@ -1,7 +1,5 @@
 """Launch a study from its file, or resume one from the database."""
 
-from dataclasses import replace
-
 from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
@@ -29,18 +27,18 @@ def launch(
         source: the file's text.
         engine: the database; its schema is made where it is missing.
         watch: told what happens.
-        n_trials: the total wanted, instead of the file's.
+        n_trials: the total wanted, instead of the file's or, where it is larger, the stored one.
         options: how to run.
 
     Raises:
         StudyConflictError: a study of that name has different content; the message lists the keys.
         UserError: see `drive`.
     """
-    if n_trials is not None:
-        spec = with_target(spec, n_trials)
     schema.upgrade(engine)
     study = register(spec, source, ResultStore(engine))
-    return drive(spec, study, engine, watch, options or Options())
+    # A file launched again does not take back what `resume --trials` added.
+    total = n_trials or max(study.n_trials, spec.search.n_trials)
+    return drive(with_target(spec, total), study, engine, watch, options or Options())
 
 
 def resume(
@@ -60,18 +58,14 @@ def resume(
     schema.upgrade(engine)
     store = ResultStore(engine)
     study = store.study(name)
-    spec = parse_study(study.content, f"study {name!r}")
-    if n_trials is not None:
-        spec = with_target(spec, n_trials)
-        store.set_target(name, n_trials)
-        study = replace(study, n_trials=n_trials)
-    else:
-        spec = with_target(spec, study.n_trials)
+    spec = with_target(parse_study(study.content, f"study {name!r}"), n_trials or study.n_trials)
     return drive(spec, study, engine, watch, options or Options())
 
 
 def register(spec: StudySpec, source: str, store: ResultStore) -> StudyRecord:
     """Put a study into the database, or find it there with the same content.
+
+    A study that is there stays as it is: only a driver that holds its lease may change it.
 
     Raises:
         StudyConflictError: it is there with different content.
@@ -102,9 +96,7 @@ def register(spec: StudySpec, source: str, store: ResultStore) -> StudyRecord:
             + "\n  ".join(different)
             + "\ngive the file another name, or undo the change"
         )
-    if known.n_trials != spec.search.n_trials:
-        store.set_target(spec.name, spec.search.n_trials)
-    return store.study(spec.name)
+    return known
 
 
 def with_target(spec: StudySpec, n_trials: int) -> StudySpec:

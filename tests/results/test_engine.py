@@ -202,3 +202,10 @@ def test_quoting_in_a_url_is_undone_for_the_password(postgres_server: str) -> No
     engine = open_engine(postgres_server.replace("postgres:@", f"postgres:{password}@", 1))
     assert engine.url.password == "p@ss{%}/"
     engine.dispose()
+
+
+def test_a_file_that_must_exist_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    with pytest.raises(StorageError, match="there is no file"):
+        open_engine(f"sqlite:///{path}", must_exist=True)
+    assert not path.exists()

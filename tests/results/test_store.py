@@ -39,6 +39,15 @@ def test_creating_again_with_the_same_content_changes_nothing(store: ResultStore
     assert store.study("digits").n_trials == 20
 
 
+def test_resources_may_change_and_are_recorded(store: ResultStore) -> None:
+    store.create_study(a_study())
+    before = store.study("digits")
+    store.set_content("digits", {**before.content, "resources": {"cpu": 2}})
+    after = store.study("digits")
+    assert after.content["resources"] == {"cpu": 2}
+    assert after.content_hash == before.content_hash
+
+
 def test_creating_again_with_other_content_is_refused(store: ResultStore) -> None:
     store.create_study(a_study())
     with pytest.raises(StudyConflictError, match="'digits' with different content exists"):

@@ -133,10 +133,9 @@ class Driver:
 
     def kill_with_workers(self) -> None:
         """Kill the driver and every process that it started, at once and for good."""
-        family = self.family()
-        for process in [self._process, *family]:
+        for process in [psutil.Process(self._process.pid), *self.family()]:
             with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
+                process.kill()
         self.wait()
 
     def wait(self) -> int:

@@ -60,9 +60,9 @@ def test_the_same_content_is_the_same_study(store: ResultStore) -> None:
     assert len(store.studies()) == 1
 
 
-def test_another_target_is_taken_over(store: ResultStore) -> None:
-    register(a_spec(search={"n_trials": 8}), "", store)
-    assert register(a_spec(search={"n_trials": 20}), "", store).n_trials == 20
+def test_registering_changes_nothing_for_whoever_drives_the_study(store: ResultStore) -> None:
+    first = register(a_spec(search={"n_trials": 8}), "", store)
+    assert register(a_spec(search={"n_trials": 20}), "", store) == first
 
 
 def test_different_content_is_refused_with_the_keys_that_differ(store: ResultStore) -> None:
@@ -96,8 +96,10 @@ def test_launch_drives_the_study_with_the_target_asked_for(
 ) -> None:
     launch(a_spec(search={"n_trials": 8}), "", engine, WATCH, n_trials=5)
     launch(a_spec(search={"n_trials": 8}), "", engine, WATCH)
-    assert [study.n_trials for _, study in driven] == [5, 8]
-    assert [spec.search.n_trials for spec, _ in driven] == [5, 8]
+    store.set_target("digits", 12)
+    launch(a_spec(search={"n_trials": 8}), "", engine, WATCH)
+    launch(a_spec(search={"n_trials": 8}), "", engine, WATCH, n_trials=9)
+    assert [spec.search.n_trials for spec, _ in driven] == [5, 8, 12, 9]
 
 
 def test_launch_makes_the_schema(
@@ -120,7 +122,7 @@ def test_resume_takes_the_content_from_the_database(
     store.set_target("digits", 12)
     resume("digits", engine, WATCH)
     resume("digits", engine, WATCH, n_trials=30)
-    assert [study.n_trials for _, study in driven] == [12, 30]
+    assert [spec.search.n_trials for spec, _ in driven] == [12, 30]
     assert driven[0][0] == with_target(spec, 12)
     assert driven[1][0] == with_target(spec, 30)
     assert driven[1][0].content_hash() == store.study("digits").content_hash
