@@ -52,13 +52,14 @@ class Objective:
         return math.log10(value) if self.is_log10 else value
 
 
-#: Every objective a study may name. Counts of operations are referred to 1e12.
+#: Every objective a study may name. Operations are referred to 1e12, bytes to 1e9.
 OBJECTIVES: Mapping[str, Objective] = {
     o.name: o
     for o in (
         Objective("accuracy", "validation accuracy", True, False, 0.0),
         Objective("memory_ratio", "memory ratio", False, True, 0.0),
         Objective("parameter_ratio", "parameter ratio", False, True, 0.0),
+        Objective("packed_bytes", "packed file in bytes", False, True, 9.0),
         Objective("generation_macs", "MACs to rebuild the weights", False, True, 12.0),
         Objective("execution_macs", "MACs of one forward pass", False, True, 12.0),
         Objective("loss", "validation loss", False, False, 10.0),
@@ -106,7 +107,8 @@ class TrialRecord:
     ``settings`` maps every compressible layer's name to its canonical five numbers;
     ``fingerprint`` hashes settings and training hyperparameters, so equal fingerprints are equal
     trainings. ``accuracy`` and ``loss`` are of the last epoch, on the validation part, and are
-    None until then. ``reused_from`` is the number of the trial whose result this one shares;
+    None until then. ``packed_bytes`` is the size of the packed file, None until the training is
+    finished. ``reused_from`` is the number of the trial whose result this one shares;
     ``attempts`` counts how often a worker began on it. Times are UTC.
     """
 
@@ -121,6 +123,7 @@ class TrialRecord:
     epochs_done: int = 0
     accuracy: float | None = None
     loss: float | None = None
+    packed_bytes: int | None = None
     projection_error: Mapping[str, float] = field(default_factory=dict)
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -133,7 +136,7 @@ class TrialRecord:
 
     def objective_value(self, name: str) -> float | None:
         """Give the value of an objective as shown, or None where it is not known yet."""
-        if name in ("accuracy", "loss"):
+        if name in ("accuracy", "loss", "packed_bytes"):
             value: float | None = getattr(self, name)
             return value
         return float(getattr(self.sizes, name))

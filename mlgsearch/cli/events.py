@@ -72,6 +72,7 @@ def trial_fields(record: TrialRecord) -> dict[str, Any]:
         "loss": record.loss,
         "memory_ratio": sizes.memory_ratio,
         "compression": 1 / sizes.memory_ratio,
+        "packed_bytes": record.packed_bytes,
         "parameter_ratio": sizes.parameter_ratio,
         "generation_macs": sizes.generation_macs,
         "execution_macs": sizes.execution_macs,

@@ -35,10 +35,15 @@ def front_table(study: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
             f"{sizes.memory_ratio:.4f}",
             f"{1 / sizes.memory_ratio:.1f}x",
             f"{sizes.parameters:,}",
-            f"{sizes.bits / 8 / 1000:.1f}",
+            kilobytes(trial),
             f"{sizes.execution_macs:,}",
         )
     return table
+
+
+def kilobytes(trial: TrialRecord) -> str:
+    """Give the size of a trial's packed file in 1,000 bytes, or nothing before it is known."""
+    return "" if trial.packed_bytes is None else f"{trial.packed_bytes / 1000:.1f}"
 
 
 def studies_table(rows: Sequence[Mapping[str, str]]) -> Table:
@@ -80,7 +85,7 @@ def study_row(
 def trials_table(trials: Sequence[TrialRecord], on_front: set[int]) -> Table:
     """Show every trial of a study; those on the front carry a star."""
     table = Table(box=SIMPLE)
-    for name in ("trial", "state", "accuracy", "memory ratio", "smaller", "epochs"):
+    for name in ("trial", "state", "accuracy", "memory ratio", "smaller", "KB", "epochs"):
         table.add_column(name, justify="left" if name == "state" else "right")
     table.add_column("note")
     for trial in trials:
@@ -93,6 +98,7 @@ def trials_table(trials: Sequence[TrialRecord], on_front: set[int]) -> Table:
             "" if trial.accuracy is None else f"{trial.accuracy:.2%}",
             f"{trial.sizes.memory_ratio:.4f}",
             f"{1 / trial.sizes.memory_ratio:.1f}x",
+            kilobytes(trial),
             f"{trial.epochs_done}/{trial.epochs_wanted}",
             escape(note),
         )

@@ -30,6 +30,7 @@ _PLAIN = (
     "seed",
     "epochs_wanted",
     "epochs_done",
+    "packed_bytes",
     "teacher_hash",
     "reused_from",
     "attempts",

@@ -16,6 +16,7 @@ COLUMNS = (
     "loss",
     "memory_ratio",
     "compression",
+    "packed_bytes",
     "parameter_ratio",
     "generation_macs",
     "execution_macs",
@@ -30,8 +31,9 @@ COLUMNS = (
 def front_rows(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[dict[str, Any]]:
     """Give the front, smallest memory ratio first, as rows that JSON can hold.
 
-    ``accuracy`` is a fraction, ``compression`` is 1 / memory ratio, ``settings`` maps a layer to
-    its five numbers [B_in, B_out, q_basis, q_coeff_in, q_coeff_out].
+    ``accuracy`` is a fraction, ``compression`` is 1 / memory ratio, ``packed_bytes`` the size of
+    the packed file (None for a trial of an older version), ``settings`` maps a layer to its five
+    numbers [B_in, B_out, q_basis, q_coeff_in, q_coeff_out].
 
     Raises:
         ValueError: as ``front``.
@@ -61,6 +63,7 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
         "loss": trial.loss,
         "memory_ratio": sizes.memory_ratio,
         "compression": 1 / sizes.memory_ratio,
+        "packed_bytes": trial.packed_bytes,
         "parameter_ratio": sizes.parameter_ratio,
         "generation_macs": sizes.generation_macs,
         "execution_macs": sizes.execution_macs,

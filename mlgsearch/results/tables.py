@@ -86,6 +86,7 @@ trial_table = Table(
     Column("epochs_done", Integer, nullable=False),
     Column("accuracy", Double),
     Column("loss", Double),
+    Column("packed_bytes", BigInteger),
     Column("projection_error", JsonText, nullable=False),
     Column("stage_seconds", JsonText, nullable=False),
     Column("versions", JsonText, nullable=False),

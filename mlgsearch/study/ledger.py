@@ -161,13 +161,15 @@ class Ledger:
 
         Args:
             number: the trial.
-            summary: its ``accuracy``, ``loss``, ``projection_error`` and ``stage_seconds``. A
+            summary: its ``accuracy``, ``loss``, ``packed_bytes``, ``projection_error`` and
+                ``stage_seconds``. A
                 value that an objective cannot use makes the trial FAIL.
         """
         record = replace(
             self._records[number],
             accuracy=summary["accuracy"],
             loss=summary["loss"],
+            packed_bytes=summary["packed_bytes"],
             projection_error=summary["projection_error"],
             stage_seconds=summary["stage_seconds"],
         )
@@ -297,6 +299,7 @@ class Ledger:
             epochs_done=twin.epochs_done,
             accuracy=twin.accuracy,
             loss=twin.loss,
+            packed_bytes=twin.packed_bytes,
             projection_error=twin.projection_error,
             reused_from=twin.number,
         )

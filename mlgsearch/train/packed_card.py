@@ -18,14 +18,14 @@ FORMATS = re.compile(r"mlgsearch-packed-\d{1,9}")
 #: The keys that tell where a network comes from; no reader needs them.
 PROVENANCE = ("accuracy", "study", "trial", "teacher", "versions")
 
-Side = Annotated[int, Field(ge=1, le=1024)]
+Side = Annotated[int, Field(ge=1, le=65_535)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class PackedCard(BaseModel):
     """All that a packed file holds beside its tensors.
 
-    ``image_size`` is (height, width) in pixels, at most 1024. ``settings`` are canonical and in the
+    ``image_size`` is (height, width) in pixels. ``settings`` are canonical and in the
     order of the network's layers. ``mean`` and ``std`` are those of the training images a channel,
     in units of pixel / 255: the network takes ``(pixel / 255 - mean) / std``. ``accuracy`` is a
     fraction on the validation part, kept to six decimals. ``teacher`` is the teacher's hash.

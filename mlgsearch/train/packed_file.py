@@ -23,7 +23,7 @@ from mlgsearch.train.packed_card import FORMAT, FORMATS, PROVENANCE, PackedCard
 from mlgsearch.train.tensor_file import write_atomically
 
 #: Bytes of the header that are kept for the provenance, so that a file's size is known beforehand.
-PROVENANCE_BYTES = 256
+PROVENANCE_BYTES = 288
 #: A header or a file that is larger is not read.
 MOST_HEADER_BYTES = 2**20
 MOST_FILE_BYTES = 2**31
@@ -141,7 +141,7 @@ def load_packed(path: str | Path, *, build: Callable[..., nn.Module] | None = No
             # Sizes are settled without memory, so that a file cannot ask for more than it brings.
             with torch.device("meta"):
                 _check_size(_built(card, build), card, tensors)
-        network = _built(card, build)
+        network = _built(card, build, is_checked=True)
         unpack_network(network, _named(card, network), card.method, tensors)
     except UserError as error:
         raise DataError(f"{path}: {error}") from error
@@ -149,13 +149,17 @@ def load_packed(path: str | Path, *, build: Callable[..., nn.Module] | None = No
     return network.to(memory_format=memory_format(card.input_shape))
 
 
-def _built(card: PackedCard, build: Callable[..., nn.Module] | None) -> nn.Module:
+def _built(
+    card: PackedCard, build: Callable[..., nn.Module] | None, *, is_checked: bool = False
+) -> nn.Module:
     shape: dict[str, Any] = {
         "classes": card.classes,
         "channels": card.channels,
         "image_size": card.image_size,
     }
-    return build_model(card.model, **shape) if build is None else build(**shape)
+    if build is not None:
+        return build(**shape)
+    return build_model(card.model, **shape, is_checked=is_checked)
 
 
 def _check_size(network: nn.Module, card: PackedCard, tensors: Mapping[str, Tensor]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import compress
+from mlgsearch.mlg.packed import settings_of
 from mlgsearch.mlg.penalty import orthonormality
 from mlgsearch.records import EpochRecord
 from mlgsearch.train import checkpoint
@@ -20,11 +21,13 @@ from mlgsearch.train.device import memory_format, release_memory, set_up_device
 from mlgsearch.train.distillation import SoftTargets
 from mlgsearch.train.epoch import Loss, TrainingDivergedError, train_epoch
 from mlgsearch.train.optim import build_optimiser
+from mlgsearch.train.packed_card import PackedCard
+from mlgsearch.train.packed_file import to_bytes
 from mlgsearch.train.prepared import Prepared
 from mlgsearch.train.randomness import Purpose, permutation
 from mlgsearch.train.teacher import build_network
 from mlgsearch.train.trial import TrialJob, TrialSummary
-from mlgsearch.train.versions import library_versions
+from mlgsearch.train.versions import library_versions, versions_text
 
 _log = logging.getLogger(__name__)
 
@@ -162,16 +165,41 @@ class StudentTraining:
         return record
 
     def summary(self) -> TrialSummary:
-        """Tell what came of it so far; accuracy and loss are the last epoch's."""
+        """Tell what came of it so far; accuracy and loss are the last epoch's.
+
+        ``packed_bytes`` is known once all epochs are finished.
+
+        Raises:
+            DataError: a number of the finished network is not finite.
+        """
         last = self.history[-1] if self.history else None
         return TrialSummary(
             epochs_done=self.epochs_done,
             accuracy=last.validation_accuracy if last else None,
             loss=last.validation_loss if last else None,
+            packed_bytes=len(to_bytes(self.network, self.card())) if self.is_done else None,
             stage_seconds=dict(self.stage_seconds),
             projection_error=dict(self.projection_error),
             versions=library_versions(),
             teacher_hash=self._prepared.teacher_hash,
+        )
+
+    def card(self) -> PackedCard:
+        """Describe the student as it is for its packed file."""
+        images, spec = self._prepared.images, self.job.spec
+        channels, *image_size = images.input_shape
+        return PackedCard(
+            model=spec.model,
+            classes=images.classes,
+            channels=channels,
+            image_size=tuple(image_size),
+            method=spec.quantisation.method,
+            settings=tuple(settings_of(self.network).values()),
+            mean=tuple(images.mean.tolist()),
+            std=tuple(images.std.tolist()),
+            accuracy=self.history[-1].validation_accuracy if self.history else None,
+            teacher=self._prepared.teacher_hash,
+            versions=versions_text(),
         )
 
     def close(self) -> None:
@@ -215,6 +243,7 @@ class StudentTraining:
         tensors, metadata = checkpoint.capture(self.network, self._optimiser, self.epochs_done)
         metadata |= {
             "fingerprint": self.job.fingerprint,
+            "card": self.card().to_metadata(),
             "history": [asdict(record) for record in self.history],
             "stage_seconds": self.stage_seconds,
         }

@@ -32,6 +32,7 @@ class TrialSummary:
     epochs_done: int
     accuracy: float | None
     loss: float | None
+    packed_bytes: int | None
     stage_seconds: Mapping[str, float]
     projection_error: Mapping[str, float]
     versions: Mapping[str, str]

@@ -22,6 +22,12 @@ def _versions() -> tuple[tuple[str, str], ...]:
     return ("python", platform.python_version()), *((name, version(name)) for name in _LIBRARIES)
 
 
+def versions_text() -> str:
+    """Give the versions that decide what a network computes, in a line."""
+    versions = library_versions()
+    return " ".join(f"{name} {versions[name]}" for name in ("mlgsearch", "torch", "torchvision"))
+
+
 def library_versions() -> dict[str, str]:
     """Give the version of Python and of each library, by its distribution's name.
 

@@ -48,6 +48,13 @@ def test_the_front_is_smallest_first() -> None:
     assert str(table.title).startswith(r"Pareto front of a \[b]: 2 students")
 
 
+def test_the_size_of_a_file_is_shown_once_it_is_known() -> None:
+    trials = [a_complete(0, 0.9, 0.5, packed_bytes=12_345), a_complete(1, 0.5, 0.1)]
+    for table in (front_table(a_study(), trials), trials_table(trials, set())):
+        (column,) = (column for column in table.columns if column.header == "KB")
+        assert set(column.cells) == {"", "12.3"}
+
+
 @given(error=st.text())
 def test_any_error_can_be_shown(error: str) -> None:
     table = trials_table([a_trial(0, state=TrialState.FAIL, error=error)], {0})

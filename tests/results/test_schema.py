@@ -87,8 +87,9 @@ def test_a_newer_schema_is_refused(engine: Engine) -> None:
 def test_an_older_schema_is_refused_by_check(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlgsearch.results.schema.head", lambda: "0002")
-    with pytest.raises(StorageError, match="the schema is 0001, this version needs 0002"):
+    found = head()
+    monkeypatch.setattr("mlgsearch.results.schema.head", lambda: "9998")
+    with pytest.raises(StorageError, match=f"the schema is {found}, this version needs 9998"):
         check(engine)
 
 

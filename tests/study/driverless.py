@@ -108,6 +108,7 @@ def a_summary(accuracy: float = 0.9, loss: float = 0.3) -> dict[str, Any]:
     return {
         "accuracy": accuracy,
         "loss": loss,
+        "packed_bytes": 1_234,
         "projection_error": {"stem": 0.1},
         "stage_seconds": {"train": 1.5},
     }

@@ -65,6 +65,7 @@ def test_a_search_through_ray_is_whole(undisturbed: Study) -> None:
     assert [trial.number for trial in trials] == list(range(TRIALS))
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     assert all(trial.projection_error and trial.stage_seconds["train"] > 0 for trial in trials)
+    assert all(trial.packed_bytes for trial in trials)
     trained = [trial for trial in trials if trial.reused_from is None]
     for trial in trained:
         curve = ResultStore(engine).epochs("tiny", trial.number)

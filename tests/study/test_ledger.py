@@ -202,12 +202,22 @@ def test_a_duplicate_of_a_complete_trial_shares_its_result_and_says_so(driverles
         for other in others:
             assert trials[other].reused_from == first
             assert trials[other].accuracy == trials[first].accuracy
+            assert trials[other].packed_bytes == a_summary()["packed_bytes"]
             assert trials[other].epochs_done == 1
             assert trials[other].attempts == 0
             assert study.store.epochs("digits", other) == []
             seen = study.optuna_study().trials[other]
             assert seen.values == study.optuna_study().trials[first].values
             assert seen.user_attrs["mlgsearch:reused_from"] == first
+
+
+def test_the_packed_files_size_may_be_searched(driverless: Make) -> None:
+    objectives = ["accuracy", "packed_bytes"]
+    study = driverless(search={"sampler": "random", "objectives": objectives}, n_trials=1)
+    study.ledger.complete(next_job(study.ledger).number, a_summary(0.7))
+    assert study.trials()[0].packed_bytes == a_summary()["packed_bytes"]
+    seen = study.optuna_study().trials[0].values
+    assert seen == [0.7, pytest.approx(math.log10(a_summary()["packed_bytes"]))]
 
 
 def test_duplicates_of_a_running_trial_wait_and_share_its_result(driverless: Make) -> None:

@@ -13,6 +13,7 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import EpochRecord, FiveNumbers
 from mlgsearch.train import student as student_module
 from mlgsearch.train.epoch import TrainingDivergedError
+from mlgsearch.train.packed_file import load_packed, write_packed
 from mlgsearch.train.prepared import Prepared, prepare
 from mlgsearch.train.residual import CifarResNet
 from mlgsearch.train.spec import QuantisationSpec, TrainSpec
@@ -208,3 +209,21 @@ def test_a_setting_for_no_layer_is_refused(prepared: Prepared) -> None:
 def test_threads_are_set(prepared: Prepared) -> None:
     StudentTraining(prepared, job(prepared), threads=2)
     assert torch.get_num_threads() == 2
+
+
+def test_the_packed_files_size_is_known_at_the_end(prepared: Prepared, tmp_path: Path) -> None:
+    training = StudentTraining(prepared, job(prepared), tmp_path)
+    training.run_epoch()
+    assert training.summary().packed_bytes is None
+    finish(training)
+    size = write_packed(tmp_path / "a.safetensors", training.network, training.card())
+    assert training.summary().packed_bytes == size == (tmp_path / "a.safetensors").stat().st_size
+
+
+def test_the_loaded_file_scores_as_the_student_did(prepared: Prepared, tmp_path: Path) -> None:
+    training = StudentTraining(prepared, job(prepared, (2, 6, 3, 6, 3)))
+    last = finish(training)[-1]
+    path = tmp_path / "a.safetensors"
+    write_packed(path, training.network, training.card())
+    scored = prepared.validation.evaluate(load_packed(path), torch.channels_last)
+    assert scored == (last.validation_loss, last.validation_accuracy)

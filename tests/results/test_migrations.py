@@ -1,0 +1,47 @@
+"""Databases that earlier versions wrote, with rows in them."""
+
+from collections.abc import Iterator
+
+import pytest
+from alembic import command
+from sqlalchemy import Engine, text
+
+from mlgsearch.errors import StorageError
+from mlgsearch.results.engine import open_engine, writing
+from mlgsearch.results.schema import _config, check, upgrade
+from mlgsearch.results.store import ResultStore
+from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+
+
+@pytest.fixture
+def old(database_url: str) -> Iterator[Engine]:
+    """A database as version 0.1.0 left it: one study, a COMPLETE trial with its curve."""
+    engine = open_engine(database_url)
+    upgrade(engine)
+    store = ResultStore(engine)
+    store.create_study(a_study())
+    store.put_trial_with_epochs("digits", a_complete(0, 0.9, 0.05), [an_epoch(1), an_epoch(2)])
+    store.put_trial("digits", a_trial(1))
+    config = _config()
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    with engine.connect() as connection:
+        columns = connection.execute(text("SELECT * FROM mlg_trial")).keys()
+        assert "packed_bytes" not in columns
+    yield engine
+    engine.dispose()
+
+
+def test_trials_from_before_have_no_packed_bytes_and_lose_nothing(old: Engine) -> None:
+    with pytest.raises(StorageError, match="the schema is 0001"):
+        check(old)
+    upgrade(old)
+    check(old)
+    store = ResultStore(old)
+    before, running = store.trials("digits")
+    assert (before.packed_bytes, running.packed_bytes) == (None, None)
+    assert (before.accuracy, before.settings) == (0.9, a_complete(0, 0.9, 0.05).settings)
+    assert store.epochs("digits", 0) == [an_epoch(1), an_epoch(2)]
+    store.put_trial("digits", a_complete(1, 0.8, 0.04, packed_bytes=2**40))
+    assert store.trial("digits", 1).packed_bytes == 2**40
