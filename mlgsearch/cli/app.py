@@ -24,6 +24,7 @@ from sqlalchemy import Engine
 
 from mlgsearch import __version__
 from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, trial_fields
+from mlgsearch.cli.export import export
 from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.options import DEFAULT_STORAGE as DEFAULT_STORAGE
@@ -246,6 +247,7 @@ def delete(
 
 
 app.command()(sizes)
+app.command()(export)
 
 
 @app.callback(invoke_without_command=True)

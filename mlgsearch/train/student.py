@@ -33,7 +33,8 @@ _log = logging.getLogger(__name__)
 
 #: Training batches that the batch-norm statistics of a new student are estimated on.
 _BATCH_NORM_BATCHES = 16
-_CHECKPOINT = "student"
+#: The name that a student's checkpoints have in its directory.
+CHECKPOINT = "student"
 
 
 class StudentTraining:
@@ -99,7 +100,7 @@ class StudentTraining:
         """
         if self._directory is None:
             return False
-        saved = checkpoint.load(self._directory, _CHECKPOINT)
+        saved = checkpoint.load(self._directory, CHECKPOINT)
         if saved is None:
             return False
         if saved.metadata.get("fingerprint") != self.job.fingerprint:
@@ -247,7 +248,7 @@ class StudentTraining:
             "history": [asdict(record) for record in self.history],
             "stage_seconds": self.stage_seconds,
         }
-        checkpoint.save(directory, _CHECKPOINT, tensors, metadata)
+        checkpoint.save(directory, CHECKPOINT, tensors, metadata)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

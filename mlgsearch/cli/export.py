@@ -1,0 +1,49 @@
+"""`export`: a trial's student as a file."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlgsearch.cli.options import DEFAULT_STORAGE, Name, Storage
+from mlgsearch.results import schema
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.places import runs_directory
+from mlgsearch.results.store import ResultStore
+
+
+class FileFormat(StrEnum):
+    """What an exported file is."""
+
+    packed = "packed"
+    dense = "dense"
+    onnx = "onnx"
+
+
+def export(
+    name: Name,
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.", min=0)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.")],
+    storage: Storage = DEFAULT_STORAGE,
+    format_: Annotated[
+        FileFormat, typer.Option("--format", help="What to write.")
+    ] = FileFormat.packed,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
+) -> None:
+    """Write a finished trial's student to a file: packed, as a plain network, or as ONNX."""
+    engine = open_engine(storage, read_only=True)
+    schema.check(engine)
+
+    from mlgsearch.study.export import export_trial  # loads torch
+
+    written = export_trial(
+        ResultStore(engine),
+        runs_directory(storage),
+        name,
+        trial,
+        out,
+        kind=format_.value,
+        may_replace=force,
+    )
+    typer.echo(f"{out}: {format_.value}, {written:,} bytes")

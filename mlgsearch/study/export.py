@@ -1,0 +1,79 @@
+"""From a finished trial to a file that its user takes home."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from mlgsearch.errors import DataError, UserError
+from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.results.places import study_directory, trial_directory
+from mlgsearch.results.store import ResultStore
+from mlgsearch.train.dense_file import write_dense, write_onnx
+from mlgsearch.train.finished_student import FinishedStudent, open_student
+from mlgsearch.train.packed_card import PackedCard
+from mlgsearch.train.packed_file import write_packed
+
+ExportFormat = Literal["packed", "dense", "onnx"]
+
+_WRITERS: Mapping[ExportFormat, Callable[[Path, nn.Module, PackedCard], int]] = {
+    "packed": write_packed,
+    "dense": write_dense,
+    "onnx": write_onnx,
+}
+
+
+def export_trial(
+    store: ResultStore,
+    runs: Path,
+    study: str,
+    number: int,
+    out: Path,
+    *,
+    kind: ExportFormat = "packed",
+    may_replace: bool = False,
+) -> int:
+    """Write a COMPLETE trial's student to a file, and give the file's size in bytes.
+
+    It comes from the trial's last checkpoint under ``runs``; a trial that shares another's result
+    is written from that one's. Nothing is trained.
+
+    Raises:
+        StudyNotFoundError: there is no such study.
+        TrialNotFoundError: it has no such trial.
+        UserError: the trial is not COMPLETE, ``out`` exists and may not be replaced, or cannot be
+            written.
+        DataError: the checkpoint is missing, damaged, or not of this trial.
+    """
+    record = store.trial(study, number)
+    if record.state is not TrialState.COMPLETE:
+        raise UserError(
+            f"trial {number} of {study!r} is {record.state.value}: only a COMPLETE one is exported"
+        )
+    if out.is_dir() or (out.exists() and not may_replace):
+        what = "is a folder" if out.is_dir() else "exists: write --force to replace it"
+        raise UserError(f"{out}: {what}")
+    student = _student(store, runs, study, record)
+    card = student.card.model_copy(
+        update={"study": study, "trial": number, "accuracy": record.accuracy}
+    )
+    try:
+        return _WRITERS[kind](out, student.network, card)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written: {error.strerror}") from error
+
+
+def _student(store: ResultStore, runs: Path, study: str, record: TrialRecord) -> FinishedStudent:
+    source = record.number if record.reused_from is None else record.reused_from
+    directory = trial_directory(study_directory(runs, store.study(study)), source)
+    try:
+        student = open_student(directory)
+    except DataError as error:
+        raise DataError(f"trial {source} of {study!r}: {error}") from error
+    if student.fingerprint != record.fingerprint or student.epochs_done != record.epochs_wanted:
+        raise DataError(
+            f"trial {source} of {study!r}: the checkpoint in {directory} is not the end of it, but "
+            f"epoch {student.epochs_done} of job {student.fingerprint[:12]}"
+        )
+    return student

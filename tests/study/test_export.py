@@ -1,0 +1,176 @@
+"""Exporting a trial: from its checkpoint, or one line that says why not."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from sqlalchemy import Engine
+from typer.testing import CliRunner, Result
+
+from mlgsearch.cli.app import app
+from mlgsearch.errors import MlgsearchError
+from mlgsearch.mlg.network import network_sizes
+from mlgsearch.mlg.uniform import uniform_settings
+from mlgsearch.records import StudyRecord, TrialRecord, TrialState
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.places import study_directory, trial_directory
+from mlgsearch.results.store import ResultStore
+from mlgsearch.train.packed_file import load_packed, read_packed
+from mlgsearch.train.prepared import prepare
+from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
+from mlgsearch.train.student import StudentTraining
+from mlgsearch.train.trial import TrialJob
+from tests.results.samples import a_study
+from tests.study.driverless import empty_database
+
+QUICK = OptimiserSpec(epochs=1, batch_size=32)
+SPEC = TrainSpec(
+    data=DataSpec(limit=120),
+    model=ModelSpec(width=4),
+    teacher=TeacherSpec(training=QUICK),
+    training=QUICK,
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trial that was trained: its record, its checkpoints, its logits on some images."""
+
+    record: TrialRecord
+    folder: Path
+    images: torch.Tensor
+    logits: torch.Tensor
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    torch.set_num_threads(1)
+    prepared = prepare(SPEC, folder / "cache", epochs=1, device=torch.device("cpu"))
+    shape = prepared.network_shape()
+    found = uniform_settings(shape, (2, 6, 3, 6, 3))
+    training = StudentTraining(prepared, TrialJob(found, SPEC), folder / "trial")
+    training.run_epoch()
+    images = prepared.training.inputs(torch.arange(5)).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        logits = training.network.eval()(images)
+    summary = asdict(training.summary())
+    record = TrialRecord(
+        number=0,
+        state=TrialState.COMPLETE,
+        settings={name: setting.five for name, setting in found.items()},
+        hyperparameters={},
+        fingerprint=training.job.fingerprint,
+        seed=0,
+        sizes=network_sizes(shape, found),
+        epochs_wanted=1,
+        **summary,
+    )
+    return Trained(record, folder / "trial", images, logits)
+
+
+class Exporter:
+    """A study with that trial, and the command on it."""
+
+    def __init__(self, folder: Path, trained: Trained):
+        (folder / "a.db").write_bytes(empty_database())
+        self.url = f"sqlite:///{folder}/a.db"
+        self.engine: Engine = open_engine(self.url)
+        store = ResultStore(self.engine)
+        store.create_study(a_study())
+        self.study: StudyRecord = store.study("digits")
+        first = trained.record
+        store.put_trial("digits", first)
+        store.put_trial("digits", replace(first, number=1, reused_from=0))
+        store.put_trial("digits", replace(first, number=2, fingerprint="another"))
+        failed = replace(first, number=3, state=TrialState.FAIL, accuracy=None, loss=None)
+        store.put_trial("digits", failed)
+        store.put_trial("digits", replace(first, number=4, state=TrialState.RUNNING))
+        store.put_trial("digits", replace(first, number=5))
+        store.put_trial("digits", replace(first, number=6, epochs_wanted=2))
+        self.runs = study_directory(Path(f"{folder}/a.db.runs"), self.study)
+        for number in (0, 2, 6):
+            shutil.copytree(trained.folder, trial_directory(self.runs, number))
+        self.out = folder / "student.safetensors"
+
+    def run(self, *arguments: str, name: str = "digits") -> Result:
+        command = ["export", name, *arguments, "--storage", self.url]
+        return CliRunner().invoke(app, command)
+
+    def refused(self, *arguments: str, name: str = "digits") -> str:
+        done = self.run(*arguments, name=name)
+        assert isinstance(done.exception, MlgsearchError), done.output
+        assert "\n" not in str(done.exception)
+        return str(done.exception)
+
+
+@pytest.fixture
+def exporter(tmp_path: Path, trained: Trained) -> Iterator[Exporter]:
+    exporter = Exporter(tmp_path, trained)
+    yield exporter
+    exporter.engine.dispose()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_exported_trial_gives_the_students_logits(
+    exporter: Exporter, trained: Trained, number: int
+) -> None:
+    done = exporter.run(str(number), str(exporter.out))
+    assert done.exit_code == 0, done.output
+    size = exporter.out.stat().st_size
+    assert size == trained.record.packed_bytes
+    assert done.stdout == f"{exporter.out}: packed, {size:,} bytes\n"
+    card, _ = read_packed(exporter.out)
+    assert (card.study, card.trial, card.teacher) == ("digits", number, trained.record.teacher_hash)
+    assert card.accuracy == pytest.approx(trained.record.accuracy, abs=1e-6)
+    assert torch.equal(load_packed(exporter.out)(trained.images), trained.logits)
+
+
+@pytest.mark.parametrize("kind", ["dense", "onnx"])
+def test_other_formats_are_written(exporter: Exporter, kind: str) -> None:
+    done = exporter.run("0", str(exporter.out), "--format", kind)
+    assert done.stdout == f"{exporter.out}: {kind}, {exporter.out.stat().st_size:,} bytes\n"
+
+
+def test_a_file_is_replaced_only_when_it_is_asked_for(exporter: Exporter) -> None:
+    exporter.out.write_text("mine")
+    assert "exists: write --force" in exporter.refused("0", str(exporter.out))
+    assert exporter.out.read_text() == "mine"
+    assert exporter.run("0", str(exporter.out), "--force").exit_code == 0
+    load_packed(exporter.out)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("2", "is not the end of it, but epoch 1 of job"),
+        ("3", "trial 3 of 'digits' is FAIL: only a COMPLETE one is exported"),
+        ("4", "trial 4 of 'digits' is RUNNING"),
+        ("5", "trial 5 of 'digits': there is no good checkpoint in"),
+        ("6", "is not the end of it, but epoch 1"),
+        ("9", "has no trial 9"),
+    ],
+)
+def test_a_trial_that_cannot_be_exported_is_told(
+    exporter: Exporter, number: str, said: str
+) -> None:
+    assert said in exporter.refused(number, str(exporter.out))
+    assert not exporter.out.exists()
+
+
+def test_a_damaged_checkpoint_is_told(exporter: Exporter) -> None:
+    for path in trial_directory(exporter.runs, 0).glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-7])
+    assert "no good checkpoint" in exporter.refused("0", str(exporter.out))
+
+
+def test_a_wrong_place_or_name_is_told(exporter: Exporter, tmp_path: Path) -> None:
+    assert "is a folder" in exporter.refused("0", str(tmp_path), "--force")
+    assert "cannot be written" in exporter.refused("0", str(tmp_path / "a.db" / "x"))
+    assert "no study 'digit'; there is 'digits'" in exporter.refused(
+        "0", str(exporter.out), name="digit"
+    )
