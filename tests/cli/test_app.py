@@ -46,7 +46,7 @@ class Filled:
         note = "no [red]memory[/] left"
         for trial in (
             a_complete(0, 0.95, 0.05, projection_error={"stem": 0.25}, stage_seconds={"train": 2}),
-            a_complete(1, 0.90, 0.01),
+            a_complete(1, 0.90, 0.01, packed_bytes=12_500_049),
             a_complete(2, 0.80, 0.02),
             a_complete(3, 0.95, 0.05, reused_from=0),
             a_trial(4, state=TrialState.FAIL, error=note, attempts=3),
