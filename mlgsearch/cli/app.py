@@ -23,6 +23,7 @@ from rich.markup import escape
 from sqlalchemy import Engine
 
 from mlgsearch import __version__
+from mlgsearch.cli.evaluate import evaluate
 from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, trial_fields
 from mlgsearch.cli.export import export
 from mlgsearch.cli.lines import PlainLines
@@ -248,6 +249,7 @@ def delete(
 
 app.command()(sizes)
 app.command()(export)
+app.command()(evaluate)
 
 
 @app.callback(invoke_without_command=True)

@@ -58,7 +58,7 @@ def _construct(
     spec: ModelSpec, classes: int, channels: int, image_size: tuple[int, int]
 ) -> nn.Module:
     if ":" in spec.name:
-        made = _load_callable(spec.name)(classes=classes, channels=channels, image_size=image_size)
+        made = load_callable(spec.name)(classes=classes, channels=channels, image_size=image_size)
         if not isinstance(made, nn.Module):
             raise UserError(
                 f"model.name: {spec.name} must return a torch.nn.Module, it returned "
@@ -90,11 +90,16 @@ def _construct(
     return network
 
 
-def _load_callable(name: str) -> Callable[..., object]:
+def load_callable(name: str) -> Callable[..., object]:
+    """Import the callable that ``module:callable`` names.
+
+    Raises:
+        UserError: there is no such module, or it has no such callable.
+    """
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         raise UserError(f"model.name: {name}: cannot import {module_name!r}: {error}") from error
     target = getattr(module, attribute, None)
     if not callable(target):

@@ -112,7 +112,7 @@ def read_packed(path: Path) -> tuple[PackedCard, dict[str, Tensor]]:
     return card, tensors
 
 
-def load_packed(path: str | Path, *, build: Callable[..., nn.Module] | None = None) -> nn.Module:
+def load_packed(path: str | Path, *, build: Callable[..., object] | None = None) -> nn.Module:
     """Give the network of a packed file: on the CPU, in eval mode, its weights frozen.
 
     On the machine that trained it, with as many threads, its logits are the student's bit for bit.
@@ -150,7 +150,7 @@ def load_packed(path: str | Path, *, build: Callable[..., nn.Module] | None = No
 
 
 def _built(
-    card: PackedCard, build: Callable[..., nn.Module] | None, *, is_checked: bool = False
+    card: PackedCard, build: Callable[..., object] | None, *, is_checked: bool = False
 ) -> nn.Module:
     shape: dict[str, Any] = {
         "classes": card.classes,
@@ -158,7 +158,10 @@ def _built(
         "image_size": card.image_size,
     }
     if build is not None:
-        return build(**shape)
+        made = build(**shape)
+        if not isinstance(made, nn.Module):
+            raise DataError(f"`build` must give a torch.nn.Module, it gave {type(made).__name__}")
+        return made
     return build_model(card.model, **shape, is_checked=is_checked)
 
 

@@ -8,10 +8,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from mlgsearch.cli.evaluate import evaluation_fields
 from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, to_json, trial_fields
 from mlgsearch.cli.sizes import report_fields
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.table import COLUMNS
+from mlgsearch.train.file_report import FileReport
+from mlgsearch.train.latency import Latency
+from mlgsearch.train.packed_card import PackedCard
 from mlgsearch.train.size_report import size_report
 from mlgsearch.train.spec import ModelSpec
 from tests.results.samples import a_complete, a_study, a_trial, an_epoch
@@ -53,6 +57,23 @@ def test_sizes() -> None:
     fields = report_fields(report)
     assert listed("`sizes MODEL --json`") == ["model", *fields]
     assert listed("A layer") == list(fields["layers"][0])
+
+
+def test_evaluate() -> None:
+    card = PackedCard(
+        model=ModelSpec(),
+        classes=10,
+        channels=1,
+        image_size=(8, 8),
+        method="dorefa",
+        settings=(),
+        mean=(0.0,),
+        std=(1.0,),
+    )
+    report = FileReport(card, "test", 1, 0.5, 1.0, 10, 20, [Latency(1, 2.0, 3.0)])
+    fields = evaluation_fields(report)
+    assert listed("`evaluate FILE --json`") == ["file", *fields]
+    assert listed("A latency") == list(fields["latency"][0])
 
 
 def test_the_events_of_a_driver() -> None:

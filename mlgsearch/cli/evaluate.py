@@ -1,0 +1,111 @@
+"""`evaluate`: an exported file, measured again."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from mlgsearch.cli.options import Json
+from mlgsearch.cli.output import print_json, stdout_console
+from mlgsearch.errors import DataError
+from mlgsearch.results.places import cache_directory
+from mlgsearch.study.spec import load_study_file
+from mlgsearch.train.spec import DataSpec
+
+if TYPE_CHECKING:
+    from mlgsearch.train.file_report import FileReport
+
+
+class Part(StrEnum):
+    """Which samples are looked at."""
+
+    validation = "validation"
+    test = "test"
+
+
+def evaluate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Packed file.")],
+    data: Annotated[
+        str, typer.Option(metavar="DATA", help="digits, folder, CIFAR10, ..., or a study file.")
+    ],
+    root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that holds the data.")
+    ] = None,
+    part: Annotated[Part, typer.Option(help="Samples to look at.")] = Part.validation,
+    build: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="module:callable that makes a network of one's own."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a packed file again: accuracy, loss, size, latency beside the dense network."""
+    spec = _data_spec(data, root)
+
+    from mlgsearch.train.file_report import file_report  # loads torch
+    from mlgsearch.train.models import load_callable
+
+    own = None if build is None else load_callable(build)
+    report = file_report(file, spec, part.value, cache_directory(), build=own)
+    if as_json:
+        print_json({"file": str(file), **evaluation_fields(report)})
+    else:
+        _print(file, report)
+
+
+def evaluation_fields(report: "FileReport") -> dict[str, Any]:
+    """Give a report as an object that JSON can hold."""
+    return {
+        "model": report.card.model.name,
+        "study": report.card.study,
+        "trial": report.card.trial,
+        "part": report.part,
+        "samples": report.samples,
+        "accuracy": report.accuracy,
+        "loss": report.loss,
+        "recorded_accuracy": report.card.accuracy,
+        "packed_bytes": report.packed_bytes,
+        "dense_bytes": report.dense_bytes,
+        "latency": [vars(latency) for latency in report.latency],
+    }
+
+
+def _data_spec(data: str, root: Path | None) -> DataSpec:
+    """Give the data of a study file, or those of a name, split as a study file does by default."""
+    if data.endswith((".yaml", ".yml")):
+        spec, _ = load_study_file(Path(data))
+        return spec.data if root is None else spec.data.model_copy(update={"root": str(root)})
+    try:
+        return DataSpec.model_validate({"name": data, "root": None if root is None else str(root)})
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise DataError(f"--data {data}: {said}") from None
+
+
+def _print(file: Path, report: "FileReport") -> None:
+    out = stdout_console()
+    card = report.card
+    recorded = "" if card.accuracy is None else f" (recorded: {card.accuracy:.2%} on validation)"
+    smaller = report.dense_bytes / report.packed_bytes
+    out.print(
+        f"[bold]{escape(str(file))}[/]: {escape(card.model.name)}, {report.packed_bytes:,} bytes, "
+        f"{smaller:.1f}x smaller than the dense network's {report.dense_bytes:,}\n"
+        f"accuracy {report.accuracy:.2%}, loss {report.loss:.4f} on {report.samples} "
+        f"{report.part} samples{recorded}",
+        highlight=False,
+    )
+    table = Table(box=SIMPLE)
+    for name in ("batch", "packed ms", "dense ms", "times faster"):
+        table.add_column(name, justify="right")
+    for latency in report.latency:
+        table.add_row(
+            str(latency.batch),
+            f"{latency.packed_ms:.3f}",
+            f"{latency.dense_ms:.3f}",
+            f"{latency.dense_ms / latency.packed_ms:.2f}",
+        )
+    out.print(table)

@@ -1,0 +1,50 @@
+"""How long a forward pass takes, two networks side by side."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from mlgsearch.train.device import memory_format
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Median milliseconds of one forward pass of ``batch`` images, on the CPU."""
+
+    batch: int
+    packed_ms: float
+    dense_ms: float
+
+
+def compare_latency(
+    packed: nn.Module,
+    dense: nn.Module,
+    input_shape: tuple[int, int, int],
+    *,
+    batches: Sequence[int] = (1, 64),
+    repeats: int = 30,
+    warm_up: int = 3,
+) -> list[Latency]:
+    """Time two networks in eval mode by turns, so that whatever else the machine does meets both.
+
+    Weights that a form generates are generated once, not at each pass.
+    """
+    found = []
+    layout = memory_format(input_shape)
+    with torch.inference_mode(), parametrize.cached():
+        for batch in batches:
+            images = torch.rand(batch, *input_shape).contiguous(memory_format=layout)
+            times: tuple[list[float], list[float]] = ([], [])
+            for turn in range(warm_up + repeats):
+                for network, taken in zip((packed, dense), times, strict=True):
+                    began = time.perf_counter()
+                    network(images)
+                    if turn >= warm_up:
+                        taken.append(1000 * (time.perf_counter() - began))
+            found.append(Latency(batch, *map(statistics.median, times)))
+    return found

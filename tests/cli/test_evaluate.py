@@ -1,0 +1,118 @@
+"""`evaluate`: what a file is worth, measured again."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from mlgsearch.cli.app import app
+from mlgsearch.errors import MlgsearchError
+from mlgsearch.mlg.uniform import uniform_settings
+from mlgsearch.records import EpochRecord
+from mlgsearch.train.data import load_images
+from mlgsearch.train.packed_file import write_packed
+from mlgsearch.train.prepared import prepare
+from mlgsearch.train.residual import CifarResNet
+from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
+from mlgsearch.train.student import StudentTraining
+from mlgsearch.train.trial import TrialJob
+
+TRAINING = OptimiserSpec(optimiser="adamw", epochs=1, batch_size=32, learning_rate=1e-2)
+SPEC = TrainSpec(
+    data=DataSpec(limit=300),
+    model=ModelSpec(name=f"{__name__}:network"),
+    teacher=TeacherSpec(training=TRAINING),
+    training=TRAINING,
+)
+STUDY = "name: x\ndata: {name: digits, limit: 300}\n"
+
+
+def network(*, classes: int, channels: int, image_size: tuple[int, int]) -> torch.nn.Module:
+    assert image_size == (8, 8)
+    return CifarResNet(1, width=4, classes=classes, channels=channels, head_bias=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluate")
+
+
+@pytest.fixture(scope="module")
+def last(folder: Path) -> EpochRecord:
+    """Two files of one student, of a network of one's own and of its equal that we know."""
+    torch.set_num_threads(1)
+    prepared = prepare(SPEC, folder / "cache", epochs=1, device=torch.device("cpu"))
+    found = uniform_settings(prepared.network_shape(), (2, 6, 3, 6, 3))
+    training = StudentTraining(prepared, TrialJob(found, SPEC))
+    last = training.run_epoch()
+    card = training.card()
+    write_packed(folder / "own.safetensors", training.network.eval(), card)
+    known = card.model_copy(update={"model": ModelSpec(name="resnet8", width=4)})
+    write_packed(folder / "known.safetensors", training.network, known)
+    (folder / "study.yaml").write_text(STUDY)
+    return last
+
+
+@pytest.fixture(autouse=True)
+def _cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLGSEARCH_CACHE", str(folder / "cache"))
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("options", [(), ("--build", f"{__name__}:network")])
+def test_the_validation_part_gives_what_the_training_saw(
+    folder: Path, last: EpochRecord, options: tuple[str, ...]
+) -> None:
+    path = folder / ("own.safetensors" if options else "known.safetensors")
+    done = run(path, "--data", folder / "study.yaml", "--json", *options)
+    assert done.exit_code == 0, done.output
+    fields = json.loads(done.stdout)
+    assert fields["accuracy"] == last.validation_accuracy
+    assert fields["loss"] == last.validation_loss
+    assert fields["recorded_accuracy"] == pytest.approx(last.validation_accuracy, abs=1e-6)
+    assert fields["packed_bytes"] == path.stat().st_size
+    assert fields["dense_bytes"] > fields["packed_bytes"]
+    assert [latency["batch"] for latency in fields["latency"]] == [1, 64]
+    assert all(latency["packed_ms"] > 0 < latency["dense_ms"] for latency in fields["latency"])
+
+
+def test_a_table_shows_the_test_part(folder: Path, last: EpochRecord) -> None:
+    done = run(folder / "known.safetensors", "--data", "digits", "--part", "test")
+    samples = len(load_images(DataSpec(), folder / "cache").test)
+    assert f" on {samples} test samples" in done.stdout
+    assert f"(recorded: {last.validation_accuracy:.2%} on validation)" in done.stdout
+    assert "times faster" in done.stdout
+
+
+@pytest.mark.usefixtures("last")
+def test_a_mistake_is_told_in_a_line(folder: Path, tmp_path: Path) -> None:
+    known, own = folder / "known.safetensors", folder / "own.safetensors"
+    (tmp_path / "foreign").write_bytes(b"no")
+    for arguments, said in (
+        ((known, "--data", "digitz"), "--data digitz: Input should be 'digits'"),
+        ((known, "--data", "CIFAR10"), "--data CIFAR10: data.root is needed"),
+        ((known, "--data", "CIFAR10", "--root", tmp_path), "does not hold CIFAR10"),
+        ((known, "--data", "none.yaml"), "none.yaml: no such file"),
+        ((own, "--data", "digits"), "which `build` must make"),
+        ((own, "--data", "digits", "--build", "x"), "cannot import 'x'"),
+        ((own, "--data", "digits", "--build", ":x"), "cannot import ''"),
+        ((tmp_path / "foreign", "--data", "digits"), "truncated, or no packed file"),
+        ((tmp_path / "none", "--data", "digits"), "cannot be read: No such file"),
+    ):
+        done = run(*arguments)
+        assert isinstance(done.exception, MlgsearchError), (arguments, done.output)
+        assert said in str(done.exception)
+        assert "\n" not in str(done.exception)
+
+
+@pytest.mark.usefixtures("last")
+def test_data_of_another_shape_are_refused(folder: Path, tmp_path: Path) -> None:
+    study = tmp_path / "large.yaml"
+    study.write_text("name: x\ndata: {name: digits, image_size: 16}\n")
+    done = run(folder / "known.safetensors", "--data", study)
+    assert "it takes images of 1x8x8 in 10 classes, digits has 1x16x16 in 10" in str(done.exception)
