@@ -5,7 +5,7 @@ import struct
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.setting import LayerSetting
@@ -22,13 +22,21 @@ Side = Annotated[int, Field(ge=1, le=65_535)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
+def _to_float32(value: float) -> float:
+    rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    return rounded
+
+
+Float32 = Annotated[Finite, AfterValidator(_to_float32)]
+
+
 class PackedCard(BaseModel):
     """All that a packed file holds beside its tensors.
 
-    ``image_size`` is (height, width) in pixels. ``settings`` are canonical and in the
-    order of the network's layers. ``mean`` and ``std`` are those of the training images a channel,
-    in units of pixel / 255: the network takes ``(pixel / 255 - mean) / std``. ``accuracy`` is a
-    fraction on the validation part, kept to six decimals. ``teacher`` is the teacher's hash.
+    ``image_size`` is (height, width) in pixels. ``settings`` are canonical and in the order of the
+    network's layers. ``mean`` and ``std`` are those of the training images a channel, in units of
+    pixel / 255, rounded to float32: the network takes ``(pixel / 255 - mean) / std``. ``accuracy``
+    is a fraction on the validation part, kept to six decimals. ``teacher`` is the teacher's hash.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -39,8 +47,8 @@ class PackedCard(BaseModel):
     image_size: tuple[Side, Side]
     method: Literal["dorefa", "lsq"]
     settings: tuple[LayerSetting, ...]
-    mean: tuple[Finite, ...]
-    std: tuple[Finite, ...]
+    mean: tuple[Float32, ...]
+    std: tuple[Float32, ...]
     accuracy: Finite | None = None
     study: str = ""
     trial: int | None = Field(default=None, ge=0)
@@ -94,8 +102,8 @@ class PackedCard(BaseModel):
                 image_size=tuple(map(int, texts["image_size"].split("x"))),
                 method=texts["method"],
                 settings=tuple(map(_setting, texts["settings"].split())),
-                mean=tuple(map(_float32, texts["mean"].split())),
-                std=tuple(map(_float32, texts["std"].split())),
+                mean=tuple(map(float, texts["mean"].split())),
+                std=tuple(map(float, texts["std"].split())),
                 accuracy=float(texts["accuracy"]) if texts["accuracy"] else None,
                 study=texts["study"],
                 trial=int(texts["trial"]) if texts["trial"] else None,
@@ -122,12 +130,6 @@ class PackedCard(BaseModel):
 def _numbers(values: tuple[float, ...]) -> str:
     """Write float32 numbers so that they come back exactly, each in the same length."""
     return " ".join(f"{value:.8e}" for value in values)
-
-
-def _float32(text: str) -> float:
-    """Read what ``_numbers`` wrote."""
-    value: float = struct.unpack("<f", struct.pack("<f", float(text)))[0]
-    return value
 
 
 def _setting(text: str) -> LayerSetting:
