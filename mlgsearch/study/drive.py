@@ -20,6 +20,7 @@ from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.places import cache_directory, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
+from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.ledger import Ledger
@@ -120,10 +121,11 @@ def drive(
         store.set_target(study.name, spec.search.n_trials)
         store.set_content(study.name, spec.content())
         study = store.study(study.name)
+        space = _space(spec, ground.shape)
         ledger = Ledger(
             spec=spec,
-            space=_space(spec, ground.shape),
-            shape=ground.shape,
+            space=space,
+            drafts=Drafts(spec, space, ground.shape, ground.teacher_hash, library_versions()),
             history=History(
                 open_optuna_storage(engine),
                 study.name,
@@ -132,8 +134,6 @@ def drive(
             ),
             store=store,
             n_trials=study.n_trials,
-            teacher_hash=ground.teacher_hash,
-            versions=library_versions(),
             watch=watch.trial,
         )
         queued: list[int] = []

@@ -10,7 +10,6 @@ A trial's life::
 Our own row is written before Optuna's, so a crash between the two is mended from our row.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,18 +20,14 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from mlgsearch.errors import SettingError, StudyConflictError
-from mlgsearch.mlg.network import NetworkShape, network_sizes
-from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import OBJECTIVES, EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.store import ResultStore
+from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
 from mlgsearch.study.sampler import make_sampler
 from mlgsearch.study.space import Proposal, Space
 from mlgsearch.study.spec import StudySpec
-from mlgsearch.train.trial import fingerprint
-
-logger = logging.getLogger(__name__)
 
 _OPTUNA_STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -68,22 +63,18 @@ class Ledger:
         *,
         spec: StudySpec,
         space: Space,
-        shape: NetworkShape,
+        drafts: Drafts,
         history: History,
         store: ResultStore,
         n_trials: int,
-        teacher_hash: str,
-        versions: Mapping[str, str],
         watch: Watcher = lambda record, epochs: None,
     ):
         self._spec = spec
         self._space = space
-        self._shape = shape
+        self._drafts = drafts
         self._history = history
         self._store = store
         self._n_trials = n_trials
-        self._teacher_hash = teacher_hash
-        self._versions = versions
         self._watch = watch
         self._records = {r.number: r for r in store.trials(spec.name)}
         self._complete = {
@@ -210,7 +201,7 @@ class Ledger:
         for trial in self._history.trials():
             record = self._records.get(trial.number)
             if record is None:
-                record = self._new_record(trial) if self._is_ours(trial) else self._foreign(trial)
+                record = self._drafts.record(trial)
                 self._put(record)
             if trial.state.is_finished() and not record.state.is_finished:
                 # Not by us: our row is finished first. So COMPLETE comes without a result of ours.
@@ -229,7 +220,7 @@ class Ledger:
         first = self._space.first
         fixed = first[number] if number < len(first) else None
         trial = self._history.ask(self._make_sampler(), self._space.distributions, fixed)
-        self._put(self._new_record(trial))
+        self._put(self._drafts.record(trial))
         return trial
 
     def _make_sampler(self) -> BaseSampler:
@@ -241,54 +232,12 @@ class Ledger:
             space=self._space.distributions,
         )
 
-    def _is_ours(self, trial: FrozenTrial) -> bool:
-        """Whether a trial is a proposal of this study's, not one that somebody else enqueued."""
-        return trial.distributions == self._space.distributions
-
     def _adopt(self) -> FrozenTrial:
         number = self._orphans.popleft()
         if self._records[number].state == TrialState.WAITING:
             self._history.start(number)
             self._records[number] = replace(self._records[number], state=TrialState.RUNNING)
         return self._history.trials()[number]
-
-    def _new_record(self, trial: FrozenTrial) -> TrialRecord:
-        proposal = self._space.decode(trial.params)
-        train = proposal.train_spec(self._spec.train_spec())
-        try:
-            sizes = network_sizes(self._shape, proposal.settings)
-        except SettingError as error:
-            raise AssertionError(f"trial {trial.number} left its own space") from error
-        return TrialRecord(
-            number=trial.number,
-            state=TrialState.RUNNING,
-            settings={name: setting.five for name, setting in proposal.settings.items()},
-            hyperparameters=proposal.hyperparameters,
-            fingerprint=fingerprint(proposal.settings, train),
-            seed=train.seed,
-            sizes=sizes,
-            epochs_wanted=train.training.epochs,
-            versions=self._versions,
-            teacher_hash=self._teacher_hash,
-            created_at=datetime.now(UTC),
-        )
-
-    def _foreign(self, trial: FrozenTrial) -> TrialRecord:
-        """Give the record of a trial that is not a proposal of this study's, and so failed."""
-        plain = dict.fromkeys(self._shape.layers, LayerSetting.plain(32))
-        return TrialRecord(
-            number=trial.number,
-            state=TrialState.FAIL,
-            settings={},
-            hyperparameters={},
-            fingerprint="",
-            seed=self._spec.seed,
-            sizes=network_sizes(self._shape, plain),
-            epochs_wanted=self._spec.training.epochs,
-            versions=self._versions,
-            teacher_hash=self._teacher_hash,
-            error="added outside mlgsearch, without this study's parameters",
-        )
 
     def _share(self, source: int, number: int) -> None:
         """Give a trial the result of another that trained the very same student."""

@@ -14,6 +14,7 @@ from mlgsearch.records import EpochRecord, TrialRecord
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.schema import upgrade
 from mlgsearch.results.store import ResultStore
+from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
 from mlgsearch.study.launch import register
 from mlgsearch.study.ledger import Ledger
@@ -56,17 +57,16 @@ class Driverless:
         if n_trials is not None:
             self.n_trials = n_trials
         objectives = self.spec.search.objectives
+        space = Space(self.spec, self.shape)
         self.ledger = Ledger(
             spec=self.spec,
-            space=Space(self.spec, self.shape),
-            shape=self.shape,
+            space=space,
+            drafts=Drafts(self.spec, space, self.shape, "beef", {"torch": "2"}),
             history=History(
                 self.storage, self.spec.name, directions(objectives), metric_names(objectives)
             ),
             store=self.store,
             n_trials=self.n_trials,
-            teacher_hash="beef",
-            versions={"torch": "2"},
             watch=lambda record, epochs: self.seen.append((record, epochs)),
         )
 

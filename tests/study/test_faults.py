@@ -133,7 +133,8 @@ def test_a_killed_worker_loses_no_epoch_and_disturbs_no_one(
 def test_ctrl_c_queues_what_runs_twice_stops_now_and_a_second_driver_is_refused(
     study: Study, store: ResultStore
 ) -> None:
-    driver = study.start("launch", str(study.file), "--max-parallel", "2")
+    # More trials than it can finish before the signals come.
+    driver = study.start("launch", str(study.file), "--trials", "1000")
     driver.read_until(lambda event: event["event"] == "epoch")
     second = subprocess.run(
         [sys.executable, str(ROOT / "search.py"), "resume", "tiny", "--storage", study.url],
@@ -162,7 +163,8 @@ def test_ctrl_c_queues_what_runs_twice_stops_now_and_a_second_driver_is_refused(
     assert "Traceback" not in driver.errors()
     _, alive = psutil.wait_procs(started, timeout=30)
     assert not alive
-    events = study.run("resume", "tiny", "--trials", str(TRIALS + 1))
+    total = sum(store.state_counts("tiny").values())
+    events = study.run("resume", "tiny", "--trials", str(total))
     assert events[-1]["event"] == "finished"
-    assert events[-1]["states"]["COMPLETE"] == TRIALS + 1
+    assert events[-1]["states"]["COMPLETE"] == total
     assert study.repeated_epochs() == []
