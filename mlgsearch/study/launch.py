@@ -7,6 +7,7 @@ from mlgsearch.records import StudyRecord
 from mlgsearch.results import schema
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.drive import Options, Outcome, Watch, drive
+from mlgsearch.study.remove import remove
 from mlgsearch.study.spec import StudySpec, differing_keys, parse_study
 from mlgsearch.train.versions import library_versions
 
@@ -22,6 +23,8 @@ def launch(
 ) -> Outcome:
     """Start the study of a file, or go on with it where it exists with the same content.
 
+    One with other content that has no trial yet is replaced: nothing of it is lost.
+
     Args:
         spec: what `load_study_file` read.
         source: the file's text.
@@ -35,7 +38,9 @@ def launch(
         UserError: see `drive`.
     """
     schema.upgrade(engine)
-    study = register(spec, source, ResultStore(engine))
+    store = ResultStore(engine)
+    _forget_untried(spec, engine, store)
+    study = register(spec, source, store)
     # A file launched again does not take back what `resume --trials` added.
     total = n_trials or max(study.n_trials, spec.search.n_trials)
     return drive(with_target(spec, total), study, engine, watch, options or Options())
@@ -97,6 +102,17 @@ def register(spec: StudySpec, source: str, store: ResultStore) -> StudyRecord:
             + "\ngive the file another name, or undo the change"
         )
     return known
+
+
+def _forget_untried(spec: StudySpec, engine: Engine, store: ResultStore) -> None:
+    """Delete a study of other content that never got to a trial, as after a wrong ``data.root``."""
+    try:
+        known = store.study(spec.name)
+    except StudyNotFoundError:
+        return
+    is_tried = any(store.state_counts(spec.name).values())
+    if known.content_hash != spec.content_hash() and not is_tried:
+        remove(known, engine)
 
 
 def with_target(spec: StudySpec, n_trials: int) -> StudySpec:

@@ -12,6 +12,7 @@ from mlgsearch.results.store import ResultStore
 from mlgsearch.study import launch as module
 from mlgsearch.study.launch import launch, register, resume, with_target
 from mlgsearch.study.spec import StudySpec
+from tests.results.samples import a_trial
 from tests.study.driverless import empty_database
 from tests.study.samples import a_spec
 
@@ -100,6 +101,18 @@ def test_launch_drives_the_study_with_the_target_asked_for(
     launch(a_spec(search={"n_trials": 8}), "", engine, WATCH)
     launch(a_spec(search={"n_trials": 8}), "", engine, WATCH, n_trials=9)
     assert [spec.search.n_trials for spec, _ in driven] == [5, 8, 12, 9]
+
+
+def test_a_file_mended_before_the_first_trial_replaces_its_study(
+    engine: Engine, store: ResultStore, driven: list[tuple[StudySpec, StudyRecord]]
+) -> None:
+    launch(a_spec(training={"epochs": 3}), "", engine, WATCH)
+    launch(a_spec(training={"epochs": 4}), "mended", engine, WATCH)
+    assert store.study("digits").source == "mended"
+    store.put_trial("digits", a_trial(0))
+    with pytest.raises(StudyConflictError, match=r"training\.epochs: 4 -> 5"):
+        launch(a_spec(training={"epochs": 5}), "", engine, WATCH)
+    assert store.study("digits").source == "mended"
 
 
 def test_launch_makes_the_schema(
