@@ -4,33 +4,34 @@ Commands that only read load neither torch nor Ray: those imports stand inside t
 train, so that `front` answers in half a second.
 """
 
-import contextlib
 import io
 import json
 import logging
 import os
-import shlex
 import shutil
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy import Engine
 
 from mlgsearch import __version__
+from mlgsearch.cli.driving import launch, resume
 from mlgsearch.cli.evaluate import evaluate
-from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, trial_fields
+from mlgsearch.cli.events import detailed_trial_fields, trial_fields
 from mlgsearch.cli.export import export
-from mlgsearch.cli.lines import PlainLines
-from mlgsearch.cli.live import LiveView
-from mlgsearch.cli.options import DEFAULT_STORAGE as DEFAULT_STORAGE
-from mlgsearch.cli.options import Json, Name, Storage
-from mlgsearch.cli.output import WHOLE_LINES, print_json, stdout_console
+from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
+from mlgsearch.cli.output import (
+    WHOLE_LINES,
+    open_store,
+    print_json,
+    stdout_console,
+    write_chart,
+    write_text,
+)
 from mlgsearch.cli.sizes import sizes
 from mlgsearch.cli.tables import (
     curve_table,
@@ -41,22 +42,11 @@ from mlgsearch.cli.tables import (
     trials_table,
 )
 from mlgsearch.errors import UserError
-from mlgsearch.records import StudyRecord
 from mlgsearch.results import lease as leases
-from mlgsearch.results import schema
-from mlgsearch.results.chart import pareto_chart, write_html
-from mlgsearch.results.engine import open_engine, safe_url
+from mlgsearch.results.engine import open_engine
 from mlgsearch.results.front import front, front_hypervolume
 from mlgsearch.results.places import runs_directory, study_directory
-from mlgsearch.results.store import ResultStore
 from mlgsearch.results.table import front_rows, to_csv
-from mlgsearch.study.spec import load_study_file
-
-if TYPE_CHECKING:
-    from mlgsearch.study.drive import Options, Outcome, Watch
-
-#: What a shell gives a program that Ctrl-C ended.
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Search per-layer multi-level generation (MLG) settings; get a Pareto front of students.",
@@ -65,14 +55,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-Trials = Annotated[
-    int | None, typer.Option("--trials", min=1, help="Total of trials wanted, not more of them.")
-]
-Address = Annotated[
-    str | None, typer.Option(metavar="RAY", help="Address of a running Ray cluster.")
-]
-Parallel = Annotated[int | None, typer.Option(min=1, help="Most trials to run at once.")]
 
 
 class Format(StrEnum):
@@ -84,48 +66,14 @@ class Format(StrEnum):
     html = "html"
 
 
-@app.command()
-def launch(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Study file (YAML).")],
-    storage: Storage = DEFAULT_STORAGE,
-    trials: Trials = None,
-    address: Address = None,
-    max_parallel: Parallel = None,
-    as_json: Json = False,
-) -> None:
-    """Start the study of a file, or go on with it where it is stored with the same content."""
-    spec, source = load_study_file(file)
-
-    from mlgsearch.study.launch import launch as start  # loads torch and Ray
-
-    engine = open_engine(storage)
-    with _driving(address, max_parallel, as_json) as (watch, options):
-        outcome = start(spec, source, engine, watch, n_trials=trials, options=options)
-    _end(outcome, engine, storage, as_json)
-
-
-@app.command()
-def resume(
-    name: Name,
-    storage: Storage = DEFAULT_STORAGE,
-    trials: Trials = None,
-    address: Address = None,
-    max_parallel: Parallel = None,
-    as_json: Json = False,
-) -> None:
-    """Go on with a stored study; a larger --trials extends one that is finished."""
-    from mlgsearch.study.launch import resume as start  # loads torch and Ray
-
-    engine = open_engine(storage, must_exist=True)
-    with _driving(address, max_parallel, as_json) as (watch, options):
-        outcome = start(name, engine, watch, n_trials=trials, options=options)
-    _end(outcome, engine, storage, as_json)
+for command in (launch, resume, export, evaluate, sizes):
+    app.command()(command)
 
 
 @app.command("list")
 def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
     """List the stored studies."""
-    engine, store = _open(storage)
+    engine, store = open_store(storage)
     rows = []
     for study in store.studies():
         holder = leases.current(engine, study.name)
@@ -159,7 +107,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a study and all its trials, or one trial with its settings and curve."""
-    _, store = _open(storage)
+    _, store = open_store(storage)
     study = store.study(name)
     if trial is not None:
         record, epochs = store.trial(name, trial), store.epochs(name, trial)
@@ -201,12 +149,12 @@ def print_front(
     out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
 ) -> None:
     """Give the Pareto front: students that no other beats in every objective."""
-    _, store = _open(storage)
+    _, store = open_store(storage)
     study = store.study(name)
     trials = store.trials(name)
     if format_ is Format.html:
         path = out or Path(f"{study_directory(Path(), study).name}-pareto.html")
-        _write_chart(study, store, path)
+        write_chart(study, store, path)
         typer.echo(str(path))
         return
     if format_ is Format.table and out is None:
@@ -225,7 +173,7 @@ def print_front(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        _write_text(out, text)
+        write_text(out, text)
 
 
 @app.command()
@@ -237,7 +185,7 @@ def delete(
     """Delete a study: its rows, its checkpoints, Optuna's rows."""
     from mlgsearch.study.remove import remove  # loads Optuna
 
-    _, store = _open(storage)
+    _, store = open_store(storage)
     study = store.study(name)
     total = sum(store.state_counts(name).values())
     if not yes:
@@ -245,11 +193,6 @@ def delete(
     remove(study, open_engine(storage))
     shutil.rmtree(study_directory(runs_directory(storage), study), ignore_errors=True)
     typer.echo(f"deleted {name}")
-
-
-app.command()(sizes)
-app.command()(export)
-app.command()(evaluate)
 
 
 @app.callback(invoke_without_command=True)
@@ -272,105 +215,3 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-
-
-@contextlib.contextmanager
-def _driving(
-    address: str | None, max_parallel: int | None, as_json: bool
-) -> "Iterator[tuple[Watch, Options]]":
-    from mlgsearch.study.drive import Options  # loads torch and Ray
-
-    # Where `module:callable` is looked for; Ray hands the path on to its workers.
-    sys.path.insert(0, str(Path.cwd()))
-    options = Options(address=address, max_parallel=max_parallel)
-    out = sys.stdout
-    try:
-        # Our own lines alone are on stdout; what a library or a user's model prints is not.
-        with contextlib.redirect_stdout(sys.stderr):
-            if as_json:
-                yield JsonEvents(out), options
-            elif out.isatty():
-                with LiveView(Console(file=out)) as view:
-                    yield view, options
-            else:
-                yield PlainLines(out), options
-    except KeyboardInterrupt:
-        typer.echo("stopped at once; `resume` goes on from the last checkpoints", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-
-
-def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> None:
-    study, store = outcome.study, ResultStore(engine)
-    trials = store.trials(study.name)
-    name = shlex.quote(study.name)
-    known = (DEFAULT_STORAGE, os.environ.get("MLGSEARCH_STORAGE"))
-    option = "" if storage in known else f" --storage {shlex.quote(safe_url(storage))}"
-    if as_json:
-        JsonEvents(sys.stdout).write(
-            "finished" if outcome.is_finished else "stopped",
-            study=study.name,
-            states={s.value: n for s, n in store.state_counts(study.name).items()},
-            front=[record.number for record in front(trials, study.objectives)],
-            hypervolume=front_hypervolume(trials, study.objectives),
-            queued=list(outcome.queued),
-        )
-    else:
-        console = stdout_console()
-        console.print(front_table(study, trials))
-        if outcome.is_finished:
-            path = study_directory(runs_directory(storage), study) / "pareto.html"
-            _write_chart(study, store, path)
-            best = front(trials, study.objectives)
-            number = best[len(best) // 2].number if best else 0
-            console.print(f"Pareto plot: {path}\n", highlight=False, soft_wrap=True)
-            typer.echo(
-                "Next:\n"
-                f"  {_program()} show {name} {number}{option}\n"
-                f"  {_program()} front {name} --format csv{option}\n"
-                f"  {_program()} resume {name} --trials {study.n_trials * 2}{option}"
-            )
-        else:
-            typer.echo(
-                f"Stopped; {len(outcome.queued)} trials wait with their checkpoints. Go on with:\n"
-                f"  {_program()} resume {name}{option}"
-            )
-    if not outcome.is_finished:
-        raise typer.Exit(EXIT_INTERRUPTED)
-
-
-def _open(storage: str) -> tuple[Engine, ResultStore]:
-    engine = open_engine(storage, read_only=True)
-    schema.check(engine)
-    return engine, ResultStore(engine)
-
-
-def _write_chart(study: StudyRecord, store: ResultStore, path: Path) -> None:
-    figure = pareto_chart(
-        store.trials(study.name),
-        study.objectives,
-        title=study.name,
-        teacher_accuracy=study.teacher_accuracy,
-    )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_html(figure, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _program() -> str:
-    """Say how this program was called, so that a printed command can be pasted."""
-    called = Path(sys.argv[0])
-    if called.name != "search.py":
-        return called.name
-    python = Path(sys.executable)
-    with contextlib.suppress(ValueError):
-        python = python.relative_to(Path.cwd())
-    return f"{python} {called}"

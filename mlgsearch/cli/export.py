@@ -7,10 +7,8 @@ from typing import Annotated
 import typer
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, Name, Storage
-from mlgsearch.results import schema
-from mlgsearch.results.engine import open_engine
+from mlgsearch.cli.output import open_store
 from mlgsearch.results.places import runs_directory
-from mlgsearch.results.store import ResultStore
 
 
 class FileFormat(StrEnum):
@@ -32,13 +30,12 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
 ) -> None:
     """Write a finished trial's student to a file: packed, as a plain network, or as ONNX."""
-    engine = open_engine(storage, read_only=True)
-    schema.check(engine)
+    _, store = open_store(storage)
 
     from mlgsearch.study.export import export_trial  # loads torch
 
     written = export_trial(
-        ResultStore(engine),
+        store,
         runs_directory(storage),
         name,
         trial,

@@ -1,12 +1,20 @@
-"""Where commands write."""
+"""Where commands read from and write to."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
+from sqlalchemy import Engine
 
 from mlgsearch.cli.events import to_json
+from mlgsearch.errors import UserError
+from mlgsearch.records import StudyRecord
+from mlgsearch.results import schema
+from mlgsearch.results.chart import pareto_chart, write_html
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.store import ResultStore
 
 #: Columns of what goes to a pipe or a file: a table cut to 80 is of no use to grep.
 WHOLE_LINES = 1000
@@ -20,3 +28,45 @@ def stdout_console() -> Console:
 def print_json(fields: dict[str, Any]) -> None:
     """Write one object on one line."""
     typer.echo(to_json(fields))
+
+
+def open_store(storage: str) -> tuple[Engine, ResultStore]:
+    """Open a database to read what is stored.
+
+    Raises:
+        StorageError: it is not there, or not ours.
+    """
+    engine = open_engine(storage, read_only=True)
+    schema.check(engine)
+    return engine, ResultStore(engine)
+
+
+def write_chart(study: StudyRecord, store: ResultStore, path: Path) -> None:
+    """Draw a study's trials and front into an HTML file.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    figure = pareto_chart(
+        store.trials(study.name),
+        study.objectives,
+        title=study.name,
+        teacher_accuracy=study.teacher_accuracy,
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_html(figure, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None

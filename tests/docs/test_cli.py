@@ -7,7 +7,9 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from mlgsearch.cli.app import DEFAULT_STORAGE, EXIT_INTERRUPTED, Format, app
+from mlgsearch.cli.app import Format, app
+from mlgsearch.cli.driving import EXIT_INTERRUPTED
+from mlgsearch.cli.options import DEFAULT_STORAGE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 SECTIONS = dict(re.findall(r"^## `(\w+)[^\n]*`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))

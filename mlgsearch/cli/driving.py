@@ -1,0 +1,150 @@
+"""`launch` and `resume`: drive a study, show how it goes, and say what to do next."""
+
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from sqlalchemy import Engine
+
+from mlgsearch.cli.events import JsonEvents
+from mlgsearch.cli.lines import PlainLines
+from mlgsearch.cli.live import LiveView
+from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
+from mlgsearch.cli.output import stdout_console, write_chart
+from mlgsearch.cli.tables import front_table
+from mlgsearch.results.engine import open_engine, safe_url
+from mlgsearch.results.front import front, front_hypervolume
+from mlgsearch.results.places import runs_directory, study_directory
+from mlgsearch.results.store import ResultStore
+from mlgsearch.study.spec import load_study_file
+
+if TYPE_CHECKING:
+    from mlgsearch.study.drive import Options, Outcome, Watch
+
+#: What a shell gives a program that Ctrl-C ended.
+EXIT_INTERRUPTED = 130
+
+Trials = Annotated[
+    int | None, typer.Option("--trials", min=1, help="Total of trials wanted, not more of them.")
+]
+Address = Annotated[
+    str | None, typer.Option(metavar="RAY", help="Address of a running Ray cluster.")
+]
+Parallel = Annotated[int | None, typer.Option(min=1, help="Most trials to run at once.")]
+
+
+def launch(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Study file (YAML).")],
+    storage: Storage = DEFAULT_STORAGE,
+    trials: Trials = None,
+    address: Address = None,
+    max_parallel: Parallel = None,
+    as_json: Json = False,
+) -> None:
+    """Start the study of a file, or go on with it where it is stored with the same content."""
+    spec, source = load_study_file(file)
+
+    from mlgsearch.study.launch import launch as start  # loads torch and Ray
+
+    engine = open_engine(storage)
+    with _driving(address, max_parallel, as_json) as (watch, options):
+        outcome = start(spec, source, engine, watch, n_trials=trials, options=options)
+    _end(outcome, engine, storage, as_json)
+
+
+def resume(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    trials: Trials = None,
+    address: Address = None,
+    max_parallel: Parallel = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a stored study; a larger --trials extends one that is finished."""
+    from mlgsearch.study.launch import resume as start  # loads torch and Ray
+
+    engine = open_engine(storage, must_exist=True)
+    with _driving(address, max_parallel, as_json) as (watch, options):
+        outcome = start(name, engine, watch, n_trials=trials, options=options)
+    _end(outcome, engine, storage, as_json)
+
+
+@contextlib.contextmanager
+def _driving(
+    address: str | None, max_parallel: int | None, as_json: bool
+) -> "Iterator[tuple[Watch, Options]]":
+    from mlgsearch.study.drive import Options  # loads torch and Ray
+
+    # Where `module:callable` is looked for; Ray hands the path on to its workers.
+    sys.path.insert(0, str(Path.cwd()))
+    options = Options(address=address, max_parallel=max_parallel)
+    out = sys.stdout
+    try:
+        # Our own lines alone are on stdout; what a library or a user's model prints is not.
+        with contextlib.redirect_stdout(sys.stderr):
+            if as_json:
+                yield JsonEvents(out), options
+            elif out.isatty():
+                with LiveView(Console(file=out)) as view:
+                    yield view, options
+            else:
+                yield PlainLines(out), options
+    except KeyboardInterrupt:
+        typer.echo("stopped at once; `resume` goes on from the last checkpoints", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> None:
+    study, store = outcome.study, ResultStore(engine)
+    trials = store.trials(study.name)
+    name = shlex.quote(study.name)
+    known = (DEFAULT_STORAGE, os.environ.get("MLGSEARCH_STORAGE"))
+    option = "" if storage in known else f" --storage {shlex.quote(safe_url(storage))}"
+    if as_json:
+        JsonEvents(sys.stdout).write(
+            "finished" if outcome.is_finished else "stopped",
+            study=study.name,
+            states={s.value: n for s, n in store.state_counts(study.name).items()},
+            front=[record.number for record in front(trials, study.objectives)],
+            hypervolume=front_hypervolume(trials, study.objectives),
+            queued=list(outcome.queued),
+        )
+    else:
+        console = stdout_console()
+        console.print(front_table(study, trials))
+        if outcome.is_finished:
+            path = study_directory(runs_directory(storage), study) / "pareto.html"
+            write_chart(study, store, path)
+            best = front(trials, study.objectives)
+            number = best[len(best) // 2].number if best else 0
+            console.print(f"Pareto plot: {path}\n", highlight=False, soft_wrap=True)
+            typer.echo(
+                "Next:\n"
+                f"  {_program()} show {name} {number}{option}\n"
+                f"  {_program()} export {name} {number} student.safetensors{option}\n"
+                f"  {_program()} resume {name} --trials {study.n_trials * 2}{option}"
+            )
+        else:
+            typer.echo(
+                f"Stopped; {len(outcome.queued)} trials wait with their checkpoints. Go on with:\n"
+                f"  {_program()} resume {name}{option}"
+            )
+    if not outcome.is_finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _program() -> str:
+    """Say how this program was called, so that a printed command can be pasted."""
+    called = Path(sys.argv[0])
+    if called.name != "search.py":
+        return called.name
+    python = Path(sys.executable)
+    with contextlib.suppress(ValueError):
+        python = python.relative_to(Path.cwd())
+    return f"{python} {called}"
