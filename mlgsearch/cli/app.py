@@ -66,8 +66,8 @@ class Format(StrEnum):
     html = "html"
 
 
-for command in (launch, resume, export, evaluate, sizes):
-    app.command()(command)
+app.command()(launch)
+app.command()(resume)
 
 
 @app.command("list")
@@ -176,6 +176,10 @@ def print_front(
         write_text(out, text)
 
 
+app.command()(export)
+app.command()(evaluate)
+
+
 @app.command()
 def delete(
     name: Name,
@@ -193,6 +197,9 @@ def delete(
     remove(study, open_engine(storage))
     shutil.rmtree(study_directory(runs_directory(storage), study), ignore_errors=True)
     typer.echo(f"deleted {name}")
+
+
+app.command()(sizes)
 
 
 @app.callback(invoke_without_command=True)
