@@ -1,12 +1,23 @@
 """Open Optuna's own storage on the study's database."""
 
+import logging
+import time
+from typing import Any
+
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import DatabaseError
 
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.results.engine import BUSY_TIMEOUT_S
+
+logger = logging.getLogger(__name__)
+
+#: Waits between tries to open Optuna's storage; making its schema takes well under a second.
+_WAITS_S = (0.1, 0.3, 1.0, 3.0)
 
 
 def open_optuna_storage(engine: Engine) -> RDBStorage:
@@ -19,7 +30,7 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
     options = (
         {"connect_args": {"timeout": BUSY_TIMEOUT_S}} if is_sqlite else {"pool_pre_ping": True}
     )
-    storage = RDBStorage(url, engine_kwargs=options)
+    storage = _open_or_wait(url, options)
     if is_sqlite:
 
         @event.listens_for(storage.engine, "connect")
@@ -29,6 +40,21 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
         storage.remove_session()
         storage.engine.dispose()
     return storage
+
+
+def _open_or_wait(url: str, options: dict[str, Any]) -> RDBStorage:
+    """Open Optuna's storage, again where another process was making its schema at the same time.
+
+    Optuna makes its tables in several transactions and its version rows without looking again, so
+    of two processes on an empty database one may fail; a moment later it finds all done.
+    """
+    for wait_s in _WAITS_S:
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except (DatabaseError, StorageInternalError) as error:
+            logger.info("Optuna's schema is being made by another process: %s", error)
+            time.sleep(wait_s)
+    return RDBStorage(url, engine_kwargs=options)
 
 
 def directions(objectives: tuple[str, ...]) -> list[StudyDirection]:
