@@ -1,6 +1,5 @@
 """Drive a study: from its specification and its database to a finished front."""
 
-import logging
 import signal
 import tempfile
 import threading
@@ -32,8 +31,6 @@ from mlgsearch.study.worker import TrialWorker, WorkerContext
 from mlgsearch.train.device import best_device
 from mlgsearch.train.prepared import prepare
 from mlgsearch.train.versions import library_versions
-
-logger = logging.getLogger(__name__)
 
 
 class Watch(Protocol):
