@@ -68,13 +68,16 @@ def train_epoch(
     correct = torch.zeros((), dtype=torch.int64, device=batches.device)
     first_step = (epoch - 1) * len(bounds)
     total_steps = spec.epochs * len(bounds)
+    is_bfloat16 = spec.precision == "bfloat16"
     rate = 0.0
     network.train()
     for step, (start, stop) in enumerate(bounds):
         positions = order[start:stop]
         inputs = batches.inputs(positions).contiguous(memory_format=memory_format)
         labels = batches.labels[positions]
-        logits = network(inputs)  # (B, classes)
+        with torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16):
+            logits = network(inputs)
+        logits = logits.float()  # (B, classes)
         loss = loss_of(logits, labels, positions)
         optimiser.zero_grad(set_to_none=False)
         loss.backward()  # type: ignore[no-untyped-call]

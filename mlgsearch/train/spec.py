@@ -62,7 +62,12 @@ class ModelSpec(Spec):
 
 
 class OptimiserSpec(Spec):
-    """How weights are moved: the optimiser, its schedule, the length of the training."""
+    """How weights are moved: the optimiser, its schedule, the length of the training.
+
+    With ``precision: bfloat16`` the convolutions and matrix products of a training step run in
+    bfloat16 (torch's autocast); parameters, generated weights, losses and all evaluation stay
+    float32.
+    """
 
     optimiser: Literal["radam", "adamw", "sgd"] = "radam"
     schedule: Literal["cosine", "one_cycle", "constant"] = "cosine"
@@ -71,6 +76,7 @@ class OptimiserSpec(Spec):
     momentum: NonNegative = 0.9
     epochs: int = Field(default=10, ge=1, le=10_000)
     batch_size: int = Field(default=64, ge=2, le=65_536)
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class TeacherSpec(Spec):

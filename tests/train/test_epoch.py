@@ -67,3 +67,28 @@ def test_a_loss_that_is_not_finite_tells_where(batches: TrainingBatches) -> None
         )
     assert (caught.value.epoch, caught.value.step) == (2, 3)
     assert isinstance(caught.value, MlgsearchError)
+
+
+def test_bfloat16_runs_the_network_in_it_and_keeps_the_parameters(batches: TrainingBatches) -> None:
+    seen: set[torch.dtype] = set()
+
+    class Watched(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            output = super().forward(input)
+            seen.add(output.dtype)
+            return output
+
+    def loss_of(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
+        assert logits.dtype == torch.float32
+        return functional.cross_entropy(logits, labels)
+
+    spec = SPEC.model_copy(update={"precision": "bfloat16"})
+    network = nn.Sequential(nn.Flatten(), Watched(64, 10))
+    optimiser = build_optimiser(network, spec)
+    totals = [
+        train_epoch(network, optimiser, batches, spec, loss_of, seed=1, epoch=epoch)
+        for epoch in (1, 2)
+    ]
+    assert seen == {torch.bfloat16}
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    assert totals[1].loss < totals[0].loss

@@ -1,0 +1,132 @@
+"""The reference of `step.py`: MLG as one would write it first, from the paper, with torch alone.
+
+Every layer's factors are quantised, the dense weight is generated and convolved, the teacher runs
+in the loop on each batch, the optimiser is torch's own over single tensors, the layout contiguous.
+"""
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mlgsearch.mlg.compress import densify
+from mlgsearch.mlg.layer import is_compressed, latents_of, mlg_of
+
+
+class PlainWeight(nn.Module):
+    """The factors of one layer (trained tensors, DoReFa's gains) and the weight made of them."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        mlg = mlg_of(layer)
+        self.shape = mlg.shape.weight_shape
+        self.bits: dict[str, int] = {}
+        for name, latent in zip(mlg.names, latents_of(layer), strict=True):
+            quantiser = mlg.quantisers[name]
+            self.bits[name] = int(quantiser.bits)  # type: ignore[arg-type]
+            self.register_parameter(name, nn.Parameter(latent.detach().clone()))
+            self.register_buffer(f"{name}_gain", torch.as_tensor(getattr(quantiser, "gain", 1.0)))
+
+    def quantised(self, name: str) -> Tensor:
+        """Give one factor as it is multiplied."""
+        latent: Tensor = getattr(self, name)
+        bits = self.bits[name]
+        if bits == 32:
+            return latent
+        squashed = torch.tanh(latent)
+        largest = squashed.detach().abs().max()
+        steps = 2**bits - 1
+        rounded = torch.round((squashed / (2 * largest) + 0.5) * steps) / steps
+        levels = largest * (2 * rounded - 1)
+        gain: Tensor = getattr(self, f"{name}_gain")
+        return gain * (squashed + (levels - squashed).detach())
+
+    def smooth(self, name: str) -> Tensor:
+        """Give one factor as the penalty sees it."""
+        latent: Tensor = getattr(self, name)
+        gain: Tensor = getattr(self, f"{name}_gain")
+        return latent if self.bits[name] == 32 else gain * torch.tanh(latent)
+
+    def forward(self) -> Tensor:
+        """Generate the dense weight."""
+        weight = self.quantised("basis")
+        if "coeff_in" in self.bits:
+            weight = self.quantised("coeff_in") @ weight
+        weight = weight.flatten(1) if "coeff_out" in self.bits else weight
+        if "coeff_out" in self.bits:
+            weight = self.quantised("coeff_out") @ weight
+        return weight.reshape(self.shape)
+
+    def penalty(self) -> Tensor:
+        """Give the deviation from orthonormal vectors; see `mlgsearch.mlg.penalty`."""
+        total = torch.zeros(())
+        if "coeff_in" in self.bits:
+            if self.bits and self.basis.shape[-2] >= 2:
+                total = total + _deviation(self.smooth("basis"))
+                total = total + _deviation(_unit_columns(self.smooth("coeff_in")).mT)
+        elif "coeff_out" in self.bits and self.basis.shape[0] >= 2:
+            total = total + _deviation(self.smooth("basis"))
+        if "coeff_out" in self.bits and self.coeff_out.shape[1] >= 2:
+            total = total + _deviation(_unit_columns(self.smooth("coeff_out")).mT)
+        return total
+
+
+class PlainConv2d(nn.Module):
+    """A convolution with a generated weight."""
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight = PlainWeight(layer)
+        self.bias = layer.bias
+        self.geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Generate, then convolve."""
+        return F.conv2d(x, self.weight(), self.bias, *self.geometry)
+
+
+class PlainLinear(nn.Module):
+    """A linear layer with a generated weight."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.weight = PlainWeight(layer)
+        self.bias = layer.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Generate, then multiply."""
+        return F.linear(x, self.weight(), self.bias)
+
+
+def plain_student(student: nn.Module) -> nn.Module:
+    """Give a student of the same factors as a compressed one (dorefa), written plainly."""
+    plain = deepcopy(densify(student))
+    for name, layer in list(student.named_modules()):
+        if is_compressed(layer):
+            twin = PlainConv2d if isinstance(layer, nn.Conv2d) else PlainLinear
+            plain.set_submodule(name, twin(layer))  # type: ignore[arg-type]
+    return plain
+
+
+def plain_loss(
+    student: nn.Module, logits: Tensor, teacher_logits: Tensor, labels: Tensor
+) -> Tensor:
+    """Give distillation (weight 0.9, temperature 4) and 0.001 of the penalty."""
+    soft = F.kl_div(
+        F.log_softmax(logits / 4, 1), F.softmax(teacher_logits / 4, 1), reduction="batchmean"
+    )
+    loss = 0.1 * F.cross_entropy(logits, labels) + 0.9 * 16 * soft
+    for module in student.modules():
+        if isinstance(module, PlainWeight):
+            loss = loss + 1e-3 * module.penalty()
+    return loss
+
+
+def _unit_columns(matrix: Tensor) -> Tensor:
+    return matrix / matrix.detach().norm(dim=-2, keepdim=True).clamp_min(1e-8)
+
+
+def _deviation(rows: Tensor) -> Tensor:
+    gram = rows @ rows.mT
+    return (gram - torch.eye(gram.shape[-1])).square().mean()
