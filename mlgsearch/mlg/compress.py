@@ -97,12 +97,16 @@ def densify(model: nn.Module) -> nn.Module:
     return plain
 
 
+#: What a compressed layer has that its original has not.
+_OURS = ("execution", "forms", "kept", "_modules")
+
+
 def _plain_copy(module: nn.Module, copies: dict[int, object]) -> nn.Module:
     """Give one compressed layer as an instance of its original class."""
     compressed_class = type(module).__mro__[1]  # below the class that parametrize made
     originals = {twin: plain for plain, twin in TWINS.items()}
     original = originals.get(compressed_class, compressed_class)
-    state = {k: v for k, v in vars(module).items() if k not in ("execution", "forms", "_modules")}
+    state = {k: v for k, v in vars(module).items() if k not in _OURS}
     state["_modules"] = {k: v for k, v in module._modules.items() if k != "parametrizations"}
     weight = nn.Parameter(cast(Tensor, module.weight).clone())
     state["_parameters"] = {"weight": weight, **module._parameters}

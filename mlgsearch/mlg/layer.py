@@ -4,8 +4,9 @@ Their class is set on an existing module, and their ``weight`` is parametrized b
 it generates the dense weight. ``init.*_`` on that weight does nothing that lasts.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,30 +19,45 @@ from mlgsearch.mlg.factors import Factors
 from mlgsearch.mlg.parametrization import Mlg
 from mlgsearch.mlg.setting import ExecutionForm, LayerShape
 
+#: The weights that a form multiplies, in the order in which it does.
+Operands = tuple[Tensor, ...]
+
 
 class MlgConv2d(nn.Conv2d):
     """A convolution that is computed from its factors in the form that costs least.
 
     All forms equal the dense one but for rounding. ``execution`` forces a form; a layer that lacks
-    it (see ``LayerSetting.form_macs``) is computed densely.
+    it (see ``LayerSetting.form_macs``) is computed densely. ``kept`` holds the operands of a form
+    once they are made, or None where they are made anew each time: see ``generation``.
     """
 
     execution: Execution
     forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by execution and input's shape
+    kept: dict[ExecutionForm, Operands] | None
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (N, C_in, H, W) or (C_in, H, W)."""
         form = _form(self, input)
         if form == "dense":
-            dense: Tensor = self._conv_forward(input, self.weight, self.bias)
+            dense: Tensor = self._conv_forward(input, *_operands(self, form), self.bias)
             return dense
-        factors = layer_factors(self)
         if form == "level2":
-            assert factors.coeff_out is not None
-            kernels = factors.kernels().reshape(-1, self.in_channels, *self.kernel_size)
+            kernels, coeff_out = _operands(self, form)
             hidden = self._spatial(input, kernels, 1)  # (N, B_out, H_out, W_out)
-            return F.conv2d(hidden, factors.coeff_out[:, :, None, None], self.bias)
-        return self._three_stage(input, factors)
+            return F.conv2d(hidden, coeff_out, self.bias)
+        mix, basis, *last = _operands(self, form)
+        # One filter a channel: a grouped convolution to B_out channels is slower on a CPU.
+        hidden = self._spatial(F.conv2d(input, mix), basis, len(basis))
+        if last:
+            return F.conv2d(hidden, last[0], self.bias)
+        parts = hidden.reshape(
+            *hidden.shape[:-3], self.out_channels, -1, *hidden.shape[-2:]
+        )  # (N, C_out, B_in, H_out, W_out)
+        summed = parts.sum(-3)
+        if self.bias is None:
+            return summed
+        # Under autocast the sum has the lower precision, as a convolution with a bias would.
+        return summed + self.bias[:, None, None].to(summed.dtype)
 
     def reset_parameters(self) -> None:
         """Refuse: new random weights would be forgotten at once.
@@ -51,23 +67,23 @@ class MlgConv2d(nn.Conv2d):
         """
         raise SettingError("a compressed layer cannot be reset: assign its weight to project it")
 
-    def _three_stage(self, input: Tensor, factors: Factors) -> Tensor:
+    def _make_operands(self, form: ExecutionForm) -> Operands:
+        if form == "dense":
+            return (self.weight,)
+        factors = layer_factors(self)
+        rows = factors.basis.shape[0]
+        if form == "level2":
+            assert factors.coeff_out is not None
+            kernels = factors.kernels().reshape(rows, self.in_channels, *self.kernel_size)
+            return kernels, factors.coeff_out[:, :, None, None]
         assert factors.coeff_in is not None
-        rows, base_in, _ = factors.basis.shape
+        base_in = factors.basis.shape[1]
         mix = factors.coeff_in.mT.reshape(rows * base_in, self.in_channels, 1, 1)
         basis = factors.basis.reshape(rows * base_in, 1, *self.kernel_size)
-        # One filter a channel: a grouped convolution to B_out channels is slower on a CPU.
-        hidden = self._spatial(F.conv2d(input, mix), basis, rows * base_in)
         if factors.coeff_out is None:
-            summed = hidden.reshape(*hidden.shape[:-3], rows, base_in, *hidden.shape[-2:]).sum(
-                -3
-            )  # (N, C_out, H_out, W_out)
-            if self.bias is None:
-                return summed
-            # Under autocast the sum has the lower precision, as a convolution with a bias would.
-            return summed + self.bias[:, None, None].to(summed.dtype)
+            return mix, basis
         last = factors.coeff_out.repeat_interleave(base_in, dim=1)  # (C_out, B_out*B_in)
-        return F.conv2d(hidden, last[:, :, None, None], self.bias)
+        return mix, basis, last[:, :, None, None]
 
     def _spatial(self, input: Tensor, weight: Tensor, groups: int) -> Tensor:
         """Convolve with this layer's stride, padding and dilation, without a bias."""
@@ -87,23 +103,35 @@ class MlgConv2d(nn.Conv2d):
         shape = replace(mlg_of(self).shape, out_positions=out_positions, in_positions=in_positions)
         return shape, input.shape[0] if input.dim() == 4 else 1
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        _forget(self)  # what was kept is on the old device, in the old type
+        applied: Self = super()._apply(fn, recurse)
+        return applied
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        _forget(self)
+        super()._load_from_state_dict(*args)  # type: ignore[no-untyped-call]
+
 
 class MlgLinear(nn.Linear):
     """A linear layer that is computed from its factors where that costs less.
 
-    ``execution`` forces a form; a layer that lacks it is computed densely.
+    ``execution`` forces a form; a layer that lacks it is computed densely. ``kept`` is as in
+    ``MlgConv2d``.
     """
 
     execution: Execution
     forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by execution and input's shape
+    kept: dict[ExecutionForm, Operands] | None
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (..., C_in) to (..., C_out)."""
-        if _form(self, input) == "dense":
-            return F.linear(input, self.weight, self.bias)
-        factors = layer_factors(self)
-        assert factors.coeff_out is not None
-        return F.linear(F.linear(input, factors.basis), factors.coeff_out, self.bias)
+        form = _form(self, input)
+        operands = _operands(self, form)
+        if form == "dense":
+            return F.linear(input, operands[0], self.bias)
+        basis, coeff_out = operands
+        return F.linear(F.linear(input, basis), coeff_out, self.bias)
 
     def reset_parameters(self) -> None:
         """Refuse: new random weights would be forgotten at once.
@@ -113,9 +141,25 @@ class MlgLinear(nn.Linear):
         """
         raise SettingError("a compressed layer cannot be reset: assign its weight to project it")
 
+    def _make_operands(self, form: ExecutionForm) -> Operands:
+        if form == "dense":
+            return (self.weight,)
+        factors = layer_factors(self)
+        assert factors.coeff_out is not None
+        return factors.basis, factors.coeff_out
+
     def _workload(self, input: Tensor) -> tuple[LayerShape, int]:
         shape = replace(mlg_of(self).shape, out_positions=1, in_positions=1)
         return shape, input.numel() // self.in_features
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        _forget(self)
+        applied: Self = super()._apply(fn, recurse)
+        return applied
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        _forget(self)
+        super()._load_from_state_dict(*args)  # type: ignore[no-untyped-call]
 
 
 #: The class that takes over from each plain class; a subclass keeps its own, and its dense forward.
@@ -141,6 +185,7 @@ def parametrize_layer(
         module.__class__ = TWINS[original]
         module.execution = execution  # type: ignore[assignment]
         module.forms = {}  # type: ignore[assignment]
+        module.kept = None  # type: ignore[assignment]
     mlg.train(module.training)
     try:
         parametrize.register_parametrization(module, "weight", mlg)
@@ -153,17 +198,19 @@ def parametrize_layer(
 
 def is_compressed(module: nn.Module) -> bool:
     """Tell whether a module's weight is generated by ``Mlg``."""
-    return parametrize.is_parametrized(module, "weight") and isinstance(_kept(module)[0], Mlg)
+    return parametrize.is_parametrized(module, "weight") and isinstance(
+        _parametrization(module)[0], Mlg
+    )
 
 
 def mlg_of(module: nn.Module) -> Mlg:
     """Give the parametrization of a compressed layer."""
-    return cast(Mlg, _kept(module)[0])
+    return cast(Mlg, _parametrization(module)[0])
 
 
 def latents_of(module: nn.Module) -> tuple[nn.Parameter, ...]:
     """Give the trained tensors of a compressed layer: basis, coeff_in, coeff_out as they exist."""
-    kept = _kept(module)
+    kept = _parametrization(module)
     return tuple(getattr(kept, f"original{i}") for i in range(len(mlg_of(module).names)))
 
 
@@ -186,7 +233,23 @@ def _form(module: MlgConv2d | MlgLinear, input: Tensor) -> ExecutionForm:
     return module.forms[key]
 
 
-def _kept(module: nn.Module) -> parametrize.ParametrizationList:
+def _operands(module: MlgConv2d | MlgLinear, form: ExecutionForm) -> Operands:
+    """Give the weights of a form: those that are kept, or new ones."""
+    if module.kept is None or torch.compiler.is_compiling():
+        return module._make_operands(form)
+    if form not in module.kept:
+        # Made as ordinary tensors, for one of inference mode may enter no graph later.
+        with torch.inference_mode(False), torch.no_grad():
+            module.kept[form] = tuple(t.detach() for t in module._make_operands(form))
+    return module.kept[form]
+
+
+def _forget(module: MlgConv2d | MlgLinear) -> None:
+    if getattr(module, "kept", None) is not None:
+        module.kept = {}
+
+
+def _parametrization(module: nn.Module) -> parametrize.ParametrizationList:
     return cast(
         parametrize.ParametrizationList, cast(nn.ModuleDict, module.parametrizations)["weight"]
     )

@@ -24,6 +24,7 @@ from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.batch_norm import has_statistics, scale_and_shift, set_scale_and_shift
 from mlgsearch.mlg.bits import pack, packed_length, unpack
 from mlgsearch.mlg.decoded import DecodedMlg
+from mlgsearch.mlg.generation import keep_generated
 from mlgsearch.mlg.layer import is_compressed, latents_of, mlg_of, parametrize_layer
 from mlgsearch.mlg.network import compressible_layers, layer_shape, require_same_names
 from mlgsearch.mlg.quantise import Method, Quantiser, make_quantiser
@@ -155,9 +156,9 @@ def unpack_network(
 ) -> None:
     """Make a plain float32 network on the CPU the packed one, in place; it ends in eval mode.
 
-    Its weights are the values that the packed student multiplied, bit for bit, frozen; so its
-    outputs are the student's where both run on the same CPU with the same number of threads, in
-    the same memory layout.
+    Its weights are the values that the packed student multiplied, bit for bit, frozen, generated
+    once; so its outputs are the student's where both run on the same CPU with the same number of
+    threads, in the same memory layout.
 
     Raises:
         SettingError: the settings are not those of the network's layers.
@@ -197,6 +198,7 @@ def unpack_network(
             if item in own:
                 own[item].copy_(content)
     network.eval().requires_grad_(False)
+    keep_generated(network)
 
 
 def _factor_slots(

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils import parametrize
+
+from mlgsearch.mlg.generation import generated_once
 
 
 def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
@@ -28,8 +29,7 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for a cumulative average
         norm.train()
-    # No weight changes in here, so the generated weights may be cached.
-    with torch.no_grad(), parametrize.cached():
+    with torch.no_grad(), generated_once(network):
         for inputs in batches:
             network(inputs)
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import parametrize
 
+from mlgsearch.mlg.generation import generated_once
 from mlgsearch.train.batches import Normalisation
 from mlgsearch.train.images import Images
 
@@ -30,8 +30,7 @@ class HeldOutPart:
         network.eval()
         loss = torch.zeros((), dtype=torch.float64, device=self._labels.device)
         correct = torch.zeros((), dtype=torch.int64, device=self._labels.device)
-        # cached() is process-wide and stale after a step of the optimiser: here alone it is safe.
-        with torch.inference_mode(), parametrize.cached():
+        with torch.inference_mode(), generated_once(network):
             for start in range(0, len(self._labels), _BATCH):
                 pixels = self._pixels[start : start + _BATCH]
                 labels = self._labels[start : start + _BATCH]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 
+from mlgsearch.mlg.generation import generated_once
 from mlgsearch.train.device import memory_format
 
 
@@ -36,7 +36,7 @@ def compare_latency(
     """
     found = []
     layout = memory_format(input_shape)
-    with torch.inference_mode(), parametrize.cached():
+    with torch.inference_mode(), generated_once(packed):
         for batch in batches:
             images = torch.rand(batch, *input_shape).contiguous(memory_format=layout)
             times: tuple[list[float], list[float]] = ([], [])
