@@ -147,7 +147,9 @@ class StudyRecord:
     """A study as the database holds it.
 
     ``content`` is the study file's whole validated content (JSON-able, defaults written out) and
-    ``content_hash`` its hash; ``source`` is the text of the file as its author wrote it.
+    ``content_hash`` its hash; ``source`` is the text of the file as its author wrote it. The
+    teacher's accuracy is on the validation part; on the test part it is known once a trial was
+    verified.
     """
 
     name: str
@@ -158,8 +160,37 @@ class StudyRecord:
     n_trials: int
     teacher_hash: str = ""
     teacher_accuracy: float | None = None
+    teacher_test_accuracy: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class VerificationRecord:
+    """A trial's student trained once more, under another seed, and looked at with the test part.
+
+    A study has at most one for each (``trial``, ``seed``, ``epochs``). ``seed`` is the training's,
+    ``epochs`` its full length. Accuracies are fractions, after the last epoch: ``test_accuracy`` of
+    the student as it was trained, ``packed_accuracy`` of its packed file, opened again; both are on
+    the ``test_samples`` of the test part, and None until the run is COMPLETE. ``seconds`` counts
+    the work on it, from building to packing. Times are UTC.
+    """
+
+    trial: int
+    seed: int
+    epochs: int
+    state: TrialState
+    epochs_done: int = 0
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
+    packed_accuracy: float | None = None
+    test_samples: int | None = None
+    packed_bytes: int | None = None
+    seconds: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def study_row(record: StudyRecord) -> dict[str, Any]:
         "n_trials": record.n_trials,
         "teacher_hash": record.teacher_hash,
         "teacher_accuracy": record.teacher_accuracy,
+        "teacher_test_accuracy": record.teacher_test_accuracy,
         "versions": dict(record.versions),
     }
 
@@ -66,6 +67,7 @@ def study_record(row: RowMapping) -> StudyRecord:
         n_trials=row["n_trials"],
         teacher_hash=row["teacher_hash"],
         teacher_accuracy=row["teacher_accuracy"],
+        teacher_test_accuracy=row["teacher_test_accuracy"],
         versions=row["versions"],
         created_at=row["created_at"],
     )

@@ -114,8 +114,12 @@ class ResultStore:
         """Record the study's teacher, once it is known; accuracy is a fraction."""
         self._update_study(name, teacher_hash=teacher_hash, teacher_accuracy=teacher_accuracy)
 
+    def set_teacher_test_accuracy(self, name: str, accuracy: float) -> None:
+        """Record the teacher's accuracy on the test part, a fraction."""
+        self._update_study(name, teacher_test_accuracy=accuracy)
+
     def delete_study(self, name: str) -> None:
-        """Delete a study with its trials, epochs and lease."""
+        """Delete a study with its trials, epochs, verifications and lease."""
         with writing(self._engine) as connection:
             study_id = find_study(connection, name)
             connection.execute(delete(study_table).where(study_table.c.id == study_id))

@@ -58,6 +58,7 @@ study_table = Table(
     Column("n_trials", Integer, nullable=False),
     Column("teacher_hash", String(128), nullable=False),
     Column("teacher_accuracy", Double),
+    Column("teacher_test_accuracy", Double),
     Column("versions", JsonText, nullable=False),
     Column("created_at", UtcMoment, nullable=False),
     Column("updated_at", UtcMoment, nullable=False),
@@ -117,6 +118,30 @@ epoch_table = Table(
     Column("learning_rate", Double),
     Column("epoch_s", Double),
     UniqueConstraint("trial_id", "epoch"),
+    **OPTIONS,
+)
+
+# What `verify` found: a trial's student trained again under another seed, and the test part.
+verification_table = Table(
+    "mlg_verification",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("trial_id", Integer, _parent("mlg_trial"), nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("epochs", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("epochs_done", Integer, nullable=False),
+    Column("validation_accuracy", Double),
+    Column("test_accuracy", Double),
+    Column("packed_accuracy", Double),
+    Column("test_samples", Integer),
+    Column("packed_bytes", BigInteger),
+    Column("seconds", Double),
+    Column("versions", JsonText, nullable=False),
+    Column("error", CleanText),
+    Column("created_at", UtcMoment, nullable=False),
+    Column("finished_at", UtcMoment),
+    UniqueConstraint("trial_id", "seed", "epochs"),
     **OPTIONS,
 )
 

@@ -3,7 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from mlgsearch.records import EpochRecord, Sizes, StudyRecord, TrialRecord, TrialState
+from mlgsearch.records import (
+    EpochRecord,
+    Sizes,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+    VerificationRecord,
+)
 
 
 def a_study(name: str = "digits", **changes: Any) -> StudyRecord:
@@ -67,5 +74,25 @@ def an_epoch(epoch: int, **changes: Any) -> EpochRecord:
         validation_accuracy=0.8,
         learning_rate=1e-3,
         epoch_s=1.5,
+    )
+    return replace(record, **changes)
+
+
+def a_verification(
+    trial: int = 0, seed: int = 1, test_accuracy: float = 0.9, **changes: Any
+) -> VerificationRecord:
+    record = VerificationRecord(
+        trial=trial,
+        seed=seed,
+        epochs=10,
+        state=TrialState.COMPLETE,
+        epochs_done=10,
+        validation_accuracy=0.91,
+        test_accuracy=test_accuracy,
+        packed_accuracy=test_accuracy,
+        test_samples=270,
+        packed_bytes=7_000,
+        seconds=12.5,
+        versions={"torch": "2.14.1"},
     )
     return replace(record, **changes)

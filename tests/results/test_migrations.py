@@ -10,7 +10,15 @@ from mlgsearch.errors import StorageError
 from mlgsearch.results.engine import open_engine, writing
 from mlgsearch.results.schema import _config, check, upgrade
 from mlgsearch.results.store import ResultStore
-from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+from mlgsearch.results.verification_store import VerificationStore
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    config = _config()
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
 
 
 @pytest.fixture
@@ -22,10 +30,7 @@ def old(database_url: str) -> Iterator[Engine]:
     store.create_study(a_study())
     store.put_trial_with_epochs("digits", a_complete(0, 0.9, 0.05), [an_epoch(1), an_epoch(2)])
     store.put_trial("digits", a_trial(1))
-    config = _config()
-    with writing(engine) as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
+    downgrade(engine, "0001")
     with engine.connect() as connection:
         columns = connection.execute(text("SELECT * FROM mlg_trial")).keys()
         assert "packed_bytes" not in columns
@@ -45,3 +50,20 @@ def test_trials_from_before_have_no_packed_bytes_and_lose_nothing(old: Engine) -
     assert store.epochs("digits", 0) == [an_epoch(1), an_epoch(2)]
     store.put_trial("digits", a_complete(1, 0.8, 0.04, packed_bytes=2**40))
     assert store.trial("digits", 1).packed_bytes == 2**40
+
+
+def test_what_was_never_verified_is_verified_after_an_upgrade(engine: Engine) -> None:
+    store = ResultStore(engine)
+    store.create_study(a_study(teacher_test_accuracy=0.9))
+    store.put_trial("digits", a_complete(0, 0.9, 0.05, packed_bytes=7))
+    downgrade(engine, "0002")
+    with pytest.raises(StorageError, match="the schema is 0002"):
+        check(engine)
+    upgrade(engine)
+    check(engine)
+    assert store.study("digits").teacher_test_accuracy is None
+    assert store.trial("digits", 0).packed_bytes == 7
+    verifications = VerificationStore(engine)
+    assert verifications.verifications("digits") == []
+    verifications.put("digits", a_verification())
+    assert [record.seed for record in verifications.verifications("digits")] == [1]

@@ -13,7 +13,8 @@ from mlgsearch.records import TrialState
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.tables import metadata, trial_table
-from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+from mlgsearch.results.verification_store import VerificationStore
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 
 
 def test_a_study_reads_back_as_written(store: ResultStore) -> None:
@@ -274,6 +275,7 @@ def test_deleting_a_study_leaves_nothing_of_it(store: ResultStore, engine: Engin
     for name in ("kept", "digits"):
         store.create_study(a_study(name))
         store.put_trial_with_epochs(name, a_complete(0, 0.9, 0.1), [an_epoch(1)])
+        VerificationStore(engine).put(name, a_verification(0))
     store.delete_study("digits")
     assert [study.name for study in store.studies()] == ["kept"]
     with engine.connect() as connection:
