@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,10 @@ import plotly.graph_objects as go
 
 from mlgsearch.records import OBJECTIVES, Objective, TrialRecord, TrialState
 from mlgsearch.results.axis import TIMES, axis_of
+from mlgsearch.results.frame import BLUE, GREY, draw_teacher, lay_out, say_empty
 from mlgsearch.results.front import front
 
-# Okabe and Ito's palette, which readers of every colour vision tell apart; shapes differ as well.
-_FRONT = "#0072B2"
-_COMPLETE = "#8C8C8C"
 _PRUNED = "#D55E00"
-_TEACHER = "#333333"
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -76,35 +72,14 @@ def pareto_chart(
     drawn = [*pruned, *others, *best]
     xs, ys = [_shown(trial, x) for trial in drawn], [_shown(trial, y) for trial in drawn]
     if teacher_accuracy is not None and y.name == "accuracy":
-        _draw_teacher(figure, 100 * teacher_accuracy)
+        draw_teacher(figure, 100 * teacher_accuracy)
         if drawn:
             ys.append(100 * teacher_accuracy)
     if not drawn:
-        _say_empty(figure)
+        say_empty(figure, "no trial has finished yet")
     figure.update_xaxes(axis_of(x, xs))
     figure.update_yaxes(axis_of(y, ys))
-    figure.update_layout(
-        template="plotly_white",
-        # Plotly reads tags and entities.
-        title={
-            "text": escape(title, quote=False),
-            "x": 0.01,
-            "xanchor": "left",
-            "font": {"size": 20},
-        },
-        font={"family": "system-ui, sans-serif", "size": 14, "color": "#222222"},
-        legend={
-            "orientation": "h",
-            "traceorder": "reversed",
-            "x": 1,
-            "xanchor": "right",
-            "y": 1.01,
-            "yanchor": "bottom",
-        },
-        margin={"l": 80, "r": 120, "t": 90, "b": 80},
-        hoverlabel={"align": "left", "bgcolor": "white"},
-        hovermode="closest",
-    )
+    lay_out(figure, title)
     return figure
 
 
@@ -122,11 +97,11 @@ def write_html(figure: go.Figure, path: Path) -> None:
 
 
 _CROSS = {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": _PRUNED}}
-_DOT = {"symbol": "circle", "size": 7, "color": _COMPLETE, "opacity": 0.7}
+_DOT = {"symbol": "circle", "size": 7, "color": GREY, "opacity": 0.7}
 _LARGE_DOT = {
     "symbol": "circle",
     "size": 12,
-    "color": _FRONT,
+    "color": BLUE,
     "line": {"width": 1.5, "color": "white"},
 }
 
@@ -161,38 +136,9 @@ def _steps(best: Sequence[TrialRecord], x: Objective, y: Objective) -> go.Scatte
         y=[corner[1] for corner in corners],
         mode="lines",
         # A small-is-better x reaches rightwards from its point, a large-is-better one leftwards.
-        line={"shape": "vh" if x.larger_is_better else "hv", "width": 2, "color": _FRONT},
+        line={"shape": "vh" if x.larger_is_better else "hv", "width": 2, "color": BLUE},
         hoverinfo="skip",
         showlegend=False,
-    )
-
-
-def _draw_teacher(figure: go.Figure, percent: float) -> None:
-    figure.add_hline(y=percent, line={"dash": "dash", "width": 1.5, "color": _TEACHER})
-    # Its label stands in the margin, where no trial can come.
-    figure.add_annotation(
-        text=f"teacher<br>{percent:.2f} %",
-        xref="x domain",
-        x=1,
-        xanchor="left",
-        xshift=8,
-        y=percent,
-        yanchor="middle",
-        align="left",
-        showarrow=False,
-        font={"color": _TEACHER},
-    )
-
-
-def _say_empty(figure: go.Figure) -> None:
-    figure.add_annotation(
-        text="no trial has finished yet",
-        xref="x domain",
-        yref="y domain",
-        x=0.5,
-        y=0.5,
-        showarrow=False,
-        font={"size": 18, "color": _COMPLETE},
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.front import front
+from mlgsearch.results.verification import VerifiedPoint
 
 #: The keys of a row, in order.
 COLUMNS = (
@@ -27,6 +28,29 @@ COLUMNS = (
     "reused_from",
 )
 
+#: The keys of a verified point's row, in order.
+VERIFIED_COLUMNS = (
+    "trial",
+    "epochs",
+    "n",
+    "test_accuracy",
+    "test_accuracy_std",
+    "packed_accuracy",
+    "validation_accuracy",
+    "searched_accuracy",
+    "front_probability",
+    "memory_ratio",
+    "compression",
+    "packed_bytes",
+    "parameter_ratio",
+    "generation_macs",
+    "execution_macs",
+    "test_samples",
+    "seeds",
+    "settings",
+    "hyperparameters",
+)
+
 
 def front_rows(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[dict[str, Any]]:
     """Give the front, smallest memory ratio first, as rows that JSON can hold.
@@ -41,17 +65,26 @@ def front_rows(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list
     return [_row(trial) for trial in front(trials, objectives)]
 
 
-def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Write rows of ``front_rows`` as CSV (RFC 4180) with a header; mappings become JSON text.
+def verified_rows(points: Iterable[VerifiedPoint]) -> list[dict[str, Any]]:
+    """Give verified points as rows that JSON can hold.
+
+    ``n`` counts the ``seeds``; ``searched_accuracy`` is what the search saw on the validation part,
+    ``validation_accuracy`` the mean of the trainings that verified it.
+    """
+    return [_verified_row(point) for point in points]
+
+
+def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """Write rows as CSV (RFC 4180) with a header; mappings and lists become JSON text.
 
     Text that a spreadsheet would run as a formula gets an apostrophe in front. Source: OWASP,
     "CSV Injection".
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row[name]) for name in COLUMNS])
+        writer.writerow([_cell(row[name]) for name in columns])
     return out.getvalue()
 
 
@@ -75,8 +108,33 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
     }
 
 
+def _verified_row(point: VerifiedPoint) -> dict[str, Any]:
+    trial = _row(point.trial)
+    return {
+        "trial": point.trial.number,
+        "epochs": point.epochs,
+        "n": len(point.seeds),
+        "test_accuracy": point.test_accuracy,
+        "test_accuracy_std": point.test_std,
+        "packed_accuracy": point.packed_accuracy,
+        "validation_accuracy": point.validation_accuracy,
+        "searched_accuracy": point.trial.accuracy,
+        "front_probability": point.front_probability,
+        "memory_ratio": trial["memory_ratio"],
+        "compression": trial["compression"],
+        "packed_bytes": point.packed_bytes,
+        "parameter_ratio": trial["parameter_ratio"],
+        "generation_macs": trial["generation_macs"],
+        "execution_macs": trial["execution_macs"],
+        "test_samples": point.test_samples,
+        "seeds": list(point.seeds),
+        "settings": trial["settings"],
+        "hyperparameters": trial["hyperparameters"],
+    }
+
+
 def _cell(value: object) -> object:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | list):
         value = json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return value if _is_number(value) else f"'{value}"

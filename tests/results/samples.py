@@ -79,7 +79,7 @@ def an_epoch(epoch: int, **changes: Any) -> EpochRecord:
 
 
 def a_verification(
-    trial: int = 0, seed: int = 1, test_accuracy: float = 0.9, **changes: Any
+    trial: int = 0, seed: int = 1, test_accuracy: float | None = 0.9, **changes: Any
 ) -> VerificationRecord:
     record = VerificationRecord(
         trial=trial,

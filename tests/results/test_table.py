@@ -6,8 +6,15 @@ import json
 
 import pytest
 
-from mlgsearch.results.table import COLUMNS, front_rows, to_csv
-from tests.results.samples import a_complete
+from mlgsearch.results.table import (
+    COLUMNS,
+    VERIFIED_COLUMNS,
+    front_rows,
+    to_csv,
+    verified_rows,
+)
+from mlgsearch.results.verification import verified_points
+from tests.results.samples import a_complete, a_verification
 
 PAIR = ("accuracy", "memory_ratio")
 
@@ -29,6 +36,18 @@ def test_csv_reads_back() -> None:
     assert [float(row["accuracy"]) for row in read] == [0.8, 0.9]
     assert json.loads(read[0]["settings"]) == rows[0]["settings"]
     assert read[0]["reused_from"] == ""
+
+
+def test_verified_points_are_rows_too() -> None:
+    runs = [a_verification(0, seed, accuracy) for seed, accuracy in ((1, 0.8), (2, 0.9))]
+    rows = verified_rows(verified_points([a_complete(0, 0.95, 0.04)], runs, PAIR))
+    (row,) = json.loads(json.dumps(rows, allow_nan=False))
+    assert tuple(row) == VERIFIED_COLUMNS
+    assert (row["trial"], row["n"], row["seeds"], row["epochs"]) == (0, 2, [1, 2], 10)
+    assert (row["searched_accuracy"], row["test_accuracy"]) == (0.95, pytest.approx(0.85))
+    (read,) = csv.DictReader(io.StringIO(to_csv(rows, VERIFIED_COLUMNS)))
+    assert json.loads(read["seeds"]) == [1, 2]
+    assert float(read["test_accuracy_std"]) == pytest.approx(0.1 / 2**0.5)
 
 
 def test_an_empty_front_is_a_header() -> None:

@@ -1,0 +1,67 @@
+"""What every chart has around its points: title, legend, the teacher's line."""
+
+from html import escape
+
+import plotly.graph_objects as go
+
+# Okabe and Ito's palette, which readers of every colour vision tell apart; shapes differ as well.
+BLUE = "#0072B2"
+GREY = "#8C8C8C"
+_TEACHER = "#333333"
+
+
+def lay_out(figure: go.Figure, title: str) -> None:
+    """Give a chart its title, shown as it is written, and its legend and margins."""
+    figure.update_layout(
+        template="plotly_white",
+        # Plotly reads tags and entities.
+        title={
+            "text": escape(title, quote=False),
+            "x": 0.01,
+            "xanchor": "left",
+            "font": {"size": 20},
+        },
+        font={"family": "system-ui, sans-serif", "size": 14, "color": "#222222"},
+        legend={
+            "orientation": "h",
+            "traceorder": "reversed",
+            "x": 1,
+            "xanchor": "right",
+            "y": 1.01,
+            "yanchor": "bottom",
+        },
+        margin={"l": 80, "r": 120, "t": 90, "b": 80},
+        hoverlabel={"align": "left", "bgcolor": "white"},
+        hovermode="closest",
+    )
+
+
+def draw_teacher(figure: go.Figure, percent: float) -> None:
+    """Draw the teacher's accuracy as a line across the chart."""
+    figure.add_hline(y=percent, line={"dash": "dash", "width": 1.5, "color": _TEACHER})
+    # Its label stands in the margin, where no trial can come.
+    figure.add_annotation(
+        text=f"teacher<br>{percent:.2f} %",
+        xref="x domain",
+        x=1,
+        xanchor="left",
+        xshift=8,
+        y=percent,
+        yanchor="middle",
+        align="left",
+        showarrow=False,
+        font={"color": _TEACHER},
+    )
+
+
+def say_empty(figure: go.Figure, why: str) -> None:
+    """Say in the middle of a chart why there is nothing in it."""
+    figure.add_annotation(
+        text=why,
+        xref="x domain",
+        yref="y domain",
+        x=0.5,
+        y=0.5,
+        showarrow=False,
+        font={"size": 18, "color": GREY},
+    )
