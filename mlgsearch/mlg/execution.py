@@ -1,9 +1,12 @@
-"""Which form a compressed layer is computed in: a cost in multiply-accumulates, with penalties.
+"""Which form a compressed layer is computed in: a cost in multiply-accumulates.
 
-A training step is timed, not a forward pass alone: forward and backward cost about three times
-the multiply-accumulates in every form, so the factor is left out. The penalties were fitted to
-steps of single layers (16 to 512 channels, 4x4 to 32x32, batches of 32 and 64) on a CPU of 2
-cores with torch 2.14.1. They need only to rank the forms.
+A form's time is its multiply-accumulates, the floats that its convolutions read and write, and the
+convolutions themselves, each weighed by the constants below. They were fitted to single layers (16
+to 512 channels, 4x4 to 32x32, strides 1 and 2, batches of 1, 8 and 64, forward alone, and forward
+and backward in float32 and bfloat16) on one thread of a CPU with AVX-512 and torch 2.14.1. There
+the form chosen by them took 4 to 8 % more time than the fastest form of each layer, summed over 208
+layers. A training step costs about three times a forward pass in every form, so one rule serves
+both.
 """
 
 from typing import Literal
@@ -12,49 +15,63 @@ from mlgsearch.mlg.setting import ExecutionForm, LayerSetting, LayerShape
 
 Execution = Literal["auto", "dense", "level2", "three_stage"]
 
-#: A multiply-accumulate of a depthwise convolution takes as long as this many of a pointwise one;
-#: reading and writing the two tensors in between is part of it.
-DEPTHWISE_PENALTY = 16.0
+#: A float that a convolution reads or writes takes as long as this many multiply-accumulates.
+FLOAT_MACS = 20.0
 
-#: A further convolution takes as long as this many multiply-accumulates to get going.
-STAGE_MACS = 3e6
+#: A convolution takes as long as this many multiply-accumulates to get going.
+CALL_MACS = 3e5
 
 
 def form_costs(
-    setting: LayerSetting, shape: LayerShape, batch: int = 1
+    setting: LayerSetting, shape: LayerShape, batch: int = 1, *, generates: bool = True
 ) -> dict[ExecutionForm, float]:
     """Estimate the time of every form a canonical setting allows, in multiply-accumulates.
 
-    The samples' own are ``LayerSetting.form_macs``, so a stride counts by its larger input. To
-    these come what a form generates, once a batch (``dense`` both levels, ``level2`` level 1), and
-    the penalties. Smaller is better.
+    The samples' own are ``LayerSetting.form_macs``, so a stride counts by its larger input. With
+    ``generates`` (as in training) come those that generate a form's weights, once a batch:
+    ``dense`` both levels, ``level2`` level 1. Smaller is better.
 
     Raises:
         SettingError: the setting is not canonical for this shape.
     """
-    costs: dict[ExecutionForm, float] = {
-        form: float(batch * macs) for form, macs in setting.form_macs(shape).items()
-    }
+    ends = shape.in_positions * shape.c_in * shape.groups + shape.out_positions * shape.c_out
     rows = setting.base_out or shape.c_out
     channels = rows * setting.base_in
-    costs["dense"] += setting.generation_macs(shape)
-    if "level2" in costs:
-        costs["level2"] += channels * shape.c_in * shape.kernel_area + STAGE_MACS
-    if "three_stage" in costs:
-        depthwise = batch * shape.out_positions * channels * shape.kernel_area
-        costs["three_stage"] += (DEPTHWISE_PENALTY - 1) * depthwise + 2 * STAGE_MACS
-    return costs
+    between = {  # floats of one sample that one convolution writes and the next one reads
+        "dense": 0,
+        "level2": shape.out_positions * rows,
+        "three_stage": (shape.in_positions + shape.out_positions) * channels,
+    }
+    calls = {"dense": 1, "level2": 2, "three_stage": 3}
+    generated = {
+        "dense": setting.generation_macs(shape),
+        "level2": channels * shape.c_in * shape.kernel_area,
+        "three_stage": 0,
+    }
+    return {
+        form: batch * (macs + FLOAT_MACS * (ends + 2 * between[form]))
+        + CALL_MACS * calls[form]
+        + generates * generated[form]
+        for form, macs in setting.form_macs(shape).items()
+    }
 
 
 def choose_form(
-    setting: LayerSetting, shape: LayerShape, batch: int = 1, execution: Execution = "auto"
+    setting: LayerSetting,
+    shape: LayerShape,
+    batch: int = 1,
+    execution: Execution = "auto",
+    *,
+    generates: bool = True,
 ) -> ExecutionForm:
     """Give the form to compute a layer in; a wanted form that the layer lacks falls to dense.
+
+    Where forms cost the same, the simpler one is taken.
 
     Raises:
         SettingError: the setting is not canonical for this shape.
     """
-    costs = form_costs(setting, shape, batch)
+    costs = form_costs(setting, shape, batch, generates=generates)
     if execution == "auto":
-        return min(costs, key=costs.__getitem__)
+        return min(costs, key=costs.__getitem__)  # simpler forms stand first
     return execution if execution in costs else "dense"

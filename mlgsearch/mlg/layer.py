@@ -32,14 +32,14 @@ class MlgConv2d(nn.Conv2d):
     """
 
     execution: Execution
-    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by execution and input's shape
+    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` tells apart
     kept: dict[ExecutionForm, Operands] | None
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (N, C_in, H, W) or (C_in, H, W)."""
         form = _form(self, input)
         if form == "dense":
-            dense: Tensor = self._conv_forward(input, *_operands(self, form), self.bias)
+            dense: Tensor = self._conv_forward(input, _operands(self, form)[0], self.bias)
             return dense
         if form == "level2":
             kernels, coeff_out = _operands(self, form)
@@ -105,12 +105,12 @@ class MlgConv2d(nn.Conv2d):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         _forget(self)  # what was kept is on the old device, in the old type
-        applied: Self = super()._apply(fn, recurse)
+        applied: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return applied
 
     def _load_from_state_dict(self, *args: Any) -> None:
         _forget(self)
-        super()._load_from_state_dict(*args)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(*args)
 
 
 class MlgLinear(nn.Linear):
@@ -121,7 +121,7 @@ class MlgLinear(nn.Linear):
     """
 
     execution: Execution
-    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by execution and input's shape
+    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` tells apart
     kept: dict[ExecutionForm, Operands] | None
 
     def forward(self, input: Tensor) -> Tensor:
@@ -154,12 +154,12 @@ class MlgLinear(nn.Linear):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         _forget(self)
-        applied: Self = super()._apply(fn, recurse)
+        applied: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return applied
 
     def _load_from_state_dict(self, *args: Any) -> None:
         _forget(self)
-        super()._load_from_state_dict(*args)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(*args)
 
 
 #: The class that takes over from each plain class; a subclass keeps its own, and its dense forward.
@@ -220,16 +220,19 @@ def layer_factors(module: nn.Module) -> Factors:
 
 
 def _form(module: MlgConv2d | MlgLinear, input: Tensor) -> ExecutionForm:
-    """Give the form to compute a layer in, remembered by ``execution`` and the input's shape."""
+    """Give the form to compute a layer in, remembered by execution, mode and the input's shape."""
     if any(isinstance(size, torch.SymInt) for size in input.shape):
         # torch.export leaves a size open: there are no costs to compare.
         mlg = mlg_of(module)
         forced: Execution = "dense" if module.execution == "auto" else module.execution
         return choose_form(mlg.setting, mlg.shape, 1, forced)
-    key = (module.execution, *input.shape)
+    # Evaluation has its weights at hand; so has a packed network, which must choose alike.
+    key = (module.execution, module.training, *input.shape)
     if key not in module.forms:
         shape, batch = module._workload(input)
-        module.forms[key] = choose_form(mlg_of(module).setting, shape, batch, module.execution)
+        module.forms[key] = choose_form(
+            mlg_of(module).setting, shape, batch, module.execution, generates=module.training
+        )
     return module.forms[key]
 
 

@@ -1,6 +1,9 @@
 from dataclasses import replace
 
-from mlgsearch.mlg.execution import choose_form, form_costs
+import pytest
+
+from mlgsearch.mlg import execution
+from mlgsearch.mlg.execution import CALL_MACS, FLOAT_MACS, choose_form, form_costs
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 
 WIDE = LayerShape("conv", 512, 512, (3, 3), out_positions=16)
@@ -21,11 +24,30 @@ def test_a_tiny_layer_is_not_worth_a_further_stage() -> None:
     assert choose_form(LayerSetting(0, 8, 8, 0, 8), tiny, 1) == "dense"
 
 
-def test_generation_weighs_less_on_a_large_batch() -> None:
-    one, many = form_costs(BOTH, WIDE, 1), form_costs(BOTH, WIDE, 100)
-    assert one["dense"] == 16 * 512 * 4608 + 44 * 512 * 18 + 512 * 44 * 4608
-    assert many["dense"] - one["dense"] == 99 * 16 * 512 * 4608
-    assert choose_form(LayerSetting(0, 400, 8, 0, 4), replace(WIDE, out_positions=1), 1) != "dense"
+def test_a_cost_is_operations_floats_moved_and_calls() -> None:
+    costs = form_costs(BOTH, WIDE, 64, generates=False)
+    ends = 2 * 16 * 512
+    assert costs == {
+        "dense": 64 * (16 * 512 * 4608 + FLOAT_MACS * ends) + CALL_MACS,
+        "level2": 64 * (16 * 44 * (4608 + 512) + FLOAT_MACS * (ends + 2 * 16 * 44)) + 2 * CALL_MACS,
+        "three_stage": 64 * (16 * 88 * (512 + 9 + 512) + FLOAT_MACS * (ends + 4 * 16 * 88))
+        + 3 * CALL_MACS,
+    }
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+def test_generation_counts_once_a_batch_and_only_where_it_happens(batch: int) -> None:
+    made, at_hand = form_costs(BOTH, WIDE, batch), form_costs(BOTH, WIDE, batch, generates=False)
+    assert made["dense"] - at_hand["dense"] == 44 * 512 * 18 + 512 * 44 * 4608
+    assert made["level2"] - at_hand["level2"] == 44 * 512 * 18
+    assert made["three_stage"] == at_hand["three_stage"]
+
+
+def test_where_forms_tie_the_simpler_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "CALL_MACS", 0)
+    unreached = replace(WIDE, out_positions=0, in_positions=0)
+    assert set(form_costs(BOTH, unreached, generates=False).values()) == {0.0}
+    assert choose_form(BOTH, unreached, generates=False) == "dense"
 
 
 def test_a_wanted_form_that_is_missing_falls_to_dense() -> None:

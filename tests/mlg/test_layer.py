@@ -274,13 +274,15 @@ def test_the_class_is_set_and_still_a_convolution() -> None:
     assert isinstance(compressed(nn.Linear(9, 9), LayerSetting.plain(8)), MlgLinear)
 
 
-def test_the_form_follows_the_inputs_size() -> None:
+def test_the_form_follows_the_inputs_size_and_the_mode() -> None:
     module = compressed(conv(64, 64, 3, padding=1), LayerSetting(2, 20, 3, 6, 3))
     module(torch.randn(1, 64, 1, 1))
-    module(torch.randn(16, 64, 8, 8))
+    module.eval()(torch.randn(1, 64, 1, 1))
+    module(torch.randn(16, 64, 32, 32))
     assert module.forms == {
-        ("auto", 1, 64, 1, 1): "dense",
-        ("auto", 16, 64, 8, 8): "level2",
+        ("auto", True, 1, 64, 1, 1): "level2",  # the whole weight is dear to generate
+        ("auto", False, 1, 64, 1, 1): "dense",
+        ("auto", False, 16, 64, 32, 32): "three_stage",
     }
 
 
