@@ -4,38 +4,28 @@ Commands that only read load neither torch nor Ray: those imports stand inside t
 train, so that `front` answers in half a second.
 """
 
-import io
 import json
 import logging
 import os
 import shutil
 import sys
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from mlgsearch import __version__
+from mlgsearch.cli.choosing import choose_trial
 from mlgsearch.cli.driving import launch, resume
 from mlgsearch.cli.evaluate import evaluate
 from mlgsearch.cli.events import detailed_trial_fields, trial_fields
 from mlgsearch.cli.export import export
+from mlgsearch.cli.front import print_front
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
-from mlgsearch.cli.output import (
-    WHOLE_LINES,
-    open_store,
-    print_json,
-    stdout_console,
-    write_chart,
-    write_text,
-)
+from mlgsearch.cli.output import open_store, print_json, stdout_console
 from mlgsearch.cli.sizes import sizes
 from mlgsearch.cli.tables import (
     curve_table,
-    front_table,
     settings_table,
     studies_table,
     study_row,
@@ -46,7 +36,6 @@ from mlgsearch.results import lease as leases
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.front import front, front_hypervolume
 from mlgsearch.results.places import runs_directory, study_directory
-from mlgsearch.results.table import front_rows, to_csv
 
 app = typer.Typer(
     help="Search per-layer multi-level generation (MLG) settings; get a Pareto front of students.",
@@ -55,15 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-class Format(StrEnum):
-    """How a front is written."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    html = "html"
 
 
 app.command()(launch)
@@ -141,41 +121,8 @@ def show(
     console.print(trials_table(trials, best))
 
 
-@app.command("front")
-def print_front(
-    name: Name,
-    storage: Storage = DEFAULT_STORAGE,
-    format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
-    out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
-) -> None:
-    """Give the Pareto front: students that no other beats in every objective."""
-    _, store = open_store(storage)
-    study = store.study(name)
-    trials = store.trials(name)
-    if format_ is Format.html:
-        path = out or Path(f"{study_directory(Path(), study).name}-pareto.html")
-        write_chart(study, store, path)
-        typer.echo(str(path))
-        return
-    if format_ is Format.table and out is None:
-        stdout_console().print(front_table(study, trials))
-        return
-    if format_ is Format.table:
-        out_text = io.StringIO()
-        console = Console(width=WHOLE_LINES, file=out_text)
-        console.print(front_table(study, trials))
-        text = out_text.getvalue()
-    elif format_ is Format.json:
-        rows = ",\n".join(json.dumps(row) for row in front_rows(trials, study.objectives))
-        text = f"[\n{rows}\n]\n"
-    else:
-        text = to_csv(front_rows(trials, study.objectives))
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        write_text(out, text)
-
-
+app.command("front")(print_front)
+app.command("choose")(choose_trial)
 app.command()(export)
 app.command()(evaluate)
 

@@ -1,8 +1,6 @@
 """`launch` and `resume`: drive a study, show how it goes, and say what to do next."""
 
 import contextlib
-import os
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +14,10 @@ from mlgsearch.cli.events import JsonEvents
 from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
-from mlgsearch.cli.output import stdout_console, write_chart
+from mlgsearch.cli.output import stdout_console, study_chart, write_figure
+from mlgsearch.cli.paste import command
 from mlgsearch.cli.tables import front_table
-from mlgsearch.results.engine import open_engine, safe_url
+from mlgsearch.results.engine import open_engine
 from mlgsearch.results.front import front, front_hypervolume
 from mlgsearch.results.places import runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
@@ -103,9 +102,7 @@ def _driving(
 def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> None:
     study, store = outcome.study, ResultStore(engine)
     trials = store.trials(study.name)
-    name = shlex.quote(study.name)
-    known = (DEFAULT_STORAGE, os.environ.get("MLGSEARCH_STORAGE"))
-    option = "" if storage in known else f" --storage {shlex.quote(safe_url(storage))}"
+    name = study.name
     if as_json:
         JsonEvents(sys.stdout).write(
             "finished" if outcome.is_finished else "stopped",
@@ -120,31 +117,20 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
         console.print(front_table(study, trials))
         if outcome.is_finished:
             path = study_directory(runs_directory(storage), study) / "pareto.html"
-            write_chart(study, store, path)
+            write_figure(study_chart(study, trials), path)
             best = front(trials, study.objectives)
             number = best[len(best) // 2].number if best else 0
             console.print(f"Pareto plot: {path}\n", highlight=False, soft_wrap=True)
             typer.echo(
                 "Next:\n"
-                f"  {_program()} show {name} {number}{option}\n"
-                f"  {_program()} export {name} {number} student.safetensors{option}\n"
-                f"  {_program()} resume {name} --trials {study.n_trials * 2}{option}"
+                f"  {command(storage, 'show', name, number)}\n"
+                f"  {command(storage, 'export', name, number, 'student.safetensors')}\n"
+                f"  {command(storage, 'resume', name, '--trials', study.n_trials * 2)}"
             )
         else:
             typer.echo(
                 f"Stopped; {len(outcome.queued)} trials wait with their checkpoints. Go on with:\n"
-                f"  {_program()} resume {name}{option}"
+                f"  {command(storage, 'resume', name)}"
             )
     if not outcome.is_finished:
         raise typer.Exit(EXIT_INTERRUPTED)
-
-
-def _program() -> str:
-    """Say how this program was called, so that a printed command can be pasted."""
-    called = Path(sys.argv[0])
-    if called.name != "search.py":
-        return called.name
-    python = Path(sys.executable)
-    with contextlib.suppress(ValueError):
-        python = python.relative_to(Path.cwd())
-    return f"{python} {called}"

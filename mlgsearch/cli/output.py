@@ -1,16 +1,18 @@
 """Where commands read from and write to."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import typer
 from rich.console import Console
 from sqlalchemy import Engine
 
 from mlgsearch.cli.events import to_json
 from mlgsearch.errors import UserError
-from mlgsearch.records import StudyRecord
+from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results import schema
 from mlgsearch.results.chart import pareto_chart, write_html
 from mlgsearch.results.engine import open_engine
@@ -41,18 +43,19 @@ def open_store(storage: str) -> tuple[Engine, ResultStore]:
     return engine, ResultStore(engine)
 
 
-def write_chart(study: StudyRecord, store: ResultStore, path: Path) -> None:
-    """Draw a study's trials and front into an HTML file.
+def study_chart(study: StudyRecord, trials: Sequence[TrialRecord]) -> go.Figure:
+    """Draw a study's trials and front."""
+    return pareto_chart(
+        trials, study.objectives, title=study.name, teacher_accuracy=study.teacher_accuracy
+    )
+
+
+def write_figure(figure: go.Figure, path: Path) -> None:
+    """Write a chart into an HTML file.
 
     Raises:
         UserError: the file cannot be written.
     """
-    figure = pareto_chart(
-        store.trials(study.name),
-        study.objectives,
-        title=study.name,
-        teacher_accuracy=study.teacher_accuracy,
-    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_html(figure, path)

@@ -7,8 +7,9 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from mlgsearch.cli.app import Format, app
+from mlgsearch.cli.app import app
 from mlgsearch.cli.driving import EXIT_INTERRUPTED
+from mlgsearch.cli.front import Format
 from mlgsearch.cli.options import DEFAULT_STORAGE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()

@@ -8,11 +8,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from mlgsearch.cli.choosing import choice_fields
 from mlgsearch.cli.evaluate import evaluation_fields
 from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, to_json, trial_fields
 from mlgsearch.cli.sizes import report_fields
 from mlgsearch.records import EpochRecord
-from mlgsearch.results.table import COLUMNS
+from mlgsearch.results.choice import Limit, choose
+from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS
 from mlgsearch.train.file_report import FileReport
 from mlgsearch.train.latency import Latency
 from mlgsearch.train.packed_card import PackedCard
@@ -50,6 +52,15 @@ def test_a_trial_in_detail() -> None:
 
 def test_the_front() -> None:
     assert listed("`front NAME --format json`") == list(COLUMNS)
+    assert listed("`front NAME --verified --format json`") == list(VERIFIED_COLUMNS)
+
+
+def test_choose() -> None:
+    limit = Limit("max_ratio", 0.1)
+    choice = choose([a_complete(0, 0.9, 0.1), a_complete(1, 0.8, 0.05)], limit)
+    fields = choice_fields(a_study(), choice, limit, [], "search.py export ...")
+    assert listed("`choose NAME --json`") == list(fields)
+    assert listed("A neighbour") == list(fields["smaller"])
 
 
 def test_sizes() -> None:

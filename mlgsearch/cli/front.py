@@ -1,0 +1,130 @@
+"""`front`: the Pareto front of a search, or of what was verified, in every format."""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import plotly.graph_objects as go
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mlgsearch.cli.options import DEFAULT_STORAGE, Name, Storage
+from mlgsearch.cli.output import (
+    WHOLE_LINES,
+    open_store,
+    stdout_console,
+    study_chart,
+    write_figure,
+    write_text,
+)
+from mlgsearch.cli.tables import front_table
+from mlgsearch.cli.verified import verified_table
+from mlgsearch.errors import UserError
+from mlgsearch.records import StudyRecord
+from mlgsearch.results.places import study_directory
+from mlgsearch.results.store import ResultStore
+from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS, front_rows, to_csv, verified_rows
+from mlgsearch.results.verification import verified_points
+from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.verified_chart import verified_chart
+
+
+class Format(StrEnum):
+    """How a front is written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    html = "html"
+
+
+def print_front(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
+    out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+    verified: Annotated[
+        bool, typer.Option("--verified", help="What `verify` found: test accuracy, its spread.")
+    ] = False,
+) -> None:
+    """Give the Pareto front: students that no other beats in every objective."""
+    engine, store = open_store(storage)
+    study = store.study(name)
+    if verified:
+        view = _verified_view(study, store, VerificationStore(engine))
+    else:
+        view = _searched_view(study, store)
+    if format_ is Format.html:
+        path = out or Path(f"{study_directory(Path(), study).name}-{view.file}.html")
+        write_figure(view.figure(), path)
+        typer.echo(str(path))
+    elif format_ is Format.table and out is None:
+        stdout_console().print(view.table)
+    else:
+        text = _text(view, format_)
+        if out is None:
+            typer.echo(text, nl=False)
+        else:
+            write_text(out, text)
+
+
+@dataclass(frozen=True)
+class _View:
+    """What is shown, in every format; ``file`` is how its page is called."""
+
+    table: Table
+    rows: list[dict[str, Any]]
+    columns: Sequence[str]
+    figure: Callable[[], go.Figure]
+    file: str
+
+
+def _searched_view(study: StudyRecord, store: ResultStore) -> _View:
+    trials = store.trials(study.name)
+    return _View(
+        table=front_table(study, trials),
+        rows=front_rows(trials, study.objectives),
+        columns=COLUMNS,
+        figure=lambda: study_chart(study, trials),
+        file="pareto",
+    )
+
+
+def _verified_view(
+    study: StudyRecord, store: ResultStore, verifications: VerificationStore
+) -> _View:
+    trials, runs = store.trials(study.name), verifications.verifications(study.name)
+    points = verified_points(trials, runs, study.objectives)
+    if not points:
+        raise UserError(
+            f"no trial of {study.name!r} is verified yet; `search.py verify {study.name}` trains "
+            "its front again and reads the test part"
+        )
+    return _View(
+        table=verified_table(study, points),
+        rows=verified_rows(points),
+        columns=VERIFIED_COLUMNS,
+        figure=lambda: verified_chart(
+            points,
+            study.objectives,
+            title=f"{study.name}, verified",
+            teacher_accuracy=study.teacher_test_accuracy,
+        ),
+        file="verified",
+    )
+
+
+def _text(view: _View, format_: Format) -> str:
+    if format_ is Format.table:
+        text = io.StringIO()
+        Console(width=WHOLE_LINES, file=text).print(view.table)
+        return text.getvalue()
+    if format_ is Format.csv:
+        return to_csv(view.rows, view.columns)
+    rows = ",\n".join(json.dumps(row) for row in view.rows)
+    return f"[\n{rows}\n]\n"
