@@ -4,7 +4,7 @@ Every layer's factors are quantised, the dense weight is generated and convolved
 in the loop on each batch, the optimiser is torch's own over single tensors, the layout contiguous.
 """
 
-from copy import deepcopy
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import densify
 from mlgsearch.mlg.layer import is_compressed, latents_of, mlg_of
+from mlgsearch.mlg.setting import LayerSetting
 
 
 class PlainWeight(nn.Module):
@@ -40,7 +41,8 @@ class PlainWeight(nn.Module):
         rounded = torch.round((squashed / (2 * largest) + 0.5) * steps) / steps
         levels = largest * (2 * rounded - 1)
         gain: Tensor = getattr(self, f"{name}_gain")
-        return gain * (squashed + (levels - squashed).detach())
+        value: Tensor = gain * (squashed + (levels - squashed).detach())
+        return value
 
     def smooth(self, name: str) -> Tensor:
         """Give one factor as the penalty sees it."""
@@ -62,12 +64,12 @@ class PlainWeight(nn.Module):
         """Give the deviation from orthonormal vectors; see `mlgsearch.mlg.penalty`."""
         total = torch.zeros(())
         if "coeff_in" in self.bits:
-            if self.bits and self.basis.shape[-2] >= 2:
+            if self.smooth("basis").shape[-2] >= 2:
                 total = total + _deviation(self.smooth("basis"))
                 total = total + _deviation(_unit_columns(self.smooth("coeff_in")).mT)
-        elif "coeff_out" in self.bits and self.basis.shape[0] >= 2:
+        elif "coeff_out" in self.bits and self.smooth("basis").shape[0] >= 2:
             total = total + _deviation(self.smooth("basis"))
-        if "coeff_out" in self.bits and self.coeff_out.shape[1] >= 2:
+        if "coeff_out" in self.bits and self.smooth("coeff_out").shape[1] >= 2:
             total = total + _deviation(_unit_columns(self.smooth("coeff_out")).mT)
         return total
 
@@ -79,11 +81,14 @@ class PlainConv2d(nn.Module):
         super().__init__()
         self.weight = PlainWeight(layer)
         self.bias = layer.bias
-        self.geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        self.stride, self.padding = layer.stride, layer.padding
+        self.dilation, self.groups = layer.dilation, layer.groups
 
     def forward(self, x: Tensor) -> Tensor:
         """Generate, then convolve."""
-        return F.conv2d(x, self.weight(), self.bias, *self.geometry)
+        return F.conv2d(
+            x, self.weight(), self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
 
 
 class PlainLinear(nn.Module):
@@ -101,11 +106,11 @@ class PlainLinear(nn.Module):
 
 def plain_student(student: nn.Module) -> nn.Module:
     """Give a student of the same factors as a compressed one (dorefa), written plainly."""
-    plain = deepcopy(densify(student))
+    plain = densify(student)
     for name, layer in list(student.named_modules()):
         if is_compressed(layer):
             twin = PlainConv2d if isinstance(layer, nn.Conv2d) else PlainLinear
-            plain.set_submodule(name, twin(layer))  # type: ignore[arg-type]
+            plain.set_submodule(name, twin(layer))
     return plain
 
 
@@ -124,9 +129,36 @@ def plain_loss(
 
 
 def _unit_columns(matrix: Tensor) -> Tensor:
-    return matrix / matrix.detach().norm(dim=-2, keepdim=True).clamp_min(1e-8)
+    norms: Tensor = torch.linalg.vector_norm(matrix.detach(), dim=-2, keepdim=True)
+    return matrix / norms.clamp_min(1e-8)
 
 
 def _deviation(rows: Tensor) -> Tensor:
     gram = rows @ rows.mT
-    return (gram - torch.eye(gram.shape[-1])).square().mean()
+    deviation: Tensor = (gram - torch.eye(gram.shape[-1])).square().mean()
+    return deviation
+
+
+@torch.no_grad()
+def plain_projection(
+    network: nn.Module, settings: Mapping[str, LayerSetting]
+) -> dict[str, list[Tensor]]:
+    """Find every layer's factors by one truncated SVD a level, in float32, without bits."""
+    found = {}
+    for name, setting in settings.items():
+        weight = network.get_parameter(f"{name}.weight")
+        matrix = weight.detach().flatten(1)
+        factors = []
+        if setting.base_out:
+            u, s, v = torch.linalg.svd(matrix, full_matrices=False)
+            factors.append(u[:, : setting.base_out])
+            matrix = s[: setting.base_out, None] * v[: setting.base_out]
+        if setting.base_in:
+            slices = matrix.reshape(len(matrix), weight.shape[1], -1)
+            u, s, v = torch.linalg.svd(slices, full_matrices=False)
+            factors += [
+                u[..., : setting.base_in],
+                s[:, : setting.base_in, None] * v[:, : setting.base_in],
+            ]
+        found[name] = factors
+    return found
