@@ -63,6 +63,16 @@ def compressible_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     }
 
 
+def normalisation_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Give the weights and biases of every normalisation layer, in the model's order."""
+    return [
+        parameter
+        for module in model.modules()
+        if isinstance(module, _NORMS)
+        for parameter in module.parameters(recurse=False)
+    ]
+
+
 def layer_shape(
     module: nn.Conv2d | nn.Linear, out_positions: int = 1, in_positions: int = -1
 ) -> LayerShape:
@@ -123,12 +133,7 @@ def network_shape(model: nn.Module, input_shape: tuple[int, int, int]) -> Networ
             handle.remove()
         for part, was_training in modes.items():
             part.training = was_training
-    norm_parameters = sum(
-        p.numel()
-        for module in model.modules()
-        if isinstance(module, _NORMS)
-        for p in module.parameters(recurse=False)
-    )
+    norm_parameters = sum(p.numel() for p in normalisation_parameters(model))
     shapes = {
         name: layer_shape(module, out_positions=positions[name][1], in_positions=positions[name][0])
         for name, module in layers.items()
