@@ -106,16 +106,18 @@ def _limit(max_kb: float | None, max_ratio: float | None, within: float | None) 
 
 
 def _why(study: StudyRecord, choice: Choice, limit: Limit) -> str:
-    students = f"the {choice.fitting} of {choice.total} students on the front"
+    value = f"{limit.value:g}"
     if limit.kind == "within":
         assert study.teacher_accuracy is not None
-        return (
-            f"the smallest of {students} that are at most {limit.value:g} points below the "
-            f"teacher's {study.teacher_accuracy:.2%}"
+        rule = (
+            f"the smallest student at most {value} point{'' if limit.value == 1 else 's'} below "
+            f"the teacher's {study.teacher_accuracy:.2%}"
         )
-    if limit.kind == "max_kb":
-        return f"the most accurate of {students} whose file has at most {limit.value:g} KB"
-    return f"the most accurate of {students} with a memory ratio of at most {limit.value:g}"
+    elif limit.kind == "max_kb":
+        rule = f"the most accurate student whose packed file has at most {value} KB"
+    else:
+        rule = f"the most accurate student with a memory ratio of at most {value}"
+    return f"{rule} ({choice.fitting} of the {choice.total} on the front fit)"
 
 
 def _print(
@@ -124,41 +126,45 @@ def _print(
     out = stdout_console()
     chosen = choice.trial
     out.print(
-        f"[bold]trial {chosen.number}[/] of {escape(study.name)}: {_why(study, choice, limit)}",
+        f"[bold]Trial {chosen.number}[/] of {escape(study.name)}: {_why(study, choice, limit)}",
         highlight=False,
     )
     table = Table(box=SIMPLE)
-    for heading in ("", "trial", "accuracy", "memory ratio", "smaller", "KB", "points", "KB more"):
+    for heading in ("", "trial", "accuracy", "memory ratio", "KB"):
         table.add_column(heading, justify="right" if heading else "left")
+    table.add_column("points for KB")
     for label, trial in (
         ("smaller", choice.smaller),
         ("chosen", chosen),
         ("larger", choice.larger),
     ):
         if trial is not None:
-            table.add_row(label, *_cells(chosen, trial), style="bold" if trial is chosen else None)
+            table.add_row(
+                label,
+                str(trial.number),
+                f"{trial.accuracy:.2%}",
+                f"{trial.sizes.memory_ratio:.4f}",
+                kilobytes(trial),
+                "" if trial is chosen else _trade(chosen, trial),
+                style="bold" if trial is chosen else None,
+            )
     out.print(table)
     for point in verified:
+        n = len(point.seeds)
         out.print(
-            f"verified: {spread(point)} on the test part, "
-            f"{len(point.seeds)} seeds of {point.epochs} epochs",
+            f"Verified on the test part: {spread(point)}, {n} seed{'' if n == 1 else 's'} of "
+            f"{point.epochs} epochs",
             highlight=False,
         )
     typer.echo(f"Take it home:\n  {export}")
 
 
-def _cells(chosen: TrialRecord, trial: TrialRecord) -> tuple[str, ...]:
-    bytes_more = _bytes_more(chosen, trial)
-    is_chosen = trial is chosen
-    return (
-        str(trial.number),
-        f"{trial.accuracy:.2%}",
-        f"{trial.sizes.memory_ratio:.4f}",
-        f"{1 / trial.sizes.memory_ratio:.1f}x",
-        kilobytes(trial),
-        "" if is_chosen else f"{_points_more(chosen, trial):+.2f}",
-        "" if is_chosen or bytes_more is None else f"{bytes_more / KILOBYTE:+.1f}",
-    )
+def _trade(chosen: TrialRecord, other: TrialRecord) -> str:
+    points, bytes_more = _points_more(chosen, other), _bytes_more(chosen, other)
+    if bytes_more is None:
+        return f"{points:+.2f}"
+    size = bytes_more / KILOBYTE
+    return f"{points:+.2f} for {f'{size:+,.0f}' if abs(size) >= 100 else f'{size:+.3g}'} KB"
 
 
 def _points_more(chosen: TrialRecord, other: TrialRecord) -> float:
