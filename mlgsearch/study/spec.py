@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mlgsearch.errors import SettingError, StudyFileError
 from mlgsearch.mlg.setting import LayerSetting
@@ -100,14 +107,34 @@ class FirstTrial(Spec):
         return {"setting": value} if isinstance(value, list | tuple) else value
 
 
+class EarlyStoppingSpec(Spec):
+    """When trials are judged and how many go on; see `mlgsearch.study.halving.Halving`."""
+
+    factor: int = Field(default=3, ge=2, le=1000)
+    first_rung: int = Field(default=1, ge=1, le=10_000)
+    min_trials: int = Field(default=4, ge=1, le=1_000_000)
+
+
+def _early_stopping(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in ("on", "off"):
+            raise ValueError(f"expected on, off, or keys and values, got {value!r}")
+        return {} if value == "on" else None
+    return value
+
+
 class SearchSpec(Spec):
-    """How settings are proposed, how many trials are wanted in total, and what is optimised."""
+    """How settings are proposed, how many trials are wanted in total, and what is optimised.
+
+    ``early_stopping`` is ``off``, ``on``, or on with other numbers than its defaults.
+    """
 
     sampler: Sampler = "tpe"
     n_trials: int = Field(default=30, ge=1, le=1_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     objectives: tuple[str, ...] = Field(default=("accuracy", "memory_ratio"), strict=False)
     first: tuple[FirstTrial, ...] = Field(default=(), strict=False)
+    early_stopping: Annotated[EarlyStoppingSpec | None, BeforeValidator(_early_stopping)] = None
 
     @field_validator("objectives")
     @classmethod
@@ -118,6 +145,15 @@ class SearchSpec(Spec):
         if len(set(objectives)) != len(objectives) or len(objectives) < 2:
             raise ValueError("name at least two, each once")
         return objectives
+
+    @model_validator(mode="after")
+    def _check(self) -> "SearchSpec":
+        if self.early_stopping is not None and "accuracy" not in self.objectives:
+            raise ValueError(
+                "early_stopping: trials are judged by accuracy, which is not among the objectives "
+                f"{', '.join(self.objectives)}: name it, or write off"
+            )
+        return self
 
 
 class ResourcesSpec(Spec):
