@@ -7,14 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from mlgsearch.mlg.network import network_shape, network_sizes
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.study.hyperparameter import HYPERPARAMETERS
+from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec, load_study_file
+from mlgsearch.train.models import build_model
 
 ROOT = Path(__file__).parents[2]
+#: The memory ratios of the paper's table for the settings that stand first in a study.
+PAPER = {
+    "cifar10_resnet18": [0.0131, 0.0080],
+    "cifar100_resnet18": [0.0140, 0.0090],
+    "cifar10_densenet121": [0.0587, 0.0395],
+    "cifar100_densenet121": [0.0612, 0.0422],
+}
 PAGE = (ROOT / "docs" / "study-file.md").read_text()
 
 
@@ -57,3 +68,22 @@ def test_every_name_that_may_be_searched_or_optimised_stands_on_the_page(name: s
 def test_every_study_that_comes_along_is_valid(path: Path) -> None:
     spec, _ = load_study_file(path)
     assert spec.name == path.stem
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda p: p.stem)
+def test_its_first_trials_lie_in_its_space_and_get_smaller_than_the_teacher(path: Path) -> None:
+    spec, _ = load_study_file(path)
+    channels, side = (1, 8) if spec.data.name == "digits" else (3, spec.data.image_size or 32)
+    with torch.device("meta"):
+        network = build_model(
+            spec.model,
+            classes=100 if spec.data.name == "CIFAR100" else 10,
+            channels=channels,
+            image_size=(side, side),
+        )
+        shape = network_shape(network, (channels, side, side))
+    space = Space(spec, shape)
+    ratios = [network_sizes(shape, space.decode(f).settings).memory_ratio for f in space.first]
+    assert all(ratio < 0.25 for ratio in ratios)
+    if spec.name in PAPER:
+        assert [round(ratio, 4) for ratio in ratios] == PAPER[spec.name]
