@@ -31,6 +31,7 @@ from mlgsearch.cli.tables import (
     study_row,
     trials_table,
 )
+from mlgsearch.cli.verifying import verify_trials
 from mlgsearch.errors import UserError
 from mlgsearch.results import lease as leases
 from mlgsearch.results.engine import open_engine
@@ -123,6 +124,7 @@ def show(
 
 app.command("front")(print_front)
 app.command("choose")(choose_trial)
+app.command("verify")(verify_trials)
 app.command()(export)
 app.command()(evaluate)
 

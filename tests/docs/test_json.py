@@ -12,6 +12,7 @@ from mlgsearch.cli.choosing import choice_fields
 from mlgsearch.cli.evaluate import evaluation_fields
 from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, to_json, trial_fields
 from mlgsearch.cli.sizes import report_fields
+from mlgsearch.cli.verify_events import VerifyEvents
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.choice import Limit, choose
 from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS
@@ -20,7 +21,7 @@ from mlgsearch.train.latency import Latency
 from mlgsearch.train.packed_card import PackedCard
 from mlgsearch.train.size_report import size_report
 from mlgsearch.train.spec import ModelSpec
-from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
 
@@ -61,6 +62,23 @@ def test_choose() -> None:
     fields = choice_fields(a_study(), choice, limit, [], "search.py export ...")
     assert listed("`choose NAME --json`") == list(fields)
     assert listed("A neighbour") == list(fields["smaller"])
+
+
+def test_the_events_of_verify() -> None:
+    out = io.StringIO()
+    events = VerifyEvents(out)
+    events.preparing("logits", 1, 2, "seed 1")
+    events.started(a_study(), [a_verification()], 2)
+    events.run(a_verification())
+    events.stopping(2)
+    events.ended(a_study(), [a_verification()], [])
+    preparing, started, run, stopping, finished = map(json.loads, out.getvalue().splitlines())
+    assert list(preparing) == ["event", *listed("preparing")]
+    assert list(started) == ["event", *listed("verify: started")]
+    assert list(run) == ["event", *listed("verify: run")]
+    assert list(stopping) == ["event", "running"]
+    assert list(finished) == ["event", *listed("verify: finished")]
+    assert finished["event"] == "finished"
 
 
 def test_sizes() -> None:

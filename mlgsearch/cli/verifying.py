@@ -1,0 +1,113 @@
+"""`verify`: train trials again under other seeds, and read the test part."""
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from sqlalchemy import Engine
+
+from mlgsearch.cli.driving import EXIT_INTERRUPTED, Address, Parallel
+from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
+from mlgsearch.cli.output import stdout_console
+from mlgsearch.cli.paste import command
+from mlgsearch.cli.verified import verified_table
+from mlgsearch.cli.verify_events import VerifyEvents
+from mlgsearch.cli.verify_lines import VerifyLines
+from mlgsearch.cli.verify_live import VerifyLive
+from mlgsearch.errors import UserError
+from mlgsearch.records import TrialState
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.store import ResultStore
+from mlgsearch.results.verification import verified_points
+from mlgsearch.results.verification_store import VerificationStore
+
+if TYPE_CHECKING:
+    from mlgsearch.study.verify import Verified, VerifyWatch
+
+
+def verify_trials(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    trials: Annotated[
+        str | None,
+        typer.Option(metavar="1,2,3", help="Numbers of the trials; without it the whole front."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Length of each training; the study's.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each trial.")] = 3,
+    address: Address = None,
+    max_parallel: Parallel = None,
+    as_json: Json = False,
+) -> None:
+    """Train trials again under other seeds, then read the test part once for each."""
+    numbers = None if trials is None else _numbers(trials)
+    engine = open_engine(storage, must_exist=True)
+
+    from mlgsearch.study.verify import verify  # loads torch and Ray
+    from mlgsearch.study.verify_task import VerifyRequest
+
+    request = VerifyRequest(numbers, epochs, seeds)
+    with _watching(as_json) as watch:
+        outcome = verify(name, engine, request, watch, address=address, max_parallel=max_parallel)
+    _end(outcome, engine, storage, as_json)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise UserError(f"--trials {text}: write numbers of trials with commas, such as 1,2,3")
+    return tuple(dict.fromkeys(map(int, words)))
+
+
+@contextlib.contextmanager
+def _watching(as_json: bool) -> "Iterator[VerifyWatch]":
+    # Where `module:callable` is looked for; Ray hands the path on to its workers.
+    sys.path.insert(0, str(Path.cwd()))
+    out = sys.stdout
+    try:
+        # Our own lines alone are on stdout; what a library or a user's model prints is not.
+        with contextlib.redirect_stdout(sys.stderr):
+            if as_json:
+                yield VerifyEvents(out)
+            elif out.isatty():
+                with VerifyLive(Console(file=out)) as view:
+                    yield view
+            else:
+                yield VerifyLines(out)
+    except KeyboardInterrupt:
+        typer.echo("stopped at once; `verify` goes on from the last checkpoints", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _end(outcome: "Verified", engine: Engine, storage: str, as_json: bool) -> None:
+    study = outcome.study
+    points = verified_points(
+        ResultStore(engine).trials(study.name),
+        VerificationStore(engine).verifications(study.name),
+        study.objectives,
+    )
+    states = Counter(run.state for run in outcome.runs)
+    if as_json:
+        VerifyEvents(sys.stdout).ended(study, outcome.runs, points)
+    else:
+        if points:
+            stdout_console().print(verified_table(study, points))
+        if states[TrialState.FAIL]:
+            typer.echo(f"{states[TrialState.FAIL]} trainings failed; `verify` tries them again.")
+        if outcome.is_finished:
+            page = command(storage, "front", study.name, "--verified", "--format", "html")
+            typer.echo(f"Next:\n  {page}")
+        else:
+            left = sum(not run.state.is_finished for run in outcome.runs)
+            typer.echo(
+                f"Stopped; {left} of {len(outcome.runs)} trainings are left. The same command "
+                "goes on from their checkpoints."
+            )
+    if not outcome.is_finished:
+        raise typer.Exit(EXIT_INTERRUPTED)

@@ -1,0 +1,214 @@
+"""Verify trials: train them again at full length under other seeds, then read the test part."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from mlgsearch.study.cluster import ray_cluster  # isort: skip  # sets Ray's environment first
+from sqlalchemy import Engine
+
+from mlgsearch.errors import StudyConflictError
+from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
+from mlgsearch.results import schema
+from mlgsearch.results.places import cache_directory, runs_directory, study_directory
+from mlgsearch.results.store import ResultStore
+from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.study.interrupt import stopping_on_signals
+from mlgsearch.study.lease_keeper import LeaseKeeper
+from mlgsearch.study.slots import slots_on
+from mlgsearch.study.spec import StudySpec, parse_study
+from mlgsearch.study.verify_pool import VerifyPool
+from mlgsearch.study.verify_task import Key, VerifyRequest, wanted_tasks
+from mlgsearch.study.worker import WorkerContext
+from mlgsearch.train.device import best_device, memory_format
+from mlgsearch.train.evaluation import HeldOutPart
+from mlgsearch.train.prepared import Prepared, prepare
+from mlgsearch.train.progress import Progress
+
+
+class VerifyWatch(Protocol):
+    """What is told of the progress; called from the driver's thread, must be quick."""
+
+    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
+        """Data are loaded, the teacher opened, its logits under the new seeds computed."""
+
+    def started(self, study: StudyRecord, runs: Sequence[VerificationRecord], slots: int) -> None:
+        """Trainings begin; all that are wanted are listed, finished ones among them."""
+
+    def run(self, record: VerificationRecord) -> None:
+        """A training changed: it began, finished an epoch, or ended."""
+
+    def stopping(self, running: int) -> None:
+        """It was told to stop, and waits for the epochs in flight of this many trainings."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How it ended: every training that was wanted, in the order of its beginning."""
+
+    study: StudyRecord
+    runs: tuple[VerificationRecord, ...]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(run.state.is_finished for run in self.runs)
+
+
+def verify(
+    name: str,
+    engine: Engine,
+    request: VerifyRequest,
+    watch: VerifyWatch,
+    *,
+    address: str | None = None,
+    max_parallel: int | None = None,
+) -> Verified:
+    """Train trials of a study again, and record each on the test part.
+
+    What an earlier call finished is not trained again, what it failed at is tried again, and what
+    it left goes on from its checkpoints.
+
+    Args:
+        name: of the study.
+        engine: its database; the schema is brought up to date.
+        request: what to verify.
+        watch: told what happens.
+        address: of a running Ray cluster; without it this machine is one.
+        max_parallel: most trainings at once, beside the study file's limit.
+
+    Raises:
+        StudyNotFoundError: there is no such study.
+        TrialNotFoundError: it has no such trial.
+        StudyConflictError: a driver holds the study, or took it; or the teacher is another.
+        UserError: a trial is not COMPLETE, or the data cannot be used.
+    """
+    schema.upgrade(engine)
+    study = ResultStore(engine).study(name)
+    with LeaseKeeper(engine, name) as keeper:
+        session = _Session(engine, study, request, watch, keeper)
+        try:
+            session.run(address, max_parallel)
+        finally:
+            if keeper.lost is None:
+                session.queue_unfinished()
+        if keeper.lost is not None:
+            raise StudyConflictError(keeper.lost)
+        return Verified(session.study, tuple(session.runs.values()))
+
+
+class _Session:
+    """One call of `verify`, under the study's lease."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        study: StudyRecord,
+        request: VerifyRequest,
+        watch: VerifyWatch,
+        keeper: LeaseKeeper,
+    ):
+        self.study = study
+        self._store, self._verifications = ResultStore(engine), VerificationStore(engine)
+        self._spec: StudySpec = parse_study(study.content, f"study {study.name!r}")
+        self._directory = study_directory(runs_directory(str(engine.url)), study)
+        self._cache = cache_directory()
+        self._watch = watch
+        self._keeper = keeper
+        #: Every training that is wanted, as far as it is.
+        self.runs: dict[Key, VerificationRecord] = {}
+        self.queue_unfinished()  # what a killed one left
+        tasks = wanted_tasks(self._store, study, self._spec, request)
+        known = {_key(run): run for run in self._verifications.verifications(study.name)}
+        self.runs = {
+            task.key: known.get(task.key, task.record(TrialState.WAITING)) for task in tasks
+        }
+        self._todo = [t for t in tasks if self.runs[t.key].state is not TrialState.COMPLETE]
+
+    def run(self, address: str | None, max_parallel: int | None) -> None:
+        """Prepare, then train what is not finished."""
+        if not self._todo:
+            return
+        self._prepare()
+        with ray_cluster(address) as resources, stopping_on_signals() as stop:
+            slots = slots_on(resources, self._spec.resources, max_parallel)
+            context = WorkerContext(
+                train=self._spec.train_spec().model_dump(mode="json"),
+                cache=str(self._cache),
+                study_directory=str(self._directory),
+                threads=slots.threads,
+                uses_gpu=slots.gpu > 0,
+            )
+            self._watch.started(self.study, list(self.runs.values()), slots.count)
+            pool = VerifyPool(context, slots, self._spec.resources.worker_retries)
+            pool.run(self._todo, self._tell, self._stopping(stop.is_set))
+
+    def queue_unfinished(self) -> None:
+        """Put back what is stored as running: under our lease nobody else runs it."""
+        for run in self._verifications.verifications(self.study.name):
+            if run.state is TrialState.RUNNING:
+                waiting = replace(run, state=TrialState.WAITING)
+                self._verifications.put(self.study.name, waiting)
+                if _key(run) in self.runs:
+                    self.runs[_key(run)] = waiting
+
+    def _prepare(self) -> None:
+        """Open what the trainings share, the teacher's logits under each seed among it."""
+        train, device = self._spec.train_spec(), best_device()
+        prepared = prepare(
+            train, self._cache, epochs=0, device=device, progress=self._watch.preparing
+        )
+        if self.study.teacher_hash != prepared.teacher_hash:
+            raise StudyConflictError(
+                f"study {self.study.name!r} has teacher {self.study.teacher_hash[:12]}, but the "
+                "data, the checkpoint or the libraries now give "
+                f"{prepared.teacher_hash[:12]}: what it verified would not compare"
+            )
+        if self.study.teacher_test_accuracy is None:
+            accuracy = _teacher_on_test(prepared)
+            self._store.set_teacher_test_accuracy(self.study.name, accuracy)
+            self.study = self._store.study(self.study.name)
+        seeds = list(dict.fromkeys(task.seed for task in self._todo))
+        epochs = max(task.epochs for task in self._todo)
+        for place, seed in enumerate(seeds):
+            note = f"seed {seed}, {place + 1} of {len(seeds)}"
+            prepared.logits(seed).ensure(range(1, epochs + 1), _noted(self._watch, note))
+
+    def _tell(self, record: VerificationRecord) -> None:
+        self._verifications.put(self.study.name, record)
+        self.runs[_key(record)] = record
+        self._watch.run(record)
+
+    def _stopping(self, is_asked: Callable[[], bool]) -> Callable[[int], bool]:
+        """Give what tells the pool to stop: a signal, or a lease that is lost."""
+        told = False
+
+        def is_stopping(running: int) -> bool:
+            nonlocal told
+            is_it = is_asked() or self._keeper.lost is not None
+            if is_it and not told:
+                told = True
+                self._watch.stopping(running)
+            return is_it
+
+        return is_stopping
+
+
+def _key(run: VerificationRecord) -> Key:
+    return run.trial, run.seed, run.epochs
+
+
+def _teacher_on_test(prepared: Prepared) -> float:
+    images = prepared.images
+    part = HeldOutPart(images, images.test, prepared.device)
+    _, accuracy = part.evaluate(prepared.teacher.network, memory_format(images.input_shape))
+    return accuracy
+
+
+def _noted(watch: VerifyWatch, fixed: str) -> Progress:
+    """Give what tells a watch of the progress, always with the same note."""
+
+    def progress(stage: str, done: int, total: int, note: str) -> None:
+        watch.preparing(stage, done, total, fixed)
+
+    return progress

@@ -1,0 +1,91 @@
+"""Workers on Ray that train tasks step by step; one that dies is replaced."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mlgsearch.study.cluster import ray_cluster  # noqa: F401  # isort: skip  # sets Ray's environment first
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError
+
+from mlgsearch.records import TrialState, VerificationRecord
+from mlgsearch.study.slots import Slots
+from mlgsearch.study.verify_task import Key, VerifyTask
+from mlgsearch.study.verify_worker import VerifyWorker
+from mlgsearch.study.worker import WorkerContext
+
+logger = logging.getLogger(__name__)
+
+#: How often a signal or a lost lease is looked for.
+_LOOK_S = 0.2
+
+
+class VerifyPool:
+    """As many workers as there are slots, each used for task after task.
+
+    A task whose worker dies goes on, from its checkpoint, on a new one, ``retries`` times.
+    """
+
+    def __init__(self, context: WorkerContext, slots: Slots, retries: int):
+        self._actor = ray.remote(VerifyWorker).options(num_cpus=slots.cpu, num_gpus=slots.gpu)
+        self._context = context.to_text()
+        self._slots = slots
+        self._retries = retries
+        self._idle: list[Any] = []
+        self._deaths: Counter[Key] = Counter()
+
+    def run(
+        self,
+        tasks: Sequence[VerifyTask],
+        tell: Callable[[VerificationRecord], None],
+        is_stopping: Callable[[int], bool],
+    ) -> None:
+        """Run tasks, in their order, until all have ended or it is told to stop.
+
+        Args:
+            tasks: what to train; none twice.
+            tell: called when a task begins, after each of its epochs, and when it ends.
+            is_stopping: called several times a second with the number of tasks that run; once it
+                says yes, no step is begun any more, and `run` returns after those in flight.
+        """
+        waiting = deque(tasks)
+        steps: dict[Any, tuple[Any, VerifyTask]] = {}  # by the reference of what a step will give
+        while waiting or steps:
+            if is_stopping(len(steps)):
+                waiting.clear()
+            while waiting and len(steps) < self._slots.count:
+                task = waiting.popleft()
+                tell(task.record(TrialState.RUNNING))
+                actor = self._idle.pop() if self._idle else self._begin()
+                steps[actor.step.remote(task)] = actor, task
+            done, _ = ray.wait(list(steps), timeout=_LOOK_S)
+            for step in done:
+                actor, task = steps.pop(step)
+                record = self._result(step, task)
+                if record is None:
+                    waiting.appendleft(task)
+                    continue
+                tell(record)
+                if record.state.is_finished:
+                    self._idle.append(actor)
+                elif not is_stopping(len(steps) + 1):
+                    steps[actor.step.remote(task)] = actor, task
+
+    def _begin(self) -> Any:
+        return self._actor.remote(self._context)
+
+    def _result(self, step: Any, task: VerifyTask) -> VerificationRecord | None:
+        """Give what a step gave; None where its worker died and another may take the task up."""
+        try:
+            record = ray.get(step)
+        except (RayActorError, OutOfMemoryError) as error:
+            self._deaths[task.key] += 1
+            reason = str(error).splitlines()[0]
+            logger.warning("trial %d, seed %d: its worker died: %s", task.trial, task.seed, reason)
+            if self._deaths[task.key] <= self._retries:
+                return None
+            times = self._deaths[task.key]
+            return task.record(TrialState.FAIL, error=f"its worker died {times} times: {reason}")
+        assert isinstance(record, VerificationRecord)
+        return record

@@ -1,0 +1,141 @@
+"""The Ray actor that trains a trial's student again, and looks at it with the test part."""
+
+import json
+import logging
+import os
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlgsearch.errors import MlgsearchError
+from mlgsearch.records import TrialState, VerificationRecord
+from mlgsearch.study.verify_task import VerifyTask
+from mlgsearch.study.worker import WorkerContext
+from mlgsearch.train.device import best_device, memory_format, release_memory, set_up_device
+from mlgsearch.train.evaluation import HeldOutPart
+from mlgsearch.train.models import load_callable
+from mlgsearch.train.packed_file import load_packed, write_packed
+from mlgsearch.train.prepared import Prepared
+from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.student import StudentTraining
+from mlgsearch.train.versions import library_versions
+
+logger = logging.getLogger(__name__)
+
+#: The finished student's packed file, in the folder of its training.
+PACKED = "packed.safetensors"
+
+
+class VerifyWorker:
+    """Trains the task it is given, an epoch a step, and is then given another.
+
+    A training that stopped goes on from its last checkpoint. An error is a record, not an
+    exception: the actor lives on, and retries stay for workers that died.
+    """
+
+    def __init__(self, context: str):
+        self._context = WorkerContext.from_text(context)
+        self._device = best_device() if self._context.uses_gpu else torch.device("cpu")
+        set_up_device(self._device, self._context.threads)
+        self._prepared: Prepared | None = None
+        self._task: VerifyTask | None = None
+        self._training: StudentTraining | None = None
+
+    def step(self, task: VerifyTask) -> VerificationRecord:
+        """Train one epoch of the task; after the last one look at the test part.
+
+        The record's state is RUNNING, COMPLETE or FAIL; another task before that drops this one.
+        """
+        try:
+            return self._advance(task)
+        except MlgsearchError as error:
+            return self._give_up(task, str(error))
+        except Exception as error:  # noqa: BLE001 - a model or a loader may raise anything
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(last.filename).name}:{last.lineno}"
+            return self._give_up(task, f"{type(error).__name__}: {error} ({place})")
+
+    def _advance(self, task: VerifyTask) -> VerificationRecord:
+        if self._training is None or self._task != task:
+            self._training = self._begin(task)
+        training = self._training
+        if not training.is_done:
+            epoch = training.run_epoch()
+            self._log("epoch", epoch=epoch.epoch, accuracy=epoch.validation_accuracy)
+        accuracy = training.history[-1].validation_accuracy
+        if not training.is_done:
+            return task.record(
+                TrialState.RUNNING, training.epochs_done, validation_accuracy=accuracy
+            )
+        found = self._look(training)
+        self._log("finished", **found)
+        epochs_done = training.epochs_done
+        self._close()
+        return task.record(
+            TrialState.COMPLETE,
+            epochs_done,
+            validation_accuracy=accuracy,
+            versions=library_versions(),
+            **found,
+        )
+
+    def _begin(self, task: VerifyTask) -> StudentTraining:
+        self._close()
+        if self._prepared is None:
+            train = TrainSpec.model_validate(self._context.train)
+            self._prepared = Prepared.open(train, Path(self._context.cache), self._device)
+        self._task = task
+        self._directory = task.directory(Path(self._context.study_directory))
+        self._directory.mkdir(parents=True, exist_ok=True)
+        training = StudentTraining(
+            self._prepared,
+            task.job(self._prepared.spec),
+            directory=self._directory,
+            threads=self._context.threads,
+        )
+        training.resume()
+        self._log("began", epochs_done=training.epochs_done)
+        return training
+
+    def _look(self, training: StudentTraining) -> dict[str, Any]:
+        """Read the test part, once for the student and once for its packed file."""
+        assert self._prepared is not None
+        began = time.perf_counter()
+        images = self._prepared.images
+        layout = memory_format(images.input_shape)
+        part = HeldOutPart(images, images.test, self._device)
+        _, accuracy = part.evaluate(training.network, layout)
+        card = training.card()
+        path = self._directory / PACKED
+        packed_bytes = write_packed(path, training.network, card)
+        own = load_callable(card.model.name) if ":" in card.model.name else None
+        on_cpu = HeldOutPart(images, images.test, torch.device("cpu"))
+        _, packed_accuracy = on_cpu.evaluate(load_packed(path, build=own), layout)
+        return {
+            "test_accuracy": accuracy,
+            "packed_accuracy": packed_accuracy,
+            "test_samples": len(images.test),
+            "packed_bytes": packed_bytes,
+            "seconds": sum(training.stage_seconds.values()) + time.perf_counter() - began,
+        }
+
+    def _give_up(self, task: VerifyTask, error: str) -> VerificationRecord:
+        logger.warning("trial %d, seed %d: %s", task.trial, task.seed, error, exc_info=True)
+        done = 0 if self._training is None else self._training.epochs_done
+        self._close()
+        return task.record(TrialState.FAIL, done, error=error, versions=library_versions())
+
+    def _close(self) -> None:
+        training, self._training = self._training, None
+        if training is not None:
+            training.close()
+            release_memory(self._device)
+
+    def _log(self, event: str, **values: Any) -> None:
+        """Add a line to the training's own log, the place to look when one asks what happened."""
+        line = {"time": time.time(), "event": event, "pid": os.getpid(), **values}
+        with (self._directory / "events.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
