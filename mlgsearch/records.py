@@ -12,7 +12,10 @@ FiveNumbers = tuple[int, int, int, int, int]
 
 
 class TrialState(StrEnum):
-    """Where a trial stands; the first two are unfinished. Names are Optuna's."""
+    """Where a trial stands; the first two are unfinished. Names are Optuna's.
+
+    A PRUNED trial was stopped early and is finished, but may be taken up again: RUNNING once more.
+    """
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"
@@ -22,7 +25,7 @@ class TrialState(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the trial will never change state again."""
+        """Whether nobody trains the trial or waits to; COMPLETE and FAIL are so for good."""
         return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -107,7 +110,7 @@ class TrialRecord:
     ``settings`` maps every compressible layer's name to its canonical five numbers;
     ``fingerprint`` hashes settings and training hyperparameters, so equal fingerprints are equal
     trainings. ``accuracy`` and ``loss`` are of the last epoch, on the validation part, and are
-    None until then. ``packed_bytes`` is the size of the packed file, None until the training is
+    None until then; a PRUNED trial has those of the last epoch it was trained. ``packed_bytes`` is the size of the packed file, None until the training is
     finished. ``reused_from`` is the number of the trial whose result this one shares;
     ``attempts`` counts how often a worker began on it. Times are UTC.
     """

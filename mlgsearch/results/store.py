@@ -1,5 +1,6 @@
 """The store of results: studies, trials and epochs as the database holds them."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -208,6 +209,26 @@ class ResultStore:
                 .order_by(epoch_table.c.epoch)
             )
             return [epoch_record(row) for row in rows.mappings()]
+
+    def accuracies(self, study: str, epochs: Iterable[int]) -> dict[int, dict[int, float]]:
+        """Give the validation accuracies after some epochs: trial number to epoch to fraction."""
+        found: dict[int, dict[int, float]] = {}
+        with self._engine.connect() as connection:
+            study_id = find_study(connection, study)
+            rows = connection.execute(
+                select(
+                    trial_table.c.number,
+                    epoch_table.c.epoch,
+                    epoch_table.c.validation_accuracy,
+                )
+                .join_from(epoch_table, trial_table)
+                .where(trial_table.c.study_id == study_id)
+                .where(epoch_table.c.epoch.in_(list(epochs)))
+                .order_by(trial_table.c.number, epoch_table.c.epoch)
+            )
+            for number, epoch, accuracy in rows:
+                found.setdefault(number, {})[epoch] = math.nan if accuracy is None else accuracy
+        return found
 
     def state_counts(self, study: str) -> dict[TrialState, int]:
         """Count the study's trials by state; every state is there, if only with 0."""

@@ -24,6 +24,7 @@ from mlgsearch.study.history import History
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.ledger import Ledger
 from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
+from mlgsearch.study.scheduler import StudyScheduler
 from mlgsearch.study.searcher import AttemptCounter, DriverOnly, StudySearcher
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
@@ -176,6 +177,7 @@ def _run(
             param_space={"context": context.to_text()},
             tune_config=TuneConfig(
                 search_alg=searcher,
+                scheduler=StudyScheduler(searcher),
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,

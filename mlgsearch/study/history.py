@@ -15,8 +15,10 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.storages._rdb.models import TrialModel
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import update
 
 from mlgsearch.errors import StudyConflictError
 
@@ -150,6 +152,26 @@ class History:
         if not self._storage.get_trial(row_id).state.is_finished():
             self._storage.set_trial_state_values(row_id, state, values)
         self._memory.tell(number, values, state=state, skip_if_finished=True)
+
+    def reopen(self, number: int) -> None:
+        """Make a PRUNED trial RUNNING again, as Optuna itself never does; do nothing to a RUNNING.
+
+        A process that has the study open with Optuna's own storage goes on to show it as PRUNED,
+        for it does not read finished trials again; whoever opens the study later sees it all.
+        """
+        rows = TrialModel.__table__
+        with self._storage.engine.begin() as connection:
+            connection.execute(
+                update(rows)
+                .where(rows.c.trial_id == self._row_ids[number])
+                .where(rows.c.state == TrialState.PRUNED)
+                .values(state=TrialState.RUNNING, datetime_complete=None)
+            )
+        # What the storage hands out without a copy is what it holds.
+        trial = self.trials()[number]
+        assert trial.state in (TrialState.PRUNED, TrialState.RUNNING), trial.state
+        trial.state = TrialState.RUNNING
+        trial.datetime_complete = None
 
     def set_note(self, number: int, key: str, value: str | int) -> None:
         """Leave a user attribute on an unfinished trial, for readers with Optuna's own tools."""

@@ -3,11 +3,13 @@
 A trial's life::
 
     ask -> RUNNING -> COMPLETE | PRUNED | FAIL
-             ^  |
+             ^  |                  |
+             |  |   <--------------+  stopped early; taken up again where it stands high enough
              |  v   a driver stopped in order leaves WAITING, a killed one leaves RUNNING;
            WAITING  the next driver adopts both, with the same number and parameters
 
-Our own row is written before Optuna's, so a crash between the two is mended from our row.
+A trial's end is written to our own row before Optuna's, and that it is taken up again after
+Optuna's; so a crash between the two is mended from our row.
 """
 
 from collections import deque
@@ -24,6 +26,7 @@ from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import OBJECTIVES, EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.draft import Drafts
+from mlgsearch.study.early_stopping import EarlyStopping, is_stopped
 from mlgsearch.study.history import History
 from mlgsearch.study.sampler import make_sampler
 from mlgsearch.study.space import Proposal, Space
@@ -82,6 +85,7 @@ class Ledger:
             for r in sorted(self._records.values(), key=lambda r: -r.number)
             if r.state == TrialState.COMPLETE
         }
+        self._stopped = {r.fingerprint: r.number for r in self._records.values() if is_stopped(r)}
         self._running: dict[str, int] = {}
         self._followers: dict[int, list[int]] = {}
         self._orphans: deque[int] = deque()
@@ -93,6 +97,7 @@ class Ledger:
             )
         self._make_sampler()  # one that cannot be made is told before any work is done
         self._reconcile()
+        self._early_stopping = EarlyStopping(spec, self._records, store)
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -103,24 +108,36 @@ class Ledger:
     def is_finished(self) -> bool:
         """Whether the wanted number of trials has finished, whatever their state."""
         finished = sum(r.state.is_finished for r in self._records.values())
-        return finished >= self._n_trials and not self._orphans and not self._running
+        return finished >= self._n_trials and self.has_no_more and not self._running
 
     @property
     def has_no_more(self) -> bool:
         """Whether no further job will come, though some may still run."""
-        return not self._orphans and len(self._history) >= self._n_trials
+        if self._running and self._early_stopping.is_on:
+            return False  # what they reach may let a stopped trial go on
+        is_ready = self._early_stopping.next_ready is not None
+        return not (self._orphans or self._wants_another or is_ready)
 
     def next_job(self) -> Job | None:
-        """Give the next trial to train, or None where ``has_no_more`` came true.
+        """Give the next trial to train, or None where there is none now.
 
-        Orphans come first, by number. A proposal whose training was done before shares its
-        result at once; one that is being trained now waits for it. Neither reaches a worker.
+        Orphans come first, by number, then stopped trials that are to go on, then a new proposal.
+        A proposal whose training was done before, or stopped early, shares its result at once; one
+        that is being trained now waits for it. Neither reaches a worker.
         """
-        while not self.has_no_more:
-            is_adopted = bool(self._orphans)
-            trial = self._adopt() if is_adopted else self._ask()
+        while True:
+            ready = self._early_stopping.next_ready
+            is_adopted = bool(self._orphans) or ready is not None
+            if self._orphans:
+                trial = self._adopt()
+            elif ready is not None:
+                trial = self._take_up(ready)
+            elif self._wants_another:
+                trial = self._ask()
+            else:
+                return None
             record = self._records[trial.number]
-            twin = self._complete.get(record.fingerprint)
+            twin = self._complete.get(record.fingerprint, self._stopped.get(record.fingerprint))
             if twin is not None:
                 self._share(twin, trial.number)
                 continue
@@ -133,14 +150,24 @@ class Ledger:
             return Job(
                 trial.number, self._space.decode(trial.params), record.fingerprint, is_adopted
             )
-        return None
 
-    def add_epochs(self, number: int, epochs: Sequence[EpochRecord]) -> None:
-        """Record finished epochs of a running trial; epochs known already are left as they are."""
+    def add_epochs(self, number: int, epochs: Sequence[EpochRecord]) -> bool:
+        """Record finished epochs of a running trial; epochs known already are left as they are.
+
+        Returns:
+            Whether the trial goes on; where it does not, it is PRUNED now.
+        """
         record = self._records[number]
         new = [epoch for epoch in epochs if epoch.epoch > record.epochs_done]
-        if new:
-            self._put(replace(record, epochs_done=new[-1].epoch), new)
+        if not new:
+            return True
+        record = replace(record, epochs_done=new[-1].epoch)
+        goes_on = self._early_stopping.goes_on(record, new)
+        if goes_on:
+            self._put(record, new)
+        else:
+            self._stop(record, new)
+        return goes_on
 
     def add_attempt(self, number: int) -> None:
         """Note that another worker took over a running trial."""
@@ -171,13 +198,13 @@ class Ledger:
             return
         self._finish(replace(record, state=TrialState.COMPLETE), values)
         self._complete.setdefault(record.fingerprint, number)
-        for follower in self._leave(number):
-            self._share(number, follower)
+        self._share_with_all(number)
 
     def fail(self, number: int, error: str) -> None:
         """Finish a trial that could not be trained; ``error`` is kept for its readers."""
         record = self._records[number]
         self._finish(replace(record, state=TrialState.FAIL, error=error), None)
+        self._early_stopping.drop(number)
         for follower in self._leave(number):
             same = replace(
                 self._records[follower],
@@ -214,6 +241,13 @@ class Ledger:
                 self._history.tell(trial.number, _OPTUNA_STATES[record.state], values)
             elif not record.state.is_finished:
                 self._orphans.append(trial.number)
+        stopped = [r for r in self.records if r.state == TrialState.PRUNED]
+        for number in {r.reused_from for r in stopped if r.reused_from is not None}:
+            self._share_with_all(number)
+
+    @property
+    def _wants_another(self) -> bool:
+        return len(self._history) < self._n_trials
 
     def _ask(self) -> FrozenTrial:
         number = len(self._history)
@@ -239,12 +273,54 @@ class Ledger:
             self._records[number] = replace(self._records[number], state=TrialState.RUNNING)
         return self._history.trials()[number]
 
+    def _take_up(self, number: int) -> FrozenTrial:
+        """Let a stopped trial go on; our own row is written when it is given out."""
+        self._early_stopping.take_up(number)
+        record = self._records[number]
+        del self._stopped[record.fingerprint]
+        self._history.reopen(number)
+        self._records[number] = replace(
+            record, state=TrialState.RUNNING, accuracy=None, loss=None, finished_at=None
+        )
+        return self._history.trials()[number]
+
+    def _stop(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """End a trial early, in one write with the epochs that decided it."""
+        last = epochs[-1]
+        record = replace(
+            record,
+            state=TrialState.PRUNED,
+            accuracy=last.validation_accuracy,
+            loss=last.validation_loss,
+        )
+        self._finish(record, None, epochs)
+        self._early_stopping.stop(record)
+        self._stopped[record.fingerprint] = record.number
+        self._share_with_all(record.number)
+
+    def _share_with_all(self, number: int) -> None:
+        """Give a trial's result to those that waited for it, or had what it had when stopped."""
+        twin = self._records[number]
+        if not twin.state.is_finished or twin.state == TrialState.FAIL:
+            return
+        outdated = [
+            r.number
+            for r in self._records.values()
+            if r.reused_from == number
+            and r.state == TrialState.PRUNED
+            and (r.state, r.epochs_done) != (twin.state, twin.epochs_done)
+        ]
+        for other in [*self._leave(number), *outdated]:
+            self._share(number, other)
+
     def _share(self, source: int, number: int) -> None:
         """Give a trial the result of another that trained the very same student."""
         twin = self._records[source]
+        if self._records[number].state == TrialState.PRUNED:
+            self._history.reopen(number)
         record = replace(
             self._records[number],
-            state=TrialState.COMPLETE,
+            state=twin.state,
             epochs_done=twin.epochs_done,
             accuracy=twin.accuracy,
             loss=twin.loss,
@@ -253,13 +329,18 @@ class Ledger:
             reused_from=twin.number,
         )
         self._history.set_note(number, "reused_from", twin.number)
-        self._finish(record, self._values(record))
+        self._finish(record, self._values(record) if record.state is TrialState.COMPLETE else None)
 
-    def _finish(self, record: TrialRecord, values: Sequence[float] | None) -> None:
+    def _finish(
+        self,
+        record: TrialRecord,
+        values: Sequence[float] | None,
+        epochs: Sequence[EpochRecord] = (),
+    ) -> None:
         record = replace(record, finished_at=datetime.now(UTC))
         if record.error is not None:
             self._history.set_note(record.number, "error", record.error[:2000])
-        self._put(record)
+        self._put(record, epochs)
         self._history.tell(record.number, _OPTUNA_STATES[record.state], values)
 
     def _leave(self, number: int) -> list[int]:

@@ -49,18 +49,31 @@ class StudySearcher(DriverOnly, Searcher):
         return self._numbers.get(trial_id)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Give the next job's configuration, or Ray's word for no more."""
+        """Give the next job's configuration, None for later, or Ray's word for no more."""
         job = None if self.is_stopping else self._ledger.next_job()
         if job is None:
+            if not self.is_stopping and not self._ledger.has_no_more:
+                return None
             return Searcher.FINISHED  # type: ignore[return-value]  # a string, by Ray's contract
         self._numbers[trial_id] = job.number
         return job_config(job)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Record the epochs that a running trial reports."""
+        self.goes_on(trial_id, result)
+
+    def goes_on(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Record the epochs that a running trial reports; tell whether it goes on.
+
+        Where it does not, it has ended: what Ray tells of it afterwards says nothing.
+        """
         number = self._numbers.get(trial_id)
-        if number is not None and not self.is_stopping:
-            self._ledger.add_epochs(number, _epochs(result))
+        if number is None or self.is_stopping:
+            return True
+        if self._ledger.add_epochs(number, _epochs(result)):
+            return True
+        del self._numbers[trial_id]
+        return False
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -74,7 +87,8 @@ class StudySearcher(DriverOnly, Searcher):
         if error or not result or "payload" not in result:
             self._ledger.fail(number, "its worker died, and died again each time it was restarted")
             return
-        self._ledger.add_epochs(number, _epochs(result))
+        if not self._ledger.add_epochs(number, _epochs(result)):
+            return
         payload = json.loads(result["payload"])
         if "error" in payload:
             self._ledger.fail(number, payload["error"])

@@ -49,10 +49,12 @@ class WorkerContext:
 class TrialWorker(tune.Trainable):
     """Trains the trial it is given, an epoch a step, and is then given another.
 
-    A step's result carries ``payload``, JSON text: ``epochs`` finished since the last result (all
-    of them in the first one, so that a driver which missed some catches up), and in the last one
-    ``summary``, or ``error`` where the training cannot go on. An error is a result, not an
-    exception: the actor lives on, and Ray's retries stay for workers that died.
+    A step's result carries ``payload``, JSON text: ``epochs`` finished since the last result, and
+    in the last one ``summary``, or ``error`` where the training cannot go on. An error is a result,
+    not an exception: the actor lives on, and Ray's retries stay for workers that died.
+
+    The first result of a trial that was begun before holds what its checkpoint knows and nothing
+    new, so that a driver which missed some of it catches up, and may stop it there.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -78,7 +80,7 @@ class TrialWorker(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch."""
+        """Train one epoch, or tell those trained before."""
         try:
             payload = self._advance()
         except MlgsearchError as error:
@@ -104,9 +106,7 @@ class TrialWorker(tune.Trainable):
         if self._training is None:
             training = self._begin()
             self._training = training
-            epochs = list(training.history)
-            if not training.is_done:
-                epochs.append(self._epoch(training))
+            epochs = list(training.history) or [self._epoch(training)]
         else:
             training = self._training
             epochs = [self._epoch(training)]
