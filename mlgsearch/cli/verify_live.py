@@ -80,8 +80,9 @@ class VerifyLive:
         if self._study is None:
             return self._stage
         runs = list(self._runs.values())
-        head = Text(describe_start(self._study, runs), style="bold")
-        head.append(f"  {self._stopping or self._time_left(runs)}", style="not bold dim")
+        lines: list[RenderableType] = [Text(describe_start(self._study, runs), style="bold")]
+        if note := self._stopping or self._time_left(runs):
+            lines.append(Text(note, style="dim"))
         running = Table.grid(padding=(0, 2))
         for run in runs:
             if run.state is TrialState.RUNNING:
@@ -92,7 +93,7 @@ class VerifyLive:
                     f"epoch {run.epochs_done}/{run.epochs}",
                     "" if accuracy is None else f"validation {accuracy:.2%}",
                 )
-        return Group(head, running)
+        return Group(*lines, running)
 
     def _time_left(self, runs: Sequence[VerificationRecord]) -> str:
         done = self._epochs_done() - self._epochs_known

@@ -10,13 +10,14 @@ GREY = "#8C8C8C"
 _TEACHER = "#333333"
 
 
-def lay_out(figure: go.Figure, title: str) -> None:
-    """Give a chart its title, shown as it is written, and its legend and margins."""
+def lay_out(figure: go.Figure, title: str, subtitle: str = "") -> None:
+    """Give a chart its titles, shown as they are written, and its legend and margins."""
     figure.update_layout(
         template="plotly_white",
         # Plotly reads tags and entities.
         title={
             "text": escape(title, quote=False),
+            "subtitle": {"text": escape(subtitle, quote=False)},
             "x": 0.01,
             "xanchor": "left",
             "font": {"size": 20},

@@ -11,6 +11,9 @@ from mlgsearch.results.axis import TIMES, axis_of
 from mlgsearch.results.frame import BLUE, GREY, draw_teacher, lay_out, say_empty
 from mlgsearch.results.verification import VerifiedPoint
 
+_LEGEND = (
+    "bars: one standard deviation over the seeds; the fuller a point, the likelier on the front"
+)
 _ACCURACY = replace(OBJECTIVES["accuracy"], label="test accuracy")
 
 
@@ -43,7 +46,7 @@ def verified_chart(
         say_empty(figure, "no trial is verified yet")
     figure.update_xaxes(axis_of(x, xs))
     figure.update_yaxes(axis_of(_ACCURACY, ys))
-    lay_out(figure, title)
+    lay_out(figure, title, _LEGEND)
     return figure
 
 
