@@ -42,6 +42,7 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers
 from mlgsearch.train.augmentation import Augmentation
 from mlgsearch.train.batches import TrainingBatches
+from mlgsearch.train.device import set_up_device
 from mlgsearch.train.distillation import SoftTargets
 from mlgsearch.train.epoch import train_epoch
 from mlgsearch.train.images import Images
@@ -261,7 +262,7 @@ def peak_memory(side: str, name: str, threads: int) -> float:
 
 def print_peak(side: str, name: str, threads: int) -> None:
     """Take three steps and print by how many MiB the process grew at its largest."""
-    torch.set_num_threads(threads)
+    set_up_device(CPU, threads)
     teacher = teacher_of(name)
     step = plain_step(name, teacher) if side == "plain" else our_step(name, teacher, side)
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
@@ -307,7 +308,7 @@ def main() -> None:
     console = Console(width=120)
     figures: list[Figure] = []
     for threads in (1, 2):
-        torch.set_num_threads(threads)
+        set_up_device(CPU, threads)
         for name in arguments.only:
             console.print(f"[dim]{name}, {threads} threads[/dim]")
             figures += training(name, threads, arguments.repeats, not arguments.no_memory)

@@ -2,6 +2,8 @@
 
 import torch
 
+from mlgsearch.train.heap import give_back_freed_memory, keep_freed_memory
+
 
 def best_device() -> torch.device:
     """Give the current CUDA device where there is one, else the CPU."""
@@ -9,7 +11,12 @@ def best_device() -> torch.device:
 
 
 def set_up_device(device: torch.device, threads: int | None = None) -> None:
-    """Set this process's thread count, and CUDA convolutions that repeat bit for bit."""
+    """Set this process up for training on a device.
+
+    That is its thread count, what its C library does with freed memory, and CUDA convolutions that
+    repeat bit for bit.
+    """
+    keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
     if device.type == "cuda":
@@ -24,6 +31,7 @@ def memory_format(input_shape: tuple[int, int, int]) -> torch.memory_format:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give cached device memory back, between trials of one worker."""
+    """Give cached memory back, between trials of one worker."""
+    give_back_freed_memory()
     if device.type == "cuda":
         torch.cuda.empty_cache()

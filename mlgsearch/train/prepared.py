@@ -12,6 +12,7 @@ from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.train.augmentation import Augmentation
 from mlgsearch.train.batches import TrainingBatches
 from mlgsearch.train.data import load_images
+from mlgsearch.train.device import set_up_device
 from mlgsearch.train.evaluation import HeldOutPart
 from mlgsearch.train.images import Images
 from mlgsearch.train.logits import TeacherLogits
@@ -100,6 +101,7 @@ def prepare(
         UserError: the data, the network's name or the checkpoint is not usable.
         TrainingDivergedError: the teacher's training diverged.
     """
+    set_up_device(device)
     progress("data", 0, 1, spec.data.name)
     images = load_images(spec.data, cache)
     progress("data", 1, 1, f"{len(images.labels)} images of {images.classes} classes")
