@@ -37,7 +37,9 @@ class PlainLines:
         )
 
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
-        """Write a trial that ended."""
+        """Write a trial that ended, or goes on."""
+        if not record.state.is_finished:
+            self._finished.discard(record.number)  # one that was stopped early is taken up again
         if record.state.is_finished and record.number not in self._finished:
             self._finished.add(record.number)
             self._write(f"[{len(self._finished)}/{self._n_trials}] {describe_end(record)}")
@@ -58,6 +60,8 @@ def describe_end(record: TrialRecord) -> str:
     text = f"trial {record.number} {record.state.value}"
     if record.state == TrialState.COMPLETE and record.accuracy is not None:
         text += f" accuracy {record.accuracy:.2%}"
+    if record.state == TrialState.PRUNED:
+        text += f" after {record.epochs_done} of {record.epochs_wanted} epochs"
     text += f" memory {ratio:.4f} ({1 / ratio:.1f}x smaller)"
     if record.reused_from is not None:
         text += f", the same student as trial {record.reused_from}"

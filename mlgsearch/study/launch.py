@@ -90,7 +90,7 @@ def register(spec: StudySpec, source: str, store: ResultStore) -> StudyRecord:
             )
         )
         return store.study(spec.name)
-    if known.content_hash != spec.content_hash():
+    if not _is_same(known, spec):
         different = [
             line
             for line in differing_keys(known.content, spec.content())
@@ -111,8 +111,16 @@ def _forget_untried(spec: StudySpec, engine: Engine, store: ResultStore) -> None
     except StudyNotFoundError:
         return
     is_tried = any(store.state_counts(spec.name).values())
-    if known.content_hash != spec.content_hash() and not is_tried:
+    if not is_tried and not _is_same(known, spec):
         remove(known, engine)
+
+
+def _is_same(known: StudyRecord, spec: StudySpec) -> bool:
+    """Whether a stored study has a file's content; a key newer than it stands at its default."""
+    if known.content_hash == spec.content_hash():
+        return True
+    stored = parse_study(known.content, f"study {known.name!r}")
+    return stored.content_hash() == spec.content_hash()
 
 
 def with_target(spec: StudySpec, n_trials: int) -> StudySpec:

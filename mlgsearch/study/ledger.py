@@ -198,20 +198,14 @@ class Ledger:
             return
         self._finish(replace(record, state=TrialState.COMPLETE), values)
         self._complete.setdefault(record.fingerprint, number)
-        self._share_with_all(number)
+        self._pass_on(number)
 
     def fail(self, number: int, error: str) -> None:
         """Finish a trial that could not be trained; ``error`` is kept for its readers."""
         record = self._records[number]
         self._finish(replace(record, state=TrialState.FAIL, error=error), None)
         self._early_stopping.drop(number)
-        for follower in self._leave(number):
-            same = replace(
-                self._records[follower],
-                state=TrialState.FAIL,
-                error=f"the same training failed as trial {number}: {error}",
-            )
-            self._finish(same, None)
+        self._pass_on(number)
 
     def queue_unfinished(self) -> list[int]:
         """Put every unfinished trial back to WAITING, for the next driver; gives their numbers."""
@@ -243,7 +237,7 @@ class Ledger:
                 self._orphans.append(trial.number)
         stopped = [r for r in self.records if r.state == TrialState.PRUNED]
         for number in {r.reused_from for r in stopped if r.reused_from is not None}:
-            self._share_with_all(number)
+            self._pass_on(number)
 
     @property
     def _wants_another(self) -> bool:
@@ -296,28 +290,36 @@ class Ledger:
         self._finish(record, None, epochs)
         self._early_stopping.stop(record)
         self._stopped[record.fingerprint] = record.number
-        self._share_with_all(record.number)
+        self._pass_on(record.number)
 
-    def _share_with_all(self, number: int) -> None:
-        """Give a trial's result to those that waited for it, or had what it had when stopped."""
-        twin = self._records[number]
-        if not twin.state.is_finished or twin.state == TrialState.FAIL:
+    def _pass_on(self, number: int) -> None:
+        """Give a trial's end to its duplicates: those that waited, or have that of an earlier stop.
+
+        A trial that is not finished has nothing to give.
+        """
+        ended = self._records[number]
+        if not ended.state.is_finished:
             return
         outdated = [
             r.number
             for r in self._records.values()
             if r.reused_from == number
             and r.state == TrialState.PRUNED
-            and (r.state, r.epochs_done) != (twin.state, twin.epochs_done)
+            and (r.state, r.epochs_done) != (ended.state, ended.epochs_done)
         ]
+        for other in outdated:
+            self._history.reopen(other)
         for other in [*self._leave(number), *outdated]:
-            self._share(number, other)
+            if ended.state == TrialState.FAIL:
+                error = f"the same training failed as trial {number}: {ended.error}"
+                same = replace(self._records[other], state=TrialState.FAIL, error=error)
+                self._finish(replace(same, accuracy=None, loss=None), None)
+            else:
+                self._share(number, other)
 
     def _share(self, source: int, number: int) -> None:
         """Give a trial the result of another that trained the very same student."""
         twin = self._records[source]
-        if self._records[number].state == TrialState.PRUNED:
-            self._history.reopen(number)
         record = replace(
             self._records[number],
             state=twin.state,

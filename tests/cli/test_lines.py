@@ -30,3 +30,20 @@ def test_a_study_as_plain_lines() -> None:
 def test_a_reused_result_says_so() -> None:
     said = describe_end(a_complete(3, 0.9, 0.1, reused_from=0))
     assert said.endswith("(10.0x smaller), the same student as trial 0")
+
+
+def test_a_trial_that_was_stopped_early_may_end_again() -> None:
+    out = io.StringIO()
+    lines = PlainLines(out)
+    lines.started(a_study(n_trials=2), [], 1)
+    stopped = a_trial(0, state=TrialState.PRUNED, accuracy=0.5, epochs_done=3, attempts=1)
+    lines.trial(stopped, [an_epoch(3)])
+    lines.trial(a_complete(1, 0.9, 0.1), [])
+    lines.trial(a_trial(0, epochs_done=3, attempts=2), [])
+    lines.trial(a_complete(0, 0.95, 0.05, attempts=2), [])
+    assert out.getvalue().splitlines()[1:] == [
+        "[1/2] trial 0 PRUNED after 3 of 10 epochs memory 0.0500 (20.0x smaller)",
+        "[2/2] trial 1 COMPLETE accuracy 90.00% memory 0.1000 (10.0x smaller)",
+        "trial 0 goes on from epoch 4 (attempt 2)",
+        "[2/2] trial 0 COMPLETE accuracy 95.00% memory 0.0500 (20.0x smaller)",
+    ]

@@ -15,7 +15,7 @@ from mlgsearch.mlg.network import network_shape, network_sizes
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.study.hyperparameter import HYPERPARAMETERS
 from mlgsearch.study.space import Space
-from mlgsearch.study.spec import StudySpec, load_study_file
+from mlgsearch.study.spec import EarlyStoppingSpec, StudySpec, load_study_file
 from mlgsearch.train.models import build_model
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +57,11 @@ def test_every_key_stands_on_the_page_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([\w.]+)` \| (.+?) \|", PAGE, flags=re.MULTILINE))
     expected = {key: shown(default) for key, default in keys(StudySpec, None)}
     assert rows == expected
+
+
+def test_every_number_of_early_stopping_stands_on_the_page_with_its_default() -> None:
+    for name, default in keys(EarlyStoppingSpec, None):
+        assert f"`{name}` ({default})" in PAGE
 
 
 @pytest.mark.parametrize("name", [*HYPERPARAMETERS, *OBJECTIVES])

@@ -176,6 +176,22 @@ def test_epochs_are_upserted(store: ResultStore) -> None:
     assert store.epochs("digits", 0) == [an_epoch(1), an_epoch(2, epoch_s=9.0), an_epoch(3)]
 
 
+def test_accuracies_after_some_epochs_of_all_trials(store: ResultStore) -> None:
+    for name in ("digits", "other"):
+        store.create_study(a_study(name))
+        store.put_trial(name, a_trial(0))
+        store.put_trial(name, a_trial(2))
+        store.put_trial(name, a_trial(1))
+    store.put_epochs("digits", 2, [an_epoch(i, validation_accuracy=i / 10) for i in (1, 2, 3)])
+    store.put_epochs("digits", 1, [an_epoch(1, validation_accuracy=math.nan)])
+    store.put_epochs("other", 0, [an_epoch(1)])
+    found = store.accuracies("digits", (1, 3, 9))
+    assert found[2] == {1: 0.1, 3: 0.3}
+    assert list(found) == [1, 2]
+    assert math.isnan(found[1][1])
+    assert store.accuracies("digits", ()) == {}
+
+
 def test_an_epoch_that_blew_up_reads_as_nan(store: ResultStore) -> None:
     store.create_study(a_study())
     store.put_trial("digits", a_trial(0))

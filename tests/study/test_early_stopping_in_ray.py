@@ -55,9 +55,8 @@ def test_a_stopped_trial_is_taken_up_killed_and_finished_without_repeating_an_ep
     seen = [e["epoch"] for e in events if e["event"] == "epoch"]
     assert seen in ([4, 5, 6], [5, 6], [6])
     assert events[-1]["event"] == "finished"
-    assert events[-1]["states"] == {"COMPLETE": 2, "PRUNED": 2} | {
-        state: 0 for state in ("WAITING", "RUNNING", "FAIL")
-    }
+    none = dict.fromkeys(("WAITING", "RUNNING", "FAIL"), 0)
+    assert events[-1]["states"] == {"COMPLETE": 2, "PRUNED": 2} | none
 
     trials = store.trials("tiny")
     assert [trial.attempts for trial in trials] == [1, 3, 1, 1]

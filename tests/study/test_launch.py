@@ -61,6 +61,24 @@ def test_the_same_content_is_the_same_study(store: ResultStore) -> None:
     assert len(store.studies()) == 1
 
 
+def test_a_study_stored_before_a_key_was_known_is_the_same_study(store: ResultStore) -> None:
+    spec = a_spec(search={"n_trials": 8})
+    content = spec.content()
+    del content["search"]["early_stopping"]
+    record = StudyRecord(
+        name="digits",
+        content=content,
+        content_hash="of another version",
+        source="",
+        objectives=spec.search.objectives,
+        n_trials=8,
+    )
+    store.create_study(record)
+    assert register(spec, "", store).content_hash == "of another version"
+    with pytest.raises(StudyConflictError, match="early_stopping: null -> "):
+        register(a_spec(search={"early_stopping": "on"}), "", store)
+
+
 def test_registering_changes_nothing_for_whoever_drives_the_study(store: ResultStore) -> None:
     first = register(a_spec(search={"n_trials": 8}), "", store)
     assert register(a_spec(search={"n_trials": 20}), "", store) == first

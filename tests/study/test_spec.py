@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 from mlgsearch.errors import StudyFileError
-from mlgsearch.study.spec import StudySpec, differing_keys, load_study_file, parse_study
+from mlgsearch.study.spec import (
+    EarlyStoppingSpec,
+    StudySpec,
+    differing_keys,
+    load_study_file,
+    parse_study,
+)
 from mlgsearch.train.spec import TrainSpec
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -159,3 +166,37 @@ def test_differences_are_told_by_key_with_both_values() -> None:
     assert len(lines) == 2
     assert differing_keys(old.content(), old.content()) == []
     assert differing_keys({"a": 1}, {}) == ["a: 1 -> null"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("off", None),
+        (None, None),
+        ("on", EarlyStoppingSpec(factor=3, first_rung=1, min_trials=4)),
+        ({"factor": 4}, EarlyStoppingSpec(factor=4, first_rung=1, min_trials=4)),
+        ({}, EarlyStoppingSpec()),
+    ],
+)
+def test_early_stopping_is_a_word_or_numbers(written: Any, meant: EarlyStoppingSpec | None) -> None:
+    spec = parse(search={"early_stopping": written})
+    assert spec.search.early_stopping == meant
+    assert parse_study(spec.content(), "x.yaml") == spec
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ({"early_stopping": "of"}, "search.early_stopping: expected on, off, or keys and values"),
+        ({"early_stopping": True}, "search.early_stopping: expected keys and values, got True"),
+        ({"early_stopping": {"factor": 1}}, "search.early_stopping.factor: must be at least 2"),
+        ({"early_stopping": {"rung": 1}}, "search.early_stopping.rung: unknown key"),
+        (
+            {"early_stopping": "on", "objectives": ["loss", "memory_ratio"]},
+            "search: early_stopping: trials are judged by accuracy, which is not among",
+        ),
+    ],
+)
+def test_early_stopping_that_is_written_wrong(search: dict[str, Any], said: str) -> None:
+    with pytest.raises(StudyFileError, match=re.escape(said)):
+        parse(search=search)
