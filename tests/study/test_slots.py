@@ -1,0 +1,32 @@
+import pytest
+
+from mlgsearch.errors import StudyFileError
+from mlgsearch.study.slots import Slots, slots_on
+from mlgsearch.study.spec import ResourcesSpec
+
+
+@pytest.mark.parametrize(
+    ("cluster", "asked", "limit", "expected"),
+    [
+        ({"CPU": 4.0}, {}, None, Slots(1, 0, 4)),
+        ({"CPU": 4.0}, {"cpu": 1.5}, None, Slots(1.5, 0, 2)),
+        ({"CPU": 8.0, "GPU": 2.0}, {"cpu": 2}, None, Slots(2, 1, 2)),
+        ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0}, None, Slots(1, 0, 8)),
+        ({"CPU": 8.0, "GPU": 1.0}, {"gpu": 0.1}, None, Slots(1, 0.1, 8)),
+        ({"CPU": 8.0}, {"max_parallel": 3}, None, Slots(1, 0, 3)),
+        ({"CPU": 8.0}, {"max_parallel": 3}, 2, Slots(1, 0, 2)),
+    ],
+)
+def test_as_many_as_fit_and_are_allowed(
+    cluster: dict[str, float], asked: dict[str, float], limit: int | None, expected: Slots
+) -> None:
+    assert slots_on(cluster, ResourcesSpec.model_validate(asked), limit) == expected
+
+
+def test_threads_are_whole_and_at_least_one() -> None:
+    assert [Slots(cpu, 0, 1).threads for cpu in (0.5, 1, 2.5)] == [1, 1, 2]
+
+
+def test_what_does_not_fit_is_told() -> None:
+    with pytest.raises(StudyFileError, match=r"asks for .*'GPU': 1.0.*the cluster has"):
+        slots_on({"CPU": 4.0}, ResourcesSpec(gpu=1.0))
