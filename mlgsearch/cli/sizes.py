@@ -25,6 +25,13 @@ class Stem(StrEnum):
     imagenet = "imagenet"
 
 
+class NormBits(StrEnum):
+    """Bits of batch-norm's scales and shifts."""
+
+    full = "32"
+    half = "16"
+
+
 def sizes(
     model: Annotated[
         str,
@@ -42,6 +49,9 @@ def sizes(
         int | None,
         typer.Option(min=4, max=1024, help="Side in pixels; 32, or 224 with --stem imagenet."),
     ] = None,
+    norm_bits: Annotated[
+        NormBits, typer.Option(help="Of batch-norm's scales and shifts.")
+    ] = NormBits.full,
     as_json: Json = False,
 ) -> None:
     """Show what a network costs at the paper's uniform setting, before any training."""
@@ -51,7 +61,14 @@ def sizes(
 
     from mlgsearch.train.size_report import size_report  # loads torch
 
-    report = size_report(spec, five, classes=classes, channels=channels, image_size=(side, side))
+    report = size_report(
+        spec,
+        five,
+        norm_bits=16 if norm_bits is NormBits.half else 32,
+        classes=classes,
+        channels=channels,
+        image_size=(side, side),
+    )
     if as_json:
         print_json({"model": model, **report_fields(report)})
     else:

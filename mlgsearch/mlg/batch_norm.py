@@ -37,13 +37,13 @@ def scale_and_shift(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
 def set_scale_and_shift(norm: _BatchNorm, scale: Tensor, shift: Tensor) -> None:
     """Make a batch-norm compute x*scale + shift in eval mode, in place; training is over for it.
 
-    The mean becomes 0, the variance 1 and eps 0, so that 1/sqrt(variance + eps) is exactly 1.
+    The mean becomes 0 and the variance 1 - eps, so that 1/sqrt(variance + eps) is exactly 1; eps
+    stays, for it is not in a state_dict.
     """
     assert norm.running_mean is not None
     assert norm.running_var is not None
     norm.running_mean.zero_()
-    norm.running_var.fill_(1.0)
-    norm.eps = 0.0
+    norm.running_var.fill_(1 - norm.eps)
     norm.affine = True
     norm.weight = nn.Parameter(scale.to(norm.running_mean, copy=True))
     norm.bias = nn.Parameter(shift.to(norm.running_mean, copy=True))

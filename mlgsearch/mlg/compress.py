@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import cast
+from typing import cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.execution import Execution
 from mlgsearch.mlg.factors import Factors
+from mlgsearch.mlg.half_norm import HalfNorm, NormBits, halve_norms, plain_norm
 from mlgsearch.mlg.layer import TWINS, is_compressed, layer_factors, parametrize_layer
 from mlgsearch.mlg.network import compressible_layers, layer_shape, require_same_names
 from mlgsearch.mlg.parametrization import Mlg
@@ -25,6 +26,7 @@ def compress(
     method: Method = "dorefa",
     refine_steps: int = 3,
     execution: Execution = "auto",
+    norm_bits: NormBits = 32,
 ) -> dict[str, float]:
     """Replace a model's weights by the factors of the settings, in place.
 
@@ -32,6 +34,9 @@ def compress(
     is plain at 32 bits stays the module it was. Factors are trainable even where the weight was
     frozen. Load the teacher first: afterwards a weight's key in the state is
     ``parametrizations.weight.original0`` and so on, and only state_dicts can be saved, not modules.
+
+    With ``norm_bits`` 16 every batch-norm evaluates with the scale and the shift that are stored in
+    half precision (see ``half_norm``).
 
     Nothing is changed where the settings or the weights are at fault.
 
@@ -41,9 +46,11 @@ def compress(
     Raises:
         SettingError: a layer has no setting, or a setting names no layer or does not fit it; a
             layer is parametrized (so compressed) already or shares its weight with another; the
-            method is unknown.
+            method or ``norm_bits`` is unknown.
         DataError: a weight holds a value that is not finite.
     """
+    if norm_bits not in get_args(NormBits):
+        raise SettingError(f"norm_bits is {norm_bits!r}, expected 16 or 32")
     layers = compressible_layers(model)
     require_same_names(settings.keys(), layers.keys())
     prepared: dict[str, Mlg] = {}
@@ -69,6 +76,8 @@ def compress(
     for name, mlg in prepared.items():
         parametrize_layer(layers[name], mlg, execution)
         errors[name] = mlg.relative_error
+    if norm_bits == 16:
+        halve_norms(model)
     return errors
 
 
@@ -87,12 +96,15 @@ def densify(model: nn.Module) -> nn.Module:
 
     The student is untouched and shares nothing with the copy, whose weights are trainable. (A
     copy with the parametrizations removed would break the student: copies share the class that
-    parametrize makes.)
+    parametrize makes.) A batch-norm in half precision becomes a plain one that computes the same in
+    eval mode; its statistics are lost, so train with it no more.
     """
     copies: dict[int, object] = {}
     for module in model.modules():
         if is_compressed(module):
             copies[id(module)] = _plain_copy(module, copies)
+        elif isinstance(module, HalfNorm):
+            copies[id(module)] = plain_norm(module)
     plain: nn.Module = deepcopy(model, copies)
     return plain
 

@@ -1,7 +1,7 @@
 """The shape of a whole network, and what its layers' settings cost together."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, Self
 
@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.errors import SettingError
+from mlgsearch.mlg.half_norm import NormBits, can_be_half
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.records import Sizes
 
-#: Normalisation layers whose weight and bias are counted at 32 bits.
+#: Normalisation layers whose weight and bias are counted.
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
@@ -20,11 +21,14 @@ _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm
 class NetworkShape:
     """Every layer that can be compressed, by its name in the model, in the model's order.
 
-    ``norm_parameters`` is the count of normalisation weights and biases, which stay at 32 bits.
+    ``norm_parameters`` is the count of normalisation weights and biases;
+    ``half_norm_parameters`` of them belong to batch-norms that can be stored at 16 bits, the others
+    stay at 32.
     """
 
     layers: Mapping[str, LayerShape]
     norm_parameters: int = 0
+    half_norm_parameters: int = 0
 
     @property
     def full_parameters(self) -> int:
@@ -36,6 +40,7 @@ class NetworkShape:
         return {
             "layers": {name: shape.to_dict() for name, shape in self.layers.items()},
             "norm_parameters": self.norm_parameters,
+            "half_norm_parameters": self.half_norm_parameters,
         }
 
     @classmethod
@@ -45,13 +50,13 @@ class NetworkShape:
         Raises:
             SettingError: a field is unknown, missing or malformed.
         """
-        if set(content) != {"layers", "norm_parameters"}:
+        expected = {field.name for field in fields(cls)}
+        if set(content) != expected:
             raise SettingError(
-                "network shape: expected the fields ['layers', 'norm_parameters'], "
-                f"got {sorted(content)}"
+                f"network shape: expected the fields {sorted(expected)}, got {sorted(content)}"
             )
         layers = {name: LayerShape.from_dict(shape) for name, shape in content["layers"].items()}
-        return cls(layers, content["norm_parameters"])
+        return cls(layers, content["norm_parameters"], content["half_norm_parameters"])
 
 
 def compressible_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
@@ -134,11 +139,17 @@ def network_shape(model: nn.Module, input_shape: tuple[int, int, int]) -> Networ
         for part, was_training in modes.items():
             part.training = was_training
     norm_parameters = sum(p.numel() for p in normalisation_parameters(model))
+    half_norm_parameters = sum(
+        parameter.numel()
+        for module in model.modules()
+        if can_be_half(module)
+        for parameter in module.parameters(recurse=False)
+    )
     shapes = {
         name: layer_shape(module, out_positions=positions[name][1], in_positions=positions[name][0])
         for name, module in layers.items()
     }
-    return NetworkShape(shapes, norm_parameters)
+    return NetworkShape(shapes, norm_parameters, half_norm_parameters)
 
 
 def require_same_names(names: Collection[str], known: Collection[str]) -> None:
@@ -158,19 +169,21 @@ def require_same_names(names: Collection[str], known: Collection[str]) -> None:
         raise SettingError(f"layer {missing[0]!r}{more} has no setting")
 
 
-def network_sizes(shape: NetworkShape, settings: Mapping[str, LayerSetting]) -> Sizes:
+def network_sizes(
+    shape: NetworkShape, settings: Mapping[str, LayerSetting], norm_bits: NormBits = 32
+) -> Sizes:
     """Count what a student costs, by the paper's rule, before any training.
 
-    Bits are those of the factors plus 32 for each normalisation number; biases and scales are not
-    counted. Ratios are against the same counts of the uncompressed network at 32 bits (smaller is
-    better). Settings need not be canonical.
+    Bits are those of the factors plus 32 for each normalisation number (``norm_bits`` for one of a
+    batch-norm); biases and scales are not counted. Ratios are against the same counts of the
+    uncompressed network at 32 bits (smaller is better). Settings need not be canonical.
 
     Raises:
         SettingError: a layer has no setting, or a setting names no layer.
     """
     require_same_names(settings.keys(), shape.layers.keys())
     parameters = shape.norm_parameters
-    bits = 32 * shape.norm_parameters
+    bits = 32 * shape.norm_parameters - (32 - norm_bits) * shape.half_norm_parameters
     generation_macs = execution_macs = 0
     for name, layer in shape.layers.items():
         try:

@@ -6,7 +6,9 @@ quantisation method, which ``packed_slots`` works out, on ``meta`` as well. The 
 - ``codes``: uint8, every factor's integer codes, each factor from a new byte on (``bits.pack``)
 - ``numbers``: float32, all that is not quantised to 16 bits or fewer: each factor's scales, factors
   and weights at 32 bits, batch-norm as one scale and one shift a channel, biases
-- ``other.<name>``: what a network keeps in another type than float32, as it is
+- ``halves``: float16, where there is any: batch-norm's scales and shifts at 16 bits, and what a
+  network itself keeps in float16
+- ``other.<name>``: what a network keeps in another type, as it is
 
 Modules follow in the order of ``named_modules``; within a layer its factors (the codes' scales),
 then its bias.
@@ -25,10 +27,14 @@ from mlgsearch.mlg.batch_norm import has_statistics, scale_and_shift, set_scale_
 from mlgsearch.mlg.bits import pack, packed_length, unpack
 from mlgsearch.mlg.decoded import DecodedMlg
 from mlgsearch.mlg.generation import keep_generated
+from mlgsearch.mlg.half_norm import NormBits, can_be_half, norm_bits_of, to_half
 from mlgsearch.mlg.layer import is_compressed, latents_of, mlg_of, parametrize_layer
 from mlgsearch.mlg.network import compressible_layers, layer_shape, require_same_names
 from mlgsearch.mlg.quantise import Method, Quantiser, make_quantiser
 from mlgsearch.mlg.setting import LayerSetting
+
+#: Flat tensors that hold what many modules have.
+_JOINED = ("codes", "numbers", "halves")
 
 _NORM_STATE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -38,7 +44,7 @@ class Slot:
     """One stored thing: ``item`` of the module called ``module``.
 
     ``item`` is a factor, a factor's ``<factor>.scales``, ``scale`` or ``shift`` of a batch-norm, or
-    the name of a parameter or buffer. ``bits`` below 32 are codes.
+    the name of a parameter or buffer. ``bits`` below 32 are codes, or halves by their type.
     """
 
     module: str
@@ -55,6 +61,8 @@ class Slot:
     @property
     def stream(self) -> str:
         """The name of the flat tensor that holds it."""
+        if self.dtype == torch.float16:
+            return "halves"
         if self.bits < 32:
             return "codes"
         if self.dtype == torch.float32:
@@ -63,9 +71,14 @@ class Slot:
 
 
 def packed_slots(
-    network: nn.Module, settings: Mapping[str, LayerSetting], method: Method
+    network: nn.Module,
+    settings: Mapping[str, LayerSetting],
+    method: Method,
+    norm_bits: NormBits = 32,
 ) -> list[Slot]:
     """List what packing stores of a network, compressed or not yet, in order.
+
+    Settings, method and bits are those that it is, or is to be, compressed with.
 
     Raises:
         SettingError: a layer has no setting, or a setting names no layer or is not canonical.
@@ -77,7 +90,9 @@ def packed_slots(
         skipped: tuple[str, ...] = ()
         if has_statistics(module):
             channels = (module.num_features,)
-            slots += [Slot(name, "scale", channels), Slot(name, "shift", channels)]
+            is_half = norm_bits == 16 and can_be_half(module)
+            kind = (16, torch.float16) if is_half else (32, torch.float32)
+            slots += [Slot(name, item, channels, *kind) for item in ("scale", "shift")]
             skipped = _NORM_STATE
         elif name in layers and settings[name] != LayerSetting.plain(32):
             slots += _factor_slots(name, layers[name], settings[name], method)
@@ -94,13 +109,14 @@ def stream_shapes(slots: list[Slot]) -> dict[str, tuple[tuple[int, ...], torch.d
     """Give the shape and type of every flat tensor."""
     codes = sum(packed_length(s.numel, s.bits) for s in slots if s.stream == "codes")
     numbers = sum(s.numel for s in slots if s.stream == "numbers")
+    halves = sum(s.numel for s in slots if s.stream == "halves")
     shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
         "numbers": ((numbers,), torch.float32),
         "codes": ((codes,), torch.uint8),
     }
-    return shapes | {
-        s.stream: (s.shape, s.dtype) for s in slots if s.stream not in ("codes", "numbers")
-    }
+    if halves:
+        shapes["halves"] = ((halves,), torch.float16)
+    return shapes | {s.stream: (s.shape, s.dtype) for s in slots if s.stream not in _JOINED}
 
 
 def settings_of(network: nn.Module) -> dict[str, LayerSetting]:
@@ -121,10 +137,11 @@ def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
     Raises:
         DataError: a number is not finite.
     """
-    slots = packed_slots(network, settings_of(network), method)
+    slots = packed_slots(network, settings_of(network), method, norm_bits_of(network))
     modules = dict(network.named_modules())
     codes: list[Tensor] = []
     numbers: list[Tensor] = []
+    halves: list[Tensor] = []
     tensors: dict[str, Tensor] = {}
     contents: dict[str, Tensor] = {}
     of = ""
@@ -140,10 +157,14 @@ def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
             codes.append(pack(content, slot.bits))
         elif slot.stream == "numbers":
             numbers.append(content.flatten())
+        elif slot.stream == "halves":
+            halves.append(to_half(content).flatten())
         else:
             tensors[slot.stream] = content.contiguous()
     tensors["codes"] = torch.cat([torch.zeros(0, dtype=torch.uint8), *codes])
     tensors["numbers"] = torch.cat([torch.zeros(0), *numbers])
+    if halves:
+        tensors["halves"] = torch.cat(halves)
     return tensors
 
 
@@ -153,6 +174,7 @@ def unpack_network(
     settings: Mapping[str, LayerSetting],
     method: Method,
     tensors: Mapping[str, Tensor],
+    norm_bits: NormBits = 32,
 ) -> None:
     """Make a plain float32 network on the CPU the packed one, in place; it ends in eval mode.
 
@@ -164,23 +186,25 @@ def unpack_network(
         SettingError: the settings are not those of the network's layers.
         DataError: the tensors are not those that the settings ask for.
     """
-    slots = packed_slots(network, settings, method)
+    slots = packed_slots(network, settings, method, norm_bits)
     expected = stream_shapes(slots)
     found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
     for name in sorted({*expected, *found}):
         if expected.get(name) != found.get(name):
             raise DataError(f"tensor {name!r} is {found.get(name)}, expected {expected.get(name)}")
     contents: dict[str, dict[str, Tensor]] = {}
-    code_at = number_at = 0
+    code_at = 0
+    at = dict.fromkeys(("numbers", "halves"), 0)
     for slot in slots:
         if slot.stream == "codes":
             length = packed_length(slot.numel, slot.bits)
             part = tensors["codes"][code_at : code_at + length]
             content = unpack(part, slot.bits, slot.numel)
             code_at += length
-        elif slot.stream == "numbers":
-            content = tensors["numbers"][number_at : number_at + slot.numel]
-            number_at += slot.numel
+        elif slot.stream in at:
+            begin = at[slot.stream]
+            at[slot.stream] = begin + slot.numel
+            content = tensors[slot.stream][begin : begin + slot.numel]
         else:
             content = tensors[slot.stream]
         contents.setdefault(slot.module, {})[slot.item] = content.reshape(slot.shape)

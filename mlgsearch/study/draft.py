@@ -32,7 +32,9 @@ class Drafts:
         proposal = self.space.decode(trial.params)
         train = proposal.train_spec(self.spec.train_spec())
         try:
-            sizes = network_sizes(self.shape, proposal.settings)
+            sizes = network_sizes(
+                self.shape, proposal.settings, norm_bits=train.quantisation.norm_bits
+            )
         except SettingError as error:
             raise AssertionError(f"trial {trial.number} left its own space") from error
         return TrialRecord(
@@ -59,7 +61,7 @@ class Drafts:
             hyperparameters={},
             fingerprint="",
             seed=self.spec.seed,
-            sizes=network_sizes(self.shape, plain),
+            sizes=network_sizes(self.shape, plain, norm_bits=self.spec.quantisation.norm_bits),
             epochs_wanted=self.spec.training.epochs,
             versions=self.versions,
             teacher_hash=self.teacher_hash,

@@ -1,7 +1,7 @@
 """Training hyperparameters that may join a search."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal, get_origin
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -48,6 +48,7 @@ HYPERPARAMETERS: Mapping[str, tuple[str, str]] = {
     "distillation.weight": ("distillation", "weight"),
     "quantisation.orthonormality": ("quantisation", "orthonormality"),
     "quantisation.method": ("quantisation", "method"),
+    "quantisation.norm_bits": ("quantisation", "norm_bits"),
 }
 
 
@@ -55,6 +56,11 @@ def is_whole(hyperparameter: str) -> bool:
     """Whether a hyperparameter takes whole numbers only."""
     part, key = HYPERPARAMETERS[hyperparameter]
     return _part_model(part).model_fields[key].annotation is int
+
+
+def _is_one_of_a_few(hyperparameter: str) -> bool:
+    part, key = HYPERPARAMETERS[hyperparameter]
+    return get_origin(_part_model(part).model_fields[key].annotation) is Literal
 
 
 def _part_model(part: str) -> type[Spec]:
@@ -74,6 +80,8 @@ def _fit_training(given: dict[str, HyperparameterSpec]) -> dict[str, Hyperparame
     """Make sure that a training takes every value: each lies between two bounds, or is one."""
     for name, hyperparameter in given.items():
         part, key = HYPERPARAMETERS[name]
+        if hyperparameter.choices is None and _is_one_of_a_few(name):
+            raise ValueError(f"{name}: has no range: give a list of choices")
         for place, value in hyperparameter.bounds().items():
             if is_whole(name) and isinstance(value, float) and value.is_integer():
                 value = int(value)

@@ -16,8 +16,9 @@ from mlgsearch.train.tensor_file import write_atomically
 def write_dense(path: Path, network: nn.Module, card: PackedCard) -> int:
     """Write the state_dict of the plain network as safetensors, and give the file's size in bytes.
 
-    Weights are the generated ones, batch-norm as trained: it loads strictly into the network of
-    the card as torchvision (or the study's own code) builds it.
+    Weights are the generated ones, batch-norm as trained (at 16 bits its statistics are 0 and 1,
+    its weight and bias the scale and shift): it loads strictly into the network of the card as
+    torchvision (or the study's own code) builds it.
 
     Raises:
         OSError: it cannot be written.

@@ -11,8 +11,11 @@ from mlgsearch.mlg.network import compressible_layers
 from mlgsearch.train import checkpoint
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.models import build_model
-from mlgsearch.train.packed_card import PackedCard
+from mlgsearch.train.packed_card import FORMAT, PackedCard
 from mlgsearch.train.student import CHECKPOINT
+
+#: What holds where a checkpoint was written before it could be told otherwise.
+_EARLIER = {"norm_bits": "32"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ def open_student(directory: Path) -> FinishedStudent:
     texts = saved.metadata.get("card")
     if not isinstance(texts, dict):
         raise DataError(f"the checkpoint in {directory} is of an earlier version of mlgsearch")
-    card = PackedCard.from_metadata(texts)
+    card = PackedCard.from_metadata({**_EARLIER, **texts, "format": FORMAT})
     network = build_model(
         card.model, classes=card.classes, channels=card.channels, image_size=card.image_size
     )
@@ -49,7 +52,7 @@ def open_student(directory: Path) -> FinishedStudent:
     if len(layers) != len(card.settings):
         raise DataError(f"the checkpoint in {directory} is of another network {card.model.name}")
     settings = dict(zip(layers, card.settings, strict=True))
-    compress(network, settings, method=card.method, refine_steps=0)
+    compress(network, settings, method=card.method, refine_steps=0, norm_bits=card.norm_bits)
     network = network.to(memory_format=memory_format(card.input_shape))
     prefix = "network."
     state = {k.removeprefix(prefix): t for k, t in saved.tensors.items() if k.startswith(prefix)}

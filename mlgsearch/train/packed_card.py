@@ -12,7 +12,7 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.spec import ModelSpec
 
 #: What the files of this version begin to say of themselves, and of all versions.
-FORMAT = "mlgsearch-packed-1"
+FORMAT = "mlgsearch-packed-2"
 FORMATS = re.compile(r"mlgsearch-packed-\d{1,9}")
 
 #: The keys that tell where a network comes from; no reader needs them.
@@ -34,9 +34,10 @@ class PackedCard(BaseModel):
     """All that a packed file holds beside its tensors.
 
     ``image_size`` is (height, width) in pixels. ``settings`` are canonical and in the order of the
-    network's layers. ``mean`` and ``std`` are those of the training images a channel, in units of
-    pixel / 255, rounded to float32: the network takes ``(pixel / 255 - mean) / std``. ``accuracy``
-    is a fraction on the validation part, kept to six decimals. ``teacher`` is the teacher's hash.
+    network's layers; ``norm_bits`` are those of batch-norm. ``mean`` and ``std`` are those of the
+    training images a channel, in units of pixel / 255, rounded to float32: the network takes
+    ``(pixel / 255 - mean) / std``. ``accuracy`` is a fraction on the validation part, kept to six
+    decimals. ``teacher`` is the teacher's hash.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -47,6 +48,7 @@ class PackedCard(BaseModel):
     image_size: tuple[Side, Side]
     method: Literal["dorefa", "lsq"]
     settings: tuple[LayerSetting, ...]
+    norm_bits: Literal[16, 32] = 32
     mean: tuple[Float32, ...]
     std: tuple[Float32, ...]
     accuracy: Finite | None = None
@@ -73,6 +75,7 @@ class PackedCard(BaseModel):
             "image_size": "x".join(map(str, self.image_size)),
             "method": self.method,
             "settings": " ".join(",".join(map(str, s.five)) for s in self.settings),
+            "norm_bits": str(self.norm_bits),
             "mean": _numbers(self.mean),
             "std": _numbers(self.std),
             "accuracy": "" if self.accuracy is None else f"{self.accuracy:.6f}",
@@ -102,6 +105,7 @@ class PackedCard(BaseModel):
                 image_size=tuple(map(int, texts["image_size"].split("x"))),
                 method=texts["method"],
                 settings=tuple(map(_setting, texts["settings"].split())),
+                norm_bits=int(texts["norm_bits"]),
                 mean=tuple(map(float, texts["mean"].split())),
                 std=tuple(map(float, texts["std"].split())),
                 accuracy=float(texts["accuracy"]) if texts["accuracy"] else None,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mlgsearch.errors import DataError, UserError
 from mlgsearch.mlg.network import compressible_layers
-from mlgsearch.mlg.packed import pack_network, packed_slots, stream_shapes, unpack_network
+from mlgsearch.mlg.packed import Slot, pack_network, packed_slots, stream_shapes, unpack_network
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.models import build_model
@@ -74,7 +74,7 @@ def packed_size(network: nn.Module, card: PackedCard) -> int:
         SettingError: the settings do not fit the network.
         DataError: the network holds a type no file can hold.
     """
-    shapes = stream_shapes(packed_slots(network, _named(card, network), card.method))
+    shapes = stream_shapes(_slots(network, card))
     return len(_header(card, shapes)) + _data_bytes(shapes)
 
 
@@ -142,7 +142,9 @@ def load_packed(path: str | Path, *, build: Callable[..., object] | None = None)
             with torch.device("meta"):
                 _check_size(_built(card, build), card, tensors)
         network = _built(card, build, is_checked=True)
-        unpack_network(network, _named(card, network), card.method, tensors)
+        unpack_network(
+            network, _named(card, network), card.method, tensors, norm_bits=card.norm_bits
+        )
     except UserError as error:
         raise DataError(f"{path}: {error}") from error
     network.packed = card  # type: ignore[assignment]
@@ -166,7 +168,7 @@ def _built(
 
 
 def _check_size(network: nn.Module, card: PackedCard, tensors: Mapping[str, Tensor]) -> None:
-    expected = stream_shapes(packed_slots(network, _named(card, network), card.method))
+    expected = stream_shapes(_slots(network, card))
     for name in sorted({*expected, *tensors}):
         found = (tuple(tensors[name].shape), tensors[name].dtype) if name in tensors else None
         if found != expected.get(name):
@@ -174,6 +176,10 @@ def _check_size(network: nn.Module, card: PackedCard, tensors: Mapping[str, Tens
                 f"tensor {name!r} is {found}, but {card.model.name} at its settings has "
                 f"{expected.get(name)}"
             )
+
+
+def _slots(network: nn.Module, card: PackedCard) -> list[Slot]:
+    return packed_slots(network, _named(card, network), card.method, card.norm_bits)
 
 
 def _named(card: PackedCard, network: nn.Module) -> dict[str, LayerSetting]:

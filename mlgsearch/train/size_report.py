@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from mlgsearch.errors import UserError
+from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.mlg.uniform import uniform_settings
@@ -33,6 +34,7 @@ def size_report(
     model: ModelSpec,
     five: FiveNumbers,
     *,
+    norm_bits: NormBits = 32,
     classes: int,
     channels: int,
     image_size: tuple[int, int],
@@ -59,10 +61,11 @@ def size_report(
         image_size=image_size,
         method="dorefa",
         settings=tuple(settings.values()),
+        norm_bits=norm_bits,
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
     )
-    sizes = network_sizes(shape, settings)
+    sizes = network_sizes(shape, settings, norm_bits)
     return SizeReport(shape, settings, sizes, packed_size(network, card))
 
 

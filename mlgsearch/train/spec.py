@@ -98,11 +98,15 @@ class DistillationSpec(Spec):
 
 
 class QuantisationSpec(Spec):
-    """Which fake quantisation is in the loop, and how strong the orthonormality penalty is."""
+    """Which fake quantisation is in the loop, and how strong the orthonormality penalty is.
+
+    ``norm_bits`` are those of batch-norm's scales and shifts.
+    """
 
     method: Literal["dorefa", "lsq"] = "dorefa"
     refine_steps: int = Field(default=3, ge=0, le=100)
     orthonormality: NonNegative = 1e-3
+    norm_bits: Literal[16, 32] = 32
 
 
 class TrainSpec(Spec):

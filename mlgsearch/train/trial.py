@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.spec import TrainSpec
 
+#: Options of `quantisation` that came after the first studies were trained, with their defaults.
+LATER: Mapping[str, float] = {"norm_bits": 32}
+
 
 @dataclass(frozen=True)
 class TrialJob:
@@ -42,11 +45,16 @@ class TrialSummary:
 def fingerprint(settings: Mapping[str, LayerSetting], spec: TrainSpec) -> str:
     """Hash canonical settings and all that determines the training, seed included.
 
-    Equal fingerprints are equal trainings. Whether data may be downloaded plays no part.
+    Equal fingerprints are equal trainings. Whether data may be downloaded plays no part, nor does
+    an option of `LATER` that is at its default: so a training of before it keeps its fingerprint.
     """
     content = {
         "settings": {name: setting.five for name, setting in settings.items()},
         "spec": spec.model_dump(mode="json", exclude={"data": {"download"}}),
     }
+    options = content["spec"]["quantisation"]
+    for name, default in LATER.items():
+        if options[name] == default:
+            del options[name]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -60,6 +60,15 @@ def test_a_heads_bias_is_in_the_file_alone() -> None:
     assert 32 <= with_bias["packed_bytes"] - without["packed_bytes"] <= 48
 
 
+def test_norms_in_half_precision_take_half() -> None:
+    arguments = ("resnet20", "--classes", "10", "--setting", "2,8,3,6,3")
+    full, half = printed(*arguments), printed(*arguments, "--norm-bits", "16")
+    norms = full["parameters"] - sum(layer["parameters"] for layer in full["layers"])
+    assert full["bits"] - half["bits"] == 16 * norms
+    assert half["memory_ratio"] < full["memory_ratio"]
+    assert abs(full["packed_bytes"] - half["packed_bytes"] - 2 * norms) < 100
+
+
 def test_layers_add_up_to_the_network() -> None:
     fields = printed("mobilenet_v2", "--classes", "10", "--setting", "2,16,4,6,4")
     layers = fields["layers"]

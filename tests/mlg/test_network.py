@@ -33,7 +33,7 @@ def test_a_shape_is_read_from_one_pass() -> None:
         "head": LayerShape("linear", 10, 8, out_positions=1, in_positions=1),
         "spare": LayerShape("linear", 2, 4, out_positions=0, in_positions=0),
     }
-    assert shape.norm_parameters == 16
+    assert shape.norm_parameters == shape.half_norm_parameters == 16
     assert shape.full_parameters == 216 + 72 + 80 + 8 + 16
 
 
@@ -111,6 +111,18 @@ def test_sizes_by_hand() -> None:
     assert sizes.generation_macs == 4 * 3 * 2 * 9 + 8 * 4 * 27
     level2 = 16 * 4 * (27 + 8)
     assert sizes.execution_macs == level2 + 32 * 72 + 80
+
+
+def test_batch_norm_alone_is_counted_at_its_bits() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.GroupNorm(2, 8))
+    shape = network_shape(network, (3, 4, 4))
+    assert (shape.norm_parameters, shape.half_norm_parameters) == (32, 16)
+    settings = {"0": LayerSetting.plain(4)}
+    assert network_sizes(shape, settings).bits == 24 * 4 + 32 * 32
+    half = network_sizes(shape, settings, norm_bits=16)
+    assert half.bits == 24 * 4 + 16 * 32 + 16 * 16
+    assert half.memory_ratio == half.bits / (32 * 56)
+    assert half.parameter_ratio == 1
 
 
 def test_full_precision_is_the_unit() -> None:

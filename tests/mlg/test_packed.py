@@ -9,7 +9,8 @@ from torchvision.models import DenseNet, mobilenet_v2, mobilenet_v3_small, resne
 
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.bits import packed_length
-from mlgsearch.mlg.compress import compress
+from mlgsearch.mlg.compress import compress, densify
+from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.layer import latents_of
 from mlgsearch.mlg.network import compressible_layers, layer_shape, network_shape, network_sizes
 from mlgsearch.mlg.packed import (
@@ -77,10 +78,11 @@ def varied_settings(network: nn.Module) -> dict[str, LayerSetting]:
     return settings
 
 
-def a_student(kind: str, method: Method = "dorefa") -> nn.Module:
+def a_student(kind: str, method: Method = "dorefa", norm_bits: NormBits = 32) -> nn.Module:
     """Give a student as after a training: latents, scales and statistics moved."""
     network: nn.Module = NETWORKS[kind]()
-    compress(network, varied_settings(network), method=method, refine_steps=0)
+    settings = varied_settings(network)
+    compress(network, settings, method=method, refine_steps=0, norm_bits=norm_bits)
     for parameter in network.parameters():
         parameter.data += 0.03 * torch.randn_like(parameter)
     for module in network.modules():
@@ -110,25 +112,42 @@ def test_the_loaded_network_gives_the_same_bits(
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_the_slots_are_known_before_any_training(kind: str) -> None:
-    student = a_student(kind)
+@torch.no_grad()
+def test_half_norms_give_the_same_bits(kind: str) -> None:
+    student = a_student(kind, norm_bits=16).to(memory_format=torch.channels_last)
+    loaded: nn.Module = NETWORKS[kind]()
+    tensors = pack_network(student, "dorefa")
+    assert tensors["halves"].dtype == torch.float16
+    unpack_network(loaded, settings_of(student), "dorefa", tensors, norm_bits=16)
+    x = torch.randn(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    expected = student(x)
+    assert torch.equal(loaded.to(memory_format=torch.channels_last)(x), expected)
+    plain = densify(student)
+    assert torch.allclose(plain.to(memory_format=torch.channels_last)(x), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm_bits", [16, 32])
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_slots_are_known_before_any_training(kind: str, norm_bits: NormBits) -> None:
+    student = a_student(kind, norm_bits=norm_bits)
     with torch.device("meta"):
         untrained = NETWORKS[kind]()
-    slots = packed_slots(untrained, settings_of(student), "dorefa")
-    assert slots == packed_slots(student, settings_of(student), "dorefa")
+    slots = packed_slots(untrained, settings_of(student), "dorefa", norm_bits)
+    assert slots == packed_slots(student, settings_of(student), "dorefa", norm_bits)
     found = {k: (tuple(t.shape), t.dtype) for k, t in pack_network(student, "dorefa").items()}
     assert found == stream_shapes(slots)
 
 
-def test_what_is_stored_is_what_is_counted() -> None:
+@pytest.mark.parametrize("norm_bits", [16, 32])
+def test_what_is_stored_is_what_is_counted(norm_bits: NormBits) -> None:
     with torch.device("meta"):
         network = resnet18(num_classes=10)
     shape = network_shape(network, (3, 64, 64))
     settings = uniform_settings(shape, (2, 44, 3, 6, 3))
-    slots = packed_slots(network, settings, "dorefa")
+    slots = packed_slots(network, settings, "dorefa", norm_bits)
     extra = [s for s in slots if s.item.endswith(".scales") or s.item == "bias"]
     stored = sum(s.numel * s.bits for s in slots if s not in extra)
-    assert stored == network_sizes(shape, settings).bits
+    assert stored == network_sizes(shape, settings, norm_bits).bits
     assert sum(s.numel for s in extra) < 150
 
 
@@ -177,6 +196,26 @@ def test_what_is_not_finite_is_not_packed() -> None:
     student = a_student("mixed")
     latents_of(student.get_submodule("stem"))[0].data[0, 0] = float("nan")
     with pytest.raises(DataError, match=r"stem\.basis\.scales holds values that are not finite"):
+        pack_network(student, "dorefa")
+
+
+def test_what_a_network_has_in_float16_is_with_the_halves() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    network.register_buffer("extra", torch.tensor([0.5, 2.0, 3.0], dtype=torch.float16))
+    compress(network, {"0": LayerSetting.plain(4)}, norm_bits=16)
+    tensors = pack_network(network, "dorefa")
+    assert tensors["halves"].tolist()[:3] == [0.5, 2, 3]
+    assert tensors["halves"].shape == (3 + 8,)
+    loaded = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    loaded.register_buffer("extra", torch.zeros(3, dtype=torch.float16))
+    unpack_network(loaded, settings_of(network), "dorefa", tensors, norm_bits=16)
+    assert torch.equal(loaded.get_buffer("extra"), network.get_buffer("extra"))
+
+
+def test_half_a_norm_that_is_not_finite_is_not_packed() -> None:
+    student = a_student("mixed", norm_bits=16)
+    student.get_buffer("norm.running_mean")[3] = float("inf")
+    with pytest.raises(DataError, match=r"norm\.(running_mean|shift) holds values that are not"):
         pack_network(student, "dorefa")
 
 

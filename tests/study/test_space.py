@@ -176,6 +176,20 @@ HYPERPARAMETERS = {
 }
 
 
+@pytest.mark.parametrize("given", [{"low": 16, "high": 32}, {"choices": [32, 8]}])
+def test_norm_bits_are_16_or_32(given: dict[str, Any]) -> None:
+    wrong = {"quantisation.norm_bits": given}
+    with pytest.raises(StudyFileError, match=r"quantisation\.norm_bits.*(choices|16 or 32)"):
+        a_spec(space={"hyperparameters": wrong})
+
+
+def test_norm_bits_may_be_searched() -> None:
+    space = a_space(hyperparameters={"quantisation.norm_bits": {"choices": [16, 32]}})
+    point = {n: d.high for n, d in space.distributions.items() if isinstance(d, IntDistribution)}
+    proposal = space.decode(point | {"quantisation.norm_bits": 16})
+    assert proposal.train_spec(TrainSpec()).quantisation.norm_bits == 16
+
+
 def test_hyperparameters_join_the_space() -> None:
     distributions = a_space(hyperparameters=HYPERPARAMETERS).distributions
     assert distributions["training.learning_rate"] == FloatDistribution(1e-4, 1e-1, log=True)

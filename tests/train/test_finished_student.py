@@ -11,12 +11,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mlgsearch.errors import DataError
+from mlgsearch.train import checkpoint
 from mlgsearch.train import finished_student as finished_student_module
 from mlgsearch.train.dense_file import write_dense, write_onnx
 from mlgsearch.train.finished_student import open_student
 from mlgsearch.train.models import build_model
 from mlgsearch.train.packed_file import load_packed, write_packed
 from mlgsearch.train.prepared import Prepared
+from mlgsearch.train.spec import QuantisationSpec
 from mlgsearch.train.student import StudentTraining
 from tests.train.test_student import finish, job
 
@@ -89,6 +91,47 @@ def test_the_onnx_file_runs_elsewhere(
         assert np.abs(logits - expected).max() < 1e-4
     properties = session.get_modelmeta().custom_metadata_map
     assert properties["settings"] == student.card.to_metadata()["settings"]
+
+
+@torch.no_grad()
+def test_half_norms_are_the_same_everywhere(
+    prepared: Prepared, images: Tensor, tmp_path: Path
+) -> None:
+    asked = job(prepared, (2, 6, 3, 6, 3), quantisation=QuantisationSpec(norm_bits=16))
+    training = StudentTraining(prepared, asked, tmp_path)
+    with torch.enable_grad():
+        record = training.run_epoch()
+    training.network.eval()
+    expected = training.network(images)
+    student = open_student(tmp_path)
+    assert torch.equal(student.network(images), expected)
+    write_packed(tmp_path / "a.safetensors", student.network, student.card)
+    loaded = load_packed(tmp_path / "a.safetensors")
+    assert torch.equal(loaded(images), expected)
+    assert prepared.validation.evaluate(loaded, torch.channels_last) == (
+        record.validation_loss,
+        record.validation_accuracy,
+    )
+    write_dense(tmp_path / "dense.safetensors", student.network, student.card)
+    plain = build_model(student.card.model, classes=10, channels=1, image_size=(8, 8)).eval()
+    plain.load_state_dict(load_file(tmp_path / "dense.safetensors"), strict=True)
+    assert (plain(images) - expected).abs().max() < 1e-4
+    write_onnx(tmp_path / "a.onnx", student.network, student.card)
+    session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    assert np.abs(logits - expected.numpy()).max() < 1e-4
+
+
+@torch.no_grad()
+def test_a_checkpoint_of_before_an_option_is_opened(
+    training: StudentTraining, images: Tensor, tmp_path: Path
+) -> None:
+    tensors, metadata = checkpoint.capture(training.network, training._optimiser, 4)
+    texts = training.card().to_metadata() | {"format": "mlgsearch-packed-1"}
+    del texts["norm_bits"]
+    metadata |= {"fingerprint": "", "card": texts}
+    checkpoint.save(tmp_path, "student", tensors, metadata)
+    assert torch.equal(open_student(tmp_path).network(images), training.network(images))
 
 
 def test_no_checkpoint_is_told(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def a_student(**changes: Any) -> tuple[nn.Module, PackedCard]:
     shape = network_shape(network, (1, 8, 8))
     found = uniform_settings(shape, (2, 6, 3, 6, 5))
     card = a_card(network, found, **changes)
-    compress(network, found, method=card.method, refine_steps=0)
+    compress(network, found, method=card.method, refine_steps=0, norm_bits=card.norm_bits)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
             module.running_var.uniform_(0.5, 2)
@@ -91,10 +91,12 @@ def file(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("method", ["dorefa", "lsq"])
+@pytest.mark.parametrize("changes", [{}, {"method": "lsq"}, {"norm_bits": 16}])
 @torch.no_grad()
-def test_a_loaded_file_gives_the_students_logits_and_its_card(tmp_path: Path, method: str) -> None:
-    student, card = a_student(method=method, **PROVENANCE)
+def test_a_loaded_file_gives_the_students_logits_and_its_card(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    student, card = a_student(**changes, **PROVENANCE)
     write_packed(tmp_path / "a.safetensors", student, card)
     loaded = load_packed(tmp_path / "a.safetensors")
     x = torch.randn(5, 1, 8, 8).contiguous(memory_format=torch.channels_last)
@@ -114,7 +116,12 @@ def test_any_reader_of_safetensors_opens_it(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "provenance",
-    [{}, PROVENANCE, {"study": "x" * 100, "trial": 999_999, "accuracy": 1.0}],
+    [
+        {},
+        PROVENANCE,
+        {"study": "x" * 100, "trial": 999_999, "accuracy": 1.0},
+        {"norm_bits": 16},
+    ],
 )
 def test_the_size_is_known_before_any_training(provenance: dict[str, Any]) -> None:
     student, card = a_student(**provenance)
@@ -230,7 +237,7 @@ def sealed(content: bytes, old: str, new: str) -> bytes:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('packed-1"', 'packed-2"', "its format is mlgsearch-packed-2, this version"),
+        ('packed-2"', 'packed-1"', "its format is mlgsearch-packed-1, this version"),
         ('"classes":"10"', '"classes":"11"', "tensor 'codes' is"),
         ('"classes":"10"', '"classes":"99999999999"', "tensor 'codes' is"),
         ('"classes":"10"', '"classes":"0"', "classes"),
@@ -245,6 +252,8 @@ def sealed(content: bytes, old: str, new: str) -> bytes:
         ('"model":"resnet8"', '"model":"os:system"', "which `build` must make"),
         ('"method":"dorefa"', '"method":"lsq"', "tensor 'numbers' is"),
         ('"method":"dorefa"', '"method":"none"', "method"),
+        ('"norm_bits":"32"', '"norm_bits":"16"', "tensor 'halves' is None"),
+        ('"norm_bits":"32"', '"norm_bits":"8"', "norm_bits"),
         ('"study":', '"stud":', "metadata lack 'study'"),
         ('"study":', '"more":"","study":', "more is ''"),
         ('"trial":"41"', '"trial":"041"', "trial is '041'"),

@@ -1,6 +1,6 @@
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.train.spec import DataSpec, OptimiserSpec, TrainSpec
-from mlgsearch.train.trial import TrialJob, fingerprint
+from mlgsearch.train.spec import DataSpec, OptimiserSpec, QuantisationSpec, TrainSpec
+from mlgsearch.train.trial import LATER, TrialJob, fingerprint
 
 SETTINGS = {"a": LayerSetting.plain(8), "b": LayerSetting(1, 4, 3, 4, 3)}
 SPEC = TrainSpec()
@@ -15,6 +15,14 @@ def test_a_fingerprint_is_of_content_not_of_order() -> None:
     )
 
 
+def test_a_training_of_before_an_option_keeps_its_fingerprint() -> None:
+    assert {name: getattr(SPEC.quantisation, name) for name in LATER} == LATER
+    first = TrainSpec(quantisation=QuantisationSpec(method="lsq"))
+    assert fingerprint(SETTINGS, first) == (
+        "dfca4e5893192388a13c36f98e826a46ce17b5bc78ff66bf18cb432e38903926"
+    )
+
+
 def test_a_fingerprint_tells_trainings_apart() -> None:
     jobs = [
         (SETTINGS, SPEC),
@@ -23,6 +31,7 @@ def test_a_fingerprint_tells_trainings_apart() -> None:
         (SETTINGS, TrainSpec(seed=1)),
         (SETTINGS, TrainSpec(training=OptimiserSpec(learning_rate=1e-3))),
         (SETTINGS, TrainSpec(data=DataSpec(split_seed=1))),
+        (SETTINGS, TrainSpec(quantisation=QuantisationSpec(norm_bits=16))),
     ]
     assert len({fingerprint(*job) for job in jobs}) == len(jobs)
 
