@@ -24,6 +24,10 @@ class StudyConflictError(UserError):
     """A study of that name exists with different content, or another driver holds it."""
 
 
+class BudgetError(UserError):
+    """No network in range is as small as was asked for; the message says how small one can be."""
+
+
 class SettingError(UserError):
     """A layer setting is malformed or does not fit its layer."""
 

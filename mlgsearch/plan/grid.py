@@ -1,6 +1,6 @@
 """All canonical settings of a layer in range, as arrays, with their exact bits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,26 +49,27 @@ class Ranges:
 def grid(shape: LayerShape, ranges: Ranges) -> Iterator[Settings]:
     """Give every canonical setting of a layer once, a block for each number of B_in.
 
-    The plain weight stands in the first block; where both levels always exist it is left out, and
-    then the first block may be empty.
+    Blocks may be empty. Where levels stay, the plain weight is there only if factors in range cost
+    as much, and so are that weight.
     """
+    plain_widths: set[int] = set()
     for base_in in ranges.bases(ranges.base_in, shape.level1_bound):
         base_outs = ranges.bases(ranges.base_out, shape.level2_bound)
-        parts = [
-            _product(
-                [base_in],
-                [base_out],
-                _span(ranges.q_basis),
-                _span(ranges.q_coeff_in) if base_in else [0],
-                _span(ranges.q_coeff_out) if base_out else [0],
-            )
-            for base_out in base_outs
-        ]
-        settings = np.concatenate(parts)
+        q_coeff_in = _span(ranges.q_coeff_in) if base_in else [0]
+        q_basis, q_coeff_out = _span(ranges.q_basis), _span(ranges.q_coeff_out)
+        absent, present = [b for b in base_outs if not b], [b for b in base_outs if b]
+        settings = np.concatenate(
+            [
+                _product([base_in], absent, q_basis, q_coeff_in, [0]),
+                _product([base_in], present, q_basis, q_coeff_in, q_coeff_out),
+            ]
+        )
         is_plain = (settings[:, 0] == 0) & (settings[:, 1] == 0)
         # Factors that cost as much as the plain weight are canonically that weight.
         is_smaller = bits_of(settings, shape) < shape.weight_numel * settings[:, 2]
-        yield settings[is_plain | is_smaller]
+        plain_widths |= set(settings[is_plain | ~is_smaller, 2].tolist())
+        yield settings[~is_plain & is_smaller]
+    yield _product([0], [0], sorted(plain_widths), [0], [0])
 
 
 def bits_of(settings: Settings, shape: LayerShape) -> NDArray[np.int64]:
@@ -93,5 +94,5 @@ def _span(span: Span) -> list[int]:
     return list(range(span[0], span[1] + 1))
 
 
-def _product(*values: list[int]) -> Settings:
+def _product(*values: Sequence[int]) -> Settings:
     return np.stack(np.meshgrid(*values, indexing="ij"), -1).reshape(-1, 5).astype(np.int64)

@@ -51,3 +51,11 @@ def test_a_range_above_the_bound_leaves_the_level_absent() -> None:
 def test_widths_are_all_that_occur() -> None:
     assert NARROW.widths() == [2, 3, 4, 5]
     assert Ranges((1, 1), (1, 1), (32, 32), (4, 4), (3, 3)).widths() == [3, 4, 32]
+
+
+def test_factors_that_cost_the_plain_weight_are_that_weight_where_levels_stay() -> None:
+    costly = Ranges((1, 1), (38, 39), (2, 3), (4, 4), (3, 8), levels_stay=True)
+    shape = MIXED.layers["point"]  # 64 x 40: level 2 below 40
+    found = listed(shape, costly)
+    assert found == [LayerSetting.plain(2), LayerSetting.plain(3)]
+    assert LayerSetting(1, 39, 3, 4, 3).canonical(shape) == LayerSetting.plain(3)

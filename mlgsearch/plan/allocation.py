@@ -1,0 +1,167 @@
+"""A byte budget spread over the layers of a network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlgsearch.errors import BudgetError
+from mlgsearch.mlg.half_norm import NormBits
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.plan.knapsack import Knapsack
+from mlgsearch.plan.tables import Tables
+from mlgsearch.plan.weighting import layer_weights
+
+#: A network whose layers lose so little in the mean is as good as its teacher: larger budgets are
+#: not planned.
+UNHARMED = 0.01
+
+#: How many layers an error about a budget names.
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A whole network's settings, and what is predicted of them.
+
+    ``bits`` follow the paper's rule (see ``mlgsearch.mlg.network.network_sizes``); ``damage`` is
+    the weighted mean of the layers' damages, without gains: smaller is better.
+    """
+
+    settings: dict[str, LayerSetting]
+    norm_bits: NormBits
+    bits: int
+    damage: float
+
+
+class Allocator:
+    """Chooses every layer's setting for a budget, so that the summed damage is least.
+
+    Args of the constructor:
+        tables: the layers' lists.
+        weighting: how layers weigh against each other; a key of ``WEIGHTINGS``.
+        norm_bits: the widths that normalisation may be stored at; it is chosen like a layer's.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        *,
+        weighting: str = "relative",
+        norm_bits: Sequence[NormBits] = (32,),
+    ):
+        self.tables = tables
+        self._weights = layer_weights(tables, weighting)
+        self._norm_bits = self._useful_norm_bits(norm_bits)
+        self._plain = self._knapsack({})
+
+    @property
+    def smallest(self) -> int:
+        """The bits of the smallest network in range."""
+        return self._plain.smallest
+
+    @property
+    def largest(self) -> int:
+        """The bits of the network with the least damage."""
+        return self._plain.largest
+
+    def allocate(self, bits: int, gains: Mapping[str, float] | None = None) -> Allocation:
+        """Spend a budget.
+
+        Args:
+            bits: what the network may take in all.
+            gains: by layer, natural logarithms of factors on its damage: a layer with a positive
+                gain gets more of the budget. Layers that are not named have 0.
+
+        Raises:
+            BudgetError: no network in range is that small.
+        """
+        if bits < self.smallest:
+            raise BudgetError(self._too_small(bits))
+        knapsack = self._knapsack(gains) if gains and any(gains.values()) else self._plain
+        picks = knapsack.choose(bits).picks
+        return self._allocation(dict(zip(self.tables.layers, picks, strict=False)), picks[-1])
+
+    def front(self, count: int, bits: tuple[int, int] | None = None) -> list[Allocation]:
+        """Give the planned front, smallest first: budgets spread evenly by ratio.
+
+        Args:
+            count: how many; fewer come where neighbours are the same.
+            bits: the lowest and the highest budget; without it from the smallest network to where
+                the mean damage falls below ``UNHARMED``.
+
+        Raises:
+            BudgetError: no network in range is as small as the highest budget.
+        """
+        low, high = bits or self.useful_span()
+        if high < self.smallest:
+            raise BudgetError(self._too_small(high))
+        low = max(low, self.smallest)
+        budgets = np.geomspace(low, max(low, high), count)
+        found = [self.allocate(max(self.smallest, round(float(budget)))) for budget in budgets]
+        return [a for i, a in enumerate(found) if i == 0 or a.bits != found[i - 1].bits]
+
+    def useful_span(self) -> tuple[int, int]:
+        """Give the bits of the smallest network, and those at which damage is negligible.
+
+        That is where the mean damage falls below ``UNHARMED``, or is the least that can be had.
+        """
+        low, high = self.smallest, self.largest
+        least = max(UNHARMED, 1.001 * self.allocate(high).damage)
+        while high - low > max(1, low // 100):
+            middle = (low + high) // 2
+            if self.allocate(middle).damage > least:
+                low = middle
+            else:
+                high = middle
+        return self.smallest, high
+
+    def _allocation(self, picks: Mapping[str, int], norm_pick: int) -> Allocation:
+        layers = self.tables.layers
+        norm_bits = self._norm_bits[norm_pick]
+        return Allocation(
+            {name: table.setting(picks[name]) for name, table in layers.items()},
+            norm_bits,
+            sum(int(table.bits[picks[name]]) for name, table in layers.items())
+            + self._norm_size(norm_bits),
+            sum(
+                self._weights[name] * float(table.damage[picks[name]])
+                for name, table in layers.items()
+            )
+            / len(layers),
+        )
+
+    def _knapsack(self, gains: Mapping[str, float]) -> Knapsack:
+        lists = []
+        for name, table in self.tables.layers.items():
+            # Positive, so that a list stays strictly descending.
+            weight = max(self._weights[name], 1e-9) * np.exp(gains.get(name, 0.0))
+            lists.append((table.bits, weight * table.damage))
+        norm = [(self._norm_size(bits), self.tables.norm_damage[bits]) for bits in self._norm_bits]
+        sizes, damages = zip(*norm, strict=True)
+        lists.append((np.array(sizes, dtype=np.int64), np.array(damages, dtype=np.float64)))
+        return Knapsack(lists)
+
+    def _norm_size(self, bits: NormBits) -> int:
+        shape = self.tables.shape
+        return 32 * shape.norm_parameters - (32 - bits) * shape.half_norm_parameters
+
+    def _useful_norm_bits(self, given: Sequence[NormBits]) -> list[NormBits]:
+        """Sort the widths; keep the smallest alone where more bits change nothing."""
+        widths = sorted(given)
+        changes = self.tables.shape.half_norm_parameters > 0 and self.tables.norm_damage[16] > 0
+        return widths if changes else widths[:1]
+
+    def _too_small(self, bits: int) -> str:
+        least = {name: int(table.bits[0]) for name, table in self.tables.layers.items()}
+        least["normalisation"] = self._norm_size(self._norm_bits[0])
+        largest = sorted(least, key=lambda name: -least[name])[:_NAMED]
+        binding = ", ".join(f"{name} {_kilobytes(least[name])} kB" for name in largest)
+        return (
+            f"a budget of {_kilobytes(bits)} kB cannot be met: the smallest network in range has "
+            f"{_kilobytes(self.smallest)} kB; the layers that bind, at their smallest: {binding}"
+        )
+
+
+def _kilobytes(bits: int) -> str:
+    return f"{bits / 8000:.3g}"

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlgsearch.errors import BudgetError
+from mlgsearch.mlg.network import network_sizes
+from mlgsearch.plan.allocation import UNHARMED, Allocator
+from mlgsearch.plan.weighting import WEIGHTINGS
+from tests.plan.samples import shape, tables
+
+
+def test_a_budget_is_kept_and_bits_are_exact() -> None:
+    allocator = Allocator(tables())
+    for budget in np.geomspace(allocator.smallest, allocator.largest, 9).astype(int):
+        found = allocator.allocate(max(int(budget), allocator.smallest))
+        sizes = network_sizes(shape(), found.settings, found.norm_bits)
+        assert found.bits == sizes.bits <= max(budget, allocator.smallest)
+        assert all(s == s.canonical(shape().layers[n]) for n, s in found.settings.items())
+
+
+def test_damage_falls_along_the_front() -> None:
+    front = Allocator(tables()).front(8)
+    assert len(front) == 8
+    bits, damages = [a.bits for a in front], [a.damage for a in front]
+    assert bits == sorted(bits)
+    assert damages == sorted(damages, reverse=True)
+    assert front[0].bits == Allocator(tables()).smallest
+    ratios = np.diff(np.log(bits))
+    assert ratios.max() < 1.3 * ratios.min()  # evenly spread by ratio
+
+
+def test_the_front_ends_where_damage_is_negligible() -> None:
+    allocator = Allocator(tables())
+    low, high = allocator.useful_span()
+    least = max(UNHARMED, 1.001 * allocator.allocate(allocator.largest).damage)
+    assert low == allocator.smallest
+    assert allocator.allocate(high).damage <= least < allocator.allocate(high * 97 // 100).damage
+
+
+def test_a_front_may_be_told_its_span() -> None:
+    allocator = Allocator(tables())
+    low, high = 2 * allocator.smallest, 3 * allocator.smallest
+    assert all(0.9 * low < a.bits <= high for a in allocator.front(5, (low, high)))
+    assert allocator.front(3, (1, allocator.smallest))[0].bits == allocator.smallest
+    with pytest.raises(BudgetError):
+        allocator.front(3, (1, allocator.smallest - 1))
+
+
+def test_a_gain_gives_a_layer_more() -> None:
+    allocator = Allocator(tables())
+    budget = 3 * allocator.smallest
+    layer = tables().shape.layers["layer2.0.conv2"]
+    bits = [
+        allocator.allocate(budget, {"layer2.0.conv2": gain}).settings["layer2.0.conv2"].bits(layer)
+        for gain in (-2.0, 0.0, 2.0)
+    ]
+    assert bits[0] < bits[1] < bits[2]
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_any_gains_keep_the_budget_and_repeat_themselves(data: st.DataObject) -> None:
+    gains = {name: data.draw(st.floats(-2, 2), label=name) for name in tables().layers}
+    allocator = Allocator(tables())
+    budget = data.draw(st.integers(allocator.smallest, allocator.largest))
+    found = allocator.allocate(budget, gains)
+    assert found.bits <= budget
+    assert found == allocator.allocate(budget, dict(gains))
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_every_weighting_allocates(weighting: str) -> None:
+    allocator = Allocator(tables(), weighting=weighting)
+    assert allocator.allocate(2 * allocator.smallest).bits <= 2 * allocator.smallest
+
+
+def test_normalisation_is_chosen_like_a_layer() -> None:
+    both, full = Allocator(tables(), norm_bits=(32, 16)), Allocator(tables())
+    saved = 16 * shape().half_norm_parameters
+    assert both.smallest == full.smallest - saved
+    assert both.allocate(2 * full.smallest).norm_bits == 16
+    assert both.allocate(full.smallest).damage < full.allocate(full.smallest).damage
+    assert both.allocate(10 * both.largest).norm_bits == 32
+
+
+def test_a_budget_too_small_names_what_binds() -> None:
+    allocator = Allocator(tables())
+    with pytest.raises(BudgetError) as caught:
+        allocator.allocate(800)
+    norms = 32 * shape().norm_parameters / 8000
+    assert str(caught.value).startswith(
+        f"a budget of 0.1 kB cannot be met: the smallest network in range has "
+        f"{allocator.smallest / 8000:.3g} kB; the layers that bind, at their smallest: "
+        f"normalisation {norms:.3g} kB, "
+    )
