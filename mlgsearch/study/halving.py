@@ -2,8 +2,8 @@
 
 Memory is known before training and accuracy is not, so a small student must not be stopped for
 being less accurate than a large one. At a rung a trial goes on if its accuracy stands in the top
-fraction among the trials at least as small. The best of those is never stopped: it is what extends
-the front at that rung. The asynchronous form of successive halving of Li et al., "A system for
+fraction among the trials at least as small, or extends the front at that rung: then it is the best
+of them. The asynchronous form of successive halving of Li et al., "A system for
 massively parallel hyperparameter tuning" (MLSys 2020), with this comparison in place of theirs.
 """
 
@@ -42,9 +42,10 @@ class Halving:
     def goes_on(self, one: int, costs: Values, accuracies: Values) -> bool:
         """Tell whether a trial goes on from a rung that n trials have reached.
 
-        It does where fewer than one in ``factor`` of the trials at least as small, itself
-        included, are more accurate. Costs that are equal are at least as small; accuracies that
-        are equal are not better. A NaN accuracy stops no trial and is better than none.
+        It does where no other dominates it there, and where fewer than one in ``factor`` of the
+        trials at least as small, itself included, are more accurate; of those that are equally
+        accurate half count as more, so that a crowd at chance level does not go on together.
+        Equal costs are at least as small. A NaN accuracy stops no trial and is better than none.
 
         Args:
             one: the trial's row.
@@ -55,8 +56,13 @@ class Halving:
         n_rivals = int(are_rivals.sum())
         if n_rivals < self.min_trials:
             return True
-        n_better = int((accuracies[are_rivals] > accuracies[one]).sum())
-        return n_better * self.factor < n_rivals
+        are_better = are_rivals & (accuracies > accuracies[one])
+        are_equal = are_rivals & (accuracies == accuracies[one])
+        n_better, n_equal = int(are_better.sum()), int(are_equal.sum()) - 1
+        is_smaller = (costs < costs[one]).any(axis=1)
+        if n_better == 0 and not (are_equal & is_smaller).any():
+            return True
+        return (n_better + n_equal / 2) * self.factor < n_rivals
 
 
 class _Rung:

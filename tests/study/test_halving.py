@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mlgsearch.results.front import is_non_dominated
+from mlgsearch.results.front import hypervolume, is_non_dominated
 from mlgsearch.study.halving import Halving, Ladder, replay
 
 RULE = Halving(factor=3, first_rung=1, min_trials=4)
@@ -60,6 +60,16 @@ def test_one_in_factor_of_the_trials_at_least_as_small_goes_on() -> None:
     assert kept == [True] * 3 + [False] * 6
     kept = [RULE.goes_on(i, costs, accuracies[::-1]) for i in range(9)]
     assert kept == [True] * 9
+
+
+def test_a_crowd_at_chance_level_does_not_go_on_together() -> None:
+    accuracies = np.array([0.9, 0.8, *[0.1] * 40])
+    of_many_sizes = np.arange(42.0)[:, None]
+    kept = [i for i in range(42) if RULE.goes_on(i, of_many_sizes, accuracies)]
+    assert kept == [0, 1, 2]  # of the third's size there are too few to compare
+    # The same with the crowd smaller than the good ones: its smallest is on the front.
+    kept = [i for i in range(42) if RULE.goes_on(i, -of_many_sizes, accuracies)]
+    assert kept == [0, 1, 39, 40, 41]
 
 
 @given(rules, rungs())
@@ -186,3 +196,36 @@ def test_at_the_end_every_stopped_trial_stands_low_at_its_rung(
     if rungs:
         best = is_non_dominated(points, [True, False])
         assert (done[best] > rungs[0]).all() or rungs[0] > 1
+
+
+def a_synthetic_study(seed: int, n: int = 60, epochs: int = 9) -> tuple[Values, Values]:
+    """Learning curves (n, epochs) that rise to a limit at speeds of their own, with noise; sizes.
+
+    A student's limit lies below what its size allows, by an amount that few keep small.
+    """
+    rng = np.random.default_rng(seed)
+    log_size = rng.uniform(-2.3, -0.7, n)
+    limit = 0.93 - 0.5 * np.exp(-2.2 * (log_size + 2.3)) - rng.exponential(0.15, n)
+    limit = np.clip(limit, 0.1, 1)[:, None]
+    time = np.arange(1, epochs + 1) / epochs
+    slowness = rng.uniform(0.15, 0.3, n)[:, None]
+    risen = (1 - np.exp(-time / slowness)) / (1 - np.exp(-1 / slowness))  # (n, epochs)
+    noise = rng.normal(0, 0.005, (n, epochs)) * (1.5 - time)
+    return np.clip(0.1 + (limit - 0.1) * risen + noise, 0, 1), log_size
+
+
+def test_on_synthetic_curves_few_of_the_final_front_are_stopped() -> None:
+    lost, on_front, spent, kept = 0, 0, [], []
+    for seed in range(20):
+        curves, log_size = a_synthetic_study(seed)
+        done = replay(curves, log_size, RULE)
+        points = np.column_stack([curves[:, -1], log_size])
+        best = is_non_dominated(points, [True, False])
+        lost += int((done[best] < 9).sum())
+        on_front += int(best.sum())
+        spent.append(done.sum() / curves.size)
+        volume = hypervolume(points, [True, False], [0, 0])
+        kept.append(hypervolume(points[done == 9], [True, False], [0, 0]) / volume)
+    assert lost / on_front < 0.02
+    assert np.mean(spent) < 0.8
+    assert np.mean(kept) > 0.999

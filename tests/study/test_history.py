@@ -258,3 +258,33 @@ def test_foreign_keys_are_enforced_and_braces_in_a_url_are_no_template(tmp_path:
 def test_distributions_read_back_with_their_scale(url: str, opened: Opener) -> None:
     ask(opened(url))
     assert stored(url).trials[0].distributions["B_out"] == IntDistribution(1, 64, log=True)
+
+
+def test_a_pruned_trial_is_opened_again_and_told_its_values(url: str, opened: Opener) -> None:
+    history = opened(url)
+    for _ in range(3):
+        ask(history)
+    history.tell(0, TrialState.COMPLETE, result(0))
+    history.tell(1, TrialState.PRUNED)
+    before = stored(url).trials[1]
+    assert (before.state, before.values) == (TrialState.PRUNED, None)
+    history.reopen(1)
+    again = opened(url)
+    for seen in (stored(url).trials[1], history.trials()[1], again.trials()[1]):
+        assert (seen.state, seen.datetime_complete) == (TrialState.RUNNING, None)
+        assert (seen.params, seen.datetime_start) == (before.params, before.datetime_start)
+    history.reopen(1)  # as after a crash
+    history.tell(1, TrialState.COMPLETE, result(1))
+    assert [t.state.name for t in stored(url).trials] == ["COMPLETE", "COMPLETE", "RUNNING"]
+    assert stored(url).trials[1].values == result(1)
+    assert history.trials()[1].values == result(1)
+    assert as_seen(opened(url).trials()) == as_seen(history.trials())
+
+
+def test_only_a_pruned_trial_is_opened_again(url: str, opened: Opener) -> None:
+    history = opened(url)
+    ask(history)
+    history.tell(0, TrialState.COMPLETE, result(0))
+    with pytest.raises(AssertionError):
+        history.reopen(0)
+    assert stored(url).trials[0].state == TrialState.COMPLETE

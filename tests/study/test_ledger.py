@@ -463,10 +463,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.running: dict[int, Job] = {}
         self.finished: dict[int, TrialRecord] = {}
 
-    @initialize(n_trials=st.integers(1, 8), wide=st.booleans())
-    def begin(self, n_trials: int, wide: bool) -> None:
+    @initialize(n_trials=st.integers(1, 8), wide=st.booleans(), stops_early=st.booleans())
+    def begin(self, n_trials: int, wide: bool, stops_early: bool) -> None:
         space = NARROW | ({"B_out": [8, 12]} if wide else {})
-        search = {"sampler": "random"}
+        rule = {"factor": 2, "first_rung": 1, "min_trials": 2}  # epochs 1, 2, 4 and 8 of 10
+        search = {"sampler": "random", "early_stopping": rule if stops_early else "off"}
         (self.folder / "a.db").write_bytes(empty_database())
         self.study = Driverless(
             f"sqlite:///{self.folder}/a.db", n_trials=n_trials, space=space, search=search
@@ -476,13 +477,16 @@ class LedgerMachine(RuleBasedStateMachine):
         self.fuse.guard(
             self.study.storage, "_create_new_trial", "set_trial_state_values", "set_trial_user_attr"
         )
+        self._restart()
 
     @precondition(lambda self: len(self.running) < 3)
     @rule()
     def ask(self) -> None:
         job = self.study.ledger.next_job()
         if job is None:
-            assert self.study.ledger.has_no_more
+            # More may come of what runs, where trials are stopped early.
+            may_come = self.running and self.study.spec.search.early_stopping is not None
+            assert self.study.ledger.has_no_more or may_come
             return
         assert job.number not in self.running
         assert job.fingerprint not in {other.fingerprint for other in self.running.values()}
@@ -505,10 +509,12 @@ class LedgerMachine(RuleBasedStateMachine):
         self.study.ledger.fail(self._end_one(data), "it broke")
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), epochs=st.integers(1, 3))
-    def report(self, data: st.DataObject, epochs: int) -> None:
+    @rule(data=st.data(), epochs=st.integers(1, 9), accuracy=st.sampled_from([0.1, 0.2, 0.3]))
+    def report(self, data: st.DataObject, epochs: int, accuracy: float) -> None:
         number = data.draw(st.sampled_from(sorted(self.running)))
-        self.study.ledger.add_epochs(number, [an_epoch(i + 1) for i in range(epochs)])
+        seen = [an_epoch(i + 1, accuracy) for i in range(epochs)]
+        if not self.study.ledger.add_epochs(number, seen):
+            del self.running[number]
 
     @rule(writes=st.integers(0, 4), stops=st.booleans())
     def kill_while_asking_or_stopping(self, writes: int, stops: bool) -> None:
@@ -516,11 +522,14 @@ class LedgerMachine(RuleBasedStateMachine):
         self._kill(writes, act)
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), writes=st.integers(0, 2), fails=st.booleans())
-    def kill_while_finishing(self, data: st.DataObject, writes: int, fails: bool) -> None:
+    @rule(data=st.data(), writes=st.integers(0, 4), how=st.sampled_from(["fail", "stop", "end"]))
+    def kill_while_finishing(self, data: st.DataObject, writes: int, how: str) -> None:
         number, ledger = self._end_one(data), self.study.ledger
-        if fails:
+        if how == "fail":
             self._kill(writes, lambda: ledger.fail(number, "it broke"))
+        elif how == "stop":
+            seen = [an_epoch(i + 1, 0.1) for i in range(9)]
+            self._kill(writes, lambda: ledger.add_epochs(number, seen))
         else:
             self._kill(writes, lambda: ledger.complete(number, a_summary()))
 
@@ -536,7 +545,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def stop(self) -> None:
         queued = self.study.ledger.queue_unfinished()
         assert queued == [t.number for t in self.study.trials() if not t.state.is_finished]
-        assert set(self.study.states()) <= {"WAITING", "COMPLETE", "FAIL"}
+        assert set(self.study.states()) <= {"WAITING", "COMPLETE", "FAIL", "PRUNED"}
         self._restart()
 
     @precondition(lambda self: self.study.n_trials < 12)
@@ -547,6 +556,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _restart(self, n_trials: int | None = None) -> None:
         self.running.clear()
         self.study.restart(n_trials)
+        self.fuse.guard(self.study.ledger._history, "reopen")
         # Whatever the kill cut in two is whole again.
         ours = [trial.state.is_finished for trial in self.study.trials()]
         theirs = [trial.state.is_finished() for trial in self.study.optuna_study().trials]
@@ -556,7 +566,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def finished_trials_never_change(self) -> None:
         trials = self.study.trials() if hasattr(self, "study") else []
         assert [trial.number for trial in trials] == list(range(len(trials)))
-        now = {trial.number: trial for trial in trials if trial.state.is_finished}
+        for_good = (TrialState.COMPLETE, TrialState.FAIL)
+        now = {trial.number: trial for trial in trials if trial.state in for_good}
         assert {number: now.get(number) for number in self.finished} == self.finished
         self.finished = now
 
@@ -570,7 +581,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert study.ledger.is_finished
         trials = study.trials()
         assert len(trials) == study.n_trials
-        assert set(study.states()) <= {"COMPLETE", "FAIL"}
+        assert set(study.states()) <= {"COMPLETE", "FAIL", "PRUNED"}
         trained = {t.fingerprint: t for t in trials if t.state == TrialState.COMPLETE}
         own = [t for t in trials if t.state == TrialState.COMPLETE and t.reused_from is None]
         assert len(own) == len(trained), "a student was trained twice"
@@ -579,7 +590,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 source = trials[trial.reused_from]
                 assert source.reused_from is None
                 assert source.fingerprint == trial.fingerprint
-                assert source.accuracy == trial.accuracy
+                assert (source.state, source.accuracy) == (trial.state, trial.accuracy)
         study.close()
         shutil.rmtree(self.folder)
 

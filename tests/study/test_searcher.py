@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from mlgsearch.records import EpochRecord, TrialState
+from mlgsearch.study.scheduler import StudyScheduler
 from mlgsearch.study.searcher import AttemptCounter, StudySearcher
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
@@ -102,6 +104,75 @@ def test_a_trial_that_ray_ended_early_is_not_complete(
     record = study.trials()[0]
     assert (record.state, record.epochs_done) == (TrialState.FAIL, 1)
     assert "before its end" in str(record.error)
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Driverless]:
+    """A study of one size, in which whoever is not the best so far is stopped after epoch 1."""
+    (tmp_path / "strict.db").write_bytes(empty_database())
+    one_size = {key: [8, 8] for key in ("B_out", "q_basis", "q_coeff_in", "q_coeff_out")}
+    study = Driverless(
+        f"sqlite:///{tmp_path}/strict.db",
+        n_trials=4,
+        space={
+            "kind": "uniform",
+            "B_in": [1, 1],
+            **one_size,
+            "hyperparameters": {"training.learning_rate": {"low": 1e-4, "high": 1e-2}},
+        },
+        search={"early_stopping": {"factor": 3, "min_trials": 2}},
+        training={"epochs": 3},
+    )
+    yield study
+    study.close()
+
+
+def test_a_trial_is_stopped_through_rays_scheduler_and_taken_up_later(strict: Driverless) -> None:
+    searcher = StudySearcher(strict.ledger)
+    scheduler = StudyScheduler(searcher)
+
+    def word(trial_id: str, accuracy: float) -> str:
+        result = a_result(an_epoch(1, accuracy))
+        said = scheduler.on_trial_result(None, SimpleNamespace(trial_id=trial_id), result)
+        if said == TrialScheduler.CONTINUE:
+            searcher.on_trial_result(trial_id, result)
+        else:
+            searcher.on_trial_complete(trial_id, result)  # what Ray does where it stops a trial
+        return said
+
+    for trial_id in "abc":
+        searcher.suggest(trial_id)
+    assert word("a", 0.9) == TrialScheduler.CONTINUE
+    assert word("b", 0.8) == TrialScheduler.STOP
+    assert word("c", 0.1) == TrialScheduler.STOP
+    assert [t.state.value for t in strict.trials()] == ["RUNNING", "PRUNED", "PRUNED"]
+    assert [searcher.number(trial_id) for trial_id in "abc"] == [0, None, None]
+    searcher.suggest("d")
+    assert suggested(searcher, "e") is None  # not now, but perhaps later
+    assert word("d", 0.1) == TrialScheduler.STOP
+    config = searcher.suggest("f")
+    assert config is not None
+    assert (config["number"], searcher.number("f")) == (1, 1)
+    # What Ray tells late of the trial that was stopped does not touch the one that goes on.
+    searcher.on_trial_complete("b", None, error=True)
+    assert strict.trials()[1].state == TrialState.RUNNING
+    for trial_id in "af":
+        searcher.on_trial_complete(
+            trial_id, a_result(an_epoch(2), an_epoch(3), summary=a_summary(0.9))
+        )
+    assert suggested(searcher, "g") == Searcher.FINISHED
+    assert strict.states() == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
+
+
+def test_a_scheduler_stops_nobody_while_the_study_is_stopping(strict: Driverless) -> None:
+    searcher = StudySearcher(strict.ledger)
+    searcher.suggest("a")
+    searcher.is_stopping = True
+    said = StudyScheduler(searcher).on_trial_result(
+        None, SimpleNamespace(trial_id="a"), a_result(an_epoch(1))
+    )
+    assert said == TrialScheduler.CONTINUE
+    assert strict.trials()[0].epochs_done == 0
 
 
 def test_nothing_is_recorded_while_the_study_is_stopping(
