@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -101,9 +102,10 @@ def _verified_view(
     trials, runs = store.trials(study.name), verifications.verifications(study.name)
     points = verified_points(trials, runs, study.objectives)
     if not points:
+        name = shlex.quote(study.name)
         raise UserError(
-            f"no trial of {study.name!r} is verified yet; `search.py verify {study.name}` trains "
-            "its front again and reads the test part"
+            f"no trial of {study.name!r} is verified yet; `search.py verify {name}` "
+            "trains its front again and reads the test part"
         )
     return _View(
         table=verified_table(study, points),

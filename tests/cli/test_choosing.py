@@ -1,0 +1,134 @@
+"""`choose` on a database filled through the store."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mlgsearch.cli.app import app
+from mlgsearch.errors import UserError
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.store import ResultStore
+from mlgsearch.results.verification_store import VerificationStore
+from tests.results.samples import a_complete, a_study, a_verification
+from tests.study.driverless import empty_database
+
+ROOT = Path(__file__).parents[2]
+NAME = "my digits [bold]"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """A study of three students on a front, and one of a version without packed bytes."""
+    (tmp_path / "a.db").write_bytes(empty_database())
+    engine = open_engine(f"sqlite:///{tmp_path}/a.db")
+    store = ResultStore(engine)
+    store.create_study(a_study(NAME, teacher_accuracy=0.96))
+    for trial in (
+        a_complete(0, 0.80, 0.010, packed_bytes=7_412),
+        a_complete(1, 0.90, 0.020, packed_bytes=12_345),
+        a_complete(2, 0.95, 0.090, packed_bytes=200_000),
+        a_complete(3, 0.85, 0.015),
+    ):
+        store.put_trial(NAME, trial)
+    for seed in (1, 2):
+        VerificationStore(engine).put(NAME, a_verification(1, seed, 0.88 + seed / 100))
+    yield f"sqlite:///{tmp_path}/a.db"
+    engine.dispose()
+
+
+@pytest.fixture
+def run(url: str) -> Run:
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["choose", NAME, *arguments, "--storage", url])
+
+    return run
+
+
+def lines(result: Result) -> list[str]:
+    assert result.exception is None, result.output
+    return [" ".join(line.split()) for line in result.stdout.splitlines() if line.strip()]
+
+
+def test_one_trial_its_reason_its_neighbours_and_the_way_home(run: Run, url: str) -> None:
+    first, heading, _, *rest = lines(run("--max-kb", "20"))
+    assert first == (
+        f"Trial 1 of {NAME}: the most accurate student whose packed file has at most 20 KB "
+        "(2 of the 3 on the front fit)"
+    )
+    assert heading == "trial accuracy memory ratio KB points for KB"
+    assert rest == [
+        "smaller 0 80.00% 0.0100 7.4 -10.00 for -4.93 KB",
+        "chosen 1 90.00% 0.0200 12.3",
+        "larger 2 95.00% 0.0900 200.0 +5.00 for +188 KB",
+        "Verified on the test part: 89.50 \N{PLUS-MINUS SIGN} 0.71%, 2 seeds of 10 epochs",
+        "Take it home:",
+        f"{Path(sys.argv[0]).name} export '{NAME}' 1 student-1.safetensors --storage {url}",
+    ]
+
+
+def test_other_limits_have_other_rules(run: Run) -> None:
+    found = lines(run("--max-ratio", "0.0151"))
+    assert found[0].endswith(
+        "the most accurate student with a memory ratio of at most 0.0151 (2 of the 4 on the front "
+        "fit)"
+    )
+    # Where a file's size is not known, points alone are traded.
+    assert "larger 1 90.00% 0.0200 12.3 +5.00" in found
+    found = lines(run("--within", "1"))
+    assert found[0].endswith(
+        "the smallest student at most 1 point below the teacher's 96.00% (1 of the 4 on the front "
+        "fit)"
+    )
+    assert "chosen 2 95.00% 0.0900 200.0" in found
+    assert not any(line.startswith(("larger", "Verified")) for line in found)
+
+
+def test_as_json(run: Run) -> None:
+    (line,) = run("--max-kb", "20", "--json").stdout.splitlines()
+    choice = json.loads(line)
+    assert (choice["study"], choice["limit"]) == (NAME, {"max_kb": 20})
+    assert choice["chosen"]["trial"] == 1
+    assert choice["smaller"]["points_more"] == pytest.approx(-10)
+    assert choice["smaller"]["kb_more"] == pytest.approx(-4.933)
+    assert choice["verified"][0]["test_accuracy"] == pytest.approx(0.895)
+    alone = json.loads(run("--max-ratio", "0.0151", "--json").stdout)
+    assert alone["larger"]["kb_more"] is None
+    assert json.loads(run("--within", "90", "--json").stdout)["smaller"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "write one of --max-kb X, --max-ratio R and --within PCT, got 0 of them"),
+        (("--max-kb", "9", "--within", "1"), "got 2 of them"),
+        (("--max-kb", "7.4"), "the least possible is --max-kb 7.412"),
+        (("--within", "0.5"), "the least possible is --within 1.00"),
+        (("--max-ratio", "inf"), "--max-ratio: expected a finite number, got inf"),
+    ],
+)
+def test_a_mistake_is_an_error_for_its_user(run: Run, arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert isinstance(result.exception, UserError)
+    assert said in str(result.exception)
+
+
+def test_as_a_process_a_limit_that_nothing_keeps_to_is_one_line(url: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "search.py"), "choose", NAME, "--max-kb", "1"],
+        cwd=tmp_path,
+        env=os.environ | {"MLGSEARCH_STORAGE": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: --max-kb 1: the smallest file, of trial 0, has 7.412 KB")
