@@ -94,9 +94,12 @@ class LiveView:
             return self._stage
         finished, total = self._finished(), self._study.n_trials
         failed = sum(r.state == TrialState.FAIL for r in self._records.values())
+        stopped = sum(r.state == TrialState.PRUNED for r in self._records.values())
         head = Text.assemble(
             (self._study.name, "bold"), f"  {finished} of {total} trials", "  ", self._front
         )
+        if stopped:
+            head.append(f"  {stopped} stopped early", style="yellow")
         if failed:
             head.append(f"  {failed} failed", style="red")
         head.append(f"  {self._time_left(finished, total)}", style="dim")

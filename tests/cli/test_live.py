@@ -46,6 +46,22 @@ def test_running_trials_the_front_and_failures_are_drawn(view: LiveView) -> None
     assert "trial 3" not in text
 
 
+def test_a_trial_that_was_stopped_early_runs_again(view: LiveView) -> None:
+    view.started(a_study(n_trials=9), [], 2)
+    view.trial(a_trial(0, epochs_done=3), [an_epoch(3)])
+    stopped = a_trial(0, state=TrialState.PRUNED, accuracy=0.5, epochs_done=3)
+    view.trial(stopped, [an_epoch(3)])
+    text = drawn(view)
+    assert "1 of 9 trials" in text
+    assert "1 stopped early" in text
+    assert "epoch 3/10" not in text
+    view.trial(a_trial(0, epochs_done=3, attempts=2), [])
+    text = drawn(view)
+    assert "0 of 9 trials" in text
+    assert "stopped early" not in text
+    assert "trial 0  epoch 3/10" in text
+
+
 def test_a_trial_that_ended_is_told_once() -> None:
     out = io.StringIO()
     with LiveView(Console(file=out, width=100, force_terminal=False)) as view:
