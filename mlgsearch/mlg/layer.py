@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.execution import Execution, choose_form
 from mlgsearch.mlg.factors import Factors
+from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
 from mlgsearch.mlg.parametrization import Mlg
 from mlgsearch.mlg.setting import ExecutionForm, LayerShape
 
@@ -28,15 +29,19 @@ class MlgConv2d(nn.Conv2d):
 
     All forms equal the dense one but for rounding. ``execution`` forces a form; a layer that lacks
     it (see ``LayerSetting.form_macs``) is computed densely. ``kept`` holds the operands of a form
-    once they are made, or None where they are made anew each time: see ``generation``.
+    once they are made, or None where they are made anew each time: see ``generation``. The
+    ``input_quantiser``, where there is one, comes before any form.
     """
 
     execution: Execution
     forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` tells apart
     kept: dict[ExecutionForm, Operands] | None
+    input_quantiser: InputQuantiser | None
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (N, C_in, H, W) or (C_in, H, W)."""
+        if self.input_quantiser is not None:
+            input = self.input_quantiser(input)
         form = _form(self, input)
         if form == "dense":
             dense: Tensor = self._conv_forward(input, _operands(self, form)[0], self.bias)
@@ -116,16 +121,19 @@ class MlgConv2d(nn.Conv2d):
 class MlgLinear(nn.Linear):
     """A linear layer that is computed from its factors where that costs less.
 
-    ``execution`` forces a form; a layer that lacks it is computed densely. ``kept`` is as in
-    ``MlgConv2d``.
+    ``execution`` forces a form; a layer that lacks it is computed densely. ``kept`` and
+    ``input_quantiser`` are as in ``MlgConv2d``.
     """
 
     execution: Execution
     forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` tells apart
     kept: dict[ExecutionForm, Operands] | None
+    input_quantiser: InputQuantiser | None
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (..., C_in) to (..., C_out)."""
+        if self.input_quantiser is not None:
+            input = self.input_quantiser(input)
         form = _form(self, input)
         operands = _operands(self, form)
         if form == "dense":
@@ -170,9 +178,11 @@ TWINS: dict[type[nn.Module], type[MlgConv2d | MlgLinear]] = {
 
 
 def parametrize_layer(
-    module: nn.Conv2d | nn.Linear, mlg: Mlg, execution: Execution = "auto"
+    module: nn.Conv2d | nn.Linear, mlg: Mlg, execution: Execution = "auto", in_bits: InBits = 32
 ) -> None:
     """Compress one layer in place: set its class, project its weight, make the factors trainable.
+
+    Below 32 ``in_bits`` its inputs are quantised, if it can (see ``can_quantise_input``).
 
     Raises:
         SettingError: the weight is parametrized already, or does not have the shape of ``mlg``.
@@ -186,6 +196,7 @@ def parametrize_layer(
         module.execution = execution  # type: ignore[assignment]
         module.forms = {}  # type: ignore[assignment]
         module.kept = None  # type: ignore[assignment]
+        module.input_quantiser = None  # type: ignore[assignment]
     mlg.train(module.training)
     try:
         parametrize.register_parametrization(module, "weight", mlg)
@@ -194,6 +205,14 @@ def parametrize_layer(
         raise
     for latent in latents_of(module):
         latent.requires_grad_()  # a frozen teacher's factors would be frozen
+    if in_bits != 32 and isinstance(module, MlgConv2d | MlgLinear):
+        quantiser = InputQuantiser(in_bits).to(latents_of(module)[0])
+        module.input_quantiser = quantiser.train(module.training)
+
+
+def can_quantise_input(module: nn.Module) -> bool:
+    """Tell whether a layer is, or would be, computed in our forms: no subclass of torch's is."""
+    return type(module) in TWINS or isinstance(module, MlgConv2d | MlgLinear)
 
 
 def is_compressed(module: nn.Module) -> bool:

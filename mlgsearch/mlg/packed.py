@@ -5,13 +5,14 @@ quantisation method, which ``packed_slots`` works out, on ``meta`` as well. The 
 
 - ``codes``: uint8, every factor's integer codes, each factor from a new byte on (``bits.pack``)
 - ``numbers``: float32, all that is not quantised to 16 bits or fewer: each factor's scales, factors
-  and weights at 32 bits, batch-norm as one scale and one shift a channel, biases
+  and weights at 32 bits, a layer's input scale and zero point where its inputs are quantised,
+  batch-norm as one scale and one shift a channel, biases
 - ``halves``: float16, where there is any: batch-norm's scales and shifts at 16 bits, and what a
   network itself keeps in float16
 - ``other.<name>``: what a network keeps in another type, as it is
 
 Modules follow in the order of ``named_modules``; within a layer its factors (the codes' scales),
-then its bias.
+then its input's numbers, then its bias.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,13 +29,23 @@ from mlgsearch.mlg.bits import pack, packed_length, unpack
 from mlgsearch.mlg.decoded import DecodedMlg
 from mlgsearch.mlg.generation import keep_generated
 from mlgsearch.mlg.half_norm import NormBits, can_be_half, norm_bits_of, to_half
-from mlgsearch.mlg.layer import is_compressed, latents_of, mlg_of, parametrize_layer
+from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser, in_bits_of
+from mlgsearch.mlg.layer import (
+    can_quantise_input,
+    is_compressed,
+    latents_of,
+    mlg_of,
+    parametrize_layer,
+)
 from mlgsearch.mlg.network import compressible_layers, layer_shape, require_same_names
 from mlgsearch.mlg.quantise import Method, Quantiser, make_quantiser
 from mlgsearch.mlg.setting import LayerSetting
 
 #: Flat tensors that hold what many modules have.
 _JOINED = ("codes", "numbers", "halves")
+
+#: What is stored of an input quantiser, by its name there; its running range is not.
+_INPUT_STATE = {"scale": "input.scale", "zero_point": "input.zero_point"}
 
 _NORM_STATE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -43,8 +54,9 @@ _NORM_STATE = ("weight", "bias", "running_mean", "running_var", "num_batches_tra
 class Slot:
     """One stored thing: ``item`` of the module called ``module``.
 
-    ``item`` is a factor, a factor's ``<factor>.scales``, ``scale`` or ``shift`` of a batch-norm, or
-    the name of a parameter or buffer. ``bits`` below 32 are codes, or halves by their type.
+    ``item`` is a factor, a factor's ``<factor>.scales``, ``input.scale`` or ``input.zero_point`` of
+    a layer, ``scale`` or ``shift`` of a batch-norm, or the name of a parameter or buffer. ``bits``
+    below 32 are codes, or halves by their type.
     """
 
     module: str
@@ -75,6 +87,7 @@ def packed_slots(
     settings: Mapping[str, LayerSetting],
     method: Method,
     norm_bits: NormBits = 32,
+    in_bits: InBits = 32,
 ) -> list[Slot]:
     """List what packing stores of a network, compressed or not yet, in order.
 
@@ -96,6 +109,8 @@ def packed_slots(
             skipped = _NORM_STATE
         elif name in layers and settings[name] != LayerSetting.plain(32):
             slots += _factor_slots(name, layers[name], settings[name], method)
+            if in_bits != 32 and can_quantise_input(module):
+                slots += [Slot(name, item, ()) for item in _INPUT_STATE.values()]
             skipped = ("weight",)
         slots += [
             Slot(name, item, tuple(tensor.shape), dtype=tensor.dtype)
@@ -137,7 +152,9 @@ def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
     Raises:
         DataError: a number is not finite.
     """
-    slots = packed_slots(network, settings_of(network), method, norm_bits_of(network))
+    slots = packed_slots(
+        network, settings_of(network), method, norm_bits_of(network), in_bits_of(network)
+    )
     modules = dict(network.named_modules())
     codes: list[Tensor] = []
     numbers: list[Tensor] = []
@@ -175,6 +192,7 @@ def unpack_network(
     method: Method,
     tensors: Mapping[str, Tensor],
     norm_bits: NormBits = 32,
+    in_bits: InBits = 32,
 ) -> None:
     """Make a plain float32 network on the CPU the packed one, in place; it ends in eval mode.
 
@@ -186,7 +204,7 @@ def unpack_network(
         SettingError: the settings are not those of the network's layers.
         DataError: the tensors are not those that the settings ask for.
     """
-    slots = packed_slots(network, settings, method, norm_bits)
+    slots = packed_slots(network, settings, method, norm_bits, in_bits)
     expected = stream_shapes(slots)
     found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
     for name in sorted({*expected, *found}):
@@ -216,7 +234,11 @@ def unpack_network(
         elif name in settings and settings[name] != LayerSetting.plain(32):
             layer = cast(nn.Conv2d | nn.Linear, module)
             values = _decoded(settings[name], items, method)
-            parametrize_layer(layer, DecodedMlg(settings[name], layer_shape(layer), values))
+            mlg = DecodedMlg(settings[name], layer_shape(layer), values)
+            parametrize_layer(layer, mlg, in_bits=in_bits)
+            for own_name, item in _INPUT_STATE.items():
+                if item in items:
+                    layer.get_buffer(f"input_quantiser.{own_name}").copy_(items[item])
         own = dict(_own_state(module))
         for item, content in items.items():
             if item in own:
@@ -261,6 +283,10 @@ def _contents(module: nn.Module) -> dict[str, Tensor]:
                 continue
             codes, scales = quantiser.encode(latent)
             contents[factor], contents[f"{factor}.scales"] = codes.cpu(), scales.cpu()
+        of_input = module._modules.get("input_quantiser")
+        if of_input is not None:
+            for own_name, item in _INPUT_STATE.items():
+                contents[item] = of_input.get_buffer(own_name).cpu()
     return contents
 
 
@@ -286,6 +312,8 @@ def _own_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for module in network.modules():
         if is_compressed(module):
             inside.update(cast(nn.Module, module.parametrizations).modules())
+        if isinstance(module, InputQuantiser):
+            inside.add(module)
     return ((name, m) for name, m in network.named_modules() if m not in inside)
 
 

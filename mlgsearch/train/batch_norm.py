@@ -7,13 +7,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mlgsearch.mlg.generation import generated_once
+from mlgsearch.mlg.input_quantiser import InputQuantiser
 
 
 def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Replace the running statistics, in place, by plain averages over ``batches``.
 
-    Each batch has shape (B, C, H, W). Nothing else changes: no weight moves, dropout is off, and
-    every module's mode and momentum are put back.
+    Each batch has shape (B, C, H, W). Input quantisers see them too, so that a new student's range
+    is known when its first step is taken, and its statistics are of quantised inputs. Nothing else
+    changes: no weight moves, dropout is off, and every module's mode and momentum are put back.
     """
     norms = [
         module
@@ -29,6 +31,9 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for a cumulative average
         norm.train()
+    for module in network.modules():
+        if isinstance(module, InputQuantiser):
+            module.train()
     with torch.no_grad(), generated_once(network):
         for inputs in batches:
             network(inputs)

@@ -21,8 +21,14 @@ def write_dense(path: Path, network: nn.Module, card: PackedCard) -> int:
     torchvision (or the study's own code) builds it.
 
     Raises:
+        UserError: the inputs are quantised, which no state_dict tells.
         OSError: it cannot be written.
     """
+    if card.in_bits != 32:
+        raise UserError(
+            f"the student's inputs are quantised at {card.in_bits} bits, which a dense file cannot "
+            "hold: write --format packed or --format onnx"
+        )
     state = densify(network).state_dict()
     tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
     content = save(tensors, {**card.to_metadata(), "format": "pt"})

@@ -68,7 +68,9 @@ def file_report(
     index = images.validation if part == "validation" else images.test
     held_out = HeldOutPart(images, index, torch.device("cpu"))
     loss, accuracy = held_out.evaluate(network, memory_format(card.input_shape))
-    dense = densify(network).to(memory_format=memory_format(card.input_shape))
+    dense = densify(network, keeps_input_quantisers=False).to(
+        memory_format=memory_format(card.input_shape)
+    )
     return FileReport(
         card=card,
         part=part,

@@ -15,7 +15,7 @@ from mlgsearch.train.packed_card import FORMAT, PackedCard
 from mlgsearch.train.student import CHECKPOINT
 
 #: What holds where a checkpoint was written before it could be told otherwise.
-_EARLIER = {"norm_bits": "32"}
+_EARLIER = {"norm_bits": "32", "in_bits": "32"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,14 @@ def open_student(directory: Path) -> FinishedStudent:
     if len(layers) != len(card.settings):
         raise DataError(f"the checkpoint in {directory} is of another network {card.model.name}")
     settings = dict(zip(layers, card.settings, strict=True))
-    compress(network, settings, method=card.method, refine_steps=0, norm_bits=card.norm_bits)
+    compress(
+        network,
+        settings,
+        method=card.method,
+        refine_steps=0,
+        norm_bits=card.norm_bits,
+        in_bits=card.in_bits,
+    )
     network = network.to(memory_format=memory_format(card.input_shape))
     prefix = "network."
     state = {k.removeprefix(prefix): t for k, t in saved.tensors.items() if k.startswith(prefix)}

@@ -34,7 +34,8 @@ class PackedCard(BaseModel):
     """All that a packed file holds beside its tensors.
 
     ``image_size`` is (height, width) in pixels. ``settings`` are canonical and in the order of the
-    network's layers; ``norm_bits`` are those of batch-norm. ``mean`` and ``std`` are those of the
+    network's layers; ``norm_bits`` are those of batch-norm, ``in_bits`` those of layers'
+    inputs. ``mean`` and ``std`` are those of the
     training images a channel, in units of pixel / 255, rounded to float32: the network takes
     ``(pixel / 255 - mean) / std``. ``accuracy`` is a fraction on the validation part, kept to six
     decimals. ``teacher`` is the teacher's hash.
@@ -49,6 +50,7 @@ class PackedCard(BaseModel):
     method: Literal["dorefa", "lsq"]
     settings: tuple[LayerSetting, ...]
     norm_bits: Literal[16, 32] = 32
+    in_bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
     mean: tuple[Float32, ...]
     std: tuple[Float32, ...]
     accuracy: Finite | None = None
@@ -76,6 +78,7 @@ class PackedCard(BaseModel):
             "method": self.method,
             "settings": " ".join(",".join(map(str, s.five)) for s in self.settings),
             "norm_bits": str(self.norm_bits),
+            "in_bits": str(self.in_bits),
             "mean": _numbers(self.mean),
             "std": _numbers(self.std),
             "accuracy": "" if self.accuracy is None else f"{self.accuracy:.6f}",
@@ -106,6 +109,7 @@ class PackedCard(BaseModel):
                 method=texts["method"],
                 settings=tuple(map(_setting, texts["settings"].split())),
                 norm_bits=int(texts["norm_bits"]),
+                in_bits=int(texts["in_bits"]),
                 mean=tuple(map(float, texts["mean"].split())),
                 std=tuple(map(float, texts["std"].split())),
                 accuracy=float(texts["accuracy"]) if texts["accuracy"] else None,

@@ -142,9 +142,8 @@ def load_packed(path: str | Path, *, build: Callable[..., object] | None = None)
             with torch.device("meta"):
                 _check_size(_built(card, build), card, tensors)
         network = _built(card, build, is_checked=True)
-        unpack_network(
-            network, _named(card, network), card.method, tensors, norm_bits=card.norm_bits
-        )
+        settings = _named(card, network)
+        unpack_network(network, settings, card.method, tensors, card.norm_bits, card.in_bits)
     except UserError as error:
         raise DataError(f"{path}: {error}") from error
     network.packed = card  # type: ignore[assignment]
@@ -179,7 +178,7 @@ def _check_size(network: nn.Module, card: PackedCard, tensors: Mapping[str, Tens
 
 
 def _slots(network: nn.Module, card: PackedCard) -> list[Slot]:
-    return packed_slots(network, _named(card, network), card.method, card.norm_bits)
+    return packed_slots(network, _named(card, network), card.method, card.norm_bits, card.in_bits)
 
 
 def _named(card: PackedCard, network: nn.Module) -> dict[str, LayerSetting]:

@@ -100,13 +100,15 @@ class DistillationSpec(Spec):
 class QuantisationSpec(Spec):
     """Which fake quantisation is in the loop, and how strong the orthonormality penalty is.
 
-    ``norm_bits`` are those of batch-norm's scales and shifts.
+    ``norm_bits`` are those of batch-norm's scales and shifts, ``in_bits`` those of what flows into
+    a compressed layer.
     """
 
     method: Literal["dorefa", "lsq"] = "dorefa"
     refine_steps: int = Field(default=3, ge=0, le=100)
     orthonormality: NonNegative = 1e-3
     norm_bits: Literal[16, 32] = 32
+    in_bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
 
 
 class TrainSpec(Spec):

@@ -80,6 +80,7 @@ class StudentTraining:
                 method=spec.quantisation.method,
                 refine_steps=spec.quantisation.refine_steps,
                 norm_bits=spec.quantisation.norm_bits,
+                in_bits=spec.quantisation.in_bits,
             )
         self.network: nn.Module = network.to(prepared.device).to(memory_format=self._layout)
         self._optimiser = build_optimiser(self.network, spec.training)
@@ -198,6 +199,7 @@ class StudentTraining:
             method=spec.quantisation.method,
             settings=tuple(settings_of(self.network).values()),
             norm_bits=spec.quantisation.norm_bits,
+            in_bits=spec.quantisation.in_bits,
             mean=tuple(images.mean.tolist()),
             std=tuple(images.std.tolist()),
             accuracy=self.history[-1].validation_accuracy if self.history else None,

@@ -11,6 +11,7 @@ from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.bits import packed_length
 from mlgsearch.mlg.compress import compress, densify
 from mlgsearch.mlg.half_norm import NormBits
+from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
 from mlgsearch.mlg.layer import latents_of
 from mlgsearch.mlg.network import compressible_layers, layer_shape, network_shape, network_sizes
 from mlgsearch.mlg.packed import (
@@ -78,11 +79,20 @@ def varied_settings(network: nn.Module) -> dict[str, LayerSetting]:
     return settings
 
 
-def a_student(kind: str, method: Method = "dorefa", norm_bits: NormBits = 32) -> nn.Module:
+def a_student(
+    kind: str, method: Method = "dorefa", norm_bits: NormBits = 32, in_bits: InBits = 32
+) -> nn.Module:
     """Give a student as after a training: latents, scales and statistics moved."""
     network: nn.Module = NETWORKS[kind]()
     settings = varied_settings(network)
-    compress(network, settings, method=method, refine_steps=0, norm_bits=norm_bits)
+    compress(
+        network,
+        settings,
+        method=method,
+        refine_steps=0,
+        norm_bits=norm_bits,
+        in_bits=in_bits,
+    )
     for parameter in network.parameters():
         parameter.data += 0.03 * torch.randn_like(parameter)
     for module in network.modules():
@@ -90,6 +100,11 @@ def a_student(kind: str, method: Method = "dorefa", norm_bits: NormBits = 32) ->
             assert module.running_mean is not None
             module.running_mean.normal_(std=0.3)
             module.running_var.uniform_(0.5, 2)
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, InputQuantiser):
+            module.train()
+    network(torch.randn(2, 3, 32, 32))
     return network.eval()
 
 
@@ -126,14 +141,36 @@ def test_half_norms_give_the_same_bits(kind: str) -> None:
     assert torch.allclose(plain.to(memory_format=torch.channels_last)(x), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("norm_bits", [16, 32])
+@pytest.mark.parametrize("in_bits", [2, 8])
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_the_slots_are_known_before_any_training(kind: str, norm_bits: NormBits) -> None:
-    student = a_student(kind, norm_bits=norm_bits)
+@torch.no_grad()
+def test_quantised_inputs_give_the_same_bits(kind: str, in_bits: InBits) -> None:
+    student = a_student(kind, in_bits=in_bits).to(memory_format=torch.channels_last)
+    loaded: nn.Module = NETWORKS[kind]()
+    tensors = pack_network(student, "dorefa")
+    unpack_network(loaded, settings_of(student), "dorefa", tensors, in_bits=in_bits)
+    x = torch.randn(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    expected = student(x)
+    assert torch.equal(loaded.to(memory_format=torch.channels_last)(x), expected)
+    without = densify(student, keeps_input_quantisers=False)
+    assert not torch.allclose(without(x), expected, rtol=1e-3)
+    quantised = [m for m in student.modules() if isinstance(m, InputQuantiser)]
+    compressed = [s for s in settings_of(student).values() if s != LayerSetting.plain(32)]
+    assert len(quantised) == len(compressed) > 0
+    before = pack_network(a_student(kind), "dorefa")["numbers"].numel()
+    assert tensors["numbers"].numel() == before + 2 * len(quantised)
+
+
+@pytest.mark.parametrize(("norm_bits", "in_bits"), [(32, 32), (16, 32), (16, 4)])
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_slots_are_known_before_any_training(
+    kind: str, norm_bits: NormBits, in_bits: InBits
+) -> None:
+    student = a_student(kind, norm_bits=norm_bits, in_bits=in_bits)
     with torch.device("meta"):
         untrained = NETWORKS[kind]()
-    slots = packed_slots(untrained, settings_of(student), "dorefa", norm_bits)
-    assert slots == packed_slots(student, settings_of(student), "dorefa", norm_bits)
+    slots = packed_slots(untrained, settings_of(student), "dorefa", norm_bits, in_bits)
+    assert slots == packed_slots(student, settings_of(student), "dorefa", norm_bits, in_bits)
     found = {k: (tuple(t.shape), t.dtype) for k, t in pack_network(student, "dorefa").items()}
     assert found == stream_shapes(slots)
 

@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from mlgsearch.mlg.compress import compress
+from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.batch_norm import reestimate_batch_norm
 
 
@@ -22,6 +24,19 @@ def test_statistics_are_plain_averages_and_nothing_else_changes() -> None:
     assert norm.momentum == 0.1
     assert [m.training for m in network] == [True, False, True, True]
     assert all(torch.equal(p, weights[name]) for name, p in network.named_parameters())
+
+
+def test_input_quantisers_learn_their_range_too() -> None:
+    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+    compress(network, {"0": LayerSetting.plain(8)}, in_bits=2)
+    quantiser = network[0].get_submodule("input_quantiser")
+    batch = torch.randn(4, 2, 5, 5)
+    reestimate_batch_norm(network, [batch])
+    assert quantiser.training
+    assert quantiser.get_buffer("low") == batch.amin()
+    with torch.no_grad():
+        seen = network[0].eval()(batch)  # of quantised inputs
+    assert torch.allclose(network[1].get_buffer("running_mean"), seen.mean((0, 2, 3)), atol=1e-5)
 
 
 def test_a_network_without_batch_norm_is_not_run() -> None:

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mlgsearch.errors import DataError
+from mlgsearch.errors import DataError, UserError
 from mlgsearch.train import checkpoint
 from mlgsearch.train import finished_student as finished_student_module
 from mlgsearch.train.dense_file import write_dense, write_onnx
@@ -93,11 +93,16 @@ def test_the_onnx_file_runs_elsewhere(
     assert properties["settings"] == student.card.to_metadata()["settings"]
 
 
+@pytest.mark.parametrize(
+    "quantisation",
+    [QuantisationSpec(norm_bits=16), QuantisationSpec(in_bits=8)],
+    ids=["norm_bits", "in_bits"],
+)
 @torch.no_grad()
-def test_half_norms_are_the_same_everywhere(
-    prepared: Prepared, images: Tensor, tmp_path: Path
+def test_a_student_of_few_bits_is_the_same_everywhere(
+    prepared: Prepared, images: Tensor, tmp_path: Path, quantisation: QuantisationSpec
 ) -> None:
-    asked = job(prepared, (2, 6, 3, 6, 3), quantisation=QuantisationSpec(norm_bits=16))
+    asked = job(prepared, (2, 6, 3, 6, 3), quantisation=quantisation)
     training = StudentTraining(prepared, asked, tmp_path)
     with torch.enable_grad():
         record = training.run_epoch()
@@ -112,14 +117,19 @@ def test_half_norms_are_the_same_everywhere(
         record.validation_loss,
         record.validation_accuracy,
     )
-    write_dense(tmp_path / "dense.safetensors", student.network, student.card)
-    plain = build_model(student.card.model, classes=10, channels=1, image_size=(8, 8)).eval()
-    plain.load_state_dict(load_file(tmp_path / "dense.safetensors"), strict=True)
-    assert (plain(images) - expected).abs().max() < 1e-4
     write_onnx(tmp_path / "a.onnx", student.network, student.card)
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
     (logits,) = session.run(["logits"], {"images": images.numpy()})
     assert np.abs(logits - expected.numpy()).max() < 1e-4
+    dense = tmp_path / "dense.safetensors"
+    if quantisation.in_bits != 32:
+        with pytest.raises(UserError, match="inputs are quantised at 8 bits"):
+            write_dense(dense, student.network, student.card)
+        return
+    write_dense(dense, student.network, student.card)
+    plain = build_model(student.card.model, classes=10, channels=1, image_size=(8, 8)).eval()
+    plain.load_state_dict(load_file(dense), strict=True)
+    assert (plain(images) - expected).abs().max() < 1e-4
 
 
 @torch.no_grad()
@@ -128,7 +138,7 @@ def test_a_checkpoint_of_before_an_option_is_opened(
 ) -> None:
     tensors, metadata = checkpoint.capture(training.network, training._optimiser, 4)
     texts = training.card().to_metadata() | {"format": "mlgsearch-packed-1"}
-    del texts["norm_bits"]
+    del texts["norm_bits"], texts["in_bits"]
     metadata |= {"fingerprint": "", "card": texts}
     checkpoint.save(tmp_path, "student", tensors, metadata)
     assert torch.equal(open_student(tmp_path).network(images), training.network(images))

@@ -24,6 +24,7 @@ from mlgsearch.mlg.network import compressible_layers, network_shape, network_si
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.train import packed_file
+from mlgsearch.train.batch_norm import reestimate_batch_norm
 from mlgsearch.train.models import build_model
 from mlgsearch.train.packed_card import PackedCard
 from mlgsearch.train.packed_file import (
@@ -62,10 +63,9 @@ def a_student(**changes: Any) -> tuple[nn.Module, PackedCard]:
     shape = network_shape(network, (1, 8, 8))
     found = uniform_settings(shape, (2, 6, 3, 6, 5))
     card = a_card(network, found, **changes)
-    compress(network, found, method=card.method, refine_steps=0, norm_bits=card.norm_bits)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
-            module.running_var.uniform_(0.5, 2)
+    bits = {"norm_bits": card.norm_bits, "in_bits": card.in_bits}
+    compress(network, found, method=card.method, refine_steps=0, **bits)  # type: ignore[arg-type]
+    reestimate_batch_norm(network, [torch.randn(4, 1, 8, 8)])
     return network.to(memory_format=torch.channels_last).eval(), card
 
 
@@ -91,7 +91,7 @@ def file(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("changes", [{}, {"method": "lsq"}, {"norm_bits": 16}])
+@pytest.mark.parametrize("changes", [{}, {"method": "lsq"}, {"norm_bits": 16}, {"in_bits": 4}])
 @torch.no_grad()
 def test_a_loaded_file_gives_the_students_logits_and_its_card(
     tmp_path: Path, changes: dict[str, Any]
@@ -121,6 +121,7 @@ def test_any_reader_of_safetensors_opens_it(file: Path) -> None:
         PROVENANCE,
         {"study": "x" * 100, "trial": 999_999, "accuracy": 1.0},
         {"norm_bits": 16},
+        {"in_bits": 2, "norm_bits": 16},
     ],
 )
 def test_the_size_is_known_before_any_training(provenance: dict[str, Any]) -> None:
@@ -254,6 +255,8 @@ def sealed(content: bytes, old: str, new: str) -> bytes:
         ('"method":"dorefa"', '"method":"none"', "method"),
         ('"norm_bits":"32"', '"norm_bits":"16"', "tensor 'halves' is None"),
         ('"norm_bits":"32"', '"norm_bits":"8"', "norm_bits"),
+        ('"in_bits":"32"', '"in_bits":"8"', "tensor 'numbers' is"),
+        ('"in_bits":"32"', '"in_bits":"9"', "in_bits"),
         ('"study":', '"stud":', "metadata lack 'study'"),
         ('"study":', '"more":"","study":', "more is ''"),
         ('"trial":"41"', '"trial":"041"', "trial is '041'"),
