@@ -16,6 +16,9 @@ from mlgsearch.plan.weighting import layer_weights
 #: not planned.
 UNHARMED = 0.01
 
+#: How far about a layer's bits the slope of its list is taken.
+_STEP = 1.5
+
 #: How many layers an error about a budget names.
 _NAMED = 3
 
@@ -52,7 +55,7 @@ class Allocator:
     ):
         self.tables = tables
         self._weights = layer_weights(tables, weighting)
-        self._norm_bits = self._useful_norm_bits(norm_bits)
+        self.norm_bits = sorted(norm_bits)
         self._plain = self._knapsack({})
 
     @property
@@ -116,9 +119,26 @@ class Allocator:
                 high = middle
         return self.smallest, high
 
+    def gains_towards(self, settings: Mapping[str, LayerSetting]) -> dict[str, float]:
+        """Give the gains at which the plan spreads its bits most as these settings do.
+
+        A plan spends where a bit saves most; so a layer that has more bits than that, and saves
+        little by the last of them, must have a gain. Savings are read off the lists between two
+        thirds and three halves of a layer's bits. The mean of the gains is 0.
+        """
+        savings = {}
+        for name, table in self.tables.layers.items():
+            bits = settings[name].canonical(table.shape).bits(table.shape)
+            span = np.array([bits / _STEP, bits * _STEP])
+            less, more = np.interp(span, table.bits, table.damage)
+            saving = self._weights[name] * (less - more) / (span[1] - span[0])
+            savings[name] = float(np.log(max(saving, 1e-30)))
+        mean = sum(savings.values()) / len(savings)
+        return {name: mean - saving for name, saving in savings.items()}
+
     def _allocation(self, picks: Mapping[str, int], norm_pick: int) -> Allocation:
         layers = self.tables.layers
-        norm_bits = self._norm_bits[norm_pick]
+        norm_bits = self.norm_bits[norm_pick]
         return Allocation(
             {name: table.setting(picks[name]) for name, table in layers.items()},
             norm_bits,
@@ -137,24 +157,21 @@ class Allocator:
             # Positive, so that a list stays strictly descending.
             weight = max(self._weights[name], 1e-9) * np.exp(gains.get(name, 0.0))
             lists.append((table.bits, weight * table.damage))
-        norm = [(self._norm_size(bits), self.tables.norm_damage[bits]) for bits in self._norm_bits]
-        sizes, damages = zip(*norm, strict=True)
-        lists.append((np.array(sizes, dtype=np.int64), np.array(damages, dtype=np.float64)))
+        norm = np.array(
+            [(self._norm_size(bits), self.tables.norm_damage[bits]) for bits in self.norm_bits]
+        )
+        if len(norm) > 1 and not (np.diff(norm, axis=0) * (1, -1) > 0).all():
+            norm = norm[:1]  # more bits change nothing
+        lists.append((norm[:, 0].astype(np.int64), norm[:, 1]))
         return Knapsack(lists)
 
     def _norm_size(self, bits: NormBits) -> int:
         shape = self.tables.shape
         return 32 * shape.norm_parameters - (32 - bits) * shape.half_norm_parameters
 
-    def _useful_norm_bits(self, given: Sequence[NormBits]) -> list[NormBits]:
-        """Sort the widths; keep the smallest alone where more bits change nothing."""
-        widths = sorted(given)
-        changes = self.tables.shape.half_norm_parameters > 0 and self.tables.norm_damage[16] > 0
-        return widths if changes else widths[:1]
-
     def _too_small(self, bits: int) -> str:
         least = {name: int(table.bits[0]) for name, table in self.tables.layers.items()}
-        least["normalisation"] = self._norm_size(self._norm_bits[0])
+        least["normalisation"] = self._norm_size(self.norm_bits[0])
         largest = sorted(least, key=lambda name: -least[name])[:_NAMED]
         binding = ", ".join(f"{name} {_kilobytes(least[name])} kB" for name in largest)
         return (

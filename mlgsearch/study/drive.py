@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyConflictError, StudyFileError
 from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.plan.tables import Tables
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.places import cache_directory, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
@@ -24,6 +25,7 @@ from mlgsearch.study.history import History
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.ledger import Ledger
 from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
+from mlgsearch.study.planning import needs_tables, open_tables
 from mlgsearch.study.scheduler import StudyScheduler
 from mlgsearch.study.searcher import AttemptCounter, DriverOnly, StudySearcher
 from mlgsearch.study.space import Space
@@ -63,6 +65,7 @@ class Groundwork:
     shape: NetworkShape
     teacher_hash: str
     teacher_accuracy: float
+    tables: Tables | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Options:
 
 
 def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
-    """Load the data, get the teacher, compute its logits."""
+    """Load the data, get the teacher, compute its logits, and tables where something is planned."""
     train = spec.train_spec()
     prepared = prepare(
         train,
@@ -88,7 +91,12 @@ def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         device=best_device(),
         progress=watch.preparing,
     )
-    return Groundwork(prepared.network_shape(), prepared.teacher_hash, prepared.teacher.accuracy)
+    tables = None
+    if needs_tables(spec):
+        tables = open_tables(spec, prepared, cache, watch.preparing)
+    return Groundwork(
+        prepared.network_shape(), prepared.teacher_hash, prepared.teacher.accuracy, tables
+    )
 
 
 def drive(
@@ -119,7 +127,7 @@ def drive(
         store.set_target(study.name, spec.search.n_trials)
         store.set_content(study.name, spec.content())
         study = store.study(study.name)
-        space = _space(spec, ground.shape)
+        space = _space(spec, ground)
         ledger = Ledger(
             spec=spec,
             space=space,
@@ -255,9 +263,9 @@ def _slots(
     return min([*fits, *(limit for limit in limits if limit is not None)])
 
 
-def _space(spec: StudySpec, shape: NetworkShape) -> Space:
+def _space(spec: StudySpec, ground: Groundwork) -> Space:
     try:
-        return Space(spec, shape)
+        return Space(spec, ground.shape, ground.tables)
     except StudyFileError as error:
         raise StudyFileError(f"study {spec.name!r}: {error}") from None
 

@@ -22,7 +22,7 @@ from mlgsearch.records import OBJECTIVES
 from mlgsearch.study import strict_yaml
 from mlgsearch.study.complaint import complaints
 from mlgsearch.study.hyperparameter import Hyperparameters
-from mlgsearch.train.spec import Spec, TrainSpec
+from mlgsearch.train.spec import Positive, Spec, TrainSpec
 
 
 def _is_study_name(name: str) -> str:
@@ -46,23 +46,33 @@ def _is_bit_range(bounds: tuple[int, ...]) -> tuple[int, ...]:
     return bounds
 
 
+def _is_budget(bounds: tuple[float, ...]) -> tuple[float, ...]:
+    if len(bounds) != 2 or bounds[0] >= bounds[1]:
+        raise ValueError(f"{list(bounds)} is not a range: write [low, high] with low < high")
+    return bounds
+
+
 Whole = Annotated[int, Field(strict=True)]
 Range = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_range)]
 BitRange = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_bit_range)]
+Budget = Annotated[tuple[Positive, ...], Field(strict=False), AfterValidator(_is_budget)]
 Sampler = Annotated[str, Field(pattern=r"^(tpe|nsga2|nsga3|random|qmc|\w[\w.]*:\w+)$")]
 
 
 class SpaceSpec(Spec):
     """Which settings are searched.
 
-    ``uniform`` searches the paper's five global numbers, ``layerwise`` five numbers a layer. A
-    layer's own limits cut the ranges of bases; at a limit the level is absent. ``full_precision``
-    lists layers (shell patterns) that stay at 32 bits. ``head_bits`` is the width of a linear
-    head; without it the paper's rule holds (8 where weights are quantised), and ``search`` lets
-    the head join a layerwise search.
+    ``uniform`` searches the paper's five global numbers, ``layerwise`` five numbers a layer,
+    ``allocation`` a budget for the whole network and a gain a layer that bends how it is spread. A
+    layer's own limits cut the ranges of bases; at a limit the level is absent (and in an allocation
+    it always may be). ``full_precision`` lists layers (shell patterns) that stay at 32 bits.
+    ``head_bits`` is the width of a linear head; without it the paper's rule holds (8 where weights
+    are quantised), and ``search`` lets the head join a layerwise search. An allocation searches
+    the head unless its width is given. ``budget_kb`` bounds an allocation's budget, in 1,000 bytes
+    by the paper's count; ``weighting`` says how layers weigh against each other in what is planned.
     """
 
-    kind: Literal["uniform", "layerwise"] = "layerwise"
+    kind: Literal["uniform", "layerwise", "allocation"] = "layerwise"
     B_in: Range = (1, 8)
     B_out: Range = (1, 64)
     q_basis: BitRange = (2, 8)
@@ -70,12 +80,16 @@ class SpaceSpec(Spec):
     q_coeff_out: BitRange = (2, 8)
     full_precision: tuple[str, ...] = Field(default=(), strict=False)
     head_bits: Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32, "search"] | None = None
+    budget_kb: Budget | None = None
+    weighting: Literal["relative", "absolute", "log_energy", "fisher"] = "relative"
     hyperparameters: Hyperparameters = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> "SpaceSpec":
         if self.kind == "uniform" and self.head_bits == "search":
             raise ValueError("head_bits: search needs kind: layerwise")
+        if self.kind != "allocation" and self.budget_kb is not None:
+            raise ValueError("budget_kb needs kind: allocation")
         return self
 
 
@@ -126,7 +140,9 @@ def _early_stopping(value: Any) -> Any:
 class SearchSpec(Spec):
     """How settings are proposed, how many trials are wanted in total, and what is optimised.
 
-    ``early_stopping`` is ``off``, ``on``, or on with other numbers than its defaults.
+    ``planned`` is how many settings of the planned front are tried after ``first``; without it 8 in
+    an allocation, none elsewhere. ``early_stopping`` is ``off``, ``on``, or on with other numbers
+    than its defaults.
     """
 
     sampler: Sampler = "tpe"
@@ -134,6 +150,7 @@ class SearchSpec(Spec):
     seed: int = Field(default=0, ge=0, lt=2**63)
     objectives: tuple[str, ...] = Field(default=("accuracy", "memory_ratio"), strict=False)
     first: tuple[FirstTrial, ...] = Field(default=(), strict=False)
+    planned: int | None = Field(default=None, ge=0, le=1000)
     early_stopping: Annotated[EarlyStoppingSpec | None, BeforeValidator(_early_stopping)] = None
 
     @field_validator("objectives")
@@ -175,6 +192,19 @@ class StudySpec(TrainSpec):
     space: SpaceSpec = SpaceSpec()
     search: SearchSpec = SearchSpec()
     resources: ResourcesSpec = ResourcesSpec()
+
+    @property
+    def planned_trials(self) -> int:
+        """How many settings of the planned front are tried."""
+        if self.search.planned is not None:
+            return self.search.planned
+        return 8 if self.space.kind == "allocation" else 0
+
+    @model_validator(mode="after")
+    def _check(self) -> "StudySpec":
+        if self.space.kind == "uniform" and self.planned_trials:
+            raise ValueError("search.planned needs space.kind: allocation or layerwise")
+        return self
 
     def train_spec(self) -> TrainSpec:
         """Give the part that determines a training, apart from settings."""
