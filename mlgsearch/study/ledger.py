@@ -7,23 +7,17 @@ A trial's life::
              |  |   <--------------+  stopped early; taken up again where it stands high enough
              |  v   a driver stopped in order leaves WAITING, a killed one leaves RUNNING;
            WAITING  the next driver adopts both, with the same number and parameters
-
-A trial's end is written to our own row before Optuna's, and that it is taken up again after
-Optuna's; so a crash between the two is mended from our row.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
-from optuna.trial import TrialState as OptunaState
 
-from mlgsearch.errors import StudyConflictError
-from mlgsearch.records import OBJECTIVES, EpochRecord, TrialRecord, TrialState
+from mlgsearch.records import EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.early_stopping import EarlyStopping, is_stopped
@@ -31,12 +25,7 @@ from mlgsearch.study.history import History
 from mlgsearch.study.sampler import make_sampler
 from mlgsearch.study.space import Proposal, Space
 from mlgsearch.study.spec import StudySpec
-
-_OPTUNA_STATES = {
-    TrialState.COMPLETE: OptunaState.COMPLETE,
-    TrialState.PRUNED: OptunaState.PRUNED,
-    TrialState.FAIL: OptunaState.FAIL,
-}
+from mlgsearch.study.trial_rows import TrialRows, Watcher
 
 
 @dataclass(frozen=True)
@@ -47,10 +36,6 @@ class Job:
     proposal: Proposal
     fingerprint: str
     is_adopted: bool
-
-
-#: Told of every change of a trial: its record as it is now stored, and epochs new with it.
-Watcher = Callable[[TrialRecord, Sequence[EpochRecord]], None]
 
 
 class Ledger:
@@ -76,27 +61,22 @@ class Ledger:
         self._space = space
         self._drafts = drafts
         self._history = history
-        self._store = store
         self._n_trials = n_trials
-        self._watch = watch
-        self._records = {r.number: r for r in store.trials(spec.name)}
+        self._rows = TrialRows(spec, history, store, watch)
+        self._records = self._rows.by_number
+        self._make_sampler()  # one that cannot be made is told before any work is done
+        self._orphans = deque(self._rows.reconcile(drafts))
         self._complete = {
             r.fingerprint: r.number
-            for r in sorted(self._records.values(), key=lambda r: -r.number)
+            for r in reversed(self.records)
             if r.state == TrialState.COMPLETE
         }
-        self._stopped = {r.fingerprint: r.number for r in self._records.values() if is_stopped(r)}
+        self._stopped = {r.fingerprint: r.number for r in self.records if is_stopped(r)}
         self._running: dict[str, int] = {}
         self._followers: dict[int, list[int]] = {}
-        self._orphans: deque[int] = deque()
-        if len(self._records) > len(history):
-            raise StudyConflictError(
-                f"study {spec.name!r}: the database holds {len(self._records)} trials, but "
-                f"Optuna's tables only {len(history)}: part of it was deleted; delete the study, "
-                "or bring the database back from a copy"
-            )
-        self._make_sampler()  # one that cannot be made is told before any work is done
-        self._reconcile()
+        stopped = [r for r in self.records if r.state == TrialState.PRUNED]
+        for number in {r.reused_from for r in stopped if r.reused_from is not None}:
+            self._pass_on(number)
         self._early_stopping = EarlyStopping(spec, self._records, store)
 
     @property
@@ -146,7 +126,7 @@ class Ledger:
                 self._followers.setdefault(leader, []).append(trial.number)
                 continue
             self._running[record.fingerprint] = trial.number
-            self._put(replace(record, attempts=record.attempts + 1))
+            self._rows.put(replace(record, attempts=record.attempts + 1))
             return Job(
                 trial.number, self._space.decode(trial.params), record.fingerprint, is_adopted
             )
@@ -164,7 +144,7 @@ class Ledger:
         record = replace(record, epochs_done=new[-1].epoch)
         goes_on = self._early_stopping.goes_on(record, new)
         if goes_on:
-            self._put(record, new)
+            self._rows.put(record, new)
         else:
             self._stop(record, new)
         return goes_on
@@ -172,7 +152,7 @@ class Ledger:
     def add_attempt(self, number: int) -> None:
         """Note that another worker took over a running trial."""
         record = self._records[number]
-        self._put(replace(record, attempts=record.attempts + 1))
+        self._rows.put(replace(record, attempts=record.attempts + 1))
 
     def complete(self, number: int, summary: Mapping[str, Any]) -> None:
         """Finish a trial that was trained at full length.
@@ -192,18 +172,18 @@ class Ledger:
             stage_seconds=summary["stage_seconds"],
         )
         try:
-            values = self._values(record)
+            self._rows.values(record)
         except ValueError as error:
             self.fail(number, f"the training gave no usable result: {error}")
             return
-        self._finish(replace(record, state=TrialState.COMPLETE), values)
+        self._rows.finish(replace(record, state=TrialState.COMPLETE))
         self._complete.setdefault(record.fingerprint, number)
         self._pass_on(number)
 
     def fail(self, number: int, error: str) -> None:
         """Finish a trial that could not be trained; ``error`` is kept for its readers."""
         record = self._records[number]
-        self._finish(replace(record, state=TrialState.FAIL, error=error), None)
+        self._rows.finish(replace(record, state=TrialState.FAIL, error=error))
         self._early_stopping.drop(number)
         self._pass_on(number)
 
@@ -211,33 +191,11 @@ class Ledger:
         """Put every unfinished trial back to WAITING, for the next driver; gives their numbers."""
         unfinished = [r for r in self.records if not r.state.is_finished]
         for record in unfinished:
-            self._put(replace(record, state=TrialState.WAITING))
-            self._history.queue(record.number)
+            self._rows.queue(record)
         self._running.clear()
         self._followers.clear()
         self._orphans = deque(record.number for record in unfinished)
         return list(self._orphans)
-
-    def _reconcile(self) -> None:
-        for trial in self._history.trials():
-            record = self._records.get(trial.number)
-            if record is None:
-                record = self._drafts.record(trial)
-                self._put(record)
-            if trial.state.is_finished() and not record.state.is_finished:
-                # Not by us: our row is finished first. So COMPLETE comes without a result of ours.
-                is_complete = trial.state == OptunaState.COMPLETE
-                state = TrialState.FAIL if is_complete else TrialState(trial.state.name)
-                error = f"finished outside mlgsearch as {trial.state.name}"
-                self._put(replace(record, state=state, error=error))
-            elif record.state.is_finished and not trial.state.is_finished():
-                values = self._values(record) if record.state == TrialState.COMPLETE else None
-                self._history.tell(trial.number, _OPTUNA_STATES[record.state], values)
-            elif not record.state.is_finished:
-                self._orphans.append(trial.number)
-        stopped = [r for r in self.records if r.state == TrialState.PRUNED]
-        for number in {r.reused_from for r in stopped if r.reused_from is not None}:
-            self._pass_on(number)
 
     @property
     def _wants_another(self) -> bool:
@@ -248,7 +206,7 @@ class Ledger:
         first = self._space.first
         fixed = first[number] if number < len(first) else None
         trial = self._history.ask(self._make_sampler(), self._space.distributions, fixed)
-        self._put(self._drafts.record(trial))
+        self._rows.put(self._drafts.record(trial))
         return trial
 
     def _make_sampler(self) -> BaseSampler:
@@ -262,20 +220,14 @@ class Ledger:
 
     def _adopt(self) -> FrozenTrial:
         number = self._orphans.popleft()
-        if self._records[number].state == TrialState.WAITING:
-            self._history.start(number)
-            self._records[number] = replace(self._records[number], state=TrialState.RUNNING)
+        self._rows.start(number)
         return self._history.trials()[number]
 
     def _take_up(self, number: int) -> FrozenTrial:
-        """Let a stopped trial go on; our own row is written when it is given out."""
+        """Let a stopped trial go on."""
         self._early_stopping.take_up(number)
-        record = self._records[number]
-        del self._stopped[record.fingerprint]
-        self._history.reopen(number)
-        self._records[number] = replace(
-            record, state=TrialState.RUNNING, accuracy=None, loss=None, finished_at=None
-        )
+        del self._stopped[self._records[number].fingerprint]
+        self._rows.reopen(number)
         return self._history.trials()[number]
 
     def _stop(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
@@ -287,7 +239,7 @@ class Ledger:
             accuracy=last.validation_accuracy,
             loss=last.validation_loss,
         )
-        self._finish(record, None, epochs)
+        self._rows.finish(record, epochs)
         self._early_stopping.stop(record)
         self._stopped[record.fingerprint] = record.number
         self._pass_on(record.number)
@@ -308,12 +260,12 @@ class Ledger:
             and (r.state, r.epochs_done) != (ended.state, ended.epochs_done)
         ]
         for other in outdated:
-            self._history.reopen(other)
+            self._rows.reopen(other)
         for other in [*self._leave(number), *outdated]:
             if ended.state == TrialState.FAIL:
                 error = f"the same training failed as trial {number}: {ended.error}"
                 same = replace(self._records[other], state=TrialState.FAIL, error=error)
-                self._finish(replace(same, accuracy=None, loss=None), None)
+                self._rows.finish(same)
             else:
                 self._share(number, other)
 
@@ -330,41 +282,9 @@ class Ledger:
             projection_error=twin.projection_error,
             reused_from=twin.number,
         )
-        self._history.set_note(number, "reused_from", twin.number)
-        self._finish(record, self._values(record) if record.state is TrialState.COMPLETE else None)
-
-    def _finish(
-        self,
-        record: TrialRecord,
-        values: Sequence[float] | None,
-        epochs: Sequence[EpochRecord] = (),
-    ) -> None:
-        record = replace(record, finished_at=datetime.now(UTC))
-        if record.error is not None:
-            self._history.set_note(record.number, "error", record.error[:2000])
-        self._put(record, epochs)
-        self._history.tell(record.number, _OPTUNA_STATES[record.state], values)
+        self._rows.finish(record)
 
     def _leave(self, number: int) -> list[int]:
         """Take a trial off the running ones; gives those that waited for it."""
         self._running.pop(self._records[number].fingerprint, None)
         return self._followers.pop(number, [])
-
-    def _values(self, record: TrialRecord) -> list[float]:
-        """Give a COMPLETE trial's objectives as the sampler sees them.
-
-        Raises:
-            ValueError: one of them, or the accuracy or loss of any trial, is missing or not finite.
-        """
-        searched = {}
-        for name in ("accuracy", "loss", *self._spec.search.objectives):
-            value = record.objective_value(name)
-            if value is None:
-                raise ValueError(f"{name} is missing")
-            searched[name] = OBJECTIVES[name].to_search(value)
-        return [searched[name] for name in self._spec.search.objectives]
-
-    def _put(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
-        self._store.put_trial_with_epochs(self._spec.name, record, epochs)
-        self._records[record.number] = record
-        self._watch(record, epochs)
