@@ -62,9 +62,13 @@ class VerifyPool:
             done, _ = ray.wait(list(steps), timeout=_LOOK_S)
             for step in done:
                 actor, task = steps.pop(step)
-                record = self._result(step, task)
-                if record is None:
-                    waiting.appendleft(task)
+                try:
+                    record = ray.get(step)
+                except (RayActorError, OutOfMemoryError) as error:
+                    if self._may_try_again(task, error):
+                        waiting.appendleft(task)
+                    else:
+                        tell(self._failure(task, error))
                     continue
                 tell(record)
                 if record.state.is_finished:
@@ -75,17 +79,19 @@ class VerifyPool:
     def _begin(self) -> Any:
         return self._actor.remote(self._context)
 
-    def _result(self, step: Any, task: VerifyTask) -> VerificationRecord | None:
-        """Give what a step gave; None where its worker died and another may take the task up."""
-        try:
-            record = ray.get(step)
-        except (RayActorError, OutOfMemoryError) as error:
-            self._deaths[task.key] += 1
-            reason = str(error).splitlines()[0]
-            logger.warning("trial %d, seed %d: its worker died: %s", task.trial, task.seed, reason)
-            if self._deaths[task.key] <= self._retries:
-                return None
-            times = self._deaths[task.key]
-            return task.record(TrialState.FAIL, error=f"its worker died {times} times: {reason}")
-        assert isinstance(record, VerificationRecord)
-        return record
+    def _may_try_again(self, task: VerifyTask, error: Exception) -> bool:
+        """Take note that a task's worker died; tell whether another one takes it up."""
+        self._deaths[task.key] += 1
+        logger.warning(
+            "trial %d, seed %d: its worker died: %s", task.trial, task.seed, _first_line(error)
+        )
+        return self._deaths[task.key] <= self._retries
+
+    def _failure(self, task: VerifyTask, error: Exception) -> VerificationRecord:
+        times = self._deaths[task.key]
+        said = f"its worker died {times} time{'' if times == 1 else 's'}: {_first_line(error)}"
+        return task.record(TrialState.FAIL, error=said)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
