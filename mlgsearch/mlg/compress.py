@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import cast, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize
 
 from mlgsearch.errors import DataError, SettingError
@@ -13,7 +13,7 @@ from mlgsearch.mlg.execution import Execution
 from mlgsearch.mlg.factors import Factors
 from mlgsearch.mlg.half_norm import HalfNorm, NormBits, halve_norms, plain_norm
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantisedConv2d, InputQuantisedLinear
-from mlgsearch.mlg.layer import TWINS, is_compressed, layer_factors, parametrize_layer
+from mlgsearch.mlg.layer import TWINS, is_compressed, layer_factors, mlg_of, parametrize_layer
 from mlgsearch.mlg.network import compressible_layers, layer_shape, require_same_names
 from mlgsearch.mlg.parametrization import Mlg
 from mlgsearch.mlg.quantise import Method
@@ -29,6 +29,7 @@ def compress(
     execution: Execution = "auto",
     norm_bits: NormBits = 32,
     in_bits: InBits = 32,
+    noise_ratio: float = 1.0,
 ) -> dict[str, float]:
     """Replace a model's weights by the factors of the settings, in place.
 
@@ -40,7 +41,8 @@ def compress(
     With ``norm_bits`` 16 every batch-norm evaluates with the scale and the shift that are stored in
     half precision (see ``half_norm``). Below 32 ``in_bits`` are those of the inputs of every
     compressed layer (see ``input_quantiser``); a subclass of torch's own layers takes its inputs as
-    they are.
+    they are. ``noise_ratio`` is the share of entries that are quantised in a training step (see
+    ``Mlg``).
 
     Nothing is changed where the settings or the weights are at fault.
 
@@ -50,7 +52,7 @@ def compress(
     Raises:
         SettingError: a layer has no setting, or a setting names no layer or does not fit it; a
             layer is parametrized (so compressed) already or shares its weight with another; the
-            method, ``norm_bits`` or ``in_bits`` is unknown.
+            method, ``norm_bits``, ``in_bits`` or ``noise_ratio`` is unknown.
         DataError: a weight holds a value that is not finite.
     """
     if norm_bits not in get_args(NormBits):
@@ -71,7 +73,7 @@ def compress(
         shape = layer_shape(module)
         try:
             canonical = settings[name].canonical(shape)
-            mlg = Mlg(canonical, shape, method, refine_steps)
+            mlg = Mlg(canonical, shape, method, refine_steps, noise_ratio)
         except SettingError as error:
             raise SettingError(f"layer {name!r}: {error}") from error
         if not torch.isfinite(module.weight).all():
@@ -145,7 +147,8 @@ def _plain_copy(
         else:
             dropped.add("input_quantiser")
     state["_modules"] = {k: v for k, v in module._modules.items() if k not in dropped}
-    weight = nn.Parameter(cast(Tensor, module.weight).clone())
+    mlg = mlg_of(module)
+    weight = nn.Parameter(layer_factors(module).weight(mlg.shape.weight_shape).clone())
     state["_parameters"] = {"weight": weight, **module._parameters}
     plain: nn.Module = original.__new__(original)
     vars(plain).update(deepcopy(state, copies))

@@ -75,7 +75,7 @@ class MlgConv2d(nn.Conv2d):
     def _make_operands(self, form: ExecutionForm) -> Operands:
         if form == "dense":
             return (self.weight,)
-        factors = layer_factors(self)
+        factors = mlg_of(self).multiplied(*latents_of(self))
         rows = factors.basis.shape[0]
         if form == "level2":
             assert factors.coeff_out is not None
@@ -152,7 +152,7 @@ class MlgLinear(nn.Linear):
     def _make_operands(self, form: ExecutionForm) -> Operands:
         if form == "dense":
             return (self.weight,)
-        factors = layer_factors(self)
+        factors = mlg_of(self).multiplied(*latents_of(self))
         assert factors.coeff_out is not None
         return factors.basis, factors.coeff_out
 

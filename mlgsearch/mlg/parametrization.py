@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from mlgsearch.errors import SettingError
@@ -21,8 +22,15 @@ class Mlg(nn.Module):
     ``relative_error`` is that of the last projection, NaN before the first; training the latents or
     loading others does not change it.
 
+    ``noise_ratio`` is the probability with which an entry is quantised in training mode: below 1
+    each use draws anew, from torch's generator, which entries are rounded; the others keep their
+    smooth value, whose gradient is exact. Eval mode quantises all.
+    Source: Fan et al. 2020, "Training with Quantization Noise for Extreme Model Compression"
+    (Quant-Noise, arXiv 2004.07320), with blocks of one entry.
+
     Raises:
-        SettingError: the setting is not canonical for the shape, or the method is unknown.
+        SettingError: the setting is not canonical for the shape, the method is unknown, or the
+            noise ratio is not in (0, 1].
     """
 
     def __init__(
@@ -31,8 +39,12 @@ class Mlg(nn.Module):
         shape: LayerShape,
         method: Method = "dorefa",
         refine_steps: int = 3,
+        noise_ratio: float = 1.0,
     ) -> None:
         super().__init__()
+        if not 0 < noise_ratio <= 1:
+            raise SettingError(f"noise_ratio is {noise_ratio!r}, expected 0 < noise_ratio <= 1")
+        self.noise_ratio = noise_ratio
         self._setting = setting
         self._shape = shape
         self.refine_steps = refine_steps
@@ -61,10 +73,30 @@ class Mlg(nn.Module):
 
     def forward(self, *latents: Tensor) -> Tensor:
         """Generate the weight, (C_out, C_in) or (C_out, C_in, kh, kw), in the latents' dtype."""
-        return self.quantised(*latents).weight(self._shape.weight_shape)
+        return self.multiplied(*latents).weight(self._shape.weight_shape)
+
+    def multiplied(self, *latents: Tensor) -> Factors:
+        """Give the factors of a pass: the one place that dense and factored forms take them from.
+
+        They are the quantised ones, but for the noise in training mode.
+
+        Raises:
+            SettingError: the latents are not those of this setting.
+        """
+        quantised = self.quantised(*latents)
+        if self.noise_ratio == 1 or not self.training:
+            return quantised
+        values = {}
+        for name, latent in zip(self.names, latents, strict=True):
+            values[name] = getattr(quantised, name)
+            if self._quantiser(name).bits < 32:
+                is_quantised = torch.rand_like(latent) < self.noise_ratio
+                smooth = self._quantiser(name).smooth(latent)
+                values[name] = torch.where(is_quantised, values[name], smooth)
+        return Factors(self._setting, **values)
 
     def quantised(self, *latents: Tensor) -> Factors:
-        """Give the quantised factors: the one place that dense and factored forms take them from.
+        """Give the quantised factors.
 
         Raises:
             SettingError: the latents are not those of this setting.

@@ -49,6 +49,7 @@ HYPERPARAMETERS: Mapping[str, tuple[str, str]] = {
     "quantisation.orthonormality": ("quantisation", "orthonormality"),
     "quantisation.method": ("quantisation", "method"),
     "quantisation.norm_bits": ("quantisation", "norm_bits"),
+    "quantisation.noise_ratio": ("quantisation", "noise_ratio"),
 }
 
 

@@ -101,7 +101,8 @@ class QuantisationSpec(Spec):
     """Which fake quantisation is in the loop, and how strong the orthonormality penalty is.
 
     ``norm_bits`` are those of batch-norm's scales and shifts, ``in_bits`` those of what flows into
-    a compressed layer.
+    a compressed layer. ``noise_ratio`` is the share of entries that are quantised in a training
+    step; evaluation always quantises all.
     """
 
     method: Literal["dorefa", "lsq"] = "dorefa"
@@ -109,6 +110,7 @@ class QuantisationSpec(Spec):
     orthonormality: NonNegative = 1e-3
     norm_bits: Literal[16, 32] = 32
     in_bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
+    noise_ratio: Annotated[float, Field(gt=0.0, le=1.0, strict=False)] = 1.0
 
 
 class TrainSpec(Spec):

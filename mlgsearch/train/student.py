@@ -81,6 +81,7 @@ class StudentTraining:
                 refine_steps=spec.quantisation.refine_steps,
                 norm_bits=spec.quantisation.norm_bits,
                 in_bits=spec.quantisation.in_bits,
+                noise_ratio=spec.quantisation.noise_ratio,
             )
         self.network: nn.Module = network.to(prepared.device).to(memory_format=self._layout)
         self._optimiser = build_optimiser(self.network, spec.training)

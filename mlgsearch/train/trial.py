@@ -9,7 +9,7 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.spec import TrainSpec
 
 #: Options of `quantisation` that came after the first studies were trained, with their defaults.
-LATER: Mapping[str, float] = {"norm_bits": 32, "in_bits": 32}
+LATER: Mapping[str, float] = {"norm_bits": 32, "in_bits": 32, "noise_ratio": 1.0}
 
 
 @dataclass(frozen=True)

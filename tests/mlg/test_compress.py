@@ -156,6 +156,20 @@ def test_a_dense_copy_shares_nothing_and_leaves_the_student_whole() -> None:
     assert not again(batch()).any()
 
 
+def test_noise_is_in_training_alone_and_never_in_a_copy() -> None:
+    model = student(noise_ratio=0.5, execution="dense")
+    expected = student(execution="dense")(batch())
+    assert torch.equal(model(batch()), expected)
+    model.train()
+    assert not torch.equal(model.stem.weight, student().stem.weight)
+    for name, layer in factors(model).items():
+        assert torch.equal(layer.basis, factors(student())[name].basis)
+    assert torch.equal(densify(model).eval()(batch()), expected)
+    model(batch()).square().sum().backward()
+    for name in ("stem", "body.0", "head"):
+        assert all(latent.grad is not None for latent in latents_of(model.get_submodule(name)))
+
+
 def test_a_layer_alone_can_be_the_model() -> None:
     layer = nn.Linear(16, 10)
     compress(layer, {"": LayerSetting(0, 3, 4, 0, 4)})
@@ -256,6 +270,9 @@ def _tie(model: Teacher) -> None:
         (None, {"haed": LayerSetting.plain(8)}, {}, SettingError, "did you mean 'head'"),
         (None, {"stem": LayerSetting(2, 0, 8, 0, 0)}, {}, SettingError, "'stem': .*q_coeff_in"),
         (None, {}, {"method": "ternary"}, SettingError, "'stem': .*'ternary'"),
+        (None, {}, {"noise_ratio": 2}, SettingError, "'stem': noise_ratio is 2, expected"),
+        (None, {}, {"norm_bits": 8}, SettingError, "norm_bits is 8"),
+        (None, {}, {"in_bits": 1}, SettingError, "in_bits is 1"),
         (_nan, {}, {}, DataError, "'exact': .*not finite"),
         (_tie, {}, {}, SettingError, "'head' and 'spare' share one weight"),
     ],

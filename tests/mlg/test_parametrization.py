@@ -5,6 +5,7 @@ from torch.nn.utils import parametrize
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.parametrization import Mlg
+from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 
 SHAPE = LayerShape("conv", 16, 6, (3, 3))
@@ -54,6 +55,43 @@ def test_the_quantised_factors_generate_the_weight() -> None:
     assert levels(factors.coeff_out) <= 2**4
     smooth = mlg.smooth(*latents)
     assert levels(smooth.basis) > 2**3
+
+
+@pytest.mark.parametrize("method", ["dorefa", "lsq"])
+def test_noise_leaves_some_entries_smooth_in_training(method: Method) -> None:
+    shape = LayerShape("conv", 64, 64, (3, 3))
+    mlg = Mlg(LayerSetting(2, 32, 3, 1, 32), shape, method, noise_ratio=0.7)
+    latents = mlg.right_inverse(torch.randn(shape.weight_shape))
+    quantised, smooth = mlg.quantised(*latents), mlg.smooth(*latents)
+    first, second = mlg.multiplied(*latents), mlg.multiplied(*latents)
+    for name in ("basis", "coeff_in"):
+        rounded, free, got, other = (getattr(f, name) for f in (quantised, smooth, first, second))
+        is_quantised = got == rounded
+        assert torch.equal(got[~is_quantised], free[~is_quantised])
+        spread = (0.7 * 0.3 / got.numel()) ** 0.5
+        assert is_quantised.double().mean().item() == pytest.approx(0.7, abs=5 * spread)
+        assert not torch.equal(got, other)
+    assert first.coeff_out is latents[2]  # at 32 bits
+    torch.manual_seed(3)
+    weight = mlg(*latents)
+    torch.manual_seed(3)
+    assert torch.equal(mlg(*latents), weight)
+    mlg.eval()
+    assert torch.equal(mlg(*latents), quantised.weight(shape.weight_shape))
+
+
+def test_noise_draws_nothing_where_it_is_off() -> None:
+    mlg = Mlg(BOTH, SHAPE)
+    latents = mlg.right_inverse(torch.randn(SHAPE.weight_shape))
+    state = torch.get_rng_state()
+    mlg(*latents)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.5, float("nan")])
+def test_a_noise_ratio_is_a_share(ratio: float) -> None:
+    with pytest.raises(SettingError, match="expected 0 < noise_ratio <= 1"):
+        Mlg(BOTH, SHAPE, noise_ratio=ratio)
 
 
 def test_a_setting_that_is_not_canonical_is_refused() -> None:

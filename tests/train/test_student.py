@@ -1,6 +1,5 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
@@ -62,11 +61,19 @@ def prepared_with_dropout(tiny_spec: TrainSpec, cache: Path) -> Prepared:
     return prepare(spec, cache, epochs=4, device=CPU)
 
 
-@pytest.mark.parametrize("method", ["dorefa", "lsq"])
+@pytest.mark.parametrize(
+    "quantisation",
+    [
+        QuantisationSpec(),
+        QuantisationSpec(method="lsq"),
+        QuantisationSpec(norm_bits=16, in_bits=6, noise_ratio=0.5),
+    ],
+    ids=["dorefa", "lsq", "options"],
+)
 def test_resumed_is_undisturbed_bit_for_bit(
-    prepared_with_dropout: Prepared, tmp_path: Path, method: Literal["dorefa", "lsq"]
+    prepared_with_dropout: Prepared, tmp_path: Path, quantisation: QuantisationSpec
 ) -> None:
-    asked = job(prepared_with_dropout, quantisation=QuantisationSpec(method=method))
+    asked = job(prepared_with_dropout, quantisation=quantisation)
     straight = StudentTraining(prepared_with_dropout, asked)
     records = finish(straight)
     assert [record.epoch for record in records] == [1, 2, 3, 4]

@@ -32,6 +32,8 @@ def test_a_fingerprint_tells_trainings_apart() -> None:
         (SETTINGS, TrainSpec(training=OptimiserSpec(learning_rate=1e-3))),
         (SETTINGS, TrainSpec(data=DataSpec(split_seed=1))),
         (SETTINGS, TrainSpec(quantisation=QuantisationSpec(norm_bits=16))),
+        (SETTINGS, TrainSpec(quantisation=QuantisationSpec(in_bits=8))),
+        (SETTINGS, TrainSpec(quantisation=QuantisationSpec(noise_ratio=0.5))),
     ]
     assert len({fingerprint(*job) for job in jobs}) == len(jobs)
 
