@@ -12,9 +12,12 @@ from mlgsearch.plan.knapsack import Knapsack
 from mlgsearch.plan.tables import Tables
 from mlgsearch.plan.weighting import layer_weights
 
-#: A network whose layers lose so little in the mean is as good as its teacher: larger budgets are
-#: not planned.
-UNHARMED = 0.01
+#: A network whose layers lose so little in the mean is trained to its teacher's accuracy: larger
+#: budgets are not planned.
+UNHARMED = 0.03
+
+#: A network that has lost so much in the mean is not worth a planned trial.
+HOPELESS = 0.5
 
 #: How far about a layer's bits the slope of its list is taken.
 _STEP = 1.5
@@ -105,19 +108,25 @@ class Allocator:
         return [a for i, a in enumerate(found) if i == 0 or a.bits != found[i - 1].bits]
 
     def useful_span(self) -> tuple[int, int]:
-        """Give the bits of the smallest network, and those at which damage is negligible.
+        """Give the bits of the smallest network, and those at which damage is negligible."""
+        return self.smallest, self.bits_at(UNHARMED)
 
-        That is where the mean damage falls below ``UNHARMED``, or is the least that can be had.
+    def bits_at(self, damage: float) -> int:
+        """Give about the least budget whose mean damage is at most this, within a hundredth.
+
+        Where no budget does, it is the one with the least damage.
         """
         low, high = self.smallest, self.largest
-        least = max(UNHARMED, 1.001 * self.allocate(high).damage)
+        most = max(damage, 1.001 * self.allocate(high).damage)
+        if self.allocate(low).damage <= most:
+            return low
         while high - low > max(1, low // 100):
             middle = (low + high) // 2
-            if self.allocate(middle).damage > least:
+            if self.allocate(middle).damage > most:
                 low = middle
             else:
                 high = middle
-        return self.smallest, high
+        return high
 
     def gains_towards(self, settings: Mapping[str, LayerSetting]) -> dict[str, float]:
         """Give the gains at which the plan spreads its bits most as these settings do.
@@ -169,14 +178,26 @@ class Allocator:
         shape = self.tables.shape
         return 32 * shape.norm_parameters - (32 - bits) * shape.half_norm_parameters
 
-    def _too_small(self, bits: int) -> str:
+    def layer_damage(self, settings: Mapping[str, LayerSetting]) -> dict[str, float]:
+        """Give the predicted damage of each layer's setting, which must be one of its list."""
+        damages = {}
+        for name, table in self.tables.layers.items():
+            (found,) = np.flatnonzero((table.settings == settings[name].five).all(1))
+            damages[name] = float(table.damage[found])
+        return damages
+
+    def binding(self) -> str:
+        """Say which layers take most of the smallest network."""
         least = {name: int(table.bits[0]) for name, table in self.tables.layers.items()}
         least["normalisation"] = self._norm_size(self.norm_bits[0])
         largest = sorted(least, key=lambda name: -least[name])[:_NAMED]
         binding = ", ".join(f"{name} {_kilobytes(least[name])} kB" for name in largest)
+        return f"the layers that bind, at their smallest: {binding}"
+
+    def _too_small(self, bits: int) -> str:
         return (
             f"a budget of {_kilobytes(bits)} kB cannot be met: the smallest network in range has "
-            f"{_kilobytes(self.smallest)} kB; the layers that bind, at their smallest: {binding}"
+            f"{_kilobytes(self.smallest)} kB; {self.binding()}"
         )
 
 

@@ -16,7 +16,7 @@ from mlgsearch.plan.layer_table import LayerTable, fixed_table, layer_table
 from mlgsearch.plan.moments import Report, layer_moments
 
 #: Bumped when the same network gets other tables.
-FORMAT = 1
+FORMAT = 2
 
 _ARRAYS = ("settings", "bits", "damage")
 _NUMBERS = ("energy", "gradient", "rank_correlation", "checked")
@@ -43,6 +43,7 @@ class Tables:
         }
         metadata = {
             "shape": self.shape.to_dict(),
+            "order": list(self.layers),  # a file may sort the keys of an object
             "layers": {
                 name: {number: getattr(table, number) for number in _NUMBERS}
                 for name, table in self.layers.items()
@@ -54,7 +55,9 @@ class Tables:
     @classmethod
     def unpack(cls, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Self:
         """Read what ``pack`` gave."""
-        shape = NetworkShape.from_dict(metadata["shape"])
+        stored = metadata["shape"]["layers"]
+        in_order = {name: stored[name] for name in metadata["order"]}
+        shape = NetworkShape.from_dict({**metadata["shape"], "layers": in_order})
         layers = {
             name: LayerTable(
                 layer,

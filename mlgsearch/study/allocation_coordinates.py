@@ -11,7 +11,7 @@ from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.plan.allocation import Allocation, Allocator
+from mlgsearch.plan.allocation import HOPELESS, Allocation, Allocator
 from mlgsearch.study.coordinates import Parameters
 from mlgsearch.study.searched_layers import SearchedLayers
 from mlgsearch.study.spec import FirstTrial, SpaceSpec
@@ -86,10 +86,11 @@ class AllocationCoordinates:
         return parameters
 
     def planned(self, count: int) -> list[Parameters]:
-        """Give the planned front: budgets spread evenly by ratio, without gains."""
+        """Give the planned front without gains: budgets spread evenly by ratio, none hopeless."""
         if not count:
             return []
         low, high = (round(8000 * bound) for bound in self._span_of(_BUDGET))
+        low = min(max(low, self._allocator.bits_at(HOPELESS)), high)
         front = self._allocator.front(count, (low, high))
         none = {_gain(name): 0.0 for name in self._gains}
         return [{_BUDGET: self._within(found.bits / 8000), **none} for found in front]

@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution
 
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.plan.allocation import Allocator
+from mlgsearch.plan.allocation import HOPELESS, UNHARMED, Allocator
 from mlgsearch.study.coordinates import NUMBERS, Parameters
 from mlgsearch.study.searched_layers import SearchedLayers
 from mlgsearch.study.spec import FirstTrial, SpaceSpec
@@ -66,7 +66,8 @@ class LayerwiseCoordinates:
             return []
         assert self._allocator is not None
         points = []
-        for allocation in self._allocator.front(count):
+        span = self._allocator.bits_at(HOPELESS), self._allocator.bits_at(UNHARMED)
+        for allocation in self._allocator.front(count, span):
             meant = {layer: allocation.settings[layer] for layer in self._layers.names}
             parameters: Parameters = {}
             for layer, setting in meant.items():

@@ -11,11 +11,13 @@ from typing import Any
 from mlgsearch.cli.choosing import choice_fields
 from mlgsearch.cli.evaluate import evaluation_fields
 from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, to_json, trial_fields
+from mlgsearch.cli.planning import point_fields
 from mlgsearch.cli.sizes import report_fields
 from mlgsearch.cli.verify_events import VerifyEvents
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.choice import Limit, choose
 from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS
+from mlgsearch.study.plan_report import PlannedPoint
 from mlgsearch.train.file_report import FileReport
 from mlgsearch.train.latency import Latency
 from mlgsearch.train.packed_card import PackedCard
@@ -86,6 +88,11 @@ def test_sizes() -> None:
     fields = report_fields(report)
     assert listed("`sizes MODEL --json`") == ["model", *fields]
     assert listed("A layer") == list(fields["layers"][0])
+
+
+def test_plan() -> None:
+    point = PlannedPoint({}, 32, a_trial().sizes, 1, 0.5, {})
+    assert listed("`plan FILE --json`") == list(point_fields(point))
 
 
 def test_evaluate() -> None:

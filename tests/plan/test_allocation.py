@@ -38,6 +38,20 @@ def test_the_front_ends_where_damage_is_negligible() -> None:
     assert allocator.allocate(high).damage <= least < allocator.allocate(high * 97 // 100).damage
 
 
+def test_the_bits_at_a_damage_are_about_the_least() -> None:
+    allocator = Allocator(tables())
+    bits = allocator.bits_at(0.3)
+    assert allocator.allocate(bits).damage <= 0.3 < allocator.allocate(bits * 97 // 100).damage
+    assert allocator.bits_at(2.0) == allocator.smallest
+    assert allocator.allocate(allocator.bits_at(0.0)).damage < 0.05
+
+
+def test_each_layers_damage_adds_up() -> None:
+    found = Allocator(tables()).allocate(3 * Allocator(tables()).smallest)
+    damages = Allocator(tables()).layer_damage(found.settings)
+    assert sum(damages.values()) / len(damages) == pytest.approx(found.damage)
+
+
 def test_a_front_may_be_told_its_span() -> None:
     allocator = Allocator(tables())
     low, high = 2 * allocator.smallest, 3 * allocator.smallest

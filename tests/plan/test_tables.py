@@ -17,8 +17,9 @@ def test_every_layer_has_its_list() -> None:
 
 def test_they_come_back_from_what_is_stored() -> None:
     tensors, metadata = tables().pack()
-    again = Tables.unpack(tensors, json.loads(json.dumps(metadata)))
+    again = Tables.unpack(tensors, json.loads(json.dumps(metadata, sort_keys=True)))
     assert again.shape == tables().shape
+    assert list(again.layers) == list(again.shape.layers) == list(tables().layers)
     assert again.norm_damage == tables().norm_damage
     for name, table in tables().layers.items():
         np.testing.assert_array_equal(again.layers[name].settings, table.settings)

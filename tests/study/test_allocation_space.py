@@ -12,7 +12,7 @@ from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.plan.allocation import Allocator
+from mlgsearch.plan.allocation import HOPELESS, UNHARMED, Allocator
 from mlgsearch.plan.tables import Tables
 from mlgsearch.study.allocation_coordinates import MOST_GAIN
 from mlgsearch.study.space import Space
@@ -74,7 +74,7 @@ def test_the_first_trials_are_the_planned_front() -> None:
     assert budgets == sorted(budgets)
     assert all(v == 0 for first in space.first for n, v in first.items() if n != "budget_kb")
     low, high = bounds(space.distributions["budget_kb"])
-    assert budgets[0] == low
+    assert low < budgets[0] < 0.5 * high  # the smallest network is hopeless
     assert budgets[-1] > 0.9 * high
     for first in space.first:
         bits = network_sizes(samples.shape(), space.decode(first).settings).bits
@@ -158,7 +158,8 @@ def test_a_plan_may_come_first_in_a_layerwise_space() -> None:
         kind="layerwise", tables=tables, search={"planned": 3, "first": [[1, 4, 2, 2, 2]]}
     )
     assert len(space.first) == 4
-    front = Allocator(tables).front(3)
+    allocator = Allocator(tables)
+    front = allocator.front(3, (allocator.bits_at(HOPELESS), allocator.bits_at(UNHARMED)))
     assert [space.decode(first).settings for first in space.first[1:]] == [
         allocation.settings for allocation in front
     ]

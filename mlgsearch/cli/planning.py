@@ -1,0 +1,183 @@
+"""`plan`: what a study file promises before any training."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mlgsearch.cli.lines import PlainLines
+from mlgsearch.cli.live import LiveView
+from mlgsearch.cli.options import Json
+from mlgsearch.cli.output import stdout_console, write_figure
+from mlgsearch.results.places import cache_directory
+from mlgsearch.results.plan_chart import PlannedStudent, plan_chart
+from mlgsearch.study.spec import load_study_file
+
+if TYPE_CHECKING:
+    from mlgsearch.plan.tables import Tables
+    from mlgsearch.study.plan_report import PlannedPoint
+    from mlgsearch.train.progress import Progress
+
+#: Points of a planned front that are shown.
+_POINTS = 16
+
+Out = Annotated[Path | None, typer.Option(help="Draw it into this HTML file.")]
+
+
+def plan(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Study file (YAML).")],
+    max_kb: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Most 1,000 bytes of the packed file: plan for that alone."),
+    ] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Show the front that is predicted before any training, or the plan for a budget."""
+    spec, _ = load_study_file(file)
+
+    from mlgsearch.study.plan_report import Plan  # loads torch
+
+    with preparing(quietly=as_json) as progress:
+        found = Plan.open(spec, cache_directory(), progress)
+    points = found.front(_POINTS) if max_kb is None else [found.within(int(1000 * max_kb))]
+    if as_json:
+        rows = ",\n".join(json.dumps(point_fields(point)) for point in points)
+        typer.echo(f"[\n{rows}\n]")
+    elif max_kb is not None:
+        _print_layers(points[0], found.tables)
+    else:
+        _print_front(spec.name, points, found.tables)
+    if out is not None:
+        students = [
+            PlannedStudent(point.packed_bytes, point.sizes.memory_ratio, point.damage)
+            for point in (points if max_kb is None else found.front(_POINTS))
+        ]
+        write_figure(plan_chart(students, spec.name), out)
+        typer.echo(str(out), err=as_json)
+
+
+@contextlib.contextmanager
+def preparing(*, quietly: bool) -> "Iterator[Progress]":
+    """Show on stderr how far data, teacher and tables are; what libraries print goes there too."""
+    # Where `module:callable` is looked for.
+    sys.path.insert(0, str(Path.cwd()))
+    with contextlib.redirect_stdout(sys.stderr):
+        if quietly:
+            yield lambda stage, done, total, note: None
+        elif sys.stderr.isatty():
+            with LiveView(Console(stderr=True)) as view:
+                yield view.preparing
+        else:
+            yield PlainLines(sys.stderr).preparing
+
+
+def point_fields(point: "PlannedPoint") -> dict[str, Any]:
+    """Give a planned point as an object that JSON can hold."""
+    return {
+        "packed_bytes": point.packed_bytes,
+        "memory_ratio": point.sizes.memory_ratio,
+        "compression": 1 / point.sizes.memory_ratio,
+        "damage": point.damage,
+        "norm_bits": point.norm_bits,
+        "settings": {name: list(setting.five) for name, setting in point.settings.items()},
+        "layer_damage": dict(point.layer_damage),
+    }
+
+
+def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") -> None:
+    table = Table(
+        title=f"Planned front of {escape(name)}, before any training",
+        box=SIMPLE,
+        title_justify="left",
+    )
+    for heading in ("KB", "memory ratio", "smaller", "damage", "B_in", "B_out", "bits a number"):
+        table.add_column(heading, justify="right")
+    for point in points:
+        table.add_row(
+            f"{point.packed_bytes / 1000:.1f}",
+            f"{point.sizes.memory_ratio:.4f}",
+            f"{1 / point.sizes.memory_ratio:.1f}x",
+            f"{point.damage:.1%}",
+            _span([s.base_in for s in point.settings.values()]),
+            _span([s.base_out for s in point.settings.values()]),
+            f"{point.sizes.bits / point.sizes.parameters:.1f}",
+        )
+    console = stdout_console()
+    console.print(table)
+    console.print(
+        "damage: what is lost of the layers' outputs before training, in the mean; "
+        "B_in, B_out: the middle half of the layers that have the level",
+        highlight=False,
+    )
+    console.print(_trust(tables), highlight=False)
+
+
+def _print_layers(point: "PlannedPoint", tables: "Tables") -> None:
+    from mlgsearch.train.size_report import layer_kind  # loads torch
+
+    table = Table(box=SIMPLE)
+    table.add_column("layer")
+    table.add_column("kind")
+    numbers = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
+    for heading in (*numbers, "KB", "of its weight", "damage"):
+        table.add_column(heading, justify="right")
+    for name, setting in point.settings.items():
+        shape = tables.shape.layers[name]
+        bits = setting.bits(shape)
+        table.add_row(
+            escape(name),
+            layer_kind(shape),
+            *("-" if number == 0 else str(number) for number in setting.five),
+            f"{bits / 8000:.2f}",
+            f"{bits / (32 * shape.weight_numel):.4f}",
+            f"{point.layer_damage[name]:.1%}",
+        )
+    norm_bits = point.sizes.bits - sum(
+        setting.bits(tables.shape.layers[name]) for name, setting in point.settings.items()
+    )
+    table.add_row(
+        "normalisation", f"{point.norm_bits} bits", *[""] * 5, f"{norm_bits / 8000:.2f}", "", ""
+    )
+    console = stdout_console()
+    console.print(table)
+    console.print(
+        f"packed_bytes {point.packed_bytes}, memory_ratio {point.sizes.memory_ratio:.4f} "
+        f"({1 / point.sizes.memory_ratio:.1f}x smaller), damage {point.damage:.1%}",
+        highlight=False,
+    )
+    console.print(_trust(tables), highlight=False)
+
+
+def _span(values: Sequence[int]) -> str:
+    """Give the middle half of the values that are not 0."""
+    present = sorted(value for value in values if value)
+    if not present:
+        return "-"
+    low, high = present[len(present) // 4], present[-1 - len(present) // 4]
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _trust(tables: "Tables") -> str:
+    """Say how well predictions ranked settings that were projected."""
+    found = {
+        name: table.rank_correlation
+        for name, table in tables.layers.items()
+        if table.rank_correlation is not None
+    }
+    if not found:
+        return "no prediction was compared with a projection"
+    least = min(found, key=lambda name: found[name] or 0.0)
+    mean = sum(value or 0.0 for value in found.values()) / len(found)
+    return (
+        f"predicted against projected damage: rank correlation {mean:.3f} in the mean of "
+        f"{len(found)} layers, least {found[least]:.3f} ({least})"
+    )

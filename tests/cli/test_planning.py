@@ -1,0 +1,135 @@
+"""`plan`, on a study whose teacher is trained in a second."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mlgsearch.cli.app import app
+from mlgsearch.errors import BudgetError
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.study.planning import open_tables
+from mlgsearch.study.spec import load_study_file
+from mlgsearch.train.device import best_device
+from mlgsearch.train.packed_card import PackedCard
+from mlgsearch.train.packed_file import packed_size
+from mlgsearch.train.prepared import prepare
+from mlgsearch.train.progress import no_progress
+from mlgsearch.train.teacher import build_network
+
+FILE = """
+name: small
+data: {name: digits, limit: 300}
+model: {name: resnet8, width: 4}
+teacher: {training: {optimiser: adamw, epochs: 2, learning_rate: 2e-2, batch_size: 32}}
+space:
+  kind: allocation
+  B_in: [1, 3]
+  B_out: [1, 8]
+  q_basis: [2, 4]
+  q_coeff_in: [2, 4]
+  q_coeff_out: [2, 4]
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def file(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MLGSEARCH_CACHE", str(cache))
+    path = tmp_path / "small.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["plan", *map(str, arguments)])
+
+
+def printed(*arguments: object) -> list[dict[str, Any]]:
+    done = invoke(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert isinstance(rows, list)
+    return rows
+
+
+def test_the_front_as_json(file: Path) -> None:
+    rows = printed(file)
+    assert len(rows) > 8
+    ratios, damages = ([row[key] for row in rows] for key in ("memory_ratio", "damage"))
+    assert ratios == sorted(ratios)
+    assert damages == sorted(damages, reverse=True)
+    assert all(0 < row["damage"] <= 1.1 for row in rows)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.7])
+def test_a_plan_packs_into_its_budget_and_uses_it(file: Path, share: float, cache: Path) -> None:
+    front = printed(file)
+    low, high = front[0]["packed_bytes"], front[-1]["packed_bytes"]
+    most = (low + share * (high - low)) / 1000
+    (row,) = printed(file, "--max-kb", most)
+    assert 0.97 * most <= row["packed_bytes"] / 1000 <= most
+    spec, _ = load_study_file(file)
+    prepared = prepare(spec.train_spec(), cache, epochs=0, device=best_device())
+    card = PackedCard(
+        model=spec.model,
+        classes=10,
+        channels=1,
+        image_size=(8, 8),
+        method="dorefa",
+        settings=tuple(LayerSetting(*five) for five in row["settings"].values()),
+        mean=(0.0,),
+        std=(1.0,),
+    )
+    network = build_network(spec.model, prepared.images)
+    assert packed_size(network, card) == row["packed_bytes"]
+
+
+def test_the_tables_say_the_same(file: Path) -> None:
+    done = invoke(file)
+    assert done.exit_code == 0
+    assert "Planned front of small, before any training" in done.stdout
+    assert f"{printed(file)[0]['packed_bytes'] / 1000:.1f}" in done.stdout
+    assert "rank correlation" in done.stdout
+    layers = invoke(file, "--max-kb", 3)
+    (row,) = printed(file, "--max-kb", 3)
+    assert f"packed_bytes {row['packed_bytes']}, memory_ratio" in layers.stdout
+    assert all(name in layers.stdout for name in row["settings"])
+
+
+def test_too_small_a_budget_says_what_binds(file: Path) -> None:
+    done = invoke(file, "--max-kb", 0.5)
+    assert isinstance(done.exception, BudgetError)
+    smallest = printed(file)[0]["packed_bytes"]
+    assert str(done.exception).startswith(
+        f"a file of 0.5 kB cannot be made: the smallest network in range packs to "
+        f"{smallest / 1000:g} kB; the layers that bind, at their smallest: normalisation "
+    )
+
+
+def test_a_picture_is_written(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plan.html"
+    done = invoke(file, "--out", path)
+    assert str(path) in done.stdout
+    assert "predicted damage before training" in path.read_text()
+
+
+def test_tables_are_made_once(file: Path, cache: Path) -> None:
+    invoke(file)
+    (stored,) = (cache / "tables").glob("*.safetensors")
+    before = stored.stat().st_mtime_ns
+    spec, _ = load_study_file(file)
+    prepared = prepare(spec.train_spec(), cache, epochs=0, device=best_device())
+    notes: list[str] = []
+    open_tables(spec, prepared, cache, lambda stage, done, total, note: notes.append(note))
+    assert notes == ["cached"]
+    assert stored.stat().st_mtime_ns == before
+    stored.write_bytes(stored.read_bytes()[:-1])  # truncated: made again
+    open_tables(spec, prepared, cache, no_progress)
+    assert stored.stat().st_mtime_ns > before
