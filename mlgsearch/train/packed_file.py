@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from mlgsearch.errors import DataError, UserError
 from mlgsearch.mlg.network import compressible_layers
-from mlgsearch.mlg.packed import Slot, pack_network, packed_slots, stream_shapes, unpack_network
+from mlgsearch.mlg.packed import pack_network, unpack_network
+from mlgsearch.mlg.packed_slot import Slot, packed_slots, stream_shapes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.models import build_model

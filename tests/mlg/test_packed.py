@@ -14,13 +14,8 @@ from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
 from mlgsearch.mlg.layer import latents_of
 from mlgsearch.mlg.network import compressible_layers, layer_shape, network_shape, network_sizes
-from mlgsearch.mlg.packed import (
-    pack_network,
-    packed_slots,
-    settings_of,
-    stream_shapes,
-    unpack_network,
-)
+from mlgsearch.mlg.packed import pack_network, settings_of, unpack_network
+from mlgsearch.mlg.packed_slot import packed_slots, stream_shapes
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
