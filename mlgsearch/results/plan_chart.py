@@ -45,7 +45,7 @@ def plan_chart(points: Sequence[PlannedStudent], title: str) -> go.Figure:
     ratio = OBJECTIVES["memory_ratio"]
     figure.update_xaxes(axis_of(ratio, [point.memory_ratio for point in points]))
     figure.update_yaxes(
-        title={"text": "predicted damage before training, mean of the layers", "standoff": 12},
+        title={"text": "predicted damage, mean of the layers", "standoff": 12},
         ticksuffix=" %",
         rangemode="tozero",
         gridcolor="#E6E6E6",

@@ -117,7 +117,7 @@ def test_a_picture_is_written(file: Path, tmp_path: Path) -> None:
     path = tmp_path / "plan.html"
     done = invoke(file, "--out", path)
     assert str(path) in done.stdout
-    assert "predicted damage before training" in path.read_text()
+    assert "predicted damage, mean of the layers" in path.read_text()
 
 
 def test_tables_are_made_once(file: Path, cache: Path) -> None:

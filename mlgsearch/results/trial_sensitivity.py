@@ -1,0 +1,88 @@
+"""Which layers cost accuracy, read from a study's own trials."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlgsearch.records import TrialRecord, TrialState
+
+#: Fewer trials say nothing about layers.
+LEAST_TRIALS = 8
+
+#: Strengths of the ridge that are tried, as multiples of the number of trials.
+_RIDGES = tuple(10.0 ** (i / 2) for i in range(-6, 5))
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What a layer's loss cost in accuracy, over the trials of a study.
+
+    ``loss`` is the mean over trials of the layer's squared relative error before training, in
+    [0, 1]. ``cost`` is the accuracy (a fraction) that goes with a loss of all of the layer, by
+    ridge regression: positive where a worse layer made worse students. ``error`` is its standard
+    error, and with strong ridges too small: it knows nothing of the ridge's own bias.
+    """
+
+    loss: float
+    cost: float
+    error: float
+
+
+def layer_costs(trials: Sequence[TrialRecord]) -> dict[str, LayerCost]:
+    """Regress accuracy on the layers' squared relative errors before training.
+
+    Every COMPLETE trial that trained a student of its own counts once. Errors are centred, not
+    scaled: a layer whose error hardly varied is drawn to a cost of 0. The strength of the ridge is
+    the one with the least leave-one-out error.
+
+    Returns:
+        By layer, in the trials' order; empty where there are fewer than ``LEAST_TRIALS``.
+    """
+    used = [
+        trial
+        for trial in trials
+        if trial.state is TrialState.COMPLETE
+        and trial.accuracy is not None
+        and trial.reused_from is None
+        and trial.projection_error
+    ]
+    if len(used) < LEAST_TRIALS:
+        return {}
+    layers = list(used[0].projection_error)
+    loss = np.array([[trial.projection_error[name] ** 2 for name in layers] for trial in used])
+    accuracy = np.array([trial.accuracy for trial in used])
+    slopes, errors = _ridge(loss - loss.mean(0), accuracy - accuracy.mean())
+    means = loss.mean(0)
+    return {
+        name: LayerCost(float(means[i]), float(-slopes[i]), float(errors[i]))
+        for i, name in enumerate(layers)
+    }
+
+
+def _ridge(
+    centred: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give slopes and their standard errors, of (trials, layers) and (trials,)."""
+    trials = len(wanted)
+    left, values, right = np.linalg.svd(centred, full_matrices=False)
+    scale = float(np.square(centred).sum(0).mean()) / trials
+    best: tuple[float, float] | None = None
+    for ridge in (strength * scale * trials for strength in _RIDGES):
+        shrink = values**2 / (values**2 + ridge) if scale else np.zeros_like(values)
+        fitted = left @ (shrink * (left.T @ wanted))
+        # The mean is fitted too, which takes one trial's worth of freedom.
+        leverage = np.square(left) @ shrink + 1 / trials
+        missed = float(np.square((wanted - fitted) / np.maximum(1 - leverage, 1e-6)).mean())
+        if best is None or missed < best[0]:
+            best = missed, ridge
+    assert best is not None
+    missed, ridge = best
+    if not scale:
+        none = np.zeros(centred.shape[1])
+        return none, none
+    inverse = values / (values**2 + ridge)
+    slopes: NDArray[np.float64] = right.T @ (inverse * (left.T @ wanted))
+    errors: NDArray[np.float64] = np.sqrt(missed * np.square(right.T * inverse).sum(1))
+    return slopes, errors
