@@ -24,6 +24,7 @@ from mlgsearch.cli.front import print_front
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
 from mlgsearch.cli.output import open_store, print_json, stdout_console
 from mlgsearch.cli.planning import plan
+from mlgsearch.cli.sensitivity import sensitivity
 from mlgsearch.cli.sizes import sizes
 from mlgsearch.cli.tables import (
     curve_table,
@@ -49,6 +50,7 @@ app = typer.Typer(
 
 
 app.command()(plan)
+app.command()(sensitivity)
 app.command()(launch)
 app.command()(resume)
 

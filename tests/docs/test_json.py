@@ -18,6 +18,7 @@ from mlgsearch.records import EpochRecord
 from mlgsearch.results.choice import Limit, choose
 from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS
 from mlgsearch.study.plan_report import PlannedPoint
+from mlgsearch.study.sensitivity import LayerSensitivity
 from mlgsearch.train.file_report import FileReport
 from mlgsearch.train.latency import Latency
 from mlgsearch.train.packed_card import PackedCard
@@ -93,6 +94,11 @@ def test_sizes() -> None:
 def test_plan() -> None:
     point = PlannedPoint({}, 32, a_trial().sizes, 1, 0.5, {})
     assert listed("`plan FILE --json`") == list(point_fields(point))
+
+
+def test_sensitivity() -> None:
+    expected = [field.name for field in fields(LayerSensitivity)]
+    assert listed("`sensitivity NAME|FILE --json`") == expected
 
 
 def test_evaluate() -> None:
