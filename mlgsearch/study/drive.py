@@ -1,10 +1,8 @@
 """Drive a study: from its specification and its database to a finished front."""
 
-import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,12 +20,14 @@ from mlgsearch.results.places import cache_directory, runs_directory, study_dire
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
+from mlgsearch.study.interrupt import stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.ledger import Ledger
 from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
 from mlgsearch.study.planning import needs_tables, open_tables
 from mlgsearch.study.scheduler import StudyScheduler
 from mlgsearch.study.searcher import AttemptCounter, DriverOnly, StudySearcher
+from mlgsearch.study.slots import slots_on
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.study.worker import TrialWorker, WorkerContext
@@ -168,26 +168,25 @@ def _run(
     with (
         tempfile.TemporaryDirectory(prefix="mlgsearch-ray-") as scratch,
         ray_cluster(options.address) as resources,
-        _stopping_on_signals() as stop,
+        stopping_on_signals() as stop,
     ):
-        asked = _asked(spec, resources)
-        slots = _slots(spec, options, asked, resources)
+        slots = slots_on(resources, spec.resources, options.max_parallel)
         context = WorkerContext(
             train=spec.train_spec().model_dump(mode="json"),
             cache=str(cache),
             study_directory=str(directory),
-            threads=max(1, int(asked["CPU"])),
-            uses_gpu=asked["GPU"] > 0,
+            threads=slots.threads,
+            uses_gpu=slots.gpu > 0,
         )
-        watch.started(study, ledger.records, slots)
+        watch.started(study, ledger.records, slots.count)
         tuner = Tuner(
-            tune.with_resources(options.worker, {"cpu": asked["CPU"], "gpu": asked["GPU"]}),
+            tune.with_resources(options.worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
             param_space={"context": context.to_text()},
             tune_config=TuneConfig(
                 search_alg=searcher,
                 scheduler=StudyScheduler(searcher),
                 num_samples=-1,
-                max_concurrent_trials=slots,
+                max_concurrent_trials=slots.count,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
                 trial_name_creator=lambda trial: str(trial.trial_id),
@@ -219,48 +218,6 @@ class _StopWhen(DriverOnly, Stopper):
         if self._stop.is_set() or self._keeper.lost is not None:
             self._searcher.is_stopping = True
         return self._searcher.is_stopping
-
-
-@contextmanager
-def _stopping_on_signals() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C (or SIGTERM) into a set event; the second one interrupts at once."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _asked(spec: StudySpec, cluster: dict[str, float]) -> dict[str, float]:
-    """Give what one trial takes of the cluster."""
-    gpu = spec.resources.gpu
-    if gpu is None:
-        gpu = 1.0 if cluster.get("GPU", 0.0) >= 1 else 0.0
-    return {"CPU": spec.resources.cpu, "GPU": gpu}
-
-
-def _slots(
-    spec: StudySpec, options: Options, asked: dict[str, float], cluster: dict[str, float]
-) -> int:
-    """Count the trials that may run at once."""
-    fits = [
-        int(cluster.get(kind, 0.0) / share + 1e-9) for kind, share in asked.items() if share > 0
-    ]
-    if min(fits) < 1:
-        have = {kind: cluster.get(kind, 0.0) for kind in asked}
-        raise StudyFileError(
-            f"resources: a trial asks for {asked}, but the cluster has {have}; ask for less"
-        )
-    limits = [options.max_parallel, spec.resources.max_parallel]
-    return min([*fits, *(limit for limit in limits if limit is not None)])
 
 
 def _space(spec: StudySpec, ground: Groundwork) -> Space:
