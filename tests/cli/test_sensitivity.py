@@ -51,5 +51,5 @@ def test_a_file_says_what_layers_need(file: Path, tmp_path: Path) -> None:
 def test_trials_come_first_where_there_are_some() -> None:
     costs = {name: LayerCost(0.5, i / 100, 0.01) for i, name in enumerate(samples.shape().layers)}
     rows = sensitivities(samples.tables(), costs)
-    assert [row.layer for row in rows] == list(reversed(samples.shape().layers))
+    assert [row.layer for row in rows] == list(samples.shape().layers)[::-1]
     assert rows[0].trial_cost == (len(costs) - 1) / 100
