@@ -107,12 +107,12 @@ class Sizes:
 class TrialRecord:
     """One trial as the database holds it.
 
-    ``settings`` maps every compressible layer's name to its canonical five numbers;
-    ``fingerprint`` hashes settings and training hyperparameters, so equal fingerprints are equal
-    trainings. ``accuracy`` and ``loss`` are of the last epoch, on the validation part, and are
-    None until then; a PRUNED trial has those of the last epoch it was trained. ``packed_bytes`` is the size of the packed file, None until the training is
-    finished. ``reused_from`` is the number of the trial whose result this one shares;
-    ``attempts`` counts how often a worker began on it. Times are UTC.
+    ``settings`` maps every compressible layer's name to its canonical five numbers; ``fingerprint``
+    hashes settings and training hyperparameters, so equal fingerprints are equal trainings.
+    ``accuracy`` and ``loss`` are of the last epoch, on the validation part, and are None until
+    then; a PRUNED trial has those of the last epoch it was trained. ``packed_bytes`` is the size of
+    the packed file, None until the training is finished. ``reused_from`` is the number of the trial
+    whose result this one shares; ``attempts`` counts how often a worker began on it. Times are UTC.
     """
 
     number: int
