@@ -24,7 +24,7 @@ def hyper(text: str) -> str:
         ("serch: {}", "serch: unknown key, did you mean search?"),
         (
             "search: {zzz: 8}",
-            "search.zzz: unknown key, known are first, n_trials, objectives, sampler, seed",
+            "search.zzz: unknown key, known are early_stopping, first, n_trials, objectives, planned",
         ),
         ("search: {'int': 8}", "search.int: unknown key, did you mean first?"),
         ("teacher: {training: {epoch: 3}}", "teacher.training.epoch: unknown key, did you mean"),
@@ -49,7 +49,10 @@ def hyper(text: str) -> str:
         ("data: {name: CIFAR11, root: a}", "data.name: expected 'digits', 'folder', 'CIFAR10'"),
         ("data: {validation_fraction: 1}", "data.validation_fraction: must be below 1.0, got 1"),
         ("model: {name: 3}", "model.name: expected text, got 3"),
-        ("space: {kind: layer}", "space.kind: expected 'uniform' or 'layerwise', got 'layer'; did"),
+        (
+            "space: {kind: layer}",
+            "space.kind: expected 'uniform', 'layerwise' or 'allocation', got 'layer'; did you mean",
+        ),
         ("space: {B_in: 3}", "space.B_in: expected a list, got 3"),
         ("space: {B_in: [4, 2]}", "space.B_in: [4, 2] is not a range: write [low, high]"),
         ("space: {B_in: [0, 2]}", "space.B_in: [0, 2] is not a range"),
@@ -89,7 +92,7 @@ def hyper(text: str) -> str:
         ),
         (
             hyper("training.optimiser: {low: 1, high: 2}"),
-            "space.hyperparameters: training.optimiser.low: optimiser: expected 'radam'",
+            "space.hyperparameters: training.optimiser: has no range: give a list of choices",
         ),
         (
             hyper("training.optimiser: {choices: []}"),
