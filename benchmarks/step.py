@@ -8,7 +8,8 @@ batch, augmentation included; the reference is `plain_student.py`: dense weights
 convolved, the teacher in the loop, contiguous layout, float32. *Inference*: a packed student
 against the dense network it came from, both channels_last. *Projection*: `compress` against one
 `torch.linalg.svd` a level in float32, without any refinement. The two sides alternate in one
-process; figures are medians. Peak memory is that of a process of its own which takes three steps.
+process; figures are medians. Peak memory (on two threads) is that of a process of its own which
+takes three steps.
 
 Prints a table and writes `benchmarks/step.json`: `name`, `ours_ms`, `baseline_ms`, `ratio`
 (baseline over ours), `threads`, `batch`, and for training steps `ours_mib`, `baseline_mib`.
@@ -307,17 +308,17 @@ def main() -> None:
         return
     console = Console(width=120)
     figures: list[Figure] = []
-    for threads in (1, 2):
-        set_up_device(CPU, threads)
-        for name in arguments.only:
+    for name in arguments.only:
+        for threads in (1, 2):
             console.print(f"[dim]{name}, {threads} threads[/dim]")
-            figures += training(name, threads, arguments.repeats, not arguments.no_memory)
+            set_up_device(CPU, threads)
+            has_memory = threads == 2 and not arguments.no_memory
+            figures += training(name, threads, arguments.repeats, has_memory)
             figures += inference(name, threads, arguments.repeats)
-            if threads == 2:
-                figures.append(projection(name, threads))
+        figures.append(projection(name, threads))
+        path = Path(__file__).with_name("step.json")
+        path.write_text(json.dumps([f.to_dict() for f in figures], indent=1) + "\n")
     console.print(table_of(figures))
-    path = Path(__file__).with_name("step.json")
-    path.write_text(json.dumps([f.to_dict() for f in figures], indent=1) + "\n")
 
 
 if __name__ == "__main__":
