@@ -24,7 +24,7 @@ def hyper(text: str) -> str:
         ("serch: {}", "serch: unknown key, did you mean search?"),
         (
             "search: {zzz: 8}",
-            "search.zzz: unknown key, known are early_stopping, first, n_trials, objectives, planned",
+            "search.zzz: unknown key, known are early_stopping, first, n_trials, objectives",
         ),
         ("search: {'int': 8}", "search.int: unknown key, did you mean first?"),
         ("teacher: {training: {epoch: 3}}", "teacher.training.epoch: unknown key, did you mean"),
@@ -51,7 +51,7 @@ def hyper(text: str) -> str:
         ("model: {name: 3}", "model.name: expected text, got 3"),
         (
             "space: {kind: layer}",
-            "space.kind: expected 'uniform', 'layerwise' or 'allocation', got 'layer'; did you mean",
+            "space.kind: expected 'uniform', 'layerwise' or 'allocation', got 'layer'; did",
         ),
         ("space: {B_in: 3}", "space.B_in: expected a list, got 3"),
         ("space: {B_in: [4, 2]}", "space.B_in: [4, 2] is not a range: write [low, high]"),
