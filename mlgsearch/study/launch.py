@@ -5,10 +5,11 @@ from sqlalchemy import Engine
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
 from mlgsearch.records import StudyRecord
 from mlgsearch.results import schema
+from mlgsearch.results.difference import differing_keys
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.drive import Options, Outcome, Watch, drive
 from mlgsearch.study.remove import remove
-from mlgsearch.study.spec import StudySpec, differing_keys, parse_study
+from mlgsearch.study.spec import StudySpec, parse_study
 from mlgsearch.train.versions import library_versions
 
 

@@ -261,18 +261,6 @@ def parse_study(content: Any, where: str) -> StudySpec:
         raise StudyFileError("\n".join(lines)) from None
 
 
-def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """List the dotted keys at which two contents differ, with both values."""
-    lines = []
-    for key in sorted({*old, *new}):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            lines += differing_keys(a, b, f"{prefix}{key}.")
-        elif a != b:
-            lines.append(f"{prefix}{key}: {json.dumps(a)} -> {json.dumps(b)}")
-    return lines
-
-
 def _with_paths_from(folder: Path, spec: StudySpec) -> StudySpec:
     def absolute(text: str | None) -> str | None:
         if text is None:
