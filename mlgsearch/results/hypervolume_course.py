@@ -1,0 +1,56 @@
+"""How the hypervolume grew, point by point."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlgsearch.results.front import hypervolume
+
+#: Points that are compared with the front at once.
+_BLOCK = 256
+
+
+def hypervolume_course(
+    values: NDArray[np.float64], larger_is_better: Sequence[bool], reference: Sequence[float]
+) -> NDArray[np.float64]:
+    """Give the hypervolume of the first 1, 2, ... n points; it never falls.
+
+    Only a point that the front before it does not cover is measured: 10,000 trials have some
+    hundreds of those.
+
+    Args:
+        values: one point a row, shape (n, m), finite.
+        larger_is_better: the direction of each of the m columns.
+        reference: the worst value of each column; a point that is not better in every one
+            contributes nothing.
+
+    Returns:
+        shape (n,).
+    """
+    signs = np.where(larger_is_better, 1.0, -1.0)
+    # Everything as gains over the reference: larger is better, and the corner is 0.
+    gains = (values - np.asarray(reference)) * signs  # (n, m)
+    course = np.zeros(len(gains))
+    front = np.empty((0, gains.shape[1]))
+    volume = 0.0
+    for start in range(0, len(gains), _BLOCK):
+        block = gains[start : start + _BLOCK]
+        fresh = (block > 0).all(1) & ~_is_covered(block, front)
+        done = 0
+        for at in np.flatnonzero(fresh):
+            point = block[at]
+            if _is_covered(point[None], front)[0]:  # by one of the same block
+                continue
+            course[start + done : start + at] = volume
+            done = at
+            front = np.vstack([front[~(front <= point).all(1)], point])
+            volume = hypervolume(front, [True] * len(signs), [0.0] * len(signs))
+        course[start + done : start + len(block)] = volume
+    return course
+
+
+def _is_covered(points: NDArray[np.float64], front: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which of (k, m) points one of (f, m) is at least as good as in everything."""
+    covered: NDArray[np.bool_] = (front[None] >= points[:, None]).all(2).any(1)
+    return covered
