@@ -36,15 +36,15 @@ def hypervolume_course(
     volume = 0.0
     for start in range(0, len(gains), _BLOCK):
         block = gains[start : start + _BLOCK]
-        fresh = (block > 0).all(1) & ~_is_covered(block, front)
+        fresh = (block > 0).all(axis=1) & ~_is_covered(block, front)
         done = 0
-        for at in np.flatnonzero(fresh):
+        for at in np.flatnonzero(fresh).tolist():
             point = block[at]
             if _is_covered(point[None], front)[0]:  # by one of the same block
                 continue
             course[start + done : start + at] = volume
             done = at
-            front = np.vstack([front[~(front <= point).all(1)], point])
+            front = np.vstack([front[~(front <= point).all(axis=1)], point])
             volume = hypervolume(front, [True] * len(signs), [0.0] * len(signs))
         course[start + done : start + len(block)] = volume
     return course
@@ -52,5 +52,6 @@ def hypervolume_course(
 
 def _is_covered(points: NDArray[np.float64], front: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which of (k, m) points one of (f, m) is at least as good as in everything."""
-    covered: NDArray[np.bool_] = (front[None] >= points[:, None]).all(2).any(1)
+    at_least = front[None] >= points[:, None]  # (k, f, m)
+    covered: NDArray[np.bool_] = np.any(np.all(at_least, axis=2), axis=1)
     return covered

@@ -143,6 +143,16 @@ def current(engine: Engine, study: str) -> LeaseRecord | None:
     return _record(study, row) if row["expires_unix_s"] > row["clock_unix_s"] else None
 
 
+def held(connection: Connection) -> dict[str, LeaseRecord]:
+    """Give the leases that somebody holds now, by the study's name."""
+    rows = connection.execute(
+        select(lease_table, study_table.c.name)
+        .join_from(lease_table, study_table)
+        .where(lease_table.c.expires_unix_s > _DatabaseClock())
+    )
+    return {row["name"]: _record(row["name"], row) for row in rows.mappings()}
+
+
 def _study_id(study: str) -> Any:
     return select(study_table.c.id).where(study_table.c.name == study)
 
