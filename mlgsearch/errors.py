@@ -24,6 +24,10 @@ class StudyConflictError(UserError):
     """A study of that name exists with different content, or another driver holds it."""
 
 
+class CodeNotAllowedError(UserError):
+    """What is stored names code of its user, which is imported only where the user says so."""
+
+
 class BudgetError(UserError):
     """No network in range is as small as was asked for; the message says how small one can be."""
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from mlgsearch.cli.events import JsonEvents
 from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
-from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
+from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
 from mlgsearch.cli.output import stdout_console, study_chart, write_figure
 from mlgsearch.cli.paste import command
 from mlgsearch.cli.tables import front_table
@@ -63,6 +63,7 @@ def resume(
     trials: Trials = None,
     address: Address = None,
     max_parallel: Parallel = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a stored study; a larger --trials extends one that is finished."""
@@ -70,7 +71,14 @@ def resume(
 
     engine = open_engine(storage, must_exist=True)
     with _driving(address, max_parallel, as_json) as (watch, options):
-        outcome = start(name, engine, watch, n_trials=trials, options=options)
+        outcome = start(
+            name,
+            engine,
+            watch,
+            n_trials=trials,
+            allowed_code=allow_code or (),
+            options=options,
+        )
     _end(outcome, engine, storage, as_json)
 
 

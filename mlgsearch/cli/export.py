@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, Name, Storage
+from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Name, Storage
 from mlgsearch.cli.output import open_store
 from mlgsearch.results.places import runs_directory
 
@@ -28,6 +28,7 @@ def export(
         FileFormat, typer.Option("--format", help="What to write.")
     ] = FileFormat.packed,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
+    allow_code: AllowCode = None,
 ) -> None:
     """Write a finished trial's student to a file: packed, as a plain network, or as ONNX."""
     _, store = open_store(storage)
@@ -42,5 +43,6 @@ def export(
         out,
         kind=format_.value,
         may_replace=force,
+        allowed_code=allow_code or (),
     )
     typer.echo(f"{out}: {format_.value}, {written:,} bytes")

@@ -15,4 +15,10 @@ Storage = Annotated[
     ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]
+AllowCode = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CODE", help="module:callable of one's own that the stored study may import."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line (docs/json.md).")]

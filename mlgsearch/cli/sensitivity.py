@@ -1,5 +1,6 @@
 """`sensitivity`: which layers cost accuracy, and which are free."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,14 +10,15 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Storage
+from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Storage
 from mlgsearch.cli.output import open_store, print_json, stdout_console, write_figure
 from mlgsearch.cli.planning import Out, preparing
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.places import cache_directory
 from mlgsearch.results.plan_chart import LayerBar, layers_chart
 from mlgsearch.results.trial_sensitivity import LEAST_TRIALS, layer_costs
-from mlgsearch.study.spec import StudySpec, load_study_file, parse_study
+from mlgsearch.study.spec import StudySpec, load_study_file
+from mlgsearch.study.user_code import stored_spec
 
 if TYPE_CHECKING:
     from mlgsearch.study.sensitivity import LayerSensitivity
@@ -28,10 +30,11 @@ def sensitivity(
     ],
     storage: Storage = DEFAULT_STORAGE,
     out: Out = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
 ) -> None:
     """Show which layers cost accuracy and which are free, most expensive first."""
-    spec, trials = _read(study, storage)
+    spec, trials = _read(study, storage, allow_code or ())
 
     from mlgsearch.study.plan_report import Plan  # loads torch
     from mlgsearch.study.sensitivity import sensitivities
@@ -49,12 +52,14 @@ def sensitivity(
         typer.echo(str(out), err=as_json)
 
 
-def _read(study: str, storage: str) -> tuple[StudySpec, list[TrialRecord]]:
+def _read(
+    study: str, storage: str, allowed_code: Collection[str]
+) -> tuple[StudySpec, list[TrialRecord]]:
     """Give a study's specification, and its trials where it is stored under that name."""
     if study.endswith((".yaml", ".yml")) or Path(study).is_file():
         return load_study_file(Path(study))[0], []
     _, store = open_store(storage)
-    return parse_study(store.study(study).content, f"study {study!r}"), store.trials(study)
+    return stored_spec(store.study(study), allowed_code), store.trials(study)
 
 
 def _print(name: str, rows: "list[LayerSensitivity]") -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from mlgsearch.cli.driving import EXIT_INTERRUPTED, Address, Parallel
-from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
+from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
 from mlgsearch.cli.output import stdout_console
 from mlgsearch.cli.paste import command
 from mlgsearch.cli.verified import verified_table
@@ -43,6 +43,7 @@ def verify_trials(
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each trial.")] = 3,
     address: Address = None,
     max_parallel: Parallel = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
 ) -> None:
     """Train trials again under other seeds, then read the test part once for each."""
@@ -54,7 +55,15 @@ def verify_trials(
 
     request = VerifyRequest(numbers, epochs, seeds)
     with _watching(as_json) as watch:
-        outcome = verify(name, engine, request, watch, address=address, max_parallel=max_parallel)
+        outcome = verify(
+            name,
+            engine,
+            request,
+            watch,
+            address=address,
+            max_parallel=max_parallel,
+            allowed_code=allow_code or (),
+        )
     _end(outcome, engine, storage, as_json)
 
 

@@ -1,6 +1,6 @@
 """From a finished trial to a file that its user takes home."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -33,13 +33,16 @@ def export_trial(
     *,
     kind: ExportFormat = "packed",
     may_replace: bool = False,
+    allowed_code: Collection[str] = (),
 ) -> int:
     """Write a COMPLETE trial's student to a file, and give the file's size in bytes.
 
     It comes from the trial's last checkpoint under ``runs``; a trial that shares another's result
-    is written from that one's. Nothing is trained.
+    is written from that one's. Nothing is trained. A network of one's own is imported where
+    ``allowed_code`` has the ``module:callable`` that the checkpoint names.
 
     Raises:
+        CodeNotAllowedError: it names other code.
         StudyNotFoundError: there is no such study.
         TrialNotFoundError: it has no such trial.
         UserError: the trial is not COMPLETE, ``out`` exists and may not be replaced, or cannot be
@@ -54,7 +57,7 @@ def export_trial(
     if out.is_dir() or (out.exists() and not may_replace):
         what = "is a folder" if out.is_dir() else "exists: write --force to replace it"
         raise UserError(f"{out}: {what}")
-    student = _student(store, runs, study, record)
+    student = _student(store, runs, study, record, allowed_code)
     card = student.card.model_copy(
         update={"study": study, "trial": number, "accuracy": record.accuracy}
     )
@@ -64,11 +67,17 @@ def export_trial(
         raise UserError(f"{out}: cannot be written: {error.strerror}") from error
 
 
-def _student(store: ResultStore, runs: Path, study: str, record: TrialRecord) -> FinishedStudent:
+def _student(
+    store: ResultStore,
+    runs: Path,
+    study: str,
+    record: TrialRecord,
+    allowed_code: Collection[str],
+) -> FinishedStudent:
     source = record.number if record.reused_from is None else record.reused_from
     directory = trial_directory(study_directory(runs, store.study(study)), source)
     try:
-        student = open_student(directory)
+        student = open_student(directory, allowed_code)
     except DataError as error:
         raise DataError(f"trial {source} of {study!r}: {error}") from error
     if student.fingerprint != record.fingerprint or student.epochs_done != record.epochs_wanted:

@@ -1,5 +1,7 @@
 """Launch a study from its file, or resume one from the database."""
 
+from collections.abc import Collection
+
 from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
@@ -10,6 +12,7 @@ from mlgsearch.results.store import ResultStore
 from mlgsearch.study.drive import Options, Outcome, Watch, drive
 from mlgsearch.study.remove import remove
 from mlgsearch.study.spec import StudySpec, parse_study
+from mlgsearch.study.user_code import stored_spec
 from mlgsearch.train.versions import library_versions
 
 
@@ -53,18 +56,28 @@ def resume(
     watch: Watch,
     *,
     n_trials: int | None = None,
+    allowed_code: Collection[str] = (),
     options: Options | None = None,
 ) -> Outcome:
     """Go on with a stored study; a larger total extends one that is finished.
 
+    Args:
+        name: of the study, whose content is taken from the database.
+        engine: the database; its schema is brought up to date.
+        watch: told what happens.
+        n_trials: the total wanted, instead of the stored one.
+        allowed_code: every ``module:callable`` that the stored content may have imported.
+        options: how to run.
+
     Raises:
+        CodeNotAllowedError: the stored content names other code.
         StudyNotFoundError: no study has that name.
         UserError: see `drive`.
     """
     schema.upgrade(engine)
     store = ResultStore(engine)
     study = store.study(name)
-    spec = with_target(parse_study(study.content, f"study {name!r}"), n_trials or study.n_trials)
+    spec = with_target(stored_spec(study, allowed_code), n_trials or study.n_trials)
     return drive(spec, study, engine, watch, options or Options())
 
 

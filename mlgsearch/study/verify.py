@@ -1,6 +1,6 @@
 """Verify trials: train them again at full length under other seeds, then read the test part."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +16,8 @@ from mlgsearch.results.verification_store import VerificationStore
 from mlgsearch.study.interrupt import stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.slots import slots_on
-from mlgsearch.study.spec import StudySpec, parse_study
+from mlgsearch.study.spec import StudySpec
+from mlgsearch.study.user_code import stored_spec
 from mlgsearch.study.verify_pool import VerifyPool
 from mlgsearch.study.verify_task import Key, VerifyRequest, wanted_tasks
 from mlgsearch.study.worker import WorkerContext
@@ -63,6 +64,7 @@ def verify(
     *,
     address: str | None = None,
     max_parallel: int | None = None,
+    allowed_code: Collection[str] = (),
 ) -> Verified:
     """Train trials of a study again, and record each on the test part.
 
@@ -76,8 +78,10 @@ def verify(
         watch: told what happens.
         address: of a running Ray cluster; without it this machine is one.
         max_parallel: most trainings at once, beside the study file's limit.
+        allowed_code: every ``module:callable`` that the stored content may have imported.
 
     Raises:
+        CodeNotAllowedError: the stored content names other code.
         StudyNotFoundError: there is no such study.
         TrialNotFoundError: it has no such trial.
         StudyConflictError: a driver holds the study, or took it; or the teacher is another.
@@ -85,8 +89,9 @@ def verify(
     """
     schema.upgrade(engine)
     study = ResultStore(engine).study(name)
+    spec = stored_spec(study, allowed_code)
     with LeaseKeeper(engine, name) as keeper:
-        session = _Session(engine, study, request, watch, keeper)
+        session = _Session(engine, study, spec, request, watch, keeper)
         try:
             session.run(address, max_parallel)
         finally:
@@ -104,13 +109,14 @@ class _Session:
         self,
         engine: Engine,
         study: StudyRecord,
+        spec: StudySpec,
         request: VerifyRequest,
         watch: VerifyWatch,
         keeper: LeaseKeeper,
     ):
         self.study = study
         self._store, self._verifications = ResultStore(engine), VerificationStore(engine)
-        self._spec: StudySpec = parse_study(study.content, f"study {study.name!r}")
+        self._spec = spec
         self._directory = study_directory(runs_directory(str(engine.url)), study)
         self._cache = cache_directory()
         self._watch = watch

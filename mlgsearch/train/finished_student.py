@@ -1,11 +1,12 @@
 """A trained student again, from its last checkpoint; neither data nor teacher are needed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from mlgsearch.errors import DataError
+from mlgsearch.errors import CodeNotAllowedError, DataError
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import compressible_layers
 from mlgsearch.train import checkpoint
@@ -31,10 +32,14 @@ class FinishedStudent:
     epochs_done: int
 
 
-def open_student(directory: Path) -> FinishedStudent:
+def open_student(directory: Path, allowed_code: Collection[str] = ()) -> FinishedStudent:
     """Build the network of the newest good checkpoint in a trial's directory, and load it.
 
+    The checkpoint's word alone imports nothing: a network of one's own is built where
+    ``allowed_code`` holds the ``module:callable`` that it names.
+
     Raises:
+        CodeNotAllowedError: it names other code.
         DataError: there is no good checkpoint, or it is of another version or network.
         UserError: the network's own code is not where it was.
     """
@@ -45,6 +50,12 @@ def open_student(directory: Path) -> FinishedStudent:
     if not isinstance(texts, dict):
         raise DataError(f"the checkpoint in {directory} is of an earlier version of mlgsearch")
     card = PackedCard.from_metadata({**_EARLIER, **texts, "format": FORMAT})
+    if ":" in card.model.name and card.model.name not in allowed_code:
+        raise CodeNotAllowedError(
+            f"the checkpoint in {directory} is of the network {card.model.name!r}, which is code "
+            "of its user. Others may have written that, so nothing was imported: where you know "
+            f"that code, add --allow-code {card.model.name}"
+        )
     network = build_model(
         card.model, classes=card.classes, channels=card.channels, image_size=card.image_size
     )

@@ -1,8 +1,9 @@
 """What determines a training, as frozen data: the parts of a study file that `train` reads."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class Spec(BaseModel):
@@ -11,6 +12,14 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _is_network_name(name: str) -> str:
+    is_code = ":" in name
+    if not name.isprintable() or (is_code and not re.fullmatch(r"\w[\w.]*:\w+", name)):
+        raise ValueError(f"{name!r} is neither a network's name nor module:callable")
+    return name
+
+
+NetworkName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_network_name)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, strict=False)]
 Positive = Annotated[float, Field(gt=0.0, strict=False)]
@@ -55,7 +64,7 @@ class ModelSpec(Spec):
     networks only. ``head_bias`` false makes the classifier head bias-free.
     """
 
-    name: str = Field(default="resnet8", min_length=1)
+    name: NetworkName = "resnet8"
     stem: Literal["cifar", "imagenet"] = "cifar"
     width: int = Field(default=16, ge=1, le=512)
     head_bias: bool = True
