@@ -1,6 +1,7 @@
 """Search spaces: what Optuna varies, and the layer settings it means."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +84,7 @@ class Space:
         self.first = [
             self._encode(first, f"search.first[{i}]") for i, first in enumerate(spec.search.first)
         ]
-        self.first += self._coordinates.planned(spec.planned_trials)
+        self.first += _middles_first(self._coordinates.planned(spec.planned_trials))
 
     @property
     def layers(self) -> Mapping[str, LayerShape]:
@@ -123,6 +124,19 @@ class Space:
                     f"{where}: {name} = {value} lies outside the space: {_describe(distribution)}"
                 )
         return parameters
+
+
+def _middles_first(front: Sequence[Parameters]) -> list[Parameters]:
+    """Order a front so that those tried by any moment are spread over it, its ends the last."""
+    spans = deque([(0, len(front))])
+    found = []
+    while spans:
+        low, high = spans.popleft()
+        if low < high:
+            middle = (low + high) // 2
+            found.append(front[middle])
+            spans += [(low, middle), (middle + 1, high)]
+    return found
 
 
 def _hyperparameter_distribution(name: str, given: HyperparameterSpec) -> BaseDistribution:
