@@ -10,19 +10,24 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def axis_of(objective: Objective, values: Sequence[float]) -> dict[str, Any]:
-    """Give plotly's settings of the axis that shows ``values``; accuracies are in percent.
-
-    A ratio is on a log scale, with ticks that also say how many times smaller it makes things.
-    """
-    axis: dict[str, Any] = {
-        "title": {"text": _title(objective), "standoff": 12},
+    """Give plotly's settings of the axis that shows ``values``, as ``scale_of``, with its lines."""
+    return {
         "gridcolor": "#E6E6E6",
         "linecolor": "#999999",
         "showline": True,
         "ticks": "outside",
         "tickcolor": "#999999",
         "zeroline": False,
+        **scale_of(objective, values),
     }
+
+
+def scale_of(objective: Objective, values: Sequence[float]) -> dict[str, Any]:
+    """Give the title, range and ticks of the axis that shows ``values``; accuracies in percent.
+
+    A ratio is on a log scale, with ticks that also say how many times smaller it makes things.
+    """
+    axis: dict[str, Any] = {"title": {"text": _title(objective), "standoff": 12}}
     if objective.is_log10:
         low, high = _range([math.log10(value) for value in values], 0.3, empty=(-2.0, 0.0))
         ticks = _log_ticks(low, high)
