@@ -1,0 +1,1 @@
+"""The web page over a database of studies; reads `mlgsearch.results`, never torch, ray or optuna."""

@@ -1,0 +1,75 @@
+"""The application: Dash on Flask, with every page."""
+
+from collections.abc import Collection
+
+from dash import Dash
+from flask import Flask, Response, abort, jsonify, request
+from sqlalchemy.exc import DBAPIError
+
+from dashboard.database import Database, trouble
+from dashboard.frame import PRODUCT, frame, keep_what_is_shown, register
+from dashboard.page import Page
+from dashboard.pages import studies
+from dashboard.query import Query
+from dashboard.security import secure
+from mlgsearch.errors import StorageError, UserError
+
+PAGES: tuple[Page, ...] = (studies.PAGE,)
+
+
+def create_app(database: Database, hosts: Collection[str]) -> Flask:
+    """Make the web application over a database.
+
+    Args:
+        database: to be shown.
+        hosts: names and addresses by which the server may be called, without ports.
+    """
+    server = Flask("dashboard")
+    app = Dash(
+        "dashboard",
+        server=server,
+        title=PRODUCT,
+        update_title="",
+        suppress_callback_exceptions=True,  # a page's components come with the page
+        on_error=keep_what_is_shown,
+        add_log_handler=False,
+    )
+    app.layout = frame()
+    register(app, database, PAGES)
+    for page in PAGES:
+        page.register(app, database)
+    _add_pulse(server, database)
+    _add_downloads(server, database)
+    secure(server, hosts, app.csp_hashes())
+    return server
+
+
+def _add_pulse(server: Flask, database: Database) -> None:
+    @server.get("/pulse")
+    def _pulse() -> Response:
+        try:
+            return jsonify(pulse=database.pulse(tuple(request.args.getlist("name"))))
+        except (StorageError, DBAPIError) as error:
+            return jsonify(trouble=trouble(error))
+
+
+def _add_downloads(server: Flask, database: Database) -> None:
+    tables = {table.key: table for page in PAGES for table in page.tables}
+
+    @server.get("/download/<key>.<kind>")
+    def _download(key: str, kind: str) -> Response:
+        if key not in tables or kind not in ("csv", "json"):
+            abort(404)
+        table = tables[key]
+        query = Query(request.args.to_dict(flat=False))
+        try:
+            if kind == "csv":
+                answer = Response(table.csv(database, query), mimetype="text/csv")
+            else:
+                answer = jsonify(table.data(database, query))
+        except (StorageError, DBAPIError) as error:
+            abort(503, trouble(error))
+        except UserError as error:
+            abort(404, str(error))
+        answer.headers["Content-Disposition"] = f'attachment; filename="{key}.{kind}"'
+        return answer

@@ -1,0 +1,114 @@
+// What the frame does in the browser: colours, addresses, following, and the buttons.
+(() => {
+  "use strict";
+  const clientside = (window.dash_clientside = window.dash_clientside || {});
+  const keep = () => clientside.no_update;
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+  // The search that we wrote into the address ourselves; it asks for no new page.
+  let written = null;
+  let asking = false;
+
+  const parse = (search) => {
+    const query = {};
+    for (const [name, value] of new URLSearchParams(search)) {
+      (query[name] = query[name] || []).push(value);
+    }
+    return query;
+  };
+
+  const texts = (value) => {
+    if (value === null || value === undefined || value === "" || value === false) return [];
+    return (Array.isArray(value) ? value : [value]).map(String);
+  };
+
+  // Spaces as %20 and all else quoted as Python's quote() does, so that one view has one address.
+  const search = (query) => {
+    const pairs = Object.entries(query).flatMap(([name, values]) =>
+      values.map((value) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`));
+    return pairs.length ? `?${pairs.join("&")}` : "";
+  };
+
+  const say = (sentence) => {
+    clientside.set_props("banner", { children: sentence, hidden: !sentence });
+  };
+
+  dark.addEventListener("change", () => {
+    clientside.set_props("scheme", { data: dark.matches ? "dark" : "light" });
+  });
+
+  clientside.frame = {
+    scheme: () => (dark.matches ? "dark" : "light"),
+
+    route: (pathname, found, scheme, before) => {
+      if (!scheme || pathname === undefined) return keep();
+      const ours = found === written && before && before.path === pathname;
+      // A change of colours alone is the figures' business.
+      if (ours || (before && before.address === pathname + found)) return keep();
+      written = null;
+      return { path: pathname, query: parse(found), address: pathname + found, scheme };
+    },
+
+    view: (values, datas, route, before) => {
+      if (!route) return keep();
+      const query = { ...route.query };
+      for (const inputs of clientside.callback_context.inputs_list) {
+        for (const { id, value } of inputs) {
+          // Each control matches both patterns; only one of them finds something.
+          if (value === undefined) continue;
+          delete query[id.view];
+          const list = texts(value);
+          if (!same(list, texts(id.default))) query[id.view] = list.length ? list : [""];
+        }
+      }
+      const now = search(query);
+      if (now !== window.location.search && route.path === window.location.pathname) {
+        written = now;
+        window.history.replaceState(window.history.state, "", route.path + now);
+        clientside.set_props("location", { search: now });
+      }
+      return same(query, before) ? keep() : query;
+    },
+
+    pulse: async (_tick, view, before) => {
+      if (asking || document.hidden) return keep();
+      asking = true;
+      try {
+        const names = (view.name || []).map((name) => `name=${encodeURIComponent(name)}`);
+        const answer = await fetch(`/pulse?${names.join("&")}`);
+        if (answer.status === 401) {
+          window.location.reload();
+          return keep();
+        }
+        const { pulse, trouble } = await answer.json();
+        say(trouble || "");
+        if (trouble) return keep();
+        if (document.getElementById("trouble")) window.location.reload();
+        return pulse === before ? keep() : pulse;
+      } catch {
+        say("The dashboard's server does not answer; what is shown may be old.");
+        return keep();
+      } finally {
+        asking = false;
+      }
+    },
+
+    title: (title) => {
+      if (title) document.title = title;
+      return keep();
+    },
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    const { save, kind, file, set, value } = button.dataset;
+    if (save) {
+      const graph = document.querySelector(`#${CSS.escape(save)} .js-plotly-plot`);
+      window.Plotly.downloadImage(graph, { format: kind, filename: file, scale: 2 });
+    } else if (set) {
+      clientside.set_props({ view: set, default: button.dataset.default || "" }, { data: value });
+    }
+  });
+})();

@@ -1,0 +1,66 @@
+"""A chart on a page: the figure, what it says in words, and the buttons that save it."""
+
+import plotly.graph_objects as go
+from dash import dcc, html
+from dash.development.base_component import Component
+
+#: The picture's buttons are ours, because plotly's have no names for a keyboard's user.
+_CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"],
+}
+
+
+def chart(
+    id_: str,
+    figure: go.Figure,
+    *,
+    title: str,
+    summary: str,
+    file: str,
+    more: Component | None = None,
+) -> html.Figure:
+    """Place a chart; its ``dcc.Graph`` has the id ``id_``, its summary ``id_ + "-summary"``.
+
+    The ``summary`` says in a sentence or two what is to be seen, for who does not see it; a
+    callback that changes the figure changes the summary too. Pictures are saved as ``file`` with
+    .png or .svg. ``more`` stands below, such as the chart's table in a ``html.Details``.
+    """
+    summary_id = f"{id_}-summary"
+    return html.Figure(
+        [
+            html.Div(
+                [
+                    html.H2(title),
+                    html.Div(
+                        [_button(id_, kind, title, file) for kind in ("png", "svg")],
+                        className="buttons",
+                    ),
+                ],
+                className="head",
+            ),
+            html.Div(
+                dcc.Graph(id=id_, figure=figure, config=_CONFIG, responsive=True),
+                role="img",
+                **{"aria-label": title, "aria-describedby": summary_id},
+            ),
+            html.Figcaption(summary, id=summary_id),
+            *([] if more is None else [more]),
+        ],
+        className="card chart",
+    )
+
+
+def _button(id_: str, kind: str, title: str, file: str) -> html.Button:
+    return html.Button(
+        kind.upper(),
+        type="button",
+        title=f"Save as {kind.upper()}",
+        **{
+            "aria-label": f"Save {title} as {kind.upper()}",
+            "data-save": id_,
+            "data-kind": kind,
+            "data-file": file,
+        },
+    )

@@ -1,0 +1,121 @@
+"""The database behind the pages: read-only, and looked after while it comes and goes."""
+
+import shlex
+import threading
+from pathlib import Path
+
+from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import DBAPIError
+
+from mlgsearch.errors import StorageError
+from mlgsearch.results import schema
+from mlgsearch.results.engine import open_engine, safe_url
+from mlgsearch.results.pulse import pulse
+from mlgsearch.results.store import ResultStore
+from mlgsearch.results.study_reader import StudyReaders
+from mlgsearch.results.trial_columns import TrialColumns
+from mlgsearch.results.verification_store import VerificationStore
+
+
+class Database:
+    """One database, opened read-only, for all threads of the server.
+
+    An SQLite file that is removed, or replaced by another, is noticed at the next look: an open
+    connection alone would go on reading the removed one. Everything that was remembered of the
+    old file is then forgotten.
+
+    Raises:
+        StorageError: at the beginning, as ``open_engine`` and ``schema.check``; later by every
+            property and method while the database is away. Its own troubles while it is read are
+            SQLAlchemy's ``DBAPIError``; `trouble` words both.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._lock = threading.Lock()
+        self._engine = open_engine(url, read_only=True)
+        schema.check(self._engine)
+        self._file = _sqlite_file(url)
+        self._identity = self._look()
+        self._readers = StudyReaders(self._engine)
+        self._openings = 1
+
+    @property
+    def safe_url(self) -> str:
+        """The URL without passwords, for reading."""
+        return safe_url(self.url)
+
+    @property
+    def option(self) -> str:
+        """``--storage URL`` for a command to copy, without passwords, quoted for a shell."""
+        return f"--storage {shlex.quote(self.safe_url)}"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once it is sure that the database is still the same."""
+        self._follow()
+        return self._engine
+
+    @property
+    def store(self) -> ResultStore:
+        """Studies, single trials and epochs."""
+        return ResultStore(self.engine)
+
+    @property
+    def verifications(self) -> VerificationStore:
+        """What `verify` found."""
+        return VerificationStore(self.engine)
+
+    def trials(self, study: str) -> TrialColumns:
+        """Give the columns of a study's trials; only what changed is read.
+
+        Raises:
+            StudyNotFoundError: there is no such study.
+        """
+        self._follow()
+        return self._readers.read(study)
+
+    def pulse(self, studies: tuple[str, ...]) -> str:
+        """Give a text that differs when anything of these studies changed; of all, where none."""
+        engine = self.engine
+        return f"{self._openings}.{pulse(engine, studies)}"
+
+    def _follow(self) -> None:
+        if self._file is None:
+            return
+        with self._lock:
+            identity = self._look()
+            if identity == self._identity:
+                return
+            self._engine.dispose()  # the next connections open the file that is there now
+            schema.check(self._engine)
+            self._identity = identity
+            self._readers = StudyReaders(self._engine)
+            self._openings += 1
+
+    def _look(self) -> tuple[int, int] | None:
+        if self._file is None:
+            return None
+        try:
+            found = self._file.stat()
+        except OSError as error:
+            raise StorageError(
+                f"{self.safe_url}: the file {self._file} is gone; put it back, "
+                "or start the dashboard with another database"
+            ) from error
+        return found.st_dev, found.st_ino
+
+
+def trouble(error: StorageError | DBAPIError) -> str:
+    """Say in a sentence why the database cannot be read."""
+    if isinstance(error, StorageError):
+        return str(error)
+    return f"the database cannot be read: {' '.join(str(error.orig).split())}"
+
+
+def _sqlite_file(url: str) -> Path | None:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    assert parsed.database is not None, "open_engine accepts plain files only"
+    return Path(parsed.database).absolute()

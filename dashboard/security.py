@@ -1,0 +1,61 @@
+"""What every answer carries and every request must prove, whoever asks."""
+
+from collections.abc import Collection, Sequence
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, request
+
+#: Styles: Dash's components write attributes, and put style sheets into the page as it runs.
+_POLICY = (
+    "default-src 'none'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Not "no-referrer": browsers would then send a form's Origin as null.
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+def secure(server: Flask, hosts: Collection[str], script_hashes: Sequence[str]) -> None:
+    """Make the server answer its own pages only.
+
+    Args:
+        server: to be secured.
+        hosts: names and addresses by which it may be called, without ports. A page of another
+            name that is made to point here is refused (DNS rebinding).
+        script_hashes: of the inline scripts that may run, as a content security policy has them.
+    """
+    policy = _POLICY.format(hashes=" ".join(script_hashes))
+    known = {host.lower() for host in hosts}
+
+    @server.before_request
+    def _refuse_strangers() -> None:
+        if _host_name(request.headers.get("Host", "")) not in known:
+            abort(
+                400, "this Host is not the dashboard's; call it by the address it was started with"
+            )
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            origin = request.headers.get("Origin", "")
+            if origin != f"{request.scheme}://{request.headers['Host']}":
+                abort(403, "this Origin is not the dashboard's")
+
+    @server.after_request
+    def _add_headers(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = policy
+        for name, value in _HEADERS.items():
+            response.headers[name] = value
+        return response
+
+
+def _host_name(header: str) -> str:
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,125 @@
+"""Colours of the page and its figures, for light and for dark surroundings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+import plotly.graph_objects as go
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of one scheme.
+
+    The hues are Okabe and Ito's, which readers of every colour vision tell apart; each stands at
+    least 3 to 1 against the paper. What is told by colour is told by shape or word as well.
+    """
+
+    paper: str
+    ink: str
+    faint: str
+    grid: str
+    front: str
+    complete: str
+    pruned: str
+    fail: str
+    planned: str
+    verified: str
+    reference: str
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Colours for studies or curves beside each other, in order."""
+        return (self.front, self.pruned, self.planned, self.verified, self.reference, self.complete)
+
+
+PALETTES: Mapping[str, Palette] = {
+    "light": Palette(
+        paper="#FFFFFF",
+        ink="#1D2329",
+        faint="#59636E",
+        grid="#E4E8EC",
+        front="#0072B2",
+        complete="#7F868D",
+        pruned="#D55E00",
+        fail="#1D2329",
+        planned="#008462",
+        verified="#B65A8E",
+        reference="#A87400",
+    ),
+    "dark": Palette(
+        paper="#171B20",
+        ink="#E7EBEF",
+        faint="#9DA7B1",
+        grid="#2C333B",
+        front="#56B4E9",
+        complete="#8A939C",
+        pruned="#F0803C",
+        fail="#E7EBEF",
+        planned="#2CC295",
+        verified="#E39BC4",
+        reference="#E6B422",
+    ),
+}
+
+#: For values of a heat map; its ends and middle differ in lightness too.
+COLORSCALE = "Cividis"
+
+
+def palette(scheme: Literal["light", "dark"]) -> Palette:
+    """Give the colours of a scheme."""
+    return PALETTES[scheme]
+
+
+def text(value: str) -> str:
+    """Write a text for a figure, which reads tags and entities."""
+    return escape(value, quote=False)
+
+
+def dress(figure: go.Figure, scheme: Literal["light", "dark"]) -> go.Figure:
+    """Give a figure the page's colours and type; what the figure itself says comes first."""
+    colours = palette(scheme)
+    axis = {
+        "gridcolor": colours.grid,
+        "linecolor": colours.faint,
+        "tickcolor": colours.faint,
+        "showline": True,
+        "ticks": "outside",
+        "zeroline": False,
+        "automargin": True,
+        "title": {"standoff": 12},
+    }
+    figure.update_layout(
+        template=go.layout.Template(
+            layout={
+                "paper_bgcolor": colours.paper,
+                "plot_bgcolor": colours.paper,
+                "font": {"family": "system-ui, sans-serif", "size": 13, "color": colours.ink},
+                "colorway": list(colours.series),
+                "xaxis": axis,
+                "yaxis": axis,
+                "legend": {
+                    "orientation": "h",
+                    "x": 0,
+                    "xanchor": "left",
+                    "y": 1.02,
+                    "yanchor": "bottom",
+                },
+                "margin": {"l": 64, "r": 24, "t": 48, "b": 56},
+                "hovermode": "closest",
+                "hoverlabel": {
+                    "align": "left",
+                    "bgcolor": colours.paper,
+                    "bordercolor": colours.faint,
+                    "font": {"color": colours.ink},
+                },
+                "modebar": {
+                    "bgcolor": "rgba(0,0,0,0)",
+                    "color": colours.faint,
+                    "activecolor": colours.front,
+                },
+            }
+        )
+    )
+    return figure
