@@ -113,6 +113,11 @@ class TrialRecord:
     then; a PRUNED trial has those of the last epoch it was trained. ``packed_bytes`` is the size of
     the packed file, None until the training is finished. ``reused_from`` is the number of the trial
     whose result this one shares; ``attempts`` counts how often a worker began on it. Times are UTC.
+
+    ``layer_bits`` gives what each layer's factors take, by the paper's rule. ``layer_damage`` is
+    what the plan predicted for a layer's setting, a fraction of the layer's energy (smaller is
+    better); it has only layers whose setting stands in a table, and is empty where nothing is
+    planned. Both are empty for trials of versions that did not keep them.
     """
 
     number: int
@@ -136,6 +141,8 @@ class TrialRecord:
     error: str | None = None
     created_at: datetime | None = None
     finished_at: datetime | None = None
+    layer_bits: Mapping[str, int] = field(default_factory=dict)
+    layer_damage: Mapping[str, float] = field(default_factory=dict)
 
     def objective_value(self, name: str) -> float | None:
         """Give the value of an objective as shown, or None where it is not known yet."""
@@ -146,13 +153,62 @@ class TrialRecord:
 
 
 @dataclass(frozen=True)
+class LayerRecord:
+    """A layer that can be compressed, as a study's readers need it.
+
+    ``kind`` is ``conv``, ``depthwise`` or ``linear``, ``shape`` the weight's as a text such as
+    ``64x64x3x3`` (C_out, C_in of a group, height, width). ``weights`` counts them; ``plain_bits``
+    is what they take at 32 bits each. A layer that is not searched has the same setting in every
+    trial.
+    """
+
+    name: str
+    kind: str
+    shape: str
+    weights: int
+    plain_bits: int
+    is_searched: bool
+
+
+@dataclass(frozen=True)
+class PlannedStudent:
+    """A point of a planned front: sizes, and the predicted loss of what layers do in [0, 1].
+
+    ``packed_bytes`` is the exact size of its packed file; ``damage`` is the weighted mean over the
+    layers, smaller is better.
+    """
+
+    packed_bytes: int
+    memory_ratio: float
+    damage: float
+
+
+@dataclass(frozen=True)
+class ReferencePoint:
+    """A student that somebody else reports, to draw beside a study's own.
+
+    ``accuracy`` is a fraction; ``source`` says who reports it, ``protocol`` how it was trained and
+    on which images it was judged.
+    """
+
+    name: str
+    memory_ratio: float
+    accuracy: float
+    source: str
+    protocol: str
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A study as the database holds it.
 
     ``content`` is the study file's whole validated content (JSON-able, defaults written out) and
     ``content_hash`` its hash; ``source`` is the text of the file as its author wrote it. The
     teacher's accuracy is on the validation part; on the test part it is known once a trial was
-    verified.
+    verified. ``hypervolume_reference`` maps each objective to the worst value, as the sampler sees
+    it, that hypervolumes of this study are counted from. ``layers`` are in the model's order, and
+    ``planned`` is the predicted front, smallest first; both are known once a driver has begun, and
+    ``planned`` stays empty where nothing is planned.
     """
 
     name: str
@@ -166,6 +222,16 @@ class StudyRecord:
     teacher_test_accuracy: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
+    hypervolume_reference: Mapping[str, float] = field(default_factory=dict)
+    layers: tuple[LayerRecord, ...] = ()
+    planned: tuple[PlannedStudent, ...] = ()
+
+    @property
+    def references(self) -> tuple[ReferencePoint, ...]:
+        """The reference points of the study file, to draw; none in files of earlier versions."""
+        listed = self.content.get("references", ())
+        assert isinstance(listed, list | tuple)
+        return tuple(ReferencePoint(**point) for point in listed)
 
 
 @dataclass(frozen=True)

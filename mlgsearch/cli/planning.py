@@ -17,8 +17,9 @@ from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.options import Json
 from mlgsearch.cli.output import stdout_console, write_figure
+from mlgsearch.records import PlannedStudent
 from mlgsearch.results.places import cache_directory
-from mlgsearch.results.plan_chart import PlannedStudent, plan_chart
+from mlgsearch.results.plan_chart import plan_chart
 from mlgsearch.study.spec import load_study_file
 
 if TYPE_CHECKING:

@@ -6,21 +6,12 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from mlgsearch.records import OBJECTIVES
+from mlgsearch.records import OBJECTIVES, PlannedStudent
 from mlgsearch.results.axis import TIMES, axis_of
 from mlgsearch.results.frame import BLUE, GREY, lay_out
 
 #: Bars a picture is tall enough for, in pixels each.
 _BAR_HEIGHT = 22
-
-
-@dataclass(frozen=True)
-class PlannedStudent:
-    """A point of a planned front: sizes, and the predicted loss of what layers do in [0, 1]."""
-
-    packed_bytes: int
-    memory_ratio: float
-    damage: float
 
 
 def plan_chart(points: Sequence[PlannedStudent], title: str) -> go.Figure:

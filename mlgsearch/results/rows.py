@@ -1,12 +1,21 @@
 """From records to rows and back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import RowMapping
 
-from mlgsearch.records import EpochRecord, Sizes, StudyRecord, TrialRecord, TrialState
+from mlgsearch.records import (
+    EpochRecord,
+    LayerRecord,
+    PlannedStudent,
+    Sizes,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+)
 
 _SIZES = (
     "parameters",
@@ -53,7 +62,20 @@ def study_row(record: StudyRecord) -> dict[str, Any]:
         "teacher_accuracy": record.teacher_accuracy,
         "teacher_test_accuracy": record.teacher_test_accuracy,
         "versions": dict(record.versions),
+        "hypervolume_reference": dict(record.hypervolume_reference),
+        "layers": layer_rows(record.layers),
+        "planned": planned_rows(record.planned),
     }
+
+
+def layer_rows(layers: Iterable[LayerRecord]) -> list[dict[str, Any]]:
+    """Give what the column ``layers`` holds."""
+    return [asdict(layer) for layer in layers]
+
+
+def planned_rows(points: Iterable[PlannedStudent]) -> list[dict[str, Any]]:
+    """Give what the column ``planned`` holds."""
+    return [asdict(point) for point in points]
 
 
 def study_record(row: RowMapping) -> StudyRecord:
@@ -70,6 +92,9 @@ def study_record(row: RowMapping) -> StudyRecord:
         teacher_test_accuracy=row["teacher_test_accuracy"],
         versions=row["versions"],
         created_at=row["created_at"],
+        hypervolume_reference=row["hypervolume_reference"] or {},
+        layers=tuple(LayerRecord(**layer) for layer in row["layers"] or ()),
+        planned=tuple(PlannedStudent(**point) for point in row["planned"] or ()),
     )
 
 
@@ -100,6 +125,8 @@ def trial_row(record: TrialRecord) -> dict[str, Any]:
         "projection_error": {k: _finite(v) for k, v in record.projection_error.items()},
         "stage_seconds": {k: _finite(v) for k, v in record.stage_seconds.items()},
         "versions": dict(record.versions),
+        "layer_bits": dict(record.layer_bits),
+        "layer_damage": dict(record.layer_damage),
     }
 
 
@@ -116,6 +143,8 @@ def trial_record(row: RowMapping) -> TrialRecord:
         projection_error=_numbers(row["projection_error"]),
         stage_seconds=_numbers(row["stage_seconds"]),
         versions=row["versions"],
+        layer_bits=row["layer_bits"] or {},
+        layer_damage=row["layer_damage"] or {},
     )
 
 

@@ -10,12 +10,21 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mlgsearch.errors import StudyConflictError, UserError
-from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+from mlgsearch.records import (
+    EpochRecord,
+    LayerRecord,
+    PlannedStudent,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+)
 from mlgsearch.results.engine import writing
 from mlgsearch.results.lookup import find_study, find_trial, no_study
 from mlgsearch.results.rows import (
     epoch_record,
     epoch_row,
+    layer_rows,
+    planned_rows,
     study_record,
     study_row,
     trial_record,
@@ -114,6 +123,12 @@ class ResultStore:
     def set_teacher(self, name: str, teacher_hash: str, teacher_accuracy: float) -> None:
         """Record the study's teacher, once it is known; accuracy is a fraction."""
         self._update_study(name, teacher_hash=teacher_hash, teacher_accuracy=teacher_accuracy)
+
+    def set_network(
+        self, name: str, layers: Iterable[LayerRecord], planned: Iterable[PlannedStudent]
+    ) -> None:
+        """Record the network's layers, and the predicted front where something is planned."""
+        self._update_study(name, layers=layer_rows(layers), planned=planned_rows(planned))
 
     def set_teacher_test_accuracy(self, name: str, accuracy: float) -> None:
         """Record the teacher's accuracy on the test part, a fraction."""

@@ -62,6 +62,10 @@ study_table = Table(
     Column("versions", JsonText, nullable=False),
     Column("created_at", UtcMoment, nullable=False),
     Column("updated_at", UtcMoment, nullable=False),
+    # NULL in what is below: written before it was kept, or not known yet.
+    Column("hypervolume_reference", JsonText),
+    Column("layers", JsonText),
+    Column("planned", JsonText),
     UniqueConstraint("name"),
     **OPTIONS,
 )
@@ -98,6 +102,9 @@ trial_table = Table(
     Column("created_at", UtcMoment, nullable=False),
     Column("finished_at", UtcMoment),
     Column("updated_at", UtcMoment, nullable=False),
+    # NULL: a trial of a version that did not keep them.
+    Column("layer_bits", JsonText),
+    Column("layer_damage", JsonText),
     UniqueConstraint("study_id", "number"),
     # A reader that polls asks for what is after the last (updated_at, id) it saw.
     Index(None, "study_id", "updated_at", "id"),
