@@ -237,7 +237,8 @@ def load_study_file(path: Path) -> tuple[StudySpec, str]:
         StudyFileError: the file cannot be read or says something wrong; every mistake has a line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:  # no more of it than shows that it is too large
+            text = file.read(strict_yaml.MAX_BYTES + 1)
     except FileNotFoundError:
         raise StudyFileError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:

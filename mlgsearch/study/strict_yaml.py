@@ -11,6 +11,8 @@ from mlgsearch.errors import StudyFileError
 MAX_BYTES = 1_000_000
 MAX_ALIASES = 100
 MAX_DEPTH = 50
+#: Keys, scalars and collections, an alias counted as all that it stands for.
+MAX_VALUES = 100_000
 
 _FLOAT = re.compile(
     r"^[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?\d+[eE][-+]?\d+$|^[-+]?\.inf$|^\.nan$"
@@ -67,7 +69,7 @@ def load(text: str, where: str) -> Any:
 
     Raises:
         StudyFileError: too large, not YAML, a duplicate or non-text key, a tag, too many
-            aliases or levels.
+            aliases, levels or values.
     """
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise StudyFileError(f"{where}: larger than {MAX_BYTES} bytes, so not a study file")
@@ -86,15 +88,30 @@ def load(text: str, where: str) -> Any:
 
 
 def _refuse_oddities(text: str) -> None:
-    aliases = depth = 0
+    aliases = values = 0
+    opened: list[tuple[str | None, int]] = []  # anchors, and how many values there were before
+    sizes: dict[str | None, int] = {}  # values behind each anchor
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 0
-        aliases += isinstance(event, yaml.AliasEvent)
+        if isinstance(event, yaml.AliasEvent):
+            aliases += 1
+            values += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            values += 1
+            if event.anchor is not None:
+                sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, values))
+            values += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            if anchor is not None:
+                sizes[anchor] = values - before
         if aliases > MAX_ALIASES:
             raise _Refused(f"line {line}: more than {MAX_ALIASES} aliases")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
+        if values > MAX_VALUES:
+            raise _Refused(f"line {line}: more than {MAX_VALUES} values, aliases written out")
+        if len(opened) > MAX_DEPTH:
             raise _Refused(f"line {line}: nested deeper than {MAX_DEPTH} levels")
         tag = getattr(event, "tag", None)
         if tag is not None:

@@ -19,6 +19,13 @@ def _is_network_name(name: str) -> str:
     return name
 
 
+def _is_path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a path has no NUL character")
+    return text
+
+
+PathText = Annotated[str, AfterValidator(_is_path)]
 NetworkName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_network_name)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, strict=False)]
@@ -37,7 +44,7 @@ class DataSpec(Spec):
     name: Literal["digits", "folder", "CIFAR10", "CIFAR100", "SVHN", "MNIST", "FashionMNIST"] = (
         "digits"
     )
-    root: str | None = None
+    root: PathText | None = None
     download: bool = False
     image_size: int | None = Field(default=None, ge=4, le=1024)
     validation_fraction: Fraction = 0.15
@@ -91,7 +98,7 @@ class OptimiserSpec(Spec):
 class TeacherSpec(Spec):
     """Where the teacher comes from: a ``checkpoint`` file, or a training of its own, done once."""
 
-    checkpoint: str | None = None
+    checkpoint: PathText | None = None
     training: OptimiserSpec = OptimiserSpec(learning_rate=5e-3, epochs=20)
     seed: int = Field(default=0, ge=0, lt=2**63)
 

@@ -48,6 +48,9 @@ def hyper(text: str) -> str:
         ("data: {name: CIFAR10}", "data: data.root is needed for CIFAR10"),
         ("data: {name: CIFAR11, root: a}", "data.name: expected 'digits', 'folder', 'CIFAR10'"),
         ("data: {validation_fraction: 1}", "data.validation_fraction: must be below 1.0, got 1"),
+        ("model: {name: 'os:a.b'}", "model.name: 'os:a.b' is neither a network's name nor module"),
+        ("model: {name: '.x:y'}", "model.name: '.x:y' is neither a network's name nor module:call"),
+        ('data: {root: "a\\0"}', "data.root: a path has no NUL character"),
         ("model: {name: 3}", "model.name: expected text, got 3"),
         (
             "space: {kind: layer}",

@@ -198,3 +198,8 @@ def test_early_stopping_is_a_word_or_numbers(written: Any, meant: EarlyStoppingS
 def test_early_stopping_that_is_written_wrong(search: dict[str, Any], said: str) -> None:
     with pytest.raises(StudyFileError, match=re.escape(said)):
         parse(search=search)
+
+
+def test_no_more_is_read_of_an_endless_file_than_a_study_file_may_have() -> None:
+    with pytest.raises(StudyFileError, match=r"^/dev/zero: larger than 1000000 bytes"):
+        load_study_file(Path("/dev/zero"))

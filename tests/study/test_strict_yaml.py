@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlgsearch.errors import StudyFileError
-from mlgsearch.study.strict_yaml import MAX_ALIASES, MAX_BYTES, load
+from mlgsearch.study.strict_yaml import MAX_ALIASES, MAX_BYTES, MAX_VALUES, load
 
 
 def refusal(text: str) -> str:
@@ -72,6 +72,7 @@ def test_a_scalar_is_what_it_looks_like(written: str, meant: Any) -> None:
         ("a: \x00", "not valid YAML"),
         ("a: &x [*x]", "not valid YAML"),
         ("a: *nowhere", "not valid YAML"),
+        ("a: &x 1\nb: &x 2", "line 2: not valid YAML: second occurrence"),
         ("[" * 5_000 + "]" * 5_000, "line 1: nested deeper than 50 levels"),
         ("\n".join(" " * i + "a:" for i in range(60)), "line 51: nested deeper than 50 levels"),
         ('"a\\nb": 1\n"a\\nb": 2', r"line 2: 'a\nb': given twice"),
@@ -91,6 +92,19 @@ def test_a_few_aliases_are_read_and_many_are_refused() -> None:
 
     assert load(aliases(MAX_ALIASES), "x.yaml")["b"] == [1] * MAX_ALIASES
     assert "more than 100 aliases" in refusal(aliases(MAX_ALIASES + 1))
+
+
+def test_aliases_of_aliases_are_counted_as_if_written_out() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    assert refusal("\n".join(lines)) == (
+        "x.yaml: line 5: more than 100000 values, aliases written out"
+    )
+    assert len(load("\n".join(lines[:3]), "x.yaml")["a2"][0][0]) == 10
+
+
+def test_many_values_are_refused_before_they_are_built() -> None:
+    assert "line 1: more than 100000 values" in refusal("[" + "a," * (MAX_VALUES + 1) + "]")
 
 
 def test_the_size_counts_bytes_not_characters() -> None:
