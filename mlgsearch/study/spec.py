@@ -22,6 +22,7 @@ from mlgsearch.records import OBJECTIVES
 from mlgsearch.study import strict_yaml
 from mlgsearch.study.complaint import complaints
 from mlgsearch.study.hyperparameter import Hyperparameters
+from mlgsearch.study.reference import ReferenceSpec
 from mlgsearch.train.spec import Positive, Spec, TrainSpec
 
 
@@ -192,6 +193,7 @@ class StudySpec(TrainSpec):
     space: SpaceSpec = SpaceSpec()
     search: SearchSpec = SearchSpec()
     resources: ResourcesSpec = ResourcesSpec()
+    references: tuple[ReferenceSpec, ...] = Field(default=(), strict=False)
 
     @property
     def planned_trials(self) -> int:
@@ -217,9 +219,11 @@ class StudySpec(TrainSpec):
     def content_hash(self) -> str:
         """Hash what determines the study's results.
 
-        The total of trials and the resources are left out: they may change between drivers.
+        The total of trials, the resources and the reference points are left out: they may change
+        between drivers.
         """
         content = self.content()
+        del content["references"]
         del content["resources"]
         del content["search"]["n_trials"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
