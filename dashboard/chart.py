@@ -19,13 +19,15 @@ def chart(
     title: str,
     summary: str,
     file: str,
+    height: int | None = None,
     more: Component | None = None,
 ) -> html.Figure:
     """Place a chart; its ``dcc.Graph`` has the id ``id_``, its summary ``id_ + "-summary"``.
 
     The ``summary`` says in a sentence or two what is to be seen, for who does not see it; a
     callback that changes the figure changes the summary too. Pictures are saved as ``file`` with
-    .png or .svg. ``more`` stands below, such as the chart's table in a ``html.Details``.
+    .png or .svg. ``height`` in pixels is for a figure that needs more or less of it than others, as
+    one with a row a layer. ``more`` stands below, such as the chart's table in a ``html.Details``.
     """
     summary_id = f"{id_}-summary"
     return html.Figure(
@@ -41,7 +43,13 @@ def chart(
                 className="head",
             ),
             html.Div(
-                dcc.Graph(id=id_, figure=figure, config=_CONFIG, responsive=True),
+                dcc.Graph(
+                    id=id_,
+                    figure=figure,
+                    config=_CONFIG,
+                    responsive=True,
+                    style={} if height is None else {"height": f"{height}px"},
+                ),
                 role="img",
                 **{"aria-label": title, "aria-describedby": summary_id},
             ),

@@ -1,0 +1,77 @@
+"""Names of layers, shortened for a chart so that they still can be told apart."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+#: Letters that a name has room for beside a chart.
+MOST_LETTERS = 22
+
+#: Fewer letters of a word do not remind of it.
+_LEAST_OF_A_WORD = 3
+
+#: A first part that so many of the names have says nothing.
+_NEARLY_ALL = 0.8
+
+_WORD = re.compile(r"[A-Za-z_]+")
+
+
+def short_names(names: Sequence[str], *, most: int = MOST_LETTERS) -> list[str]:
+    """Shorten dotted names, no further than needed; names that differ stay different.
+
+    Where one is too long, the part that nearly all begin with goes first (`features.`). Then words
+    before the last dot are cut to what tells them from the network's other words:
+    `denseblock3.conv2` becomes `denseb3.conv2`. What still is too long loses its middle.
+    """
+    steps = (list(names), _without_common(names))
+    for tried in (*steps, _cut_words(steps[-1])):
+        if max(map(len, tried), default=0) <= most:
+            return tried
+    cut = _cut_words(steps[-1])
+    shortened = [_without_middle(name, most) for name in cut]
+    return shortened if len(set(shortened)) == len(set(names)) else cut
+
+
+def groups(names: Sequence[str]) -> list[int]:
+    """Give where a new block of the network begins: indices, without 0.
+
+    A block is what has the same first part; where nearly all have the same one, it is the second.
+    """
+    first = [name.split(".")[0] for name in _without_common(names)]
+    return [i for i in range(1, len(first)) if first[i] != first[i - 1]]
+
+
+def _without_common(names: Sequence[str]) -> list[str]:
+    """Drop a first part that nearly all have; the others stay as they are."""
+    firsts = Counter(name.split(".")[0] for name in names)
+    short = list(names)
+    if firsts and max(firsts.values()) >= _NEARLY_ALL * len(names):
+        (common, _), *_ = firsts.most_common(1)
+        short = [name.removeprefix(f"{common}.") for name in names]
+    return short if len(set(short)) == len(set(names)) else list(names)
+
+
+def _cut_words(names: Sequence[str]) -> list[str]:
+    words = {word for name in names for word in _WORD.findall(name)}
+    cut = {word: _shortest_telling(word, words) for word in words}
+
+    def shorten(name: str) -> str:
+        *path, last = name.split(".")
+        short = [_WORD.sub(lambda found: cut[found[0]], part) for part in path]
+        return ".".join([*short, last])
+
+    return [shorten(name) for name in names]
+
+
+def _shortest_telling(word: str, words: set[str]) -> str:
+    for length in range(_LEAST_OF_A_WORD, len(word)):
+        if not any(other != word and other.startswith(word[:length]) for other in words):
+            return word[:length]
+    return word
+
+
+def _without_middle(name: str, most: int) -> str:
+    if len(name) <= most:
+        return name
+    head = (most - 1) // 2
+    return f"{name[:head]}\N{HORIZONTAL ELLIPSIS}{name[len(name) - (most - 1 - head) :]}"

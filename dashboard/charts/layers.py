@@ -1,0 +1,305 @@
+"""Layers along the front: a row a layer, a column a student, colour for what it is given."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from dashboard.charts.layer_measure import Measure
+from dashboard.charts.layer_rows import BARE, lay_out_rows
+from dashboard.charts.student import Student
+from dashboard.theme import Palette, dress, palette, text
+from mlgsearch.results.layer_grid import Floats, LayerGrid
+
+#: Columns that a page has room for; of more students so many are shown, evenly spaced.
+MOST_COLUMNS = 40
+
+#: Cells that have room for their value, and columns that have room for a heading of two lines.
+_MOST_TEXTS = 600
+_MOST_WIDE = 9
+
+#: Pixels of the key to the colours, and of headings in two lines and upright ones.
+_KEY = 60
+_TWO_LINES, _UPRIGHT = 44, 112
+
+#: Van der Walt and Smith (2015): told apart by every colour vision and by lightness alone; unlike
+#: others of the kind it has no grey, which stands for what is absent.
+_VIRIDIS = (
+    "#440154",
+    "#482878",
+    "#3E4A89",
+    "#31688E",
+    "#26828E",
+    "#1F9E89",
+    "#35B779",
+    "#6DCD59",
+    "#B4DE2C",
+    "#FDE725",
+)
+
+#: Length of the key's part for what is absent, in lengths of the others'.
+_ABSENT = 0.16
+
+
+def columns_shown(count: int) -> list[int]:
+    """Give which of so many students to draw: all, or evenly spaced ones with both ends."""
+    if count <= MOST_COLUMNS:
+        return list(range(count))
+    return [round(place) for place in np.linspace(0, count - 1, MOST_COLUMNS).tolist()]
+
+
+def layers_chart(
+    grid: LayerGrid,
+    students: Sequence[Student],
+    measure: Measure,
+    scheme: Literal["light", "dark"],
+    *,
+    selected: int | None = None,
+) -> go.Figure:
+    """Draw the layers of students, in the students' order from left to right.
+
+    Args:
+        grid: one trial a student, in the same order.
+        students: at least one.
+        measure: what colour stands for; the study must store it.
+        scheme: of the colours.
+        selected: number of the trial whose column has a frame; it may be none of the students.
+
+    A cell's ``customdata`` begins with its trial's number; it has no value where nothing is known.
+    """
+    assert grid.numbers == tuple(student.number for student in students)
+    colours = palette(scheme)
+    shown = measure.coloured(grid)  # (T, L)
+    absent = measure.absent(grid)
+    scale = _Scale.of(measure, shown, colours, has_absent=bool(absent.any()))
+    is_wide = len(students) <= _MOST_WIDE
+    figure = go.Figure(
+        go.Heatmap(
+            x=[f"trial {student.number}" for student in students],
+            y=_full_names(grid),
+            z=_rows(np.where(absent, scale.zmin, shown)),
+            text=_texts(measure, grid, shown, absent) if shown.size <= _MOST_TEXTS else None,
+            texttemplate="%{text}" if shown.size <= _MOST_TEXTS else None,
+            customdata=_hover_data(grid),
+            hovertemplate=_hover(grid),
+            hoverongaps=False,
+            xgap=1,
+            ygap=1,
+            zmin=scale.zmin,
+            zmax=scale.zmax,
+            colorscale=scale.stops,
+            colorbar=_key(measure, scale),
+        )
+    )
+    top = _KEY + (_TWO_LINES if is_wide else _UPRIGHT)
+    lay_out_rows(figure, grid.layers, colours, top=top, bottom=BARE)
+    figure.update_layout(uirevision="layers")
+    figure.update_xaxes(
+        side="top",
+        range=[-0.5, len(students) - 0.5],
+        tickvals=[f"trial {student.number}" for student in students],
+        ticktext=[_heading(student, is_wide=is_wide) for student in students],
+        tickangle=0 if is_wide else -90,
+        automargin=False,
+        fixedrange=True,
+        showgrid=False,
+        showline=False,
+        ticks="",
+    )
+    if selected in grid.numbers:
+        _frame(figure, grid.numbers.index(selected), len(grid.layers), colours)
+    return dress(figure, scheme)
+
+
+def layers_summary(grid: LayerGrid, measure: Measure, *, front_size: int) -> str:
+    """Say in a sentence what the chart shows of a front of so many students."""
+    drawn = len(grid.numbers)
+    of = f"{drawn}" if drawn == front_size else f"{drawn} of the {front_size}"
+    start = f"{measure.label} of {len(grid.layers)} layers in {of} students of the front"
+    shown = measure.coloured(grid)
+    is_known = np.isfinite(shown)
+    if not is_known.any():
+        return f"{start}: no value is known."
+    known = measure.values(grid)[is_known]
+    low, high = measure.write(float(known.min())), measure.write(float(known.max()))
+    said = f"{start}: all {low}" if low == high else f"{start}: from {low} to {high}"
+    # Spread of each layer along the front; what is never known has none.
+    spans = np.where(is_known, shown, -np.inf).max(0) - np.where(is_known, shown, np.inf).min(0)
+    most = int(np.argmax(spans))
+    if spans[most] > 0:
+        said += f"; {grid.layers[most]} changes most along the front"
+    return f"{said}."
+
+
+def _rows(values: Floats) -> list[list[float | None]]:
+    """Write values (T, L) as rows of layers, with four digits: a page's cells are small."""
+    return [
+        [round(value, 4) if np.isfinite(value) else None for value in row]
+        for row in values.T.tolist()
+    ]
+
+
+def _full_names(grid: LayerGrid) -> list[str]:
+    """Name the rows as a hover does: in full, with kind and shape where they are known."""
+    if not grid.records:
+        return [f"<b>{text(layer)}</b>" for layer in grid.layers]
+    return [
+        f"<b>{text(layer)}</b>  {record.kind} {record.shape}"
+        for layer, record in zip(grid.layers, grid.records, strict=True)
+    ]
+
+
+def _texts(
+    measure: Measure, grid: LayerGrid, shown: Floats, absent: NDArray[np.bool_]
+) -> list[list[str]]:
+    texts = []
+    for trial, values in enumerate(measure.values(grid).tolist()):
+        is_known = np.isfinite(shown[trial])
+        texts.append(
+            [
+                measure.write(value) if known else "\N{EN DASH}" if gone else ""
+                for value, known, gone in zip(values, is_known, absent[trial], strict=True)
+            ]
+        )
+    return [list(row) for row in zip(*texts, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A scale of colours from ``low`` to ``high``; below it is room for what is absent."""
+
+    low: float
+    high: float
+    zmin: float
+    stops: list[list[float | str]]
+
+    @property
+    def zmax(self) -> float:
+        return self.high
+
+    @classmethod
+    def of(cls, measure: Measure, shown: Floats, colours: Palette, *, has_absent: bool) -> Self:
+        low, high = _range(measure, shown)
+        hues = (colours.front, colours.grid, colours.pruned) if measure.is_change else _VIRIDIS
+        if not has_absent:
+            return cls(low, high, low, [[place, hue] for place, hue in _spread(hues, 0.0)])
+        zmin = low - _ABSENT * (high - low)
+        begin = _ABSENT / (1 + _ABSENT)
+        grey: list[list[float | str]] = [[0.0, colours.grid], [begin, colours.grid]]
+        return cls(low, high, zmin, grey + [[place, hue] for place, hue in _spread(hues, begin)])
+
+
+def _spread(hues: Sequence[str], begin: float) -> Iterator[tuple[float, str]]:
+    for place, hue in enumerate(hues):
+        yield begin + (1 - begin) * place / (len(hues) - 1), hue
+
+
+def _key(measure: Measure, scale: _Scale) -> dict[str, Any]:
+    """Describe the key to the colours, over the chart's left end."""
+    ticks = _ticks(measure, scale.low, scale.high)
+    words = [measure.write(measure.unscaled(tick)) for tick in ticks]
+    if scale.zmin < scale.low:
+        ticks = [(scale.zmin + scale.low) / 2, *ticks]
+        words = ["absent", *words]
+    return {
+        "orientation": "h",
+        "x": 0,
+        "xref": "container",
+        "xanchor": "left",
+        "xpad": 12,
+        "y": 1,
+        "yref": "container",
+        "yanchor": "top",
+        "ypad": 2,
+        "len": 290,
+        "lenmode": "pixels",
+        "thickness": 11,
+        "outlinewidth": 0,
+        "title": {"text": text(measure.label), "side": "top", "font": {"size": 12}},
+        "tickfont": {"size": 11},
+        "tickangle": 0,
+        "tickvals": ticks,
+        "ticktext": words,
+    }
+
+
+def _range(measure: Measure, shown: Floats) -> tuple[float, float]:
+    known = shown[np.isfinite(shown)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    if measure.is_change:
+        most = max(high, -low, 1.0)
+        return -most, most
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _ticks(measure: Measure, low: float, high: float) -> list[float]:
+    """Give some places of the scale: whole ones where there are enough."""
+    step = max(1, round((high - low) / 5))
+    whole = [float(tick) for tick in range(int(np.ceil(low)), int(high) + 1, step)]
+    if len(whole) > 2 or (measure.is_whole and whole):
+        return whole
+    places: list[float] = np.linspace(low, high, 4).tolist()
+    return places
+
+
+def _hover_data(grid: LayerGrid) -> list[list[list[Any]]]:
+    """Give for each cell: trial, five numbers, and bytes, bits a weight and damage where known."""
+    known = [grid.bits / 8, grid.bits_a_weight(), 100 * grid.damage]
+    columns = [
+        [
+            [round(value, 2) if np.isfinite(value) else None for value in row]
+            for row in values.T.tolist()
+        ]
+        for values in known
+        if np.isfinite(values).any()
+    ]
+    return [
+        [
+            [
+                number,
+                *grid.settings[trial, place].tolist(),
+                *(rows[place][trial] for rows in columns),
+            ]
+            for trial, number in enumerate(grid.numbers)
+        ]
+        for place in range(len(grid.layers))
+    ]
+
+
+def _hover(grid: LayerGrid) -> str:
+    lines = [
+        "%{y}",
+        "trial %{customdata[0]}",
+        "B_in %{customdata[1]}, B_out %{customdata[2]}  (0: no such level)",
+        "bits: basis %{customdata[3]}, coeff_in %{customdata[4]}, coeff_out %{customdata[5]}",
+    ]
+    known = [
+        said
+        for said, values in (
+            ("%{{customdata[{}]:,.0f}} bytes", grid.bits),
+            ("%{{customdata[{}]}} bits a weight", grid.bits_a_weight()),
+            ("predicted damage %{{customdata[{}]}} %", grid.damage),
+        )
+        if np.isfinite(values).any()
+    ]
+    lines += [said.format(place) for place, said in enumerate(known, start=6)]
+    return "<br>".join(lines) + "<extra></extra>"
+
+
+def _heading(student: Student, *, is_wide: bool) -> str:
+    between = "<br>" if is_wide else "  "
+    return f"<b>{student.size}</b>{between}{100 * student.accuracy:.2f} %"
+
+
+def _frame(figure: go.Figure, column: int, layers: int, colours: Palette) -> None:
+    figure.add_shape(
+        type="rect",
+        x0=column - 0.5,
+        x1=column + 0.5,
+        y0=-0.5,
+        y1=layers - 0.5,
+        line={"width": 2.5, "color": colours.ink},
+    )
