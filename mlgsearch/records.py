@@ -156,10 +156,10 @@ class TrialRecord:
 class LayerRecord:
     """A layer that can be compressed, as a study's readers need it.
 
-    ``kind`` is ``conv``, ``depthwise`` or ``linear``, ``shape`` the weight's as a text such as
-    ``64x64x3x3`` (C_out, C_in of a group, height, width). ``weights`` counts them; ``plain_bits``
-    is what they take at 32 bits each. A layer that is not searched has the same setting in every
-    trial.
+    ``kind`` is ``conv``, ``depthwise`` or ``linear``; ``shape`` is the weight's as a text (C_out,
+    C_in of a group, height, width, with multiplication signs between). ``weights`` counts them;
+    ``plain_bits`` is what they take at 32 bits each. A layer that is not searched has the same
+    setting in every trial.
     """
 
     name: str

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from optuna.trial import FrozenTrial
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.network import NetworkShape, network_sizes
-from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.mlg.setting import LayerSetting, LayerShape
+from mlgsearch.plan.tables import Tables
+from mlgsearch.records import FiveNumbers, LayerRecord, TrialRecord, TrialState
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.train.trial import fingerprint
@@ -17,13 +19,24 @@ from mlgsearch.train.trial import fingerprint
 
 @dataclass(frozen=True)
 class Drafts:
-    """Makes the records of a study's trials; what all of them share stands here once."""
+    """Makes the records of a study's trials; what all of them share stands here once.
+
+    ``tables`` predict layers' damage, where the study has any.
+    """
 
     spec: StudySpec
     space: Space
     shape: NetworkShape
     teacher_hash: str
     versions: Mapping[str, str]
+    tables: Tables | None = None
+
+    def layers(self) -> list[LayerRecord]:
+        """Describe the network's layers for readers of the database, in the model's order."""
+        return [
+            _described(name, layer, is_searched=name in self.space.searched)
+            for name, layer in self.shape.layers.items()
+        ]
 
     def record(self, trial: FrozenTrial) -> TrialRecord:
         """Draft the record of Optuna's trial: RUNNING, or FAIL where it is no proposal of ours."""
@@ -49,7 +62,29 @@ class Drafts:
             versions=self.versions,
             teacher_hash=self.teacher_hash,
             created_at=datetime.now(UTC),
+            layer_bits={
+                name: setting.bits(self.shape.layers[name])
+                for name, setting in proposal.settings.items()
+            },
+            layer_damage=self._damage(proposal.settings),
         )
+
+    def _damage(self, settings: Mapping[str, LayerSetting]) -> dict[str, float]:
+        """Look up what was predicted; tables have only what is worth choosing."""
+        return {
+            name: self._damages[name][setting.five]
+            for name, setting in settings.items()
+            if setting.five in self._damages.get(name, {})
+        }
+
+    @cached_property
+    def _damages(self) -> dict[str, dict[FiveNumbers, float]]:
+        if self.tables is None:
+            return {}
+        return {
+            name: {table.setting(i).five: damage for i, damage in enumerate(table.damage.tolist())}
+            for name, table in self.tables.layers.items()
+        }
 
     def _foreign(self, trial: FrozenTrial) -> TrialRecord:
         """Draft the record of a trial that somebody else enqueued, and so failed."""
@@ -67,3 +102,14 @@ class Drafts:
             teacher_hash=self.teacher_hash,
             error="added outside mlgsearch, without this study's parameters",
         )
+
+
+def _described(name: str, layer: LayerShape, *, is_searched: bool) -> LayerRecord:
+    return LayerRecord(
+        name=name,
+        kind="depthwise" if layer.is_depthwise else layer.kind,
+        shape="\N{MULTIPLICATION SIGN}".join(map(str, layer.weight_shape)),
+        weights=layer.weight_numel,
+        plain_bits=LayerSetting.plain(32).bits(layer),
+        is_searched=is_searched,
+    )

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from mlgsearch.errors import StudyConflictError, StudyFileError
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.plan.tables import Tables
-from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
+from mlgsearch.records import EpochRecord, PlannedStudent, StudyRecord, TrialRecord
 from mlgsearch.results.places import cache_directory, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.draft import Drafts
@@ -24,6 +24,7 @@ from mlgsearch.study.interrupt import stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.ledger import Ledger
 from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
+from mlgsearch.study.plan_report import predicted_front
 from mlgsearch.study.planning import needs_tables, open_tables
 from mlgsearch.study.scheduler import StudyScheduler
 from mlgsearch.study.searcher import AttemptCounter, DriverOnly, StudySearcher
@@ -66,6 +67,7 @@ class Groundwork:
     teacher_hash: str
     teacher_accuracy: float
     tables: Tables | None = None
+    planned: Sequence[PlannedStudent] = ()
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,14 @@ def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         device=best_device(),
         progress=watch.preparing,
     )
-    tables = None
+    tables: Tables | None = None
+    planned: Sequence[PlannedStudent] = ()
     if needs_tables(spec):
         tables = open_tables(spec, prepared, cache, watch.preparing)
+        planned = predicted_front(spec, prepared.images, tables)
+    teacher = prepared.teacher
     return Groundwork(
-        prepared.network_shape(), prepared.teacher_hash, prepared.teacher.accuracy, tables
+        prepared.network_shape(), prepared.teacher_hash, teacher.accuracy, tables, planned
     )
 
 
@@ -128,10 +133,14 @@ def drive(
         store.set_content(study.name, spec.content())
         study = store.study(study.name)
         space = _space(spec, ground)
+        drafts = Drafts(
+            spec, space, ground.shape, ground.teacher_hash, library_versions(), ground.tables
+        )
+        store.set_network(study.name, drafts.layers(), ground.planned)
         ledger = Ledger(
             spec=spec,
             space=space,
-            drafts=Drafts(spec, space, ground.shape, ground.teacher_hash, library_versions()),
+            drafts=drafts,
             history=History(
                 open_optuna_storage(engine),
                 study.name,

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
-from mlgsearch.records import StudyRecord
+from mlgsearch.records import OBJECTIVES, StudyRecord
 from mlgsearch.results import schema
 from mlgsearch.results.difference import differing_keys
 from mlgsearch.results.store import ResultStore
@@ -101,6 +101,9 @@ def register(spec: StudySpec, source: str, store: ResultStore) -> StudyRecord:
                 objectives=spec.search.objectives,
                 n_trials=spec.search.n_trials,
                 versions=library_versions(),
+                hypervolume_reference={
+                    name: OBJECTIVES[name].reference for name in spec.search.objectives
+                },
             )
         )
         return store.study(spec.name)
@@ -108,7 +111,7 @@ def register(spec: StudySpec, source: str, store: ResultStore) -> StudyRecord:
         different = [
             line
             for line in differing_keys(known.content, spec.content())
-            if not line.startswith(("search.n_trials:", "resources."))
+            if not line.startswith(("search.n_trials:", "resources.", "references:"))
         ]
         raise StudyConflictError(
             f"study {spec.name!r} exists with different content (stored -> file):\n  "

@@ -12,7 +12,7 @@ from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.allocation import Allocation, Allocator
 from mlgsearch.plan.tables import Tables
-from mlgsearch.records import Sizes
+from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.planning import make_allocator, open_tables
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.train.device import best_device
@@ -25,6 +25,9 @@ from mlgsearch.train.teacher import build_network
 
 #: Tries to come closer to a budget of bytes; each counts a whole packed file.
 _TRIES = 8
+
+#: Points of the predicted front that is kept with a study.
+_POINTS = 24
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,18 @@ class PlannedPoint:
     packed_bytes: int
     damage: float
     layer_damage: Mapping[str, float]
+
+
+def predicted_front(spec: StudySpec, images: Images, tables: Tables) -> list[PlannedStudent]:
+    """Give the planned front for readers of the database, smallest first.
+
+    Empty where no network in range is as small as the budget: the space says so, with its key.
+    """
+    try:
+        points = Plan(spec, images, tables).front(_POINTS)
+    except BudgetError:
+        return []
+    return [PlannedStudent(p.packed_bytes, p.sizes.memory_ratio, p.damage) for p in points]
 
 
 class Plan:

@@ -91,6 +91,11 @@ class Space:
         """The network's layers by name, in the model's order."""
         return self._layers.layers
 
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The layers whose settings differ between trials."""
+        return self._layers.names
+
     def decode(self, parameters: Mapping[str, Any]) -> Proposal:
         """Turn coordinates into canonical settings of every layer."""
         hyperparameters = {
