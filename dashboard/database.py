@@ -80,6 +80,10 @@ class Database:
         engine = self.engine
         return f"{self._openings}.{pulse(engine, studies)}"
 
+    def close(self) -> None:
+        """Close its connections."""
+        self._engine.dispose()
+
     def _follow(self) -> None:
         if self._file is None:
             return

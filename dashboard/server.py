@@ -1,6 +1,7 @@
 """Serving the application with waitress."""
 
 from flask import Flask
+import typer
 from waitress.server import create_server
 
 from mlgsearch.errors import UserError
@@ -22,7 +23,5 @@ def serve(app: Flask, host: str, port: int) -> None:
             f"cannot serve on {host}, port {port}: {error.strerror}; another --port may be free"
         ) from error
     shown = f"[{host}]" if ":" in host else host
-    print(
-        f"The dashboard is at http://{shown}:{server.effective_port}/ (Ctrl-C ends it)", flush=True
-    )
+    typer.echo(f"The dashboard is at http://{shown}:{server.effective_port}/ (Ctrl-C ends it)")
     server.run()

@@ -43,9 +43,9 @@
 
     route: (pathname, found, scheme, before) => {
       if (!scheme || pathname === undefined) return keep();
-      const ours = found === written && before && before.path === pathname;
-      // A change of colours alone is the figures' business.
-      if (ours || (before && before.address === pathname + found)) return keep();
+      const shown = written === null ? before && before.address : before.path + written;
+      // Shown already: a change of colours alone is the figures' business.
+      if (shown === pathname + found) return keep();
       written = null;
       return { path: pathname, query: parse(found), address: pathname + found, scheme };
     },
@@ -66,7 +66,8 @@
       if (now !== window.location.search && route.path === window.location.pathname) {
         written = now;
         window.history.replaceState(window.history.state, "", route.path + now);
-        clientside.set_props("location", { search: now });
+        // Both, or dcc.Location would put the old one back.
+        clientside.set_props("location", { search: now, href: window.location.href });
       }
       return same(query, before) ? keep() : query;
     },

@@ -1,0 +1,62 @@
+"""The dashboard in a thread of the tests, and what a browser saw of it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Page
+from waitress import wasyncore
+from waitress.server import create_server
+
+from dashboard.app import create_app
+from dashboard.database import Database
+
+HOSTS = ("127.0.0.1", "localhost")
+
+
+@contextmanager
+def serving(database_url: str) -> Iterator[str]:
+    """Serve a database on a free port; gives the address without a slash at its end."""
+    database = Database(database_url)
+    sockets: dict[int, object] = {}
+    server = create_server(
+        create_app(database, HOSTS), host="127.0.0.1", port=0, threads=4, map=sockets
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    yield f"http://127.0.0.1:{server.effective_port}"
+    open_sockets = dict(sockets)
+    server.trigger.pull_trigger(sockets.clear)  # the loop ends when it has nothing to watch
+    thread.join()
+    server.task_dispatcher.shutdown()
+    wasyncore.close_all(open_sockets)
+    database.close()
+
+
+@dataclass
+class Visit:
+    """A browser's page, and what must not have happened on it."""
+
+    page: Page
+    base: str
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("request", lambda request: self._asked(request.url))
+
+    def go(self, path: str) -> Page:
+        """Open a page of the dashboard and wait until it is there."""
+        self.page.goto(self.base + path)
+        self.page.wait_for_selector("#content > :not(.loading)")
+        return self.page
+
+    def _said(self, message: object) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((f"{self.base}/", "data:", "blob:")):
+            self.complaints.append(f"a request left the host: {url}")

@@ -1,0 +1,50 @@
+"""What every page has: following, colours, addresses, banner."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from mlgsearch.results.store import ResultStore
+from tests.dashboard.serving import Visit
+from tests.results.samples import a_study
+
+
+def test_a_page_follows_what_is_written(visit: Visit, writer: ResultStore) -> None:
+    page = visit.go("/")
+    expect(page.get_by_role("link", name="later")).to_have_count(0)
+    writer.create_study(a_study("later"))
+    expect(page.get_by_role("link", name="later")).to_be_visible(timeout=3000)
+
+
+def test_the_view_stands_in_the_address(visit: Visit) -> None:
+    page = visit.go("/")
+    page.get_by_role("button", name="study", exact=True).click()
+    expect(page).to_have_url(re.compile("studies-sort=study"))
+    page.get_by_role("button", name="study", exact=True).click()
+    expect(page).to_have_url(re.compile("studies-sort=-study"))
+    names = page.locator("tbody th").all_inner_texts()
+    assert names == sorted(names, key=str.casefold, reverse=True)
+    page.reload()
+    expect(page.locator("tbody th").first).to_have_text(names[0])
+    page.get_by_role("link", name="mlgsearch").click()
+    expect(page).to_have_url(re.compile("/$"))
+    expect(page.locator("tbody th").first).not_to_have_text(names[0])
+
+
+@pytest.mark.parametrize("what", ["gone", "another"])
+def test_a_database_that_goes_away_and_comes_back(
+    visit: Visit, database_file: Path, what: str
+) -> None:
+    page = visit.go("/")
+    aside = database_file.rename(database_file.with_suffix(".aside"))
+    expect(page.locator("#banner")).to_contain_text("is gone")
+    expect(page.get_by_role("link", name="digits")).to_be_visible()
+    if what == "another":
+        page.reload()
+        expect(page.locator("#trouble")).to_contain_text("is gone")
+    aside.rename(database_file)
+    expect(page.locator("#banner")).to_be_hidden()
+    expect(page.get_by_role("link", name="digits")).to_be_visible()
+    expect(page.locator("#trouble")).to_have_count(0)
