@@ -147,8 +147,9 @@ def delete(
     total = sum(store.state_counts(name).values())
     if not yes:
         typer.confirm(f"Delete study {name!r} with its {total} trials and checkpoints?", abort=True)
+    directory = study_directory(runs_directory(storage), study)
     remove(study, open_engine(storage))
-    shutil.rmtree(study_directory(runs_directory(storage), study), ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
     typer.echo(f"deleted {name}")
 
 

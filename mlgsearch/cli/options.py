@@ -4,14 +4,31 @@ from typing import Annotated
 
 import typer
 
+from mlgsearch.results.engine import safe_url
+
 DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
+
+
+def _warn_of_password(context: typer.Context, storage: str) -> str:
+    source = context.get_parameter_source("storage")
+    is_typed = source is not None and source.name == "COMMANDLINE"
+    if is_typed and not storage.startswith("@") and safe_url(storage) != storage:
+        typer.echo(
+            "warning: every user of this machine can read the password in --storage (ps shows it); "
+            "write the URL into a file of mode 0600 and give --storage @FILE, or set "
+            "MLGSEARCH_STORAGE",
+            err=True,
+        )
+    return storage
+
 
 Storage = Annotated[
     str,
     typer.Option(
         envvar="MLGSEARCH_STORAGE",
-        help="Database, as an SQLAlchemy URL.",
+        help="Database, as an SQLAlchemy URL, or @FILE that holds it.",
         show_envvar=True,
+        callback=_warn_of_password,
     ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]

@@ -16,7 +16,8 @@ def command(storage: str, *words: str | int) -> str:
     A password in the database's URL is not shown.
     """
     known = (DEFAULT_STORAGE, os.environ.get("MLGSEARCH_STORAGE"))
-    options = () if storage in known else ("--storage", safe_url(storage))
+    shown = storage if storage.startswith("@") else safe_url(storage)
+    options = () if storage in known else ("--storage", shown)
     return f"{_program()} {shlex.join(map(str, (*words, *options)))}"
 
 

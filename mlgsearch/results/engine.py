@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from mlgsearch.errors import StorageError
+from mlgsearch.results.storage_url import storage_url
 
 #: How long a SQLite connection waits for another's write, and a server may take to answer.
 BUSY_TIMEOUT_S = 60
@@ -47,12 +48,13 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
     bug before SQLite 3.51.3, and one writer does not need it. Servers get a ping before each
     borrowed connection, because one that restarted while we idled would fail the next call.
     ``must_exist`` never creates a SQLite file; ``read_only`` neither, and refuses writes on SQLite
-    and PostgreSQL.
+    and PostgreSQL. ``url`` may be ``@FILE``, a file that holds it.
 
     Raises:
         StorageError: the URL is malformed, its driver is not installed, the server does not
             answer, or the SQLite file or its folder is not there. The message hides passwords.
     """
+    url = storage_url(url)
     try:
         parsed = make_url(url)
         dialect = parsed.get_dialect().name

@@ -12,6 +12,7 @@ import torch
 
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.records import TrialState, VerificationRecord
+from mlgsearch.results.places import make_private
 from mlgsearch.study.verify_task import VerifyTask
 from mlgsearch.study.worker import WorkerContext
 from mlgsearch.train.device import best_device, memory_format, release_memory, set_up_device
@@ -89,7 +90,7 @@ class VerifyWorker:
             self._prepared = Prepared.open(train, Path(self._context.cache), self._device)
         self._task = task
         self._directory = task.directory(Path(self._context.study_directory))
-        self._directory.mkdir(parents=True, exist_ok=True)
+        make_private(self._directory)
         training = StudentTraining(
             self._prepared,
             task.job(self._prepared.spec),

@@ -15,7 +15,7 @@ from ray import tune
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import EpochRecord
-from mlgsearch.results.places import trial_directory
+from mlgsearch.results.places import make_private, trial_directory
 from mlgsearch.study.space import Proposal
 from mlgsearch.train.device import best_device, release_memory, set_up_device
 from mlgsearch.train.prepared import Prepared
@@ -122,7 +122,7 @@ class TrialWorker(tune.Trainable):
             train = TrainSpec.model_validate(self._context.train)
             self._prepared = Prepared.open(train, Path(self._context.cache), self._device)
         directory = trial_directory(Path(self._context.study_directory), self._number)
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
         self._log_file = directory / "events.jsonl"
         job = TrialJob(self._proposal.settings, self._proposal.train_spec(self._prepared.spec))
         training = StudentTraining(

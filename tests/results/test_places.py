@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from mlgsearch.errors import DataError
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.places import (
     cache_directory,
+    make_private,
     runs_directory,
     study_directory,
     trial_directory,
@@ -76,3 +78,45 @@ def test_a_folders_name_is_safe_whatever_the_studys_is(name: str) -> None:
     assert folder.name.isascii()
     assert not folder.name.startswith((".", "-"))
     assert len(folder.name) < 60
+
+
+@pytest.mark.parametrize("number", [0, 10**9, -1])
+def test_a_trials_folder_lies_in_its_studys(number: int, tmp_path: Path) -> None:
+    assert trial_directory(tmp_path, number).parent == tmp_path
+
+
+def test_a_link_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    record = a_study(created_at=MOMENT)
+    runs, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
+    study = study_directory(runs, record)
+    study.mkdir(parents=True)
+    elsewhere.mkdir()
+    (study / "000000").symlink_to(elsewhere)
+    (study / "000001").symlink_to("000002")
+    with pytest.raises(DataError, match=r"000000 is a link that leads out of .* MLGSEARCH_RUNS"):
+        trial_directory(study, 0)
+    assert trial_directory(study, 1) == study / "000001"
+    study.rename(elsewhere / "moved")
+    study.symlink_to(elsewhere / "moved")
+    with pytest.raises(DataError, match="is a link that leads out of"):
+        study_directory(runs, record)
+
+
+def test_the_place_of_all_runs_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs").symlink_to("disk")
+    make_private(study_directory(tmp_path / "runs", a_study(created_at=MOMENT)))
+    assert len(list((tmp_path / "disk").iterdir())) == 1
+
+
+def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    directory = tmp_path / "runs" / "study" / "000000"
+    make_private(directory)
+    make_private(directory)
+    modes = [folder.stat().st_mode & 0o777 for folder in (tmp_path, *_below(directory, tmp_path))]
+    assert modes == [0o755, 0o700, 0o700, 0o700]
+
+
+def _below(directory: Path, root: Path) -> list[Path]:
+    return [directory, *[p for p in directory.parents if p.is_relative_to(root) and p != root]]

@@ -1,0 +1,33 @@
+"""A database's URL as its user gives it: written out, or in a file that keeps its password."""
+
+from pathlib import Path
+
+from mlgsearch.errors import StorageError
+
+#: No URL is longer; a wrong file may be of any size.
+_MOST_CHARACTERS = 10_000
+
+
+def storage_url(written: str) -> str:
+    """Give the URL itself: what is written, or the one line of FILE where that is ``@FILE``.
+
+    What stands on a command line every user of a machine can read, what stands in a file of mode
+    0600 its owner alone.
+
+    Raises:
+        StorageError: the file cannot be read, or holds no or several lines. Its content is not
+            told.
+    """
+    if not written.startswith("@"):
+        return written
+    path = Path(written.removeprefix("@")).expanduser()
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_MOST_CHARACTERS).strip()
+    except UnicodeDecodeError:
+        raise StorageError(f"{written}: {path} holds no text; write a database URL there") from None
+    except OSError as error:
+        raise StorageError(f"{written}: {path} cannot be read: {error.strerror}") from None
+    if not text or len(text.splitlines()) != 1 or text.startswith("@"):
+        raise StorageError(f"{written}: {path} must hold a database URL on one line, nothing else")
+    return text

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from mlgsearch.errors import StorageError
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.places import runs_directory
+from mlgsearch.results.storage_url import storage_url
+
+
+def test_a_url_is_itself() -> None:
+    assert storage_url("sqlite:///a@b.db") == "sqlite:///a@b.db"
+
+
+def test_a_file_may_hold_the_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLGSEARCH_RUNS", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    url = f"sqlite:///{tmp_path}/a.db"
+    (tmp_path / "url").write_text(f"{url}\n\n")
+    assert storage_url("@~/url") == storage_url(f"@{tmp_path}/url") == url
+    assert runs_directory("@~/url") == tmp_path / "a.db.runs"
+    engine = open_engine("@~/url")
+    assert engine.url.database == str(tmp_path / "a.db")
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "must hold a database URL on one line"),
+        (b"postgresql://u:hunter2@h/d\nsqlite:///a.db\n", "must hold a database URL on one line"),
+        (b"@hunter2", "must hold a database URL on one line"),
+        (b"\xff\xfehunter2", "holds no text"),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_told_but_not_what_it_holds(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "url"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StorageError, match=said) as raised:
+        storage_url(f"@{path}")
+    assert str(raised.value).startswith(f"@{path}: {path} ")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_no_more_is_read_of_an_endless_file_than_a_url_may_have() -> None:
+    with pytest.raises(StorageError, match="not a database URL"):
+        open_engine("@/dev/zero")
