@@ -1,0 +1,106 @@
+"""Marks of what a study's trials are compared with: verified students, and reported ones."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+import plotly.graph_objects as go
+
+from dashboard.charts.size_axis import SizeAxis
+from dashboard.theme import Palette, text
+from mlgsearch.records import ReferencePoint
+from mlgsearch.results.axis import TIMES
+from mlgsearch.results.verification import VerifiedPoint
+
+
+def verified_marks(
+    points: Sequence[VerifiedPoint], axis: SizeAxis, colours: Palette
+) -> list[go.Scatter]:
+    """Draw the mean test accuracies, with a bar of one standard deviation over the seeds both ways.
+
+    A point of which only one seed was trained has no bar. ``customdata`` holds the trial's number.
+    """
+    drawn = [(point, size) for point in points if (size := _size(point, axis)) is not None]
+    if not drawn:
+        return []
+    return [
+        go.Scatter(
+            x=[size for _, size in drawn],
+            y=[round(100 * point.test_accuracy, 4) for point, _ in drawn],
+            error_y={
+                "type": "data",
+                "array": [round(100 * (point.test_std or 0.0), 4) for point, _ in drawn],
+                "color": colours.verified,
+                "thickness": 1.5,
+                "width": 5,
+            },
+            customdata=[[point.trial.number] for point, _ in drawn],
+            text=[_verified(point) for point, _ in drawn],
+            hovertemplate=(
+                "<b>trial %{customdata[0]}, verified</b><br>%{text}<br>"
+                f"{axis.shown.label}: %{{x:{axis.d3}}}<extra></extra>"
+            ),
+            mode="markers",
+            marker={
+                "symbol": "diamond",
+                "size": 10,
+                "color": colours.verified,
+                "line": {"width": 1, "color": colours.paper},
+            },
+            name=f"verified on the test part ({len(drawn)})",
+        )
+    ]
+
+
+def reference_marks(
+    points: Sequence[ReferencePoint], axis: SizeAxis, colours: Palette
+) -> list[go.Scatter]:
+    """Draw what others report, with source and protocol in the hover.
+
+    They are known by their memory ratio alone; on other axes there are none.
+    """
+    if not points or axis.objective != "memory_ratio":
+        return []
+    return [
+        go.Scatter(
+            x=[point.memory_ratio for point in points],
+            y=[round(100 * point.accuracy, 4) for point in points],
+            text=[text(point.name) for point in points],
+            customdata=[[_wrapped(point.source), _wrapped(point.protocol)] for point in points],
+            hovertemplate=(
+                "<b>%{text}</b><br>accuracy: %{y:.2f} %<br>"
+                f"{axis.shown.label}: %{{x:{axis.d3}}}<br>"
+                "source: %{customdata[0]}<br>protocol: %{customdata[1]}<extra></extra>"
+            ),
+            mode="markers",
+            marker={
+                "symbol": "star",
+                "size": 12,
+                "color": colours.reference,
+                "line": {"width": 1, "color": colours.paper},
+            },
+            name=f"reported by others ({len(points)})",
+        )
+    ]
+
+
+def _size(point: VerifiedPoint, axis: SizeAxis) -> float | None:
+    value = point.trial.objective_value(axis.objective)
+    return None if value is None or value <= 0 else value / axis.unit
+
+
+def _verified(point: VerifiedPoint) -> str:
+    n = len(point.seeds)
+    spread = "" if point.test_std is None else f" \N{PLUS-MINUS SIGN} {100 * point.test_std:.2f}"
+    lines = [
+        f"test accuracy: {100 * point.test_accuracy:.2f}{spread} %",
+        f"{n} seed{'' if n == 1 else 's'} {TIMES} {point.epochs} epochs",
+        f"from the packed file: {100 * point.packed_accuracy:.2f} %",
+    ]
+    if point.front_probability is not None:
+        lines.append(f"on the front: {100 * point.front_probability:.0f} %")
+    return "<br>".join(lines)
+
+
+def _wrapped(value: str, width: int = 60) -> str:
+    """Break a text into lines a hover has room for."""
+    return "<br>".join(text(line) for line in wrap(value, width))

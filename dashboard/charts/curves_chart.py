@@ -1,0 +1,66 @@
+"""How the selected trials learned, epoch by epoch."""
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from dashboard.page import Scheme
+from dashboard.theme import dress, palette
+from mlgsearch.records import EpochRecord
+
+#: A line a trial; dashes tell apart those that share a colour.
+_DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def curves_chart(
+    curves: Mapping[int, Sequence[EpochRecord]],
+    selected: Sequence[int],
+    scheme: Scheme,
+    *,
+    teacher_accuracy: float | None = None,
+) -> go.Figure:
+    """Draw validation accuracy after every epoch, a line a selected trial, in its colour.
+
+    An epoch whose accuracy was not finite leaves a gap.
+    """
+    colours = palette(scheme)
+    figure = go.Figure()
+    for place, number in enumerate(selected):
+        epochs = curves.get(number, ())
+        if not epochs:
+            continue
+        colour = colours.series[place % len(colours.series)]
+        figure.add_trace(
+            go.Scatter(
+                x=[epoch.epoch for epoch in epochs],
+                y=[
+                    # NaN is no JSON; None is a gap.
+                    round(100 * epoch.validation_accuracy, 4)
+                    if epoch.validation_accuracy == epoch.validation_accuracy
+                    else None
+                    for epoch in epochs
+                ],
+                mode="lines+markers",
+                line={
+                    "width": 2,
+                    "color": colour,
+                    "dash": _DASHES[place // len(colours.series) % len(_DASHES)],
+                },
+                marker={"size": 5},
+                name=f"trial {number}",
+                hovertemplate=(
+                    f"<b>trial {number}</b><br>epoch %{{x}}: %{{y:.2f}} %<extra></extra>"
+                ),
+                showlegend=True,
+            )
+        )
+    if teacher_accuracy is not None and figure.data:
+        figure.add_hline(
+            y=100 * teacher_accuracy, line={"dash": "dash", "width": 1.5, "color": colours.ink}
+        )
+    figure.update_layout(
+        uirevision="curves",
+        xaxis={"title": {"text": "epoch"}, "tickformat": "d"},
+        yaxis={"title": {"text": "validation accuracy"}, "ticksuffix": " %"},
+    )
+    return dress(figure, scheme)

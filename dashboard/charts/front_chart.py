@@ -1,0 +1,242 @@
+"""The picture of a study: accuracy against size, every trial, the front, what to compare with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dashboard.charts.compared import reference_marks, verified_marks
+from dashboard.charts.density import blend
+from dashboard.charts.planned_line import PlannedLine
+from dashboard.charts.size_axis import SizeAxis
+from dashboard.charts.trial_marks import TrialMarks, short
+from dashboard.page import Scheme
+from dashboard.theme import Palette, dress, palette
+from mlgsearch.records import OBJECTIVES, PlannedStudent, ReferencePoint, TrialState
+from mlgsearch.results.axis import scale_of
+from mlgsearch.results.trial_columns import Rows, TrialColumns
+from mlgsearch.results.verification import VerifiedPoint
+
+#: Low and high x as the axis counts (log10 on a log axis), low and high y in percent.
+Zoom = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class FrontPicture:
+    """What is drawn of a study.
+
+    ``shown`` are the rows of ``columns`` that filters and replay leave; ``front`` the rows of the
+    front, drawn where shown; ``steps`` those that bound what was reached on this axis. ``ranged``
+    are the rows that the axes have room for, the same all along a replay. ``selected`` are numbers
+    of trials in order. ``teacher_accuracy`` is a fraction, on the validation part.
+    """
+
+    columns: TrialColumns
+    axis: SizeAxis
+    shown: Rows
+    front: Rows
+    steps: Rows
+    ranged: Rows
+    selected: Sequence[int] = ()
+    teacher_accuracy: float | None = None
+    planned: Sequence[PlannedStudent] = ()
+    references: Sequence[ReferencePoint] = ()
+    verified: Sequence[VerifiedPoint] = ()
+
+
+def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None) -> go.Figure:
+    """Draw accuracy upwards against size to the right.
+
+    Trials off the front are dots, or where they are many an image of their mass; PRUNED trials are
+    crosses, RUNNING ones open circles, FAIL ones triangles along the foot. The front is large
+    points, and a step line bounds what was reached. Planned, verified and reported students have
+    marks of their own, and the selected trials have a ring in the colour of their curve.
+    """
+    colours = palette(scheme)
+    marks = TrialMarks(picture.columns, picture.axis)
+    figure = go.Figure(_trials(picture, marks, colours))
+    planned = PlannedLine.of(picture.planned, picture.axis, _heights(picture, marks))
+    if planned is not None:
+        figure.add_trace(planned.trace(colours))
+    figure.add_traces(reference_marks(picture.references, picture.axis, colours))
+    figure.add_traces(verified_marks(picture.verified, picture.axis, colours))
+    figure.add_trace(_rings(picture, marks, colours))
+    figure.update_layout(
+        _axes(picture, marks, planned, zoom, colours), uirevision=picture.axis.shown.name
+    )
+    if picture.teacher_accuracy is not None:
+        _draw_teacher(figure, 100 * picture.teacher_accuracy, colours)
+    return dress(figure, scheme)
+
+
+def front_axes(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None) -> dict[str, Any]:
+    """Give the chart's axes alone, as they are after a zoom: ticks lie in what is to be seen."""
+    colours = palette(scheme)
+    marks = TrialMarks(picture.columns, picture.axis)
+    planned = PlannedLine.of(picture.planned, picture.axis, _heights(picture, marks))
+    return _axes(picture, marks, planned, zoom, colours)
+
+
+def _trials(
+    picture: FrontPicture, marks: TrialMarks, colours: Palette
+) -> list[go.Scatter | go.Heatmap]:
+    columns, shown = picture.columns, picture.shown
+    drawn = marks.drawable(shown)
+    off = drawn[~np.isin(drawn, picture.front)]
+    complete = off[columns.is_in(TrialState.COMPLETE)[off]]
+    pruned = off[columns.is_in(TrialState.PRUNED)[off]]
+    running = off[columns.is_in(TrialState.RUNNING)[off]]
+    failed = shown[columns.is_in(TrialState.FAIL)[shown]]
+    front = picture.front[np.isin(picture.front, drawn)]
+    return [
+        marks.mass(
+            pruned,
+            f"stopped early ({len(pruned):,})",
+            {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": colours.pruned}},
+            _scale(colours.pruned, colours),
+        ),
+        marks.mass(
+            complete,
+            f"complete ({len(complete):,})",
+            {"symbol": "circle", "size": 7, "color": colours.complete, "opacity": 0.8},
+            _scale(colours.complete, colours),
+        ),
+        marks.points(
+            running,
+            f"running ({len(running)})",
+            {"symbol": "circle-open", "size": 9, "color": colours.faint, "line": {"width": 1.5}},
+        ),
+        marks.rug(
+            failed,
+            f"failed ({len(failed):,})",
+            "failed",
+            {"symbol": "triangle-up", "size": 9, "color": colours.fail},
+        ),
+        _steps(picture, marks, colours),
+        marks.points(
+            front,
+            f"front ({len(front)})",
+            {
+                "symbol": "circle",
+                "size": 11,
+                "color": colours.front,
+                "line": {"width": 1.5, "color": colours.paper},
+            },
+        ),
+    ]
+
+
+def _scale(colour: str, colours: Palette) -> tuple[str, str]:
+    """Give the colours of few and of many trials of a kind."""
+    return blend(colours.paper, colour, 0.3), blend(colour, colours.ink, 0.4)
+
+
+def _steps(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> go.Scatter:
+    """Bound the region the trials reach: each holds until a more accurate one takes over."""
+    rows = marks.drawable(picture.steps)
+    rows = rows[np.lexsort((marks.y[rows], marks.x[rows]))]
+    return go.Scatter(
+        x=short(marks.x[rows]),
+        y=short(marks.y[rows]),
+        mode="lines",
+        line={"shape": "hv", "width": 2, "color": colours.front},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> go.Scatter:
+    places = {number: place for place, number in enumerate(picture.selected)}
+    rows = marks.drawable(picture.columns.rows_of(picture.selected))
+    series = [
+        colours.series[places[number] % len(colours.series)]
+        for number in picture.columns.number[rows].tolist()
+    ]
+    return go.Scatter(
+        x=short(marks.x[rows]),
+        y=short(marks.y[rows]),
+        customdata=[[number] for number in picture.columns.number[rows].tolist()],
+        text=[f"{number}" for number in picture.columns.number[rows].tolist()],
+        textposition="top center",
+        textfont={"color": colours.ink},
+        mode="markers+text",
+        marker={
+            "symbol": "circle-open",
+            "size": 18,
+            "color": series,
+            "line": {"width": 2.5},
+        },
+        # The trial's own mark lies inside the ring and answers to the pointer.
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _heights(picture: FrontPicture, marks: TrialMarks) -> tuple[float, float]:
+    """Give the accuracies in percent that a planned front stands between: front and teacher."""
+    ys = marks.y[marks.drawable(picture.front)].tolist()
+    if picture.teacher_accuracy is not None:
+        ys.append(100 * picture.teacher_accuracy)
+    low, high = min(ys, default=0.0), max(ys, default=100.0)
+    return (low, high) if high > low else (low - 1.0, high)
+
+
+def _axes(
+    picture: FrontPicture,
+    marks: TrialMarks,
+    planned: PlannedLine | None,
+    zoom: Zoom | None,
+    colours: Palette,
+) -> dict[str, Any]:
+    xs, ys = _reach(picture, marks)
+    if zoom is not None:
+        low, high = zoom[:2]
+        if picture.axis.shown.is_log10:
+            low, high = 10.0**low, 10.0**high
+        x = scale_of(picture.axis.shown, [low, high]) | {"range": list(zoom[:2])}
+        y = scale_of(_ACCURACY, zoom[2:]) | {"range": list(zoom[2:])}
+    else:
+        x, y = scale_of(picture.axis.shown, xs), scale_of(_ACCURACY, ys)
+    axes = {
+        "xaxis": x,
+        "yaxis": y,
+        "yaxis2": {"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False},
+    }
+    if planned is not None:
+        axes["yaxis3"] = planned.settings(tuple(y["range"]), colours)
+    return axes
+
+
+def _reach(picture: FrontPicture, marks: TrialMarks) -> tuple[list[float], list[float]]:
+    """Give the ends of what has to find room, to the right and upwards."""
+    rows = picture.ranged
+    xs = marks.x[rows][np.isfinite(marks.x[rows])].tolist()
+    ys = marks.y[marks.drawable(rows)].tolist()
+    if picture.axis.objective == "memory_ratio":
+        xs += [point.memory_ratio for point in picture.references]
+        ys += [100 * point.accuracy for point in picture.references]
+    ys += [100 * point.test_accuracy for point in picture.verified]
+    if picture.teacher_accuracy is not None and ys:
+        ys.append(100 * picture.teacher_accuracy)
+    return [min(xs), max(xs)] if xs else [], [min(ys), max(ys)] if ys else []
+
+
+def _draw_teacher(figure: go.Figure, percent: float, colours: Palette) -> None:
+    """Draw the teacher's accuracy as a line; small students never come near its left end."""
+    figure.add_hline(y=percent, line={"dash": "dash", "width": 1.5, "color": colours.ink})
+    figure.add_annotation(
+        text=f"teacher {percent:.2f} %",
+        xref="x domain",
+        x=0,
+        xanchor="left",
+        xshift=6,
+        y=percent,
+        yanchor="bottom",
+        showarrow=False,
+        font={"color": colours.ink},
+    )
+
+
+_ACCURACY = OBJECTIVES["accuracy"]

@@ -1,0 +1,71 @@
+"""The planned front beside a study's trials: predicted damage has an axis of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import plotly.graph_objects as go
+
+from dashboard.charts.size_axis import SizeAxis
+from dashboard.theme import Palette
+from mlgsearch.records import PlannedStudent
+
+
+@dataclass(frozen=True)
+class PlannedLine:
+    """A planned front, and where its damage stands against accuracies.
+
+    A plan predicts damage, not accuracy; so it has an axis to the right, in percent and downwards,
+    on which no damage stands at ``top`` percent of accuracy and a damage of ``per_point`` lower by
+    one. The two axes say nothing about each other: only the shapes of the two fronts compare.
+    """
+
+    points: Sequence[PlannedStudent]
+    axis: SizeAxis
+    top: float
+    per_point: float
+
+    @classmethod
+    def of(
+        cls, points: Sequence[PlannedStudent], axis: SizeAxis, heights: tuple[float, float]
+    ) -> Self | None:
+        """Let the line span the heights between two accuracies in percent, lower first.
+
+        None where nothing is planned, or a plan does not know its size in the axis's unit.
+        """
+        if not points or axis.objective not in ("memory_ratio", "packed_bytes"):
+            return None
+        low, high = heights
+        most = 100 * max(point.damage for point in points)
+        return cls(points, axis, high, (most or 1.0) / (high - low))
+
+    def trace(self, colours: Palette) -> go.Scatter:
+        """Draw the line, on the axis ``y3``."""
+        return go.Scatter(
+            x=[getattr(point, self.axis.objective) / self.axis.unit for point in self.points],
+            y=[round(100 * point.damage, 3) for point in self.points],
+            yaxis="y3",
+            hovertemplate=(
+                "<b>planned</b><br>predicted damage: %{y:.1f} %<br>"
+                f"{self.axis.shown.label}: %{{x:{self.axis.d3}}}<extra></extra>"
+            ),
+            mode="lines+markers",
+            line={"width": 1.5, "dash": "dot", "color": colours.planned},
+            marker={"symbol": "square-open", "size": 6, "color": colours.planned},
+            name=f"planned ({len(self.points)})",
+        )
+
+    def settings(self, accuracies: tuple[float, float], colours: Palette) -> dict[str, Any]:
+        """Give the settings of ``y3`` beside an axis of accuracies in percent, lower first."""
+        low, high = ((self.top - accuracy) * self.per_point for accuracy in accuracies)
+        return {
+            "overlaying": "y",
+            "side": "right",
+            "range": [low, high],
+            "fixedrange": True,  # it follows the accuracies
+            "showgrid": False,
+            "zeroline": False,
+            "ticksuffix": " %",
+            "title": {"text": "predicted damage", "font": {"color": colours.planned}},
+            "tickfont": {"color": colours.planned},
+        }

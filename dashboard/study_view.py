@@ -1,0 +1,137 @@
+"""How a study is looked at: the axis, the filters, the replay, the selection."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboard.charts.front_chart import Zoom
+from dashboard.charts.size_axis import SIZE_AXES, SizeAxis
+from dashboard.query import Query
+from mlgsearch.records import TrialState
+from mlgsearch.results.trial_columns import Rows, TrialColumns
+
+#: Parameters of the page's address.
+AXIS, HIDE, ONLY, UNTIL, SELECTED, ZOOM, ROWS = (
+    "size",
+    "hide",
+    "only",
+    "until",
+    "trials",
+    "zoom",
+    "rows",
+)
+ACCURACY = ("accuracy-from", "accuracy-to")
+RATIO = ("ratio-from", "ratio-to")
+
+#: The value of ``ONLY`` that leaves the front alone, and of ``ROWS`` that lists every trial.
+FRONT = "front"
+ALL = "all"
+
+#: So many trials can be told apart by colour and dash.
+MOST_SELECTED = 12
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """What the address asks to be shown.
+
+    ``accuracy`` (in percent) and ``ratio`` (memory ratio) bound the trials shown, both ends
+    included, infinite where open; trials without an accuracy have nothing that an accuracy bounds.
+    ``until`` is how many trials had finished at the moment of a replay, None for the present.
+    """
+
+    axis_name: str = "memory_ratio"
+    hidden: frozenset[TrialState] = frozenset()
+    is_front_only: bool = False
+    accuracy: tuple[float, float] = (-math.inf, math.inf)
+    ratio: tuple[float, float] = (-math.inf, math.inf)
+    until: int | None = None
+    selected: tuple[int, ...] = ()
+    zoom: Zoom | None = None
+
+    @classmethod
+    def of(cls, query: Query) -> Self:
+        """Read the address; what it asks for by a wrong word is as if it were not there."""
+        return cls(
+            axis_name=query.choice(AXIS, SIZE_AXES, "memory_ratio"),
+            hidden=frozenset(state for state in TrialState if state in query.all(HIDE)),
+            is_front_only=query.one(ONLY) == FRONT,
+            accuracy=_range(query, ACCURACY),
+            ratio=_range(query, RATIO),
+            until=query.integer(UNTIL),
+            selected=_selected(query.one(SELECTED)),
+            zoom=_zoom(query.one(ZOOM)),
+        )
+
+    @property
+    def axis(self) -> SizeAxis:
+        """The axis of size."""
+        return SIZE_AXES[self.axis_name]
+
+    def toggled(self, number: int) -> tuple[int, ...]:
+        """Give the selection with a trial added or taken out; a full one loses its first."""
+        if number in self.selected:
+            return tuple(other for other in self.selected if other != number)
+        return (*self.selected, number)[-MOST_SELECTED:]
+
+    def seen(self, columns: TrialColumns) -> Rows:
+        """Give the rows of the trials there are at the moment of the replay, by number.
+
+        In the past only finished trials are seen: what ran then is not known any more.
+        """
+        order = finishing_order(columns)
+        if self.until is None or self.until >= len(order):
+            return np.arange(len(columns))
+        return np.sort(order[: self.until])
+
+    def kept(self, columns: TrialColumns) -> NDArray[np.bool_]:
+        """Tell which trials the filters leave, shape (n,); ``is_front_only`` is no part of it."""
+        kept = ~columns.is_in(*self.hidden, TrialState.WAITING)
+        percent = 100 * columns.accuracy
+        kept &= np.isnan(percent) | _within(percent, self.accuracy)
+        kept &= _within(columns.memory_ratio, self.ratio)
+        return kept
+
+
+def finishing_order(columns: TrialColumns) -> Rows:
+    """Give the rows of the trials that have finished, first to last."""
+    finished = np.flatnonzero(
+        columns.is_in(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        & ~np.isnat(columns.finished_at)
+    )
+    return finished[np.lexsort((columns.number[finished], columns.finished_at[finished]))]
+
+
+def written(selected: tuple[int, ...]) -> str:
+    """Write a selection as the address has it."""
+    return ".".join(map(str, selected))
+
+
+def _selected(text: str) -> tuple[int, ...]:
+    numbers = (Query({"": [part]}).integer("") for part in text.split("."))
+    return tuple(dict.fromkeys(n for n in numbers if n is not None))[-MOST_SELECTED:]
+
+
+def _range(query: Query, names: tuple[str, str]) -> tuple[float, float]:
+    low, high = names
+    return query.number(low, -math.inf), query.number(high, math.inf)
+
+
+def _zoom(text: str) -> Zoom | None:
+    try:
+        left, right, low, high = map(float, text.split("_"))
+    except ValueError:
+        return None
+    # Not so for NaN; the ends of an axis that is logarithmic are powers of ten.
+    return (
+        (left, right, low, high) if -99 < left < right < 99e9 and -999 < low < high < 999 else None
+    )
+
+
+def _within(values: NDArray[np.float64], bounds: tuple[float, float]) -> NDArray[np.bool_]:
+    # What stands in an input was rounded for reading: a hair outside is inside.
+    low, high = (bound * (1 + sign * 1e-9) for bound, sign in zip(bounds, (-1, 1), strict=True))
+    return (values >= low) & (values <= high)
