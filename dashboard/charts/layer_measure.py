@@ -34,7 +34,7 @@ class Measure:
         """Tell where the level that this is a number of is absent, shape (T, L)."""
         if not self.absent_is_0:
             return np.zeros((len(grid.numbers), len(grid.layers)), dtype=bool)
-        return grid.settings[..., NUMBERS.index(self.name)] == 0
+        return np.equal(grid.settings[..., NUMBERS.index(self.name)], 0)
 
     def coloured(self, grid: LayerGrid) -> Floats:
         """Give what the scale of colours runs over, shape (T, L); NaN where there is no value."""

@@ -48,11 +48,12 @@ class LayerGrid:
         """Give the bits stored for one weight, shape (T, L); 32 is the plain network's."""
         if not self.records:
             return np.full(self.bits.shape, np.nan)
-        return self.bits / np.array([record.weights for record in self.records])
+        weights = np.array([record.weights for record in self.records], dtype=np.float64)
+        return np.divide(self.bits, weights, dtype=np.float64)
 
     def share(self) -> Floats:
         """Give each layer's share of its trial's bits, shape (T, L)."""
-        return self.bits / self.bits.sum(1, keepdims=True)
+        return np.divide(self.bits, self.bits.sum(1, keepdims=True), dtype=np.float64)
 
     def change(self) -> Floats:
         """Give how many times the layer's bits are those in the trial before, shape (T, L).
@@ -60,7 +61,7 @@ class LayerGrid:
         The first trial has none before it, and NaN.
         """
         before = np.vstack([np.full((1, len(self.layers)), np.nan), self.bits[:-1]])
-        return self.bits / before[: len(self.numbers)]
+        return np.divide(self.bits, before[: len(self.numbers)], dtype=np.float64)
 
     def at(self, trials: Sequence[int]) -> "LayerGrid":
         """Give the same of some trials, by index."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import log10, log2
+from math import log2, log10
 
 import numpy as np
 
