@@ -1,6 +1,6 @@
 """What the page of a study reads from the database, and the pictures it makes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -11,7 +11,7 @@ from dashboard.charts.front_chart import FrontPicture
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.database import Database
 from dashboard.study_view import StudyView, finishing_order
-from mlgsearch.records import StudyRecord, TrialState
+from mlgsearch.records import EpochRecord, StudyRecord, TrialState
 from mlgsearch.results.trial_columns import Floats, Rows, TrialColumns
 from mlgsearch.results.verification import VerifiedPoint, verified_points
 
@@ -61,6 +61,18 @@ class StudyData:
             references=self.record.references,
             verified=self.verified,
         )
+
+    def written(self, numbers: Sequence[int]) -> list[str]:
+        """Give when trials, or their epochs, were last written."""
+        rows = self.columns.rows_of(numbers)
+        return [str(moment) for moment in self.columns.updated_at[rows]]
+
+    def results_until(self, until: int | None) -> int | None:
+        """Give how many of the first finished trials had a result, None for the present."""
+        order = finishing_order(self.columns)
+        if until is None or until >= len(order):
+            return None
+        return int(np.isin(self.course[0], order[:until]).sum())
 
     def digest(self, *view: object) -> str:
         """Give a text that differs when a picture of the study in this view would."""
@@ -155,6 +167,23 @@ def tell_moment(data: StudyData, view: StudyView) -> str:
         return "before the first trial finished"
     moment = data.columns.finished_at[order[view.until - 1]].item()
     return f"after {view.until:,} of {_trials(len(order))}, {moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def tell_curves(curves: Mapping[int, Sequence[EpochRecord]], selected: Sequence[int]) -> str:
+    """Say what the chart of learning curves shows, or how it comes to show something."""
+    if not selected:
+        return "Select trials by a click on their marks, or in the table, to see how they learned."
+    ends = [
+        f"trial {number} {100 * curves[number][-1].validation_accuracy:.2f} % "
+        f"after epoch {curves[number][-1].epoch}"
+        for number in selected
+        if curves.get(number)
+    ]
+    without = [str(number) for number in selected if not curves.get(number)]
+    told = f"Validation accuracy: {', '.join(ends)}." if ends else ""
+    if without:
+        told += f" No epoch is known of trial {', '.join(without)}."
+    return told.strip()
 
 
 def _student(columns: TrialColumns, axis: SizeAxis, row: int) -> str:

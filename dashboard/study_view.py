@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.charts.front_chart import Zoom
-from dashboard.charts.size_axis import SIZE_AXES, SizeAxis
+from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
 from dashboard.query import Query
 from mlgsearch.records import TrialState
 from mlgsearch.results.trial_columns import Rows, TrialColumns
@@ -43,7 +43,7 @@ class StudyView:
     ``until`` is how many trials had finished at the moment of a replay, None for the present.
     """
 
-    axis_name: str = "memory_ratio"
+    axis_name: str = DEFAULT_AXIS
     hidden: frozenset[TrialState] = frozenset()
     is_front_only: bool = False
     accuracy: tuple[float, float] = (-math.inf, math.inf)
@@ -56,7 +56,7 @@ class StudyView:
     def of(cls, query: Query) -> Self:
         """Read the address; what it asks for by a wrong word is as if it were not there."""
         return cls(
-            axis_name=query.choice(AXIS, SIZE_AXES, "memory_ratio"),
+            axis_name=query.choice(AXIS, SIZE_AXES, DEFAULT_AXIS),
             hidden=frozenset(state for state in TrialState if state in query.all(HIDE)),
             is_front_only=query.one(ONLY) == FRONT,
             accuracy=_range(query, ACCURACY),
@@ -103,6 +103,11 @@ def finishing_order(columns: TrialColumns) -> Rows:
         & ~np.isnat(columns.finished_at)
     )
     return finished[np.lexsort((columns.number[finished], columns.finished_at[finished]))]
+
+
+def last_moment(columns: TrialColumns) -> int:
+    """Give how many trials have finished: the right end of a replay."""
+    return len(finishing_order(columns))
 
 
 def written(selected: tuple[int, ...]) -> str:

@@ -55,5 +55,6 @@ def _axes() -> Mapping[str, SizeAxis]:
     return axes
 
 
-#: By name in menus and addresses, the default first.
+#: By name in menus and addresses.
 SIZE_AXES = _axes()
+DEFAULT_AXIS = "memory_ratio"

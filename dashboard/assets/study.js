@@ -1,0 +1,48 @@
+// What the page of a study does in the browser: picking, zooming, and the replay.
+(() => {
+  "use strict";
+  const clientside = (window.dash_clientside = window.dash_clientside || {});
+  const keep = () => clientside.no_update;
+  const MOST_SELECTED = 12;
+  const short = (number) => Number(number.toPrecision(6));
+
+  clientside.study = {
+    // A click on a trial's mark puts it into the selection, or takes it out.
+    pick: (click, selected) => {
+      const number = click && click.points[0].customdata && click.points[0].customdata[0];
+      if (!Number.isInteger(number)) return [keep(), keep()];
+      const before = (selected || "").split(".").filter(Boolean);
+      const text = String(number);
+      const after = before.includes(text)
+        ? before.filter((other) => other !== text)
+        : [...before, text].slice(-MOST_SELECTED);
+      // Forgotten, so that a second click on the same mark is one.
+      return [after.join("."), null];
+    },
+
+    zoom: (moved, _axis) => {
+      const { triggered } = clientside.callback_context;
+      if (!triggered.some(({ prop_id }) => prop_id.endsWith(".relayoutData"))) return "";
+      const names = Object.keys(moved || {});
+      if (names.some((name) => name.endsWith(".autorange"))) return "";
+      if (!names.some((name) => /^[xy]axis\.range/.test(name))) return keep();
+      const graph = document.querySelector("#study-chart .js-plotly-plot");
+      const { xaxis, yaxis } = graph.layout;
+      return [...xaxis.range, ...yaxis.range].map(short).join("_");
+    },
+
+    // At its right end the replay is the present, which moves on.
+    replay: (value, most) => (Number(value) >= Number(most) ? "" : String(value)),
+
+    play: (_clicks, is_resting, value, most) => {
+      if (!is_resting) return [true, "Play", keep()];
+      return [false, "Pause", Number(value) >= Number(most) ? 0 : keep()];
+    },
+
+    step: (_tick, value, most) => {
+      const next = Math.min(Number(value) + Math.max(1, Math.ceil(most / 60)), Number(most));
+      const is_over = next >= Number(most);
+      return [next, is_over ? true : keep(), is_over ? "Play" : keep()];
+    },
+  };
+})();

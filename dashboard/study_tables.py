@@ -1,0 +1,147 @@
+"""The trials of a study as tables: its front, or all of them."""
+
+from typing import Any
+
+from dash import html
+
+from dashboard.database import Database
+from dashboard.page import link
+from dashboard.query import Query
+from dashboard.study_view import ALL, FRONT, ROWS, SELECTED, StudyView, written
+from dashboard.table import Column, Row, Table
+from mlgsearch.results.axis import TIMES
+from mlgsearch.results.trial_columns import NO_TRIAL, STATES, Rows, TrialColumns
+from mlgsearch.results.trial_details import settings_of
+
+
+def table_of(query: Query) -> "Table":
+    """Give the table that the address asks for."""
+    return TRIALS_TABLE if query.choice(ROWS, (FRONT, ALL), FRONT) == ALL else FRONT_TABLE
+
+
+def _front(database: Database, query: Query) -> list[dict[str, Any]]:
+    name = query.one("name")
+    columns = database.trials(name)
+    rows = _rows(columns, columns.front_rows(database.store.study(name).objectives), query)
+    settings = settings_of(database.engine, name, [row["trial"] for row in rows])
+    return [row | {"settings": settings.get(row["trial"])} for row in rows]
+
+
+def _trials(database: Database, query: Query) -> list[dict[str, Any]]:
+    columns = database.trials(query.one("name"))
+    return _rows(columns, slice(None), query)
+
+
+def _rows(columns: TrialColumns, rows: Rows | slice, query: Query) -> list[dict[str, Any]]:
+    """Give trials as rows of plain data; what is not known is None."""
+    selected = StudyView.of(query).selected
+    name = query.one("name")
+    found = []
+    for number, state, accuracy, ratio, size, done, reused, finished in zip(
+        columns.number[rows].tolist(),
+        columns.state[rows].tolist(),
+        columns.accuracy[rows].tolist(),
+        columns.memory_ratio[rows].tolist(),
+        columns.packed_bytes[rows].tolist(),
+        columns.epochs_done[rows].tolist(),
+        columns.reused_from[rows].tolist(),
+        columns.finished_at[rows].tolist(),
+        strict=True,
+    ):
+        found.append(
+            {
+                "trial": number,
+                "state": STATES[state].value,
+                "accuracy": _known(accuracy),
+                "memory_ratio": ratio,
+                "compression": 1 / ratio if ratio > 0 else None,
+                "packed_bytes": None if size != size else int(size),
+                "epochs_done": done,
+                "reused_from": None if reused == NO_TRIAL else reused,
+                "finished_at": None if finished is None else f"{finished:%Y-%m-%dT%H:%M:%SZ}",
+                "study": name,
+                "selected": selected,
+            }
+        )
+    return found
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _percent(row: Row) -> str:
+    return "" if row["accuracy"] is None else f"{100 * row['accuracy']:.2f} %"
+
+
+def _times(row: Row) -> str:
+    return "" if row["compression"] is None else f"{TIMES}{row['compression']:.1f}"
+
+
+def _kilobytes(row: Row) -> str:
+    return "" if row["packed_bytes"] is None else f"{row['packed_bytes'] / 1000:,.1f}"
+
+
+def _finished(row: Row) -> str:
+    return "" if row["finished_at"] is None else row["finished_at"][:19].replace("T", " ")
+
+
+def _pick(row: Row) -> html.Button:
+    number, view = row["trial"], StudyView(selected=row["selected"])
+    is_selected = number in view.selected
+    return html.Button(
+        "Remove" if is_selected else "Select",
+        type="button",
+        **{
+            "aria-label": f"{'Remove' if is_selected else 'Select'} trial {number}",
+            "aria-pressed": "true" if is_selected else "false",
+            "data-set": SELECTED,
+            "data-value": written(view.toggled(number)),
+        },
+    )
+
+
+_COLUMNS = (
+    Column(
+        "trial",
+        "trial",
+        lambda row: link(str(row["trial"]), "/study/trial", name=row["study"], number=row["trial"]),
+        is_number=True,
+    ),
+    Column("accuracy", "accuracy", _percent, is_number=True),
+    Column(
+        "memory_ratio", "memory ratio", lambda row: f"{row['memory_ratio']:.4f}", is_number=True
+    ),
+    Column("compression", "smaller", _times, is_number=True),
+    Column("packed_bytes", "packed KB", _kilobytes, is_number=True),
+)
+_LAST = (
+    Column("finished_at", "finished (UTC)", _finished),
+    Column("pick", "selection", _pick, is_data=False),
+)
+
+FRONT_TABLE = Table(
+    key="study-front",
+    label="The front",
+    columns=(*_COLUMNS, *_LAST),
+    rows=_front,
+    page_size=10,
+    extra=("state", "epochs_done", "reused_from", "settings"),
+    empty="No trial is on the front yet.",
+)
+TRIALS_TABLE = Table(
+    key="study-trials",
+    label="All trials",
+    columns=(
+        _COLUMNS[0],
+        Column("state", "state"),
+        *_COLUMNS[1:],
+        Column("epochs_done", "epochs", is_number=True),
+        *_LAST,
+    ),
+    rows=_trials,
+    sort="-trial",
+    page_size=10,
+    extra=("reused_from",),
+    empty="This study has no trial yet.",
+)
