@@ -61,7 +61,7 @@ def open_tables(spec: StudySpec, prepared: Prepared, cache: Path, progress: Prog
     tables = build_tables(
         prepared.teacher.network,
         shape,
-        _calibration(prepared),
+        calibration(prepared),
         ranges,
         fixed=fixed,
         method=quantisation.method,
@@ -118,7 +118,7 @@ def _key(
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _calibration(prepared: Prepared) -> list[torch.Tensor]:
+def calibration(prepared: Prepared) -> list[torch.Tensor]:
     """Draw training images, normalised as in training."""
     images = prepared.images
     order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(0))

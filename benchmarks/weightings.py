@@ -1,0 +1,129 @@
+"""Which way of weighing layers against each other foretells a trained student's accuracy.
+
+    python benchmarks/weightings.py digits cifar10 [--root FOLDER]
+
+Reads the studies that `search.py run` left in the folder. The damage of every layer of every
+student is predicted from the teacher, summed by each weighting of `mlgsearch.plan.weighting`, and
+compared with the accuracy it was trained to: Spearman's rank correlation (1 is best), over all
+COMPLETE students, and the mean over thirds of them by size. `size` is the memory ratio alone. What
+is printed is JSON.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from search_arms import TASKS, read, study_spec
+
+from mlgsearch.mlg.network import compressible_layers
+from mlgsearch.plan.damage import DamageModel
+from mlgsearch.plan.grid import Ranges
+from mlgsearch.plan.layer_table import rank_correlation
+from mlgsearch.plan.moments import layer_moments
+from mlgsearch.plan.weighting import WEIGHTINGS, layer_weights
+from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.results.places import cache_directory
+from mlgsearch.study.planning import calibration, open_tables
+from mlgsearch.study.spec import StudySpec
+from mlgsearch.train.device import best_device
+from mlgsearch.train.prepared import prepare
+
+#: All that any of the searched spaces can choose.
+_RANGES = Ranges((1, 9), (1, 64), (1, 8), (1, 8), (1, 8), levels_stay=False)
+_THIRDS = 3
+
+Array = NDArray[np.float64]
+
+
+def _silent(stage: str, done: int, total: int, note: str) -> None:
+    """Tell nothing of the preparations."""
+
+
+def damages(spec: StudySpec, trials: list[TrialRecord]) -> tuple[Array, dict[str, Array]]:
+    """Predict every trial's damage by layer, (n, layers), and give each weighting's (layers,)."""
+    prepared = prepare(
+        spec.train_spec(), cache_directory(), epochs=1, device=best_device(), progress=_silent
+    )
+    shape = prepared.network_shape()
+    network = prepared.teacher.network
+    tables = open_tables(spec, prepared, cache_directory(), _silent)
+    moments = layer_moments(
+        network, calibration(prepared), seed=0, report=lambda done, total, note: None
+    )
+    modules = compressible_layers(network)
+    columns = []
+    for name, layer in shape.layers.items():
+        weight, channels = modules[name].weight, moments[name].channels
+        model = DamageModel(weight, channels, layer, _RANGES, spec.quantisation.method, 3)
+        settings = np.array([trial.settings[name] for trial in trials], dtype=np.int64)
+        columns.append(model.predict(settings))
+    weights = {
+        weighting: np.array([layer_weights(tables, weighting)[name] for name in shape.layers])
+        for weighting in WEIGHTINGS
+    }
+    return np.stack(columns, axis=1), weights
+
+
+def correlations(
+    damage: Array, weights: dict[str, Array], accuracy: Array, ratio: Array
+) -> dict[str, Any]:
+    """Compare each weighting's sum with the accuracy."""
+    thirds = np.array_split(np.argsort(ratio, kind="stable"), _THIRDS)
+
+    def compare(harm: Array) -> dict[str, float]:
+        def rank(part: Array | NDArray[np.int64]) -> float:
+            found = rank_correlation((-harm[part]).tolist(), accuracy[part].tolist())
+            assert found is not None
+            return found
+
+        return {
+            "all": round(rank(np.arange(len(harm))), 3),
+            "within_thirds_of_size": round(float(np.mean([rank(third) for third in thirds])), 3),
+        }
+
+    sums: dict[str, Callable[[Array], Array]] = {
+        "sum of damages": lambda w: damage @ w,
+        "product of what is left": lambda w: -np.log(np.clip(1 - damage, 1e-3, 1)) @ w,
+    }
+    return {
+        "students": len(accuracy),
+        **{
+            kind: {weighting: compare(add(w)) for weighting, w in weights.items()}
+            for kind, add in sums.items()
+        },
+        "size": compare(-ratio),
+    }
+
+
+def main() -> None:
+    """Compare, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tasks", choices=TASKS, nargs="+")
+    parser.add_argument("--folder", type=Path, default=Path("search-benchmark"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--root", help="a folder with a subfolder of images a class")
+    arguments = parser.parse_args()
+    figures = {}
+    for task in arguments.tasks:
+        runs = read(task, arguments.folder, arguments.seeds)
+        spec = study_spec(task, arguments.root, "allocation, TPE", 0, 1)
+        for arm, seeds in runs.items():
+            trials = [
+                trial
+                for searched in seeds.values()
+                for trial in searched.trials
+                if trial.state is TrialState.COMPLETE and trial.reused_from is None
+            ]
+            damage, weights = damages(spec, trials)
+            accuracy = np.array([trial.accuracy for trial in trials])
+            ratio = np.array([trial.sizes.memory_ratio for trial in trials])
+            figures[f"{task}: {arm}"] = correlations(damage, weights, accuracy, ratio)
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
