@@ -128,6 +128,7 @@ def _studies(connection: Connection) -> Sequence[RowMapping]:
         study_table.c.teacher_accuracy,
         study_table.c.created_at,
         study_table.c.updated_at,
+        study_table.c.hypervolume_reference,
         written.label("written"),
     )
     return connection.execute(query.order_by(study_table.c.id)).mappings().all()
@@ -168,12 +169,14 @@ def _reached(
                 counts[study["id"]],
                 float(columns["accuracy"].max()) if len(found) else None,
                 float(columns["memory_ratio"].min()) if len(found) else None,
-                _hypervolume(columns, study["objectives"]),
+                _hypervolume(columns, study["objectives"], study["hypervolume_reference"] or {}),
             ),
         )
 
 
-def _hypervolume(columns: Mapping[str, Any], objectives: Sequence[str]) -> float:
+def _hypervolume(
+    columns: Mapping[str, Any], objectives: Sequence[str], reference: Mapping[str, float]
+) -> float:
     kinds = [OBJECTIVES[name] for name in objectives]
     searched = []
     for kind in kinds:
@@ -185,7 +188,7 @@ def _hypervolume(columns: Mapping[str, Any], objectives: Sequence[str]) -> float
     return hypervolume(
         points[np.isfinite(points).all(axis=1)],
         [kind.larger_is_better for kind in kinds],
-        [kind.reference for kind in kinds],
+        [reference.get(kind.name, kind.reference) for kind in kinds],
     )
 
 

@@ -10,6 +10,7 @@ from mlgsearch.errors import StorageError
 from mlgsearch.results.engine import open_engine, writing
 from mlgsearch.results.schema import _config, check, upgrade
 from mlgsearch.results.store import ResultStore
+from mlgsearch.results.study_reader import StudyReader
 from mlgsearch.results.verification_store import VerificationStore
 from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 
@@ -67,3 +68,21 @@ def test_what_was_never_verified_is_verified_after_an_upgrade(engine: Engine) ->
     assert verifications.verifications("digits") == []
     verifications.put("digits", a_verification())
     assert [record.seed for record in verifications.verifications("digits")] == [1]
+
+
+def test_studies_and_trials_from_before_have_no_layers_and_lose_nothing(engine: Engine) -> None:
+    store = ResultStore(engine)
+    store.create_study(a_study(hypervolume_reference={"accuracy": 0.0}))
+    store.put_trial("digits", a_complete(0, 0.9, 0.05, layer_bits={"stem": 8}))
+    downgrade(engine, "0003")
+    with pytest.raises(StorageError, match="the schema is 0003"):
+        check(engine)
+    upgrade(engine)
+    check(engine)
+    study, trial = store.study("digits"), store.trial("digits", 0)
+    assert (study.hypervolume_reference, study.layers, study.planned) == ({}, (), ())
+    assert (study.references, study.teacher_accuracy) == ((), a_study().teacher_accuracy)
+    assert (trial.layer_bits, trial.layer_damage, trial.accuracy) == ({}, {}, 0.9)
+    assert StudyReader(engine, "digits").read().accuracy.tolist() == [0.9]
+    store.put_trial("digits", a_complete(0, 0.9, 0.05, layer_bits={"stem": 8}))
+    assert store.trial("digits", 0).layer_bits == {"stem": 8}

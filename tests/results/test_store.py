@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError, TrialNotFoundError, UserError
-from mlgsearch.records import TrialState
+from mlgsearch.records import LayerRecord, PlannedStudent, TrialState
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.tables import metadata, trial_table
@@ -134,6 +134,24 @@ def test_a_trial_reads_back_as_written(store: ResultStore) -> None:
     assert list(read.settings) == ["stem", "layer1.0"]
     assert read.created_at is not None
     assert read.created_at.tzinfo is UTC
+
+
+def test_a_network_reads_back_as_written(store: ResultStore) -> None:
+    reference = {"accuracy": 0.0, "memory_ratio": -0.5}
+    store.create_study(a_study(hypervolume_reference=reference))
+    assert store.study("digits").hypervolume_reference == reference
+    layers = (
+        LayerRecord("stem", "conv", "16\N{MULTIPLICATION SIGN}3", 48, 1536, is_searched=False),
+        LayerRecord("head", "linear", "10\N{MULTIPLICATION SIGN}16", 160, 5120, is_searched=True),
+    )
+    planned = (PlannedStudent(4_321, 1 / 3, 0.1), PlannedStudent(2**40, 0.5, 0.0))
+    store.set_network("digits", layers, planned)
+    study = store.study("digits")
+    assert (study.layers, study.planned) == (layers, planned)
+    store.put_trial("digits", a_trial(0, layer_bits={"b": 2**40, "a": 1}, layer_damage={"a": 0.1}))
+    trial = store.trial("digits", 0)
+    assert list(trial.layer_bits.items()) == [("b", 2**40), ("a", 1)]
+    assert trial.layer_damage == {"a": 0.1}
 
 
 def test_an_error_keeps_every_character_a_database_can_hold(store: ResultStore) -> None:
