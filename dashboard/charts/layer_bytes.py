@@ -4,13 +4,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.layer_rows import WITH_AXIS, lay_out_rows
-from dashboard.charts.student import written_bytes
+from dashboard.charts.student import Student, written_bytes
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette, text
 from mlgsearch.results.axis import TIMES
 from mlgsearch.results.layer_grid import LayerGrid
-
-_LEGEND = 46
 
 #: From bytes to how an axis calls them; KB are of 1,000 bytes.
 _TICKS = {
@@ -20,8 +18,10 @@ _TICKS = {
 }
 
 
-def layer_bytes_chart(grid: LayerGrid, trial: int, scheme: Scheme) -> go.Figure:
+def layer_bytes_chart(grid: LayerGrid, student: Student, scheme: Scheme, *, top: int) -> go.Figure:
     """Draw the bytes of each layer's factors in a trial of the grid, from those of its weight.
+
+    ``top`` is the pixels over the rows: those of the chart beside it.
 
     Both are points on a log axis with a line between them, because a bar has no beginning there:
     the longer the line, the more the layer was compressed. A layer whose bits are not known has
@@ -30,7 +30,7 @@ def layer_bytes_chart(grid: LayerGrid, trial: int, scheme: Scheme) -> go.Figure:
     colours = palette(scheme)
     now = [
         value / 8 if np.isfinite(value) else None
-        for value in grid.bits[grid.numbers.index(trial)].tolist()
+        for value in grid.bits[grid.numbers.index(student.number)].tolist()
     ]
     rows = [f"<b>{text(layer)}</b>" for layer in grid.layers]
     figure = go.Figure()
@@ -76,11 +76,11 @@ def layer_bytes_chart(grid: LayerGrid, trial: int, scheme: Scheme) -> go.Figure:
             hovertemplate="%{text}<extra></extra>",
             mode="markers",
             marker={"symbol": "circle", "size": 8, "color": colours.front},
-            name=f"trial {trial}",
+            name=f"trial {student.number}",
             showlegend=True,
         )
     )
-    lay_out_rows(figure, grid.layers, colours, top=_LEGEND, bottom=WITH_AXIS)
+    lay_out_rows(figure, grid.layers, colours, top=top, bottom=WITH_AXIS)
     figure.update_xaxes(
         type="log",
         title={"text": "bytes (log scale)", "standoff": 6, "font": {"size": 12}},
@@ -90,6 +90,19 @@ def layer_bytes_chart(grid: LayerGrid, trial: int, scheme: Scheme) -> go.Figure:
         fixedrange=True,
     )
     figure.update_yaxes(categoryorder="array", categoryarray=rows, gridcolor=colours.grid)
+    figure.add_annotation(
+        text=f"<b>trial {student.number}</b><br>{student.size}, {100 * student.accuracy:.2f} %",
+        xref="paper",
+        x=0,
+        xanchor="left",
+        yref="paper",
+        y=1,
+        yanchor="top",
+        yshift=top,
+        align="left",
+        showarrow=False,
+        font={"size": 14},
+    )
     figure.update_layout(uirevision="layer-bytes", legend={"y": 1, "yanchor": "bottom", "x": 0})
     return dress(figure, scheme)
 

@@ -51,6 +51,11 @@ def columns_shown(count: int) -> list[int]:
     return [round(place) for place in np.linspace(0, count - 1, MOST_COLUMNS).tolist()]
 
 
+def pixels_above(columns: int) -> int:
+    """Give the height over the rows of a chart of so many columns: its key and headings."""
+    return _KEY + (_TWO_LINES if columns <= _MOST_WIDE else _UPRIGHT)
+
+
 def layers_chart(
     grid: LayerGrid,
     students: Sequence[Student],
@@ -94,7 +99,7 @@ def layers_chart(
             colorbar=_key(measure, scale),
         )
     )
-    top = _KEY + (_TWO_LINES if is_wide else _UPRIGHT)
+    top = pixels_above(len(students))
     lay_out_rows(figure, grid.layers, colours, top=top, bottom=BARE)
     figure.update_layout(uirevision="layers")
     figure.update_xaxes(
