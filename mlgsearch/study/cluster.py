@@ -3,8 +3,11 @@
 import logging
 import os
 import secrets
+import shlex
+import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,15 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 
 import ray  # noqa: E402
+import ray._private.ray_constants as ray_constants  # noqa: E402
+from ray._common.utils import get_default_system_temp_dir  # noqa: E402
 from ray._private.authentication.authentication_token_setup import (  # noqa: E402
     maybe_enable_token_auth_if_token_available,
 )
+from ray._raylet import setproctitle  # type: ignore[attr-defined]  # noqa: E402
 
 from mlgsearch.errors import UserError  # noqa: E402
+from mlgsearch.results.engine import safe_url  # noqa: E402
 
 
 @contextmanager
@@ -36,37 +43,70 @@ def ray_cluster(address: str | None, *, cpus: int | None = None) -> Iterator[dic
 
     Args:
         address: of a running cluster; None starts one here, on the loopback address alone, without
-            dashboard, and stops it at the end.
+            dashboard, its sockets and logs in a folder of its user's, and stops it at the end.
         cpus: how many processors a cluster started here has; None for this machine's.
 
     Raises:
         UserError: no cluster answers at the address.
     """
     _protect_token()
+    _hide_passwords()
     logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:
-        options |= {
-            "num_cpus": cpus,
-            "include_dashboard": False,
-            "object_store_memory": _OBJECT_STORE_BYTES,
-            "_node_ip_address": "127.0.0.1",
-        }
-    else:
-        # Ray shows its token to a cluster it finds by itself, but not to one that is named.
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-    try:
-        ray.init(address or "local", **options)
-    except (ConnectionError, ValueError) as error:
-        raise UserError(
-            f"--address {address}: no Ray cluster answers there, or not to this machine's token "
-            f"({error}); start one with `ray start --head`, copy ~/.ray/auth_token from its head, "
-            "or leave --address out to run on this machine"
-        ) from error
-    try:
+    with ExitStack() as stack:
+        if address is None:
+            options |= {
+                "num_cpus": cpus,
+                "include_dashboard": False,
+                "object_store_memory": _OBJECT_STORE_BYTES,
+                "_temp_dir": stack.enter_context(_private_folder()) + "/ray",
+            }
+        else:
+            # Ray shows its token to a cluster it finds by itself, but not to one that is named.
+            maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        try:
+            with _own_environment(is_local=address is None):
+                ray.init(address or "local", **options)
+        except (ConnectionError, ValueError) as error:
+            raise UserError(
+                f"--address {address}: no Ray cluster answers there, or not to this machine's "
+                f"token ({error}); start one with `ray start --head`, copy ~/.ray/auth_token from "
+                "its head, or leave --address out to run on this machine"
+            ) from error
+        stack.callback(ray.shutdown)
         yield ray.cluster_resources()  # type: ignore[no-untyped-call]
+
+
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder of mode 0700: in those of Ray's own making all users may write."""
+    place: str = get_default_system_temp_dir()  # type: ignore[no-untyped-call]
+    return tempfile.TemporaryDirectory(prefix="mlg-ray-", dir=place, ignore_cleanup_errors=True)
+
+
+@contextmanager
+def _own_environment(*, is_local: bool) -> Iterator[None]:
+    """Start Ray's processes without the database's URL, and those of this machine on loopback.
+
+    Ray turns a loopback address that it is given into one that others reach, and listens on all of
+    them; it keeps to the loopback where it believes that it cannot be a cluster, as it does by
+    default on macOS and Windows.
+    """
+    url = os.environ.pop("MLGSEARCH_STORAGE", None)
+    can_be_cluster = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = can_be_cluster and not is_local
+    try:
+        yield
     finally:
-        ray.shutdown()
+        ray_constants.ENABLE_RAY_CLUSTER = can_be_cluster
+        if url is not None:
+            os.environ["MLGSEARCH_STORAGE"] = url
+
+
+def _hide_passwords() -> None:
+    """Take passwords out of this process's command line, which Ray tells its whole cluster."""
+    shown = [safe_url(word) if "://" in word else word for word in sys.argv]
+    if shown != sys.argv:
+        setproctitle(shlex.join([sys.executable, *shown]))
 
 
 def _protect_token() -> None:
