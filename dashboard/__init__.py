@@ -1,1 +1,1 @@
-"""The web page over a database of studies; reads `mlgsearch.results`, never torch, ray or optuna."""
+"""The web page over a database of studies; it loads neither torch, nor Ray, nor Optuna."""

@@ -1,13 +1,16 @@
 """`python -m dashboard`: serve the page over one database."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dashboard.app import create_app
-from dashboard.database import Database
+from dashboard.database import DEFAULT_STORAGE, Database
+from dashboard.hosts import host_names, is_loopback
 from dashboard.server import serve
+from dashboard.token_file import read_token
 from mlgsearch.errors import UserError
 
 
@@ -15,15 +18,31 @@ def dashboard(
     storage: Annotated[
         str,
         typer.Option(
-            envvar="MLGSEARCH_STORAGE", help="Database, as an SQLAlchemy URL.", show_envvar=True
+            envvar="MLGSEARCH_STORAGE",
+            help="Database, as an SQLAlchemy URL, or @FILE that holds it.",
+            show_envvar=True,
         ),
-    ] = "sqlite:///mlgsearch.db",
-    port: Annotated[int, typer.Option(help="Port to serve on.", min=0, max=65535)] = 8060,
-    host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
+    ] = DEFAULT_STORAGE,
+    port: Annotated[
+        int, typer.Option(help="Port to serve on; 0 takes a free one.", min=0, max=65535)
+    ] = 8060,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; others than this machine's need a token.")
+    ] = "127.0.0.1",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the token to ask visitors for; it is made where missing."),
+    ] = None,
 ) -> None:
     """Serve a web page that shows the studies of a database, and follows those that run."""
+    if token_file is None and not is_loopback(host):
+        raise UserError(
+            f"--host {host}: others could read the studies; add --token-file FILE, which asks "
+            "visitors for a token, or stay on 127.0.0.1 and reach it through `ssh -L`"
+        )
     database = Database(storage)
-    serve(create_app(database, {"127.0.0.1", "localhost", "::1"}), host, port)
+    token = None if token_file is None else read_token(token_file)
+    serve(create_app(database, host_names(host), token), host, port)
 
 
 def main() -> None:

@@ -6,41 +6,70 @@ from dash import Dash
 from flask import Flask, Response, abort, jsonify, request
 from sqlalchemy.exc import DBAPIError
 
+from dashboard.api import add_api
 from dashboard.database import Database, trouble
 from dashboard.frame import PRODUCT, frame, keep_what_is_shown, register
+from dashboard.login import require_token
 from dashboard.page import Page
-from dashboard.pages import studies
+from dashboard.pages import layers, studies
 from dashboard.query import Query
 from dashboard.security import secure
 from mlgsearch.errors import StorageError, UserError
 
-PAGES: tuple[Page, ...] = (studies.PAGE,)
+PAGES: tuple[Page, ...] = (studies.PAGE, layers.PAGE)
 
 
-def create_app(database: Database, hosts: Collection[str]) -> Flask:
+_INDEX = """<!doctype html>
+<html lang="en">
+<head>
+{%metas%}
+<title>{%title%}</title>
+<link rel="icon" href="/assets/favicon.svg" type="image/svg+xml">
+{%css%}
+</head>
+<body>
+{%app_entry%}
+<noscript>This page needs JavaScript; /api/openapi.json tells what scripts may ask.</noscript>
+{%config%}
+{%scripts%}
+{%renderer%}
+</body>
+</html>
+"""
+
+
+def create_app(database: Database, hosts: Collection[str], token: str | None = None) -> Flask:
     """Make the web application over a database.
 
     Args:
         database: to be shown.
         hosts: names and addresses by which the server may be called, without ports.
+        token: what visitors must know; None lets everybody in who reaches the server.
     """
     server = Flask("dashboard")
+    server.url_map.merge_slashes = False  # a study's name may hold two
     app = Dash(
         "dashboard",
-        server=server,
+        server=server,  # type: ignore[arg-type]  # Dash's own types leave it out
         title=PRODUCT,
+        index_string=_INDEX,
         update_title="",
         suppress_callback_exceptions=True,  # a page's components come with the page
         on_error=keep_what_is_shown,
         add_log_handler=False,
     )
+    # First of all that looks at a request.
+    secure(server, hosts, app.csp_hashes())
+    if token is not None:
+        require_token(server, token)
     app.layout = frame()
     register(app, database, PAGES)
     for page in PAGES:
         page.register(app, database)
     _add_pulse(server, database)
     _add_downloads(server, database)
-    secure(server, hosts, app.csp_hashes())
+    _add_status(server)
+    add_api(server, database)
     return server
 
 
@@ -51,6 +80,17 @@ def _add_pulse(server: Flask, database: Database) -> None:
             return jsonify(pulse=database.pulse(tuple(request.args.getlist("name"))))
         except (StorageError, DBAPIError) as error:
             return jsonify(trouble=trouble(error))
+
+
+def _add_status(server: Flask) -> None:
+    """Say 404 where Dash's page says in words that there is none."""
+    known = {page.path for page in PAGES}
+
+    @server.after_request
+    def _status(response: Response) -> Response:
+        if request.endpoint == "/<path:path>" and request.path not in known:
+            response.status_code = 404
+        return response
 
 
 def _add_downloads(server: Flask, database: Database) -> None:

@@ -1,14 +1,20 @@
 """A chart on a page: the figure, what it says in words, and the buttons that save it."""
 
+from typing import Any
+
 import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.attributes import attributes
+
 #: The picture's buttons are ours, because plotly's have no names for a keyboard's user.
-_CONFIG = {
+_CONFIG: Any = {
     "displaylogo": False,
     "responsive": True,
-    "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"],
+    # Back to all there is, not to the first view, which a link may have zoomed.
+    "doubleClick": "autosize",
+    "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d", "resetScale2d"],
 }
 
 
@@ -51,7 +57,7 @@ def chart(
                     style={} if height is None else {"height": f"{height}px"},
                 ),
                 role="img",
-                **{"aria-label": title, "aria-describedby": summary_id},
+                **attributes(aria_label=title, aria_describedby=summary_id),
             ),
             html.Figcaption(summary, id=summary_id),
             *([] if more is None else [more]),
@@ -65,10 +71,10 @@ def _button(id_: str, kind: str, title: str, file: str) -> html.Button:
         kind.upper(),
         type="button",
         title=f"Save as {kind.upper()}",
-        **{
-            "aria-label": f"Save {title} as {kind.upper()}",
-            "data-save": id_,
-            "data-kind": kind,
-            "data-file": file,
-        },
+        **attributes(
+            aria_label=f"Save {title} as {kind.upper()}",
+            data_save=id_,
+            data_kind=kind,
+            data_file=file,
+        ),
     )

@@ -1,6 +1,7 @@
 """The database behind the pages: read-only, and looked after while it comes and goes."""
 
 import shlex
+import sys
 import threading
 from pathlib import Path
 
@@ -11,10 +12,14 @@ from mlgsearch.errors import StorageError
 from mlgsearch.results import schema
 from mlgsearch.results.engine import open_engine, safe_url
 from mlgsearch.results.pulse import pulse
+from mlgsearch.results.storage_url import storage_url
 from mlgsearch.results.store import ResultStore
+from mlgsearch.results.study_list import StudyList, StudyRow
 from mlgsearch.results.study_reader import StudyReaders
 from mlgsearch.results.trial_columns import TrialColumns
 from mlgsearch.results.verification_store import VerificationStore
+
+DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
 
 
 class Database:
@@ -38,17 +43,23 @@ class Database:
         self._file = _sqlite_file(url)
         self._identity = self._look()
         self._readers = StudyReaders(self._engine)
+        self._list = StudyList(self._engine)
         self._openings = 1
 
     @property
     def safe_url(self) -> str:
-        """The URL without passwords, for reading."""
-        return safe_url(self.url)
+        """The URL as it was given, without passwords, for reading."""
+        return self.url if self.url.startswith("@") else safe_url(self.url)
 
-    @property
-    def option(self) -> str:
-        """``--storage URL`` for a command to copy, without passwords, quoted for a shell."""
-        return f"--storage {shlex.quote(self.safe_url)}"
+    def command(self, *words: str | int) -> str:
+        """Write a command on this database, to copy into a shell where the dashboard was started.
+
+        A URL with a password is not written: it is in that shell's MLGSEARCH_STORAGE.
+        """
+        is_secret = self.safe_url != self.url
+        is_written = not is_secret and self.url != DEFAULT_STORAGE
+        storage = ("--storage", self.url) if is_written else ()
+        return shlex.join([_program(), *map(str, words), *storage])
 
     @property
     def engine(self) -> Engine:
@@ -65,6 +76,11 @@ class Database:
     def verifications(self) -> VerificationStore:
         """What `verify` found."""
         return VerificationStore(self.engine)
+
+    def studies(self) -> list[StudyRow]:
+        """Give all studies at a glance, oldest first; only what changed is read."""
+        self._follow()
+        return self._list.rows()
 
     def trials(self, study: str) -> TrialColumns:
         """Give the columns of a study's trials; only what changed is read.
@@ -95,6 +111,7 @@ class Database:
             schema.check(self._engine)
             self._identity = identity
             self._readers = StudyReaders(self._engine)
+            self._list = StudyList(self._engine)
             self._openings += 1
 
     def _look(self) -> tuple[int, int] | None:
@@ -118,8 +135,17 @@ def trouble(error: StorageError | DBAPIError) -> str:
 
 
 def _sqlite_file(url: str) -> Path | None:
-    parsed = make_url(url)
+    parsed = make_url(storage_url(url))
     if parsed.get_backend_name() != "sqlite":
         return None
     assert parsed.database is not None, "open_engine accepts plain files only"
     return Path(parsed.database).absolute()
+
+
+def _program() -> str:
+    """Give the installed command line beside this Python, from here where it lies below."""
+    script = Path(sys.executable).with_name("mlgsearch")
+    if not script.exists():
+        return "mlgsearch"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)

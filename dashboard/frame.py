@@ -1,12 +1,13 @@
 """What stands around every page: head, banner, content, and the stores that pages share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 from sqlalchemy.exc import DBAPIError
 
+from dashboard.attributes import attributes
 from dashboard.database import Database, trouble
 from dashboard.page import PULSE, SCHEME, VIEW, Page, View, link, notice
 from dashboard.query import Query
@@ -34,10 +35,13 @@ def frame() -> html.Div:
             html.Header(
                 html.Nav(
                     [
-                        link([html.Span(className="mark"), PRODUCT], "/"),
+                        link(
+                            html.Span([html.Span(className="mark"), PRODUCT], className="brand"),
+                            "/",
+                        ),
                         html.Div(id="place"),
                     ],
-                    **{"aria-label": "Pages"},
+                    **attributes(aria_label="Pages"),
                 )
             ),
             html.Div(id="banner", role="alert", hidden=True),
@@ -52,10 +56,9 @@ def frame() -> html.Div:
 
 def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
     """Make the frame work: from the address to the page, and from the page to the address."""
-    app.clientside_callback(
-        ClientsideFunction("frame", "scheme"), Output(SCHEME, "data"), Input(SCHEME, "id")
-    )
-    app.clientside_callback(
+    in_browser: Callable[..., None] = app.clientside_callback
+    in_browser(ClientsideFunction("frame", "scheme"), Output(SCHEME, "data"), Input(SCHEME, "id"))
+    in_browser(
         ClientsideFunction("frame", "route"),
         Output(_ROUTE, "data"),
         Input("location", "pathname"),
@@ -63,7 +66,7 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         Input(SCHEME, "data"),
         State(_ROUTE, "data"),
     )
-    app.clientside_callback(
+    in_browser(
         ClientsideFunction("frame", "view"),
         Output(VIEW, "data"),
         Input({"view": ALL, "default": ALL}, "value"),
@@ -71,7 +74,7 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         State(_ROUTE, "data"),
         State(VIEW, "data"),
     )
-    app.clientside_callback(
+    in_browser(
         ClientsideFunction("frame", "pulse"),
         Output(PULSE, "data"),
         Input("tick", "n_intervals"),
@@ -79,7 +82,7 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         State(PULSE, "data"),
         prevent_initial_call=True,
     )
-    app.clientside_callback(
+    in_browser(
         ClientsideFunction("frame", "title"),
         Output("title", "modified_timestamp"),
         Input("title", "data"),

@@ -13,37 +13,44 @@ shows from the `Database` it is given. The addresses:
 
 Write an address with `query.address`, which quotes any name, and an inner link with `link`.
 
-**Loading.** On each way to a page ``layout(database, view)`` is called and gives the finished first
-view: figures and tables filled from ``view.query``, drawn in ``view.scheme``. Meanwhile the frame
-says that it loads. A `UserError` (unknown study, no such trial, database away) is shown by the frame
-as a sentence; an empty page should be a `notice` that says what to do. Callbacks belong to
-``register(app, database)`` and have ``prevent_initial_call=True``. Their ids start with the page's
-name ("study-chart"), because all pages share one app.
+**Loading.** On each way to a page ``layout(database, view)`` is called and gives the finished
+first view: figures and tables filled from ``view.query``, drawn in ``view.scheme``. Meanwhile the
+frame says that it loads. A `UserError` (unknown study, no such trial, database away) is shown by
+the frame as a sentence; an empty page should be a `notice` that says what to do. Callbacks belong
+to ``register(app, database)`` and have ``prevent_initial_call=True``. Their ids start with the
+page's name ("study-chart"), because all pages share one app.
 
 **Following.** The frame looks once a second whether what the page is about has changed (all studies
 where the address has no ``name``), and then puts a new text into the store ``PULSE``. So a callback
-with ``PULSE`` as Input runs only where there is news. It should ask ``database.trials(name)``, which
-reads only what changed, and answer ``no_update`` or a ``Patch`` where it can. Every figure has a
-constant ``uirevision`` (what it shows, for example the axes), so that zoom and legend stay.
-While the database is away PULSE stands still and a banner says so; callbacks that meet
-``StorageError`` or a database's error then change nothing, without the page's doing anything.
+with ``PULSE`` as Input runs only where there is news. It should ask ``database.trials(name)``,
+which reads only what changed, and answer ``no_update`` or a ``Patch`` where it can. Every figure
+has a constant ``uirevision`` (what it shows, for example the axes), so that zoom and legend stay.
+While the database is away PULSE stands still and a banner says so; a callback that meets
+``StorageError`` or a database's error then changes nothing, without the page's doing anything.
 
 **The view in the address.** A control takes part by its id alone: ``id=view_id("x", "accuracy")``
 names the parameter, and the default, which is not written. It may be any component with ``value``
 (text, number, list of them), or a ``dcc.Store`` with ``data`` for what is no control, such as a
 selection. The frame writes the values into the address without loading the page, and into the store
 ``VIEW``, from which callbacks take them: ``Query(view_data)``. ``layout`` gives each control its
-value from ``view.query``. The identity (``name``, ``number``) is in VIEW as well.
+value from ``view.query``. The identity (``name``, ``number``) is in VIEW as well. A plain button
+with ``data-set`` (parameter), ``data-default`` and ``data-value`` sets such a store when it is
+clicked; with ``data-toggle`` in place of ``data-set`` it adds the value to the store's list, or
+takes it out.
 
 **Light and dark.** The store ``SCHEME`` holds "light" or "dark", also when the system's setting
 changes later: figures take it as Input, and `theme.dress(figure, scheme)` as their last step.
 
 **Tables** are `table.Table` objects in ``Page.tables``: columns, and a function that gives all rows
-as plain data from the database and the query. ``layout`` places ``TABLE.render(database, view.query)``;
-sorting, paging, following and the downloads ``/download/KEY.csv`` and ``.json`` of all rows (text
-that a spreadsheet would run is escaped) are the frame's.
+as plain data from the database and the query. ``layout`` places
+``TABLE.render(database, view.query)``; sorting, paging, following and the downloads
+``/download/KEY.csv`` and ``.json`` of all rows (text that a spreadsheet would run is escaped) are
+the frame's.
 
-**Charts** are placed with `chart.chart`, which adds the summary in words and the buttons PNG and SVG.
+**Charts** are placed with `chart.chart`, which adds the summary in words and the buttons PNG and
+SVG.
+
+**Commands** to copy are written by ``database.command("export", name, ...)``, which quotes.
 
 **Security.** No inline script and no ``eval`` run: JavaScript stands in ``assets``, is called by
 ``ClientsideFunction``, and no figure uses WebGL. Names, errors and whatever else comes from the

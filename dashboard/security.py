@@ -41,7 +41,8 @@ def secure(server: Flask, hosts: Collection[str], script_hashes: Sequence[str]) 
             abort(
                 400, "this Host is not the dashboard's; call it by the address it was started with"
             )
-        if request.method not in ("GET", "HEAD", "OPTIONS"):
+        is_answered = request.routing_exception is None  # else nothing is done anyway
+        if is_answered and request.method not in ("GET", "HEAD", "OPTIONS"):
             origin = request.headers.get("Origin", "")
             if origin != f"{request.scheme}://{request.headers['Host']}":
                 abort(403, "this Origin is not the dashboard's")

@@ -8,11 +8,15 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.attributes import attributes
 from dashboard.database import Database
 from dashboard.query import Query, address
 from mlgsearch.results.table import to_csv
 
 Row = Mapping[str, Any]
+
+_UP = "\N{BLACK UP-POINTING TRIANGLE}"
+_DOWN = "\N{BLACK DOWN-POINTING TRIANGLE}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Table:
                 className="scroll",
                 role="region",
                 tabIndex="0",
-                **{"aria-label": self.label},
+                **attributes(aria_label=self.label),
             ),
             html.Div(
                 [self._pager(page, pages, first, len(shown), len(rows)), self._downloads(query)],
@@ -131,40 +135,41 @@ class Table:
         if not column.is_data:
             return html.Th(html.Span(column.label, className="unseen"), scope="col")
         is_sorted = sort.removeprefix("-") == column.key
-        descending = sort.startswith("-") if is_sorted else not column.is_number
-        # A first click gives numbers largest first and texts from A.
-        following = column.key if descending else f"-{column.key}"
-        arrow = ("\N{BLACK DOWN-POINTING TRIANGLE}" if sort[0] == "-" else
-                 "\N{BLACK UP-POINTING TRIANGLE}") if is_sorted else ""  # fmt: skip
-        order = {"aria-sort": "descending" if sort[0] == "-" else "ascending"} if is_sorted else {}
+        falls = sort.startswith("-")
+        order = ("descending" if falls else "ascending") if is_sorted else None
+        # A first click gives numbers largest first and texts from A, a second the other way.
+        falls_next = not falls if is_sorted else column.is_number
+        arrow = {"ascending": _UP, "descending": _DOWN, None: ""}[order]
         return html.Th(
             html.Button(
-                [column.label, html.Span(arrow, className="arrow", **{"aria-hidden": "true"})],
+                [
+                    column.label,
+                    html.Span(arrow, className="arrow", **attributes(aria_hidden="true")),
+                ],
                 type="button",
                 title=column.hint or f"Sort by {column.label}",
-                **{
-                    "data-set": f"{self.key}-sort",
-                    "data-default": self.sort,
-                    "data-value": following,
-                },
+                **attributes(
+                    data_set=f"{self.key}-sort",
+                    data_default=self.sort,
+                    data_value=f"{'-' if falls_next else ''}{column.key}",
+                ),
             ),
             scope="col",
             className=classes,
-            **order,
+            **attributes(aria_sort=order),
         )
 
     def _line(self, row: Row) -> html.Tr:
-        cells = []
-        for index, column in enumerate(self.columns):
+        name = next(column for column in self.columns if column.is_data)
+        cells: list[Component] = []
+        for column in self.columns:
             value = row.get(column.key)
             shown = column.show(row) if column.show else "" if value is None else str(value)
             classes = "number" if column.is_number else ""
-            is_name = index == next(i for i, c in enumerate(self.columns) if c.is_data)
-            cells.append(
-                html.Th(shown, scope="row", className=classes)
-                if is_name
-                else html.Td(shown, className=classes)
-            )
+            if column is name:
+                cells.append(html.Th(shown, scope="row", className=classes))
+            else:
+                cells.append(html.Td(shown, className=classes))
         return html.Tr(cells)
 
     def _pager(self, page: int, pages: int, first: int, shown: int, total: int) -> html.Div:
@@ -186,12 +191,12 @@ class Table:
             label,
             type="button",
             disabled=not 1 <= page <= pages,
-            **{
-                "aria-label": f"{label} rows of {self.label}",
-                "data-set": f"{self.key}-page",
-                "data-default": "1",
-                "data-value": str(page),
-            },
+            **attributes(
+                aria_label=f"{label} rows of {self.label}",
+                data_set=f"{self.key}-page",
+                data_default="1",
+                data_value=str(page),
+            ),
         )
 
     def _downloads(self, query: Query) -> html.Div:
@@ -202,7 +207,7 @@ class Table:
                     href=address(f"/download/{self.key}.{kind}", **dict(query.values)),
                     className="button",
                     download="",
-                    **{"aria-label": f"Download {self.label} as {kind.upper()}, all rows"},
+                    **attributes(aria_label=f"Download {self.label} as {kind.upper()}, all rows"),
                 )
                 for kind in ("csv", "json")
             ],

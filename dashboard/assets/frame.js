@@ -9,6 +9,8 @@
   // The search that we wrote into the address ourselves; it asks for no new page.
   let written = null;
   let asking = false;
+  // The view as it now is: parameter to list of texts.
+  let shown = {};
 
   const parse = (search) => {
     const query = {};
@@ -62,6 +64,7 @@
           if (!same(list, texts(id.default))) query[id.view] = list.length ? list : [""];
         }
       }
+      shown = query;
       const now = search(query);
       if (now !== window.location.search && route.path === window.location.pathname) {
         written = now;
@@ -104,12 +107,16 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
-    const { save, kind, file, set, value } = button.dataset;
+    const { save, kind, file, set, toggle, value } = button.dataset;
     if (save) {
       const graph = document.querySelector(`#${CSS.escape(save)} .js-plotly-plot`);
       window.Plotly.downloadImage(graph, { format: kind, filename: file, scale: 2 });
     } else if (set) {
       clientside.set_props({ view: set, default: button.dataset.default || "" }, { data: value });
+    } else if (toggle) {
+      const kept = (shown[toggle] || []).filter((other) => other !== value && other !== "");
+      const added = (shown[toggle] || []).includes(value) ? [] : [value];
+      clientside.set_props({ view: toggle, default: "" }, { data: [...kept, ...added] });
     }
   });
 })();

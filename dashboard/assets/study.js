@@ -3,7 +3,6 @@
   "use strict";
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const keep = () => clientside.no_update;
-  const MOST_SELECTED = 12;
   const short = (number) => Number(number.toPrecision(6));
 
   clientside.study = {
@@ -11,28 +10,26 @@
     pick: (click, selected) => {
       const number = click && click.points[0].customdata && click.points[0].customdata[0];
       if (!Number.isInteger(number)) return [keep(), keep()];
-      const before = (selected || "").split(".").filter(Boolean);
       const text = String(number);
-      const after = before.includes(text)
-        ? before.filter((other) => other !== text)
-        : [...before, text].slice(-MOST_SELECTED);
-      // Forgotten, so that a second click on the same mark is one.
-      return [after.join("."), null];
+      const others = (selected || []).filter((other) => other !== text);
+      const is_selected = others.length < (selected || []).length;
+      // The click is forgotten, so that a second one on the same mark is news.
+      return [is_selected ? others : [...others, text], null];
     },
 
     zoom: (moved, _axis) => {
       const { triggered } = clientside.callback_context;
-      if (!triggered.some(({ prop_id }) => prop_id.endsWith(".relayoutData"))) return "";
+      if (!triggered.some(({ prop_id }) => prop_id.endsWith(".relayoutData"))) return [""];
       const names = Object.keys(moved || {});
-      if (names.some((name) => name.endsWith(".autorange"))) return "";
-      if (!names.some((name) => /^[xy]axis\.range/.test(name))) return keep();
+      if (names.some((name) => name.endsWith(".autorange"))) return [""];
+      if (!names.some((name) => /^[xy]axis\.range/.test(name))) return [keep()];
       const graph = document.querySelector("#study-chart .js-plotly-plot");
       const { xaxis, yaxis } = graph.layout;
-      return [...xaxis.range, ...yaxis.range].map(short).join("_");
+      return [[...xaxis.range, ...yaxis.range].map(short).join("_")];
     },
 
     // At its right end the replay is the present, which moves on.
-    replay: (value, most) => (Number(value) >= Number(most) ? "" : String(value)),
+    replay: (value, most) => [Number(value) >= Number(most) ? "" : String(value)],
 
     play: (_clicks, is_resting, value, most) => {
       if (!is_resting) return [true, "Play", keep()];

@@ -16,9 +16,9 @@ from rich.markup import escape
 
 from mlgsearch import __version__
 from mlgsearch.cli.choosing import choose_trial
+from mlgsearch.cli.dashboard import dashboard
 from mlgsearch.cli.driving import launch, resume
 from mlgsearch.cli.evaluate import evaluate
-from mlgsearch.cli.events import detailed_trial_fields, trial_fields
 from mlgsearch.cli.export import export
 from mlgsearch.cli.front import print_front
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
@@ -39,6 +39,7 @@ from mlgsearch.results import lease as leases
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.front import front, front_hypervolume
 from mlgsearch.results.places import runs_directory, study_directory
+from mlgsearch.results.trial_fields import detailed_trial_fields, trial_fields
 
 app = typer.Typer(
     help="Search per-layer multi-level generation (MLG) settings; get a Pareto front of students.",
@@ -154,6 +155,7 @@ def delete(
 
 
 app.command()(sizes)
+app.command()(dashboard)
 
 
 @app.callback(invoke_without_command=True)

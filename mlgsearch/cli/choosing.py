@@ -7,7 +7,6 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mlgsearch.cli.events import trial_fields
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
 from mlgsearch.cli.output import open_store, print_json, stdout_console
 from mlgsearch.cli.paste import command
@@ -17,6 +16,7 @@ from mlgsearch.errors import UserError
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.choice import KILOBYTE, Choice, Limit, choose
 from mlgsearch.results.table import verified_rows
+from mlgsearch.results.trial_fields import trial_fields
 from mlgsearch.results.verification import VerifiedPoint, verified_points
 from mlgsearch.results.verification_store import VerificationStore
 

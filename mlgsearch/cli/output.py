@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from sqlalchemy import Engine
 
-from mlgsearch.cli.events import to_json
 from mlgsearch.errors import UserError
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results import schema
 from mlgsearch.results.chart import pareto_chart, write_html
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.store import ResultStore
+from mlgsearch.results.trial_fields import to_json
 
 #: Columns of what goes to a pipe or a file: a table cut to 80 is of no use to grep.
 WHOLE_LINES = 1000

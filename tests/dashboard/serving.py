@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Page
+from playwright.sync_api import ConsoleMessage, Page
 from waitress import wasyncore
 from waitress.server import create_server
 
@@ -53,7 +53,7 @@ class Visit:
         self.page.wait_for_selector("#content > :not(.loading)")
         return self.page
 
-    def _said(self, message: object) -> None:
+    def _said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text}")
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from mlgsearch.cli.choosing import choice_fields
 from mlgsearch.cli.evaluate import evaluation_fields
-from mlgsearch.cli.events import JsonEvents, detailed_trial_fields, to_json, trial_fields
+from mlgsearch.cli.events import JsonEvents
 from mlgsearch.cli.planning import point_fields
 from mlgsearch.cli.sizes import report_fields
 from mlgsearch.cli.verify_events import VerifyEvents
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.choice import Limit, choose
 from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS
+from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial_fields
 from mlgsearch.study.plan_report import PlannedPoint
 from mlgsearch.study.sensitivity import LayerSensitivity
 from mlgsearch.train.file_report import FileReport

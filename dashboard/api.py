@@ -1,0 +1,147 @@
+"""The studies as JSON for scripts; `openapi.json` beside it says what is asked and answered."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, request
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from dashboard.database import Database, trouble
+from mlgsearch.errors import StorageError, StudyNotFoundError
+from mlgsearch.records import TrialState
+from mlgsearch.results.study_list import StudyRow
+from mlgsearch.results.table import front_rows
+from mlgsearch.results.trial_fields import to_json, trial_fields
+from mlgsearch.results.trial_page import some_trials, trial_page
+
+_OPENAPI = Path(__file__).with_name("openapi.json")
+_MOST_TRIALS = 1000
+
+
+class _ParameterError(Exception):
+    """A parameter that is unknown, or that its value does not fit."""
+
+
+def add_api(server: Flask, database: Database) -> None:
+    """Answer ``/healthz`` and what stands under ``/api``, read-only."""
+    api = Blueprint("api", __name__)
+
+    @server.get("/healthz")
+    def _health() -> Response:
+        try:
+            database.pulse(())
+        except (StorageError, DBAPIError):
+            return _answer({"status": "the database is away"}, 503)
+        return _answer({"status": "ok"})
+
+    @api.get("/openapi.json")
+    def _openapi() -> Response:
+        return Response(_OPENAPI.read_bytes(), mimetype="application/json")
+
+    @api.get("/studies")
+    def _studies() -> Response:
+        _known_only(())
+        return _answer({"studies": [study_fields(row) for row in database.studies()]})
+
+    @api.get("/studies/<path:name>/front")
+    def _front(name: str) -> Response:
+        _known_only(())
+        objectives = database.store.study(name).objectives
+        columns = database.trials(name)
+        numbers = columns.number[columns.front_rows(objectives)].tolist()
+        trials = some_trials(database.engine, name, numbers)
+        return _answer({"study": name, "front": front_rows(trials, objectives)})
+
+    @api.get("/studies/<path:name>/trials")
+    def _trials(name: str) -> Response:
+        _known_only(("after", "limit", "state"))
+        after = _integer("after", -1, least=-1, most=2**31 - 1)
+        limit = _integer("limit", 100, least=1, most=_MOST_TRIALS)
+        states = [_state(text) for text in request.args.getlist("state")]
+        found = trial_page(database.engine, name, after=after, limit=limit, states=states)
+        return _answer(
+            {
+                "study": name,
+                "total": found.total,
+                "trials": [trial_fields(trial) for trial in found.trials],
+                "next": found.following,
+            }
+        )
+
+    @api.get("/<path:_rest>")
+    def _nothing(_rest: str) -> Response:
+        return _answer({"error": "nothing stands here; see /api/openapi.json"}, 404)
+
+    @api.errorhandler(_ParameterError)
+    def _wrong_parameter(error: _ParameterError) -> Response:
+        return _answer({"error": str(error)}, 422)
+
+    @api.errorhandler(StudyNotFoundError)
+    def _not_found(error: StudyNotFoundError) -> Response:
+        return _answer({"error": str(error)}, 404)
+
+    @api.errorhandler(StorageError)
+    @api.errorhandler(DBAPIError)
+    def _away(error: StorageError | DBAPIError) -> Response:
+        return _answer({"error": trouble(error)}, 503)
+
+    server.register_blueprint(api, url_prefix="/api")
+
+    @server.errorhandler(HTTPException)
+    def _refused(error: HTTPException) -> Response | HTTPException:
+        if not request.path.startswith("/api"):
+            return error
+        answer = _answer({"error": error.description}, error.code or 500)
+        for name, value in error.get_headers():
+            if name.lower() not in ("content-type", "content-length"):
+                answer.headers[name] = value
+        return answer
+
+
+def study_fields(row: StudyRow) -> dict[str, Any]:
+    """Give a study as an object that JSON can hold: as ``list --json``, and more."""
+    return {
+        "study": row.name,
+        "n_trials": row.n_trials,
+        "states": {state.value: count for state, count in row.counts.items()},
+        "hypervolume": row.hypervolume,
+        "driver": None if row.lease is None else f"{row.lease.host}:{row.lease.pid}",
+        "model": row.model,
+        "data": row.data,
+        "space": row.space,
+        "objectives": list(row.objectives),
+        "teacher_accuracy": row.teacher_accuracy,
+        "best_accuracy": row.best_accuracy,
+        "smallest_memory_ratio": row.smallest_memory_ratio,
+        "time_left_s": row.time_left_s,
+        "created_at": row.created_at.isoformat(),
+        "last_activity": row.last_activity.isoformat(),
+    }
+
+
+def _answer(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(to_json(content), status, mimetype="application/json")
+
+
+def _known_only(names: Collection[str]) -> None:
+    for name in request.args:
+        if name not in names:
+            there = f"there is {', '.join(names)}" if names else "there is none here"
+            raise _ParameterError(f"unknown parameter {name!r}; {there}")
+
+
+def _integer(name: str, default: int, *, least: int, most: int) -> int:
+    texts = request.args.getlist(name) or [str(default)]
+    digits = texts[0].removeprefix("-")
+    is_number = len(texts) == 1 and digits.isascii() and digits.isdigit() and len(digits) < 16
+    if not is_number or not least <= int(texts[0]) <= most:
+        raise _ParameterError(f"{name} must be one number from {least} to {most}, got {texts}")
+    return int(texts[0])
+
+
+def _state(text: str) -> TrialState:
+    if text not in list(TrialState):
+        raise _ParameterError(f"state {text!r} is none of {', '.join(TrialState)}")
+    return TrialState(text)
