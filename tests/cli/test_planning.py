@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 from mlgsearch.cli.app import app
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.records import PlannedStudent
+from mlgsearch.study.drive import lay_groundwork
 from mlgsearch.study.planning import open_tables
 from mlgsearch.study.spec import load_study_file
 from mlgsearch.train.device import best_device
@@ -66,6 +68,26 @@ def test_the_front_as_json(file: Path) -> None:
     assert ratios == sorted(ratios)
     assert damages == sorted(damages, reverse=True)
     assert all(0 < row["damage"] <= 1.1 for row in rows)
+
+
+def test_a_driver_keeps_the_front_that_is_printed(file: Path, cache: Path) -> None:
+    rows = printed(file)
+    spec, _ = load_study_file(file)
+    planned = lay_groundwork(spec, cache, _Silent()).planned
+    for point, row in ((planned[0], rows[0]), (planned[-1], rows[-1])):
+        assert point == PlannedStudent(row["packed_bytes"], row["memory_ratio"], row["damage"])
+    assert [point.damage for point in planned] == sorted((p.damage for p in planned), reverse=True)
+
+
+class _Silent:
+    def preparing(self, *_: object) -> None:
+        pass
+
+    def started(self, *_: object) -> None:
+        pass
+
+    def trial(self, *_: object) -> None:
+        pass
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.7])

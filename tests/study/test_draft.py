@@ -5,10 +5,13 @@ from optuna.trial import FrozenTrial, create_trial
 
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.plan.allocation import Allocator
 from mlgsearch.records import TrialState
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.space import Space
+from tests.plan import samples
 from tests.study.samples import a_spec, resnet8
+from tests.study.test_allocation_space import planned_spec
 
 SHAPE = resnet8()
 
@@ -47,3 +50,38 @@ def test_a_foreign_trial_has_failed() -> None:
     plain = dict.fromkeys(SHAPE.layers, LayerSetting.plain(32))
     assert record.sizes == network_sizes(SHAPE, plain, norm_bits=16)
     assert "outside mlgsearch" in str(record.error)
+
+
+def test_layers_are_described_for_readers() -> None:
+    of = drafts(space={"full_precision": ["conv1"]})
+    layers = {layer.name: layer for layer in of.layers()}
+    assert list(layers) == list(SHAPE.layers)
+    stem, head = layers["conv1"], layers["fc"]
+    times = "\N{MULTIPLICATION SIGN}"
+    assert (stem.kind, stem.shape, stem.is_searched) == (
+        "conv",
+        times.join(["16", "1", "3", "3"]),
+        False,
+    )
+    assert (head.kind, head.weights, head.is_searched) == ("linear", 640, False)
+    assert layers["layer1.0.conv1"].is_searched
+    norms = 32 * SHAPE.norm_parameters
+    assert sum(layer.plain_bits for layer in layers.values()) + norms == 32 * SHAPE.full_parameters
+
+
+def test_bits_of_the_layers_are_those_of_the_network() -> None:
+    of = drafts()
+    record = of.record(a_proposal(of))
+    assert list(record.layer_bits) == list(SHAPE.layers)
+    assert sum(record.layer_bits.values()) + 32 * SHAPE.norm_parameters == record.sizes.bits
+    assert record.layer_damage == {}
+
+
+def test_damage_is_what_the_tables_say_of_a_setting() -> None:
+    spec, shape, tables = planned_spec(), samples.shape(), samples.tables()
+    space = Space(spec, shape, tables)
+    of = Drafts(spec, space, shape, "teacher", {}, tables)
+    trial = create_trial(params=space.first[0], distributions=space.distributions, values=[0, 0])
+    record = of.record(trial)
+    settings = space.decode(trial.params).settings
+    assert record.layer_damage == Allocator(tables).layer_damage(settings)

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
-from mlgsearch.records import StudyRecord
+from mlgsearch.records import ReferencePoint, StudyRecord
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study import launch as module
@@ -51,6 +52,7 @@ def test_a_new_study_is_recorded_whole(store: ResultStore) -> None:
     assert record.objectives == ("accuracy", "memory_ratio")
     assert record.n_trials == 8
     assert "torch" in record.versions
+    assert record.hypervolume_reference == {"accuracy": 0.0, "memory_ratio": 0.0}
     assert record.created_at is not None
 
 
@@ -77,6 +79,15 @@ def test_a_study_stored_before_a_key_was_known_is_the_same_study(store: ResultSt
     assert register(spec, "", store).content_hash == "of another version"
     with pytest.raises(StudyConflictError, match="early_stopping: null -> "):
         register(a_spec(search={"early_stopping": "on"}), "", store)
+
+
+def test_reference_points_may_change_and_nothing_else_is_said_of_them(store: ResultStore) -> None:
+    point = ReferencePoint("DSConv", 0.1287, 0.921, source="a paper", protocol="test part")
+    first = register(a_spec(references=[asdict(point)]), "", store)
+    assert first.references == (point,)
+    assert register(a_spec(), "", store) == first
+    with pytest.raises(StudyConflictError, match=r"file\):\n  seed: 0 -> 1\ngive"):
+        register(a_spec(seed=1), "", store)
 
 
 def test_registering_changes_nothing_for_whoever_drives_the_study(store: ResultStore) -> None:

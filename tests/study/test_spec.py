@@ -21,6 +21,13 @@ FIRST = {
     "layers": {"stem": [1, 2, 3, 4, 5]},
     "hyperparameters": {"training.batch_size": 32, "training.optimiser": "sgd"},
 }
+A_REFERENCE = {
+    "name": "DSConv",
+    "memory_ratio": 0.1287,
+    "accuracy": 0.921,
+    "source": "a paper",
+    "protocol": "test part",
+}
 
 
 def parse(**content: Any) -> StudySpec:
@@ -52,6 +59,7 @@ def test_the_shipped_studies_are_valid(path: Path) -> None:
         },
         {"space": {"head_bits": "search", "full_precision": ["stem", "layer*"]}},
         {"resources": {"cpu": 0.5, "gpu": 0.25, "max_parallel": 3}},
+        {"references": [A_REFERENCE, A_REFERENCE | {"name": "PENNI"}]},
     ],
 )
 def test_content_reads_back_the_same(content: dict[str, Any]) -> None:
@@ -72,6 +80,34 @@ def test_the_hash_ignores_the_target_and_the_resources() -> None:
     assert parse(search={"n_trials": 999}).content_hash() == plain.content_hash()
     resources = {"cpu": 0.5, "gpu": 1, "max_parallel": 7, "worker_retries": 9}
     assert parse(resources=resources).content_hash() == plain.content_hash()
+    assert parse(references=[A_REFERENCE]).content_hash() == plain.content_hash()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"accuracy": 93.79},
+            r"references\[0\].accuracy: must be above 0 and at most 1, got 93.79; ",
+        ),
+        ({"memory_ratio": 0}, r"references\[0\].memory_ratio: must be above 0"),
+        ({"source": ""}, r"references\[0\].source: "),
+        ({"name": "two\nlines"}, r"references\[0\].name: 'two\\nlines' must be one line"),
+        ({"protocoll": "x"}, r"references\[0\].protocoll: unknown key, did you mean protocol\?"),
+    ],
+)
+def test_a_reference_point_is_checked(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(StudyFileError, match=f"^x.yaml: {said}"):
+        parse(references=[A_REFERENCE | changed])
+
+
+def test_a_reference_point_needs_all_its_keys() -> None:
+    with pytest.raises(StudyFileError) as caught:
+        parse(references=[{"name": "DSConv"}])
+    assert [line.split(": ")[1:] for line in str(caught.value).splitlines()] == [
+        [f"references[0].{key}", "is missing, and has no default"]
+        for key in ("memory_ratio", "accuracy", "source", "protocol")
+    ]
 
 
 @pytest.mark.parametrize(
