@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
@@ -39,6 +39,20 @@ def safe_url(url: str) -> str:
     if "@" not in rest:
         rest = re.sub(r"^([^:/?\[]+):(?!\d*(?:[/?]|$))[^/?]*", r"\1:***", rest)
     return f"{scheme}://{rest}"
+
+
+def shown_url(engine: Engine) -> str:
+    """Give the URL of an open database as its user would write it, fit for a message or a log.
+
+    A SQLite file that is open for reading has a URL of another form inside; of its query nothing
+    is shown.
+    """
+    url = engine.url
+    if url.get_backend_name() == "sqlite":
+        name = url.database or ""
+        path = unquote(name.removeprefix("file:")) if name.startswith("file:") else name
+        return f"{url.drivername}:///{path}"
+    return safe_url(url.render_as_string(hide_password=True))
 
 
 def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) -> Engine:

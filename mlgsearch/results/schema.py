@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.engine import safe_url, writing
+from mlgsearch.results.engine import shown_url, writing
 from mlgsearch.results.tables import PREFIX
 
 #: Optuna keeps its own ``alembic_version`` in the same database.
@@ -47,7 +47,7 @@ def upgrade(engine: Engine) -> None:
                 command.upgrade(config, "head")
     except DBAPIError as error:
         raise StorageError(
-            f"{_name(engine)}: cannot bring the schema to {head()}: {error.orig}"
+            f"{shown_url(engine)}: cannot bring the schema to {head()}: {error.orig}"
         ) from error
 
 
@@ -61,13 +61,13 @@ def check(engine: Engine) -> None:
         found = _revision(connection)
     if found is None:
         raise StorageError(
-            f"{_name(engine)}: this database has no mlgsearch tables yet; "
+            f"{shown_url(engine)}: this database has no mlgsearch tables yet; "
             "`search.py launch` makes them, or name the database of an earlier study"
         )
     _refuse_unknown(found, engine)
     if found != head():
         raise StorageError(
-            f"{_name(engine)}: the schema is {found}, this version needs {head()}; "
+            f"{shown_url(engine)}: the schema is {found}, this version needs {head()}; "
             "`search.py launch` or `resume` brings it up to date"
         )
 
@@ -96,10 +96,6 @@ def _refuse_unknown(found: str | None, engine: Engine) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if found is not None and found not in known:
         raise StorageError(
-            f"{_name(engine)}: the schema is {found}, newer than the {head()} that this version "
-            "of mlgsearch knows; upgrade mlgsearch, or use another database"
+            f"{shown_url(engine)}: the schema is {found}, newer than the {head()} that this "
+            "version of mlgsearch knows; upgrade mlgsearch, or use another database"
         )
-
-
-def _name(engine: Engine) -> str:
-    return safe_url(engine.url.render_as_string(hide_password=True))

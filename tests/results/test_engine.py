@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.engine import open_engine, safe_url, writing
+from mlgsearch.results.engine import open_engine, safe_url, shown_url, writing
 
 
 @pytest.mark.parametrize(
@@ -209,3 +209,14 @@ def test_a_file_that_must_exist_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="there is no file"):
         open_engine(f"sqlite:///{path}", must_exist=True)
     assert not path.exists()
+
+
+def test_an_open_file_is_shown_as_its_user_wrote_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a name with 100%.db'}"
+    writer = open_engine(url)
+    with writer.begin() as connection:
+        connection.execute(text("CREATE TABLE t (x INTEGER)"))
+    reader = open_engine(url, read_only=True)
+    assert shown_url(writer) == shown_url(reader) == url
+    writer.dispose()
+    reader.dispose()
