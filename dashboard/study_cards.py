@@ -3,11 +3,12 @@
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.attributes import attributes
 from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.neighbours import Neighbours, Trade, neighbours
 from dashboard.page import Scheme, link
 from dashboard.study_data import StudyData
-from dashboard.study_view import SELECTED, StudyView, written
+from dashboard.study_view import SELECTED, StudyView
 from dashboard.theme import palette
 from mlgsearch.records import TrialState
 from mlgsearch.results.trial_columns import NO_TRIAL, STATES
@@ -57,11 +58,11 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
                     html.Button(
                         "Remove",
                         type="button",
-                        **{
-                            "aria-label": f"Remove trial {number} from the selection",
-                            "data-set": SELECTED,
-                            "data-value": written(view.toggled(number)),
-                        },
+                        **attributes(
+                            aria_label=f"Remove trial {number} from the selection",
+                            data_toggle=SELECTED,
+                            data_value=str(number),
+                        ),
                     ),
                 ]
             ),
@@ -97,5 +98,5 @@ def _pick(trade: Trade, view: StudyView) -> Component | str:
         type="button",
         title=f"Add {name} to the selection",
         className="link",
-        **{"data-set": SELECTED, "data-value": written(view.toggled(trade.number))},
+        **attributes(data_toggle=SELECTED, data_value=str(trade.number)),
     )

@@ -33,7 +33,7 @@ def controls(data: StudyData, query: Query, moment: str) -> html.Div:
                         "Size",
                         AXIS,
                         {name: axis.shown.label for name, axis in SIZE_AXES.items()},
-                        view.axis_name,
+                        view.axis.shown.name,
                         default=DEFAULT_AXIS,
                     ),
                     html.Fieldset(

@@ -4,17 +4,18 @@ from typing import Any
 
 from dash import html
 
+from dashboard.attributes import attributes
 from dashboard.database import Database
 from dashboard.page import link
 from dashboard.query import Query
-from dashboard.study_view import ALL, FRONT, ROWS, SELECTED, StudyView, written
+from dashboard.study_view import ALL, FRONT, ROWS, SELECTED, StudyView
 from dashboard.table import Column, Row, Table
 from mlgsearch.results.axis import TIMES
 from mlgsearch.results.trial_columns import NO_TRIAL, STATES, Rows, TrialColumns
 from mlgsearch.results.trial_details import settings_of
 
 
-def table_of(query: Query) -> "Table":
+def table_of(query: Query) -> Table:
     """Give the table that the address asks for."""
     return TRIALS_TABLE if query.choice(ROWS, (FRONT, ALL), FRONT) == ALL else FRONT_TABLE
 
@@ -60,7 +61,7 @@ def _rows(columns: TrialColumns, rows: Rows | slice, query: Query) -> list[dict[
                 "reused_from": None if reused == NO_TRIAL else reused,
                 "finished_at": None if finished is None else f"{finished:%Y-%m-%dT%H:%M:%SZ}",
                 "study": name,
-                "selected": selected,
+                "is_selected": number in selected,
             }
         )
     return found
@@ -87,17 +88,15 @@ def _finished(row: Row) -> str:
 
 
 def _pick(row: Row) -> html.Button:
-    number, view = row["trial"], StudyView(selected=row["selected"])
-    is_selected = number in view.selected
+    word = "Remove" if row["is_selected"] else "Select"
     return html.Button(
-        "Remove" if is_selected else "Select",
+        word,
         type="button",
-        **{
-            "aria-label": f"{'Remove' if is_selected else 'Select'} trial {number}",
-            "aria-pressed": "true" if is_selected else "false",
-            "data-set": SELECTED,
-            "data-value": written(view.toggled(number)),
-        },
+        **attributes(
+            aria_label=f"{word} trial {row['trial']}",
+            data_toggle=SELECTED,
+            data_value=str(row["trial"]),
+        ),
     )
 
 

@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.charts.front_chart import Zoom
 from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
+from dashboard.charts.zoom import Zoom, read_zoom
 from dashboard.query import Query
 from mlgsearch.records import TrialState
 from mlgsearch.results.trial_columns import Rows, TrialColumns
@@ -43,7 +43,7 @@ class StudyView:
     ``until`` is how many trials had finished at the moment of a replay, None for the present.
     """
 
-    axis_name: str = DEFAULT_AXIS
+    axis: SizeAxis = SIZE_AXES[DEFAULT_AXIS]
     hidden: frozenset[TrialState] = frozenset()
     is_front_only: bool = False
     accuracy: tuple[float, float] = (-math.inf, math.inf)
@@ -56,26 +56,15 @@ class StudyView:
     def of(cls, query: Query) -> Self:
         """Read the address; what it asks for by a wrong word is as if it were not there."""
         return cls(
-            axis_name=query.choice(AXIS, SIZE_AXES, DEFAULT_AXIS),
+            axis=axis_of(query),
             hidden=frozenset(state for state in TrialState if state in query.all(HIDE)),
             is_front_only=query.one(ONLY) == FRONT,
             accuracy=_range(query, ACCURACY),
             ratio=_range(query, RATIO),
             until=query.integer(UNTIL),
-            selected=_selected(query.one(SELECTED)),
-            zoom=_zoom(query.one(ZOOM)),
+            selected=_selected(query),
+            zoom=read_zoom(query.one(ZOOM), axis_of(query)),
         )
-
-    @property
-    def axis(self) -> SizeAxis:
-        """The axis of size."""
-        return SIZE_AXES[self.axis_name]
-
-    def toggled(self, number: int) -> tuple[int, ...]:
-        """Give the selection with a trial added or taken out; a full one loses its first."""
-        if number in self.selected:
-            return tuple(other for other in self.selected if other != number)
-        return (*self.selected, number)[-MOST_SELECTED:]
 
     def seen(self, columns: TrialColumns) -> Rows:
         """Give the rows of the trials there are at the moment of the replay, by number.
@@ -96,6 +85,11 @@ class StudyView:
         return kept
 
 
+def axis_of(query: Query) -> SizeAxis:
+    """Give the axis of size that the address asks for."""
+    return SIZE_AXES[query.choice(AXIS, SIZE_AXES, DEFAULT_AXIS)]
+
+
 def finishing_order(columns: TrialColumns) -> Rows:
     """Give the rows of the trials that have finished, first to last."""
     finished = np.flatnonzero(
@@ -110,30 +104,15 @@ def last_moment(columns: TrialColumns) -> int:
     return len(finishing_order(columns))
 
 
-def written(selected: tuple[int, ...]) -> str:
-    """Write a selection as the address has it."""
-    return ".".join(map(str, selected))
-
-
-def _selected(text: str) -> tuple[int, ...]:
-    numbers = (Query({"": [part]}).integer("") for part in text.split("."))
+def _selected(query: Query) -> tuple[int, ...]:
+    """Read numbers of trials; of too many the last, which were added last."""
+    numbers = (Query({SELECTED: [text]}).integer(SELECTED) for text in query.all(SELECTED))
     return tuple(dict.fromkeys(n for n in numbers if n is not None))[-MOST_SELECTED:]
 
 
 def _range(query: Query, names: tuple[str, str]) -> tuple[float, float]:
     low, high = names
     return query.number(low, -math.inf), query.number(high, math.inf)
-
-
-def _zoom(text: str) -> Zoom | None:
-    try:
-        left, right, low, high = map(float, text.split("_"))
-    except ValueError:
-        return None
-    # Not so for NaN; the ends of an axis that is logarithmic are powers of ten.
-    return (
-        (left, right, low, high) if -99 < left < right < 99e9 and -999 < low < high < 999 else None
-    )
 
 
 def _within(values: NDArray[np.float64], bounds: tuple[float, float]) -> NDArray[np.bool_]:

@@ -17,15 +17,15 @@
       return [is_selected ? others : [...others, text], null];
     },
 
-    zoom: (moved, _axis) => {
-      const { triggered } = clientside.callback_context;
-      if (!triggered.some(({ prop_id }) => prop_id.endsWith(".relayoutData"))) return [""];
+    // A zoom belongs to an axis, whose name stands before its four numbers.
+    zoom: (moved) => {
       const names = Object.keys(moved || {});
       if (names.some((name) => name.endsWith(".autorange"))) return [""];
       if (!names.some((name) => /^[xy]axis\.range/.test(name))) return [keep()];
-      const graph = document.querySelector("#study-chart .js-plotly-plot");
-      const { xaxis, yaxis } = graph.layout;
-      return [[...xaxis.range, ...yaxis.range].map(short).join("_")];
+      const [chart] = clientside.callback_context.triggered[0].prop_id.split(".");
+      const { layout } = document.querySelector(`#${chart} .js-plotly-plot`);
+      const numbers = [...layout.xaxis.range, ...layout.yaxis.range].map(short);
+      return [[layout.uirevision, ...numbers].join("_")];
     },
 
     // At its right end the replay is the present, which moves on.

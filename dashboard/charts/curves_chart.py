@@ -58,6 +58,8 @@ def curves_chart(
         figure.add_hline(
             y=100 * teacher_accuracy, line={"dash": "dash", "width": 1.5, "color": colours.ink}
         )
+    if not figure.data:
+        figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
     figure.update_layout(
         uirevision="curves",
         xaxis={"title": {"text": "epoch"}, "tickformat": "d"},

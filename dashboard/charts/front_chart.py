@@ -12,15 +12,12 @@ from dashboard.charts.density import blend
 from dashboard.charts.planned_line import PlannedLine
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.charts.trial_marks import TrialMarks, short
+from dashboard.charts.zoom import Zoom, front_scales
 from dashboard.page import Scheme
 from dashboard.theme import Palette, dress, palette
-from mlgsearch.records import OBJECTIVES, PlannedStudent, ReferencePoint, TrialState
-from mlgsearch.results.axis import scale_of
+from mlgsearch.records import PlannedStudent, ReferencePoint, TrialState
 from mlgsearch.results.trial_columns import Rows, TrialColumns
 from mlgsearch.results.verification import VerifiedPoint
-
-#: Low and high x as the axis counts (log10 on a log axis), low and high y in percent.
-Zoom = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     """
     colours = palette(scheme)
     marks = TrialMarks(picture.columns, picture.axis)
-    figure = go.Figure(_trials(picture, marks, colours))
+    figure = go.Figure(_trials(picture, marks, zoom, colours))
     planned = PlannedLine.of(picture.planned, picture.axis, _heights(picture, marks))
     if planned is not None:
         figure.add_trace(planned.trace(colours))
@@ -71,18 +68,11 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     return dress(figure, scheme)
 
 
-def front_axes(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None) -> dict[str, Any]:
-    """Give the chart's axes alone, as they are after a zoom: ticks lie in what is to be seen."""
-    colours = palette(scheme)
-    marks = TrialMarks(picture.columns, picture.axis)
-    planned = PlannedLine.of(picture.planned, picture.axis, _heights(picture, marks))
-    return _axes(picture, marks, planned, zoom, colours)
-
-
 def _trials(
-    picture: FrontPicture, marks: TrialMarks, colours: Palette
+    picture: FrontPicture, marks: TrialMarks, zoom: Zoom | None, colours: Palette
 ) -> list[go.Scatter | go.Heatmap]:
-    columns, shown = picture.columns, picture.shown
+    columns = picture.columns
+    shown = picture.shown if zoom is None else _within(picture.shown, marks, zoom)
     drawn = marks.drawable(shown)
     off = drawn[~np.isin(drawn, picture.front)]
     complete = off[columns.is_in(TrialState.COMPLETE)[off]]
@@ -126,6 +116,14 @@ def _trials(
             },
         ),
     ]
+
+
+def _within(rows: Rows, marks: TrialMarks, zoom: Zoom) -> Rows:
+    """Give the rows that a zoom shows: so few may be left that an image becomes single marks."""
+    left, right, low, high = zoom
+    x = np.log10(marks.x[rows]) if marks.axis.shown.is_log10 else marks.x[rows]
+    y = marks.y[rows]
+    return rows[(x >= left) & (x <= right) & (np.isnan(y) | ((y >= low) & (y <= high)))]
 
 
 def _scale(colour: str, colours: Palette) -> tuple[str, str]:
@@ -191,21 +189,10 @@ def _axes(
     colours: Palette,
 ) -> dict[str, Any]:
     xs, ys = _reach(picture, marks)
-    if zoom is not None:
-        low, high = zoom[:2]
-        if picture.axis.shown.is_log10:
-            low, high = 10.0**low, 10.0**high
-        x = scale_of(picture.axis.shown, [low, high]) | {"range": list(zoom[:2])}
-        y = scale_of(_ACCURACY, zoom[2:]) | {"range": list(zoom[2:])}
-    else:
-        x, y = scale_of(picture.axis.shown, xs), scale_of(_ACCURACY, ys)
-    axes = {
-        "xaxis": x,
-        "yaxis": y,
-        "yaxis2": {"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False},
-    }
+    axes = front_scales(picture.axis, xs, ys, zoom)
+    axes["yaxis2"] = {"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False}
     if planned is not None:
-        axes["yaxis3"] = planned.settings(tuple(y["range"]), colours)
+        axes["yaxis3"] = planned.settings(tuple(axes["yaxis"]["range"]), colours)
     return axes
 
 
@@ -237,6 +224,3 @@ def _draw_teacher(figure: go.Figure, percent: float, colours: Palette) -> None:
         showarrow=False,
         font={"color": colours.ink},
     )
-
-
-_ACCURACY = OBJECTIVES["accuracy"]

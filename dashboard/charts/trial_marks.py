@@ -38,21 +38,22 @@ class TrialMarks:
         """Give those of the rows that have both an accuracy and a size."""
         return rows[np.isfinite(self.x[rows]) & np.isfinite(self.y[rows])]
 
-    def points(self, rows: Rows, name: str, marker: dict[str, Any], **more: Any) -> go.Scatter:
-        """Draw a mark a trial; ``rows`` are drawable."""
+    def points(
+        self, rows: Rows, name: str, marker: dict[str, Any], *, heading: str = "", **more: Any
+    ) -> go.Scatter:
+        """Draw a mark a trial; ``rows`` are drawable, ``heading`` a first line of the hover."""
         return go.Scatter(
             x=short(self.x[rows]),
             y=short(self.y[rows]),
             customdata=[[number] for number in self.columns.number[rows].tolist()],
             text=[self._note(row) for row in rows],
             hovertemplate=(
-                "<b>trial %{customdata[0]}</b>%{text}<br>accuracy: %{y:.2f} %<br>"
-                f"{self._size_line}<extra></extra>"
+                f"{heading and f'{heading}<br>'}<b>trial %{{customdata[0]}}</b>%{{text}}<br>"
+                f"accuracy: %{{y:.2f}} %<br>{self._size_line}<extra></extra>"
             ),
-            mode="markers",
             marker=marker,
             name=name,
-            **({"showlegend": len(rows) > 0} | more),
+            **({"mode": "markers", "showlegend": len(rows) > 0} | more),
         )
 
     def mass(

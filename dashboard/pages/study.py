@@ -1,16 +1,16 @@
 """One study: its front among all trials, how it grew, and the trials one picks from it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard.attributes import attributes
 from dashboard.chart import chart
 from dashboard.charts.curves_chart import curves_chart
 from dashboard.charts.front_chart import front_chart
 from dashboard.charts.hypervolume_chart import hypervolume_chart
-from dashboard.charts.size_axis import DEFAULT_AXIS
 from dashboard.database import Database
 from dashboard.menu import menu
 from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, view_id
@@ -29,7 +29,6 @@ from dashboard.study_facts import facts, failures
 from dashboard.study_tables import FRONT_TABLE, TRIALS_TABLE, table_of
 from dashboard.study_view import (
     ALL,
-    AXIS,
     FRONT,
     ROWS,
     SELECTED,
@@ -67,7 +66,7 @@ def _layout(database: Database, view: View) -> Component:
             html.Div([html.H1(name), _links(name)], className="title"),
             html.Div(parts["facts"], id="study-facts", role="status"),
             dcc.Store(id="study-drawn", data=parts["drawn"]),
-            dcc.Store(id=view_id(SELECTED), data=view.query.one(SELECTED)),
+            dcc.Store(id=view_id(SELECTED), data=list(view.query.all(SELECTED))),
             dcc.Store(id=view_id(ZOOM), data=view.query.one(ZOOM)),
             dcc.Store(id=view_id(UNTIL), data=view.query.one(UNTIL)),
             chart(
@@ -120,7 +119,7 @@ def _links(name: str) -> html.Nav:
             link("Which layers matter", "/study/importance", name=name),
             link("Compare with others", "/compare", name=name),
         ],
-        **{"aria-label": "More about this study"},
+        **attributes(aria_label="More about this study"),
     )
 
 
@@ -205,17 +204,14 @@ def _register(app: Dash, database: Database) -> None:
         query = Query({**asked, ROWS: [rows]})
         return table_of(query).render(database, query)
 
-    client = {
+    client: dict[str, tuple[list[Output], list[Input | State]]] = {
         "pick": (
             [Output(view_id(SELECTED), "data"), Output("study-chart", "clickData")],
             [Input("study-chart", "clickData"), State(view_id(SELECTED), "data")],
         ),
         "zoom": (
             [Output(view_id(ZOOM), "data")],
-            [
-                Input("study-chart", "relayoutData"),
-                Input(view_id(AXIS, DEFAULT_AXIS), "data"),
-            ],
+            [Input("study-chart", "relayoutData")],
         ),
         "replay": (
             [Output(view_id(UNTIL), "data")],
@@ -247,9 +243,10 @@ def _register(app: Dash, database: Database) -> None:
             ],
         ),
     }
+    in_browser: Callable[..., None] = app.clientside_callback
     for function, (outputs, arguments) in client.items():
-        app.clientside_callback(
-            ClientsideFunction("study", function), *outputs, *arguments, prevent_initial_call=True
+        in_browser(
+            ClientsideFunction("study", function), outputs, arguments, prevent_initial_call=True
         )
 
 

@@ -1,0 +1,303 @@
+"""Several studies beside each other: their fronts, their hypervolumes, their files."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from dashboard.chart import chart
+from dashboard.charts.compare_chart import StudyFront, compare_chart
+from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
+from dashboard.charts.zoom import read_zoom
+from dashboard.database import Database
+from dashboard.menu import menu
+from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice, view_id
+from dashboard.query import Query
+from dashboard.study_view import AXIS, ZOOM, axis_of
+from dashboard.table import Column, Row, Table
+from mlgsearch.errors import StudyNotFoundError
+from mlgsearch.records import StudyRecord, TrialState
+from mlgsearch.results.difference import differences
+
+_COMPARED = "name"
+
+
+@dataclass(frozen=True)
+class _Study:
+    record: StudyRecord
+    front: StudyFront
+    hypervolume: float
+
+
+def _studies(database: Database, query: Query) -> list[_Study]:
+    axis = axis_of(query)
+    return [_study(database, name, axis) for name in dict.fromkeys(query.all(_COMPARED))]
+
+
+def _study(database: Database, name: str, axis: SizeAxis) -> _Study:
+    pair = ("accuracy", axis.objective)
+    columns = database.trials(name)
+    # Without a study's own reference, so that all count from the same.
+    _, course = columns.hypervolume_over_trials(pair)
+    return _Study(
+        database.store.study(name),
+        StudyFront(name, columns, columns.front_rows(pair)),
+        float(course[-1]) if len(course) else 0.0,
+    )
+
+
+def _picture(studies: Sequence[_Study], query: Query, scheme: Scheme) -> tuple[Any, str]:
+    references = dict.fromkeys(point for study in studies for point in study.record.references)
+    figure = compare_chart(
+        [study.front for study in studies],
+        axis_of(query),
+        list(references),
+        scheme,
+        read_zoom(query.one(ZOOM), axis_of(query)),
+    )
+    return figure, _summary(studies, query)
+
+
+def _summary(studies: Sequence[_Study], query: Query) -> str:
+    ranked = sorted(studies, key=lambda study: -study.hypervolume)
+    told = ", ".join(f"{study.record.name} {study.hypervolume:.4f}" for study in ranked)
+    return (
+        f"Hypervolumes of accuracy and {axis_of(query).shown.label}, all from the same reference, "
+        f"larger is better: {told}."
+    )
+
+
+def _overview(database: Database, query: Query) -> list[dict[str, Any]]:
+    rows = []
+    for study in _studies(database, query):
+        columns = study.front.columns
+        complete = columns.at(columns.is_in(TrialState.COMPLETE))
+        rows.append(
+            {
+                "study": study.record.name,
+                "complete": len(complete),
+                "front": len(study.front.rows),
+                "best_accuracy": float(complete.accuracy.max()) if len(complete) else None,
+                "smallest_ratio": float(complete.memory_ratio.min()) if len(complete) else None,
+                "hypervolume": study.hypervolume,
+                "teacher_accuracy": study.record.teacher_accuracy,
+            }
+        )
+    return rows
+
+
+def _file_differences(database: Database, query: Query) -> list[dict[str, Any]]:
+    records = [database.store.study(name) for name in dict.fromkeys(query.all(_COMPARED))]
+    return [
+        {
+            "key": there.key,
+            "values": {
+                record.name: value for record, value in zip(records, there.values, strict=True)
+            },
+        }
+        for there in differences([record.content for record in records])
+        if there.key != "name"
+    ]
+
+
+def _percent(key: str) -> Callable[[Row], str]:
+    return lambda row: "" if row[key] is None else f"{100 * row[key]:.2f} %"
+
+
+def _values(row: Row) -> html.Dl:
+    return html.Dl(
+        [
+            html.Div([html.Dt(study), html.Dd(html.Code(_written(value)))])
+            for study, value in row["values"].items()
+        ],
+        className="values",
+    )
+
+
+def _written(value: object) -> str:
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+OVERVIEW = Table(
+    key="compare-studies",
+    label="The studies compared",
+    columns=(
+        Column("study", "study", lambda row: link(row["study"], "/study", name=row["study"])),
+        Column("hypervolume", "hypervolume", lambda row: f"{row['hypervolume']:.4f}", True),
+        Column("complete", "complete", is_number=True),
+        Column("front", "on the front", is_number=True),
+        Column("best_accuracy", "best accuracy", _percent("best_accuracy"), True),
+        Column(
+            "smallest_ratio",
+            "smallest memory ratio",
+            lambda row: "" if row["smallest_ratio"] is None else f"{row['smallest_ratio']:.4f}",
+            True,
+        ),
+        Column("teacher_accuracy", "teacher", _percent("teacher_accuracy"), True),
+    ),
+    rows=_overview,
+    sort="-hypervolume",
+)
+DIFFERENCES = Table(
+    key="compare-files",
+    label="Where the study files differ",
+    columns=(
+        Column("key", "key", lambda row: html.Code(row["key"])),
+        Column("values", "value in each study", _values),
+    ),
+    rows=_file_differences,
+    page_size=50,
+    empty="The study files say the same but for their names.",
+)
+
+
+def _layout(database: Database, view: View) -> Component:
+    studies = _studies(database, view.query)
+    names = [study.record.name for study in studies]
+    if len(studies) < 2:
+        return html.Div([html.H1("Compare"), _too_few(database, names)])
+    figure, summary = _picture(studies, view.query, view.scheme)
+    return html.Div(
+        [
+            html.H1("Compare"),
+            *_warnings(studies),
+            dcc.Store(id="compare-drawn", data=_digest(studies, view.query, view.scheme)),
+            dcc.Store(id=view_id(ZOOM), data=view.query.one(ZOOM)),
+            html.Div(
+                [
+                    menu(
+                        "Size",
+                        AXIS,
+                        {name: axis.shown.label for name, axis in SIZE_AXES.items()},
+                        axis_of(view.query).shown.name,
+                        default=DEFAULT_AXIS,
+                    ),
+                    _add(database, names),
+                ],
+                className="controls",
+            ),
+            chart(
+                "compare-chart",
+                figure,
+                title="Fronts",
+                summary=summary,
+                file="fronts",
+                more=OVERVIEW.render(database, view.query),
+            ),
+            html.Section(
+                [
+                    html.H2("Where the study files differ"),
+                    DIFFERENCES.render(database, view.query),
+                ]
+            ),
+        ],
+        className="compare",
+    )
+
+
+def _too_few(database: Database, names: Sequence[str]) -> Component:
+    others = [study.name for study in database.store.studies() if study.name not in names]
+    if not others:
+        return notice("There is no other study in this database to compare with.")
+    asked = "Choose a study to compare with:" if names else "Choose the first study to compare:"
+    return notice(asked, html.Ul([html.Li(_with(names, other)) for other in others]))
+
+
+def _add(database: Database, names: Sequence[str]) -> html.Details:
+    others = [study.name for study in database.store.studies() if study.name not in names]
+    return html.Details(
+        [
+            html.Summary("Change the studies"),
+            html.Ul(
+                [
+                    *(
+                        html.Li(["without ", link(name, "/compare", name=_without(names, name))])
+                        for name in names
+                    ),
+                    *(html.Li(["with ", _with(names, name)]) for name in others),
+                ]
+            ),
+        ]
+    )
+
+
+def _with(names: Sequence[str], other: str) -> Component:
+    return link(other, "/compare", name=[*names, other])
+
+
+def _without(names: Sequence[str], name: str) -> list[str]:
+    return [other for other in names if other != name]
+
+
+def _warnings(studies: Sequence[_Study]) -> list[Component]:
+    """Say where figures of the studies are no figures of the same thing."""
+    told = []
+    for part, what in (("data", "data"), ("model", "networks")):
+        parts = [study.record.content.get(part) for study in studies]
+        if any(other != parts[0] for other in parts):
+            told.append(what)
+    if not told:
+        return []
+    return [
+        notice(
+            f"These studies are about different {' and '.join(told)}: "
+            "a larger hypervolume need not mean a better search."
+        )
+    ]
+
+
+def _digest(studies: Sequence[_Study], query: Query, scheme: Scheme) -> str:
+    """Give a text that differs when the picture would."""
+    told = sha256(repr((query.one(AXIS), query.one(ZOOM), scheme)).encode())
+    for study in studies:
+        told.update(repr((study.record.name, study.hypervolume)).encode())
+        columns = study.front.columns.at(study.front.rows)
+        told.update(np.ascontiguousarray(columns.number).tobytes())
+    return told.hexdigest()[:16]
+
+
+def _register(app: Dash, database: Database) -> None:
+    @app.callback(
+        Output("compare-chart", "figure"),
+        Output("compare-chart-summary", "children"),
+        Output("compare-drawn", "data"),
+        Input(PULSE, "data"),
+        Input(VIEW, "data"),
+        Input(SCHEME, "data"),
+        State("compare-drawn", "data"),
+        prevent_initial_call=True,
+    )
+    def _follow(
+        _pulse: str, asked: Mapping[str, Any], scheme: Scheme, drawn: str
+    ) -> tuple[Any, Any, Any]:
+        query = Query(asked)
+        try:
+            studies = _studies(database, query)
+        except StudyNotFoundError:  # deleted meanwhile: what was shown stays
+            return no_update, no_update, no_update
+        digest = _digest(studies, query, scheme)
+        if digest == drawn:
+            return no_update, no_update, no_update
+        return *_picture(studies, query, scheme), digest
+
+    in_browser: Callable[..., None] = app.clientside_callback
+    in_browser(
+        ClientsideFunction("study", "zoom"),
+        [Output(view_id(ZOOM), "data", allow_duplicate=True)],
+        [Input("compare-chart", "relayoutData")],
+        prevent_initial_call=True,
+    )
+
+
+PAGE = Page(
+    path="/compare",
+    title=lambda query: " and ".join(query.all(_COMPARED)) or "Compare",
+    layout=_layout,
+    register=_register,
+    tables=(OVERVIEW, DIFFERENCES),
+)
