@@ -63,7 +63,7 @@ def decompose(weight: Tensor, setting: LayerSetting, shape: LayerShape) -> dict[
         found["basis"] = directions.mT  # (rows, B_in, k*k), orthonormal rows
         found["coeff_in"] = scaled.mT  # (rows, C_in, B_in)
     else:
-        found["basis"], norms = _unit_rows(kernels)
+        found["basis"], norms = unit_rows(kernels)
         found["coeff_out"] = found["coeff_out"] * norms.mT
     return found
 
@@ -75,21 +75,24 @@ def project(
     shape: LayerShape,
     quantisers: Mapping[str, Quantiser],
     refine_steps: int = 3,
+    *,
+    truncated: Mapping[str, Tensor] | None = None,
 ) -> Projection:
     """Find factors whose quantised product is close to a weight; sets the quantisers' scales.
 
     Where anything is quantised, each of ``refine_steps`` solves ``coeff_out``, ``coeff_in`` and
     ``basis`` in turn, by least squares against the quantised others, and keeps the quantised
-    result only if the error drops. The latents have the weight's dtype and device.
+    result only if the error drops. The latents have the weight's dtype and device. Who has what
+    ``decompose`` gives already hands it over as ``truncated``.
 
     Raises:
         DataError: the weight holds a value that is not finite.
     """
     if not torch.isfinite(weight).all():
         raise DataError("the weight holds values that are not finite")
-    targets = decompose(weight, setting, shape)
+    targets = decompose(weight, setting, shape) if truncated is None else dict(truncated)
     if not setting.is_plain and any(q.bits < 32 for q in quantisers.values()):
-        targets = _refine(weight, targets, quantisers, shape, refine_steps)
+        targets = _Refinement(weight, quantisers, shape).run(targets, refine_steps)
     latents = {name: quantisers[name].fit(t).to(weight.dtype) for name, t in targets.items()}
     values = {name: quantisers[name](latent) for name, latent in latents.items()}
     generated = Factors(setting, **values).weight(shape.weight_shape)
@@ -118,55 +121,102 @@ def _leading(gram: Tensor, rank: int) -> Tensor:
     return vectors.flip(-1)[..., :rank]
 
 
-def _unit_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
+def unit_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Give rows of norm 1 and the norms (..., rows, 1); a row that is as good as zero is kept."""
     norms = torch.linalg.vector_norm(matrix, dim=-1, keepdim=True)
     norms = torch.where(norms > 1e-12 * norms.amax(), norms, torch.ones_like(norms))
     return matrix / norms, norms
 
 
-def _refine(
-    weight: Tensor,
-    targets: dict[str, Tensor],
-    quantisers: Mapping[str, Quantiser],
-    shape: LayerShape,
-    refine_steps: int,
-) -> dict[str, Tensor]:
-    """Give targets whose quantised product is at least as close to the weight."""
-    matrix = weight.to(torch.float64).flatten(1)  # (C_out, C_in*k*k)
-    slices = (shape.c_in, shape.kernel_area)
+class _Refinement:
+    """Least squares for one factor at a time, the quantised others held.
 
-    def quantised(wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: quantisers[name](quantisers[name].fit(t)) for name, t in wanted.items()}
+    Products with the whole weight are the large ones, so the last of them is kept.
+    """
 
-    def squared_error(values: Mapping[str, Tensor]) -> float:
+    def __init__(self, weight: Tensor, quantisers: Mapping[str, Quantiser], shape: LayerShape):
+        self._matrix = weight.to(torch.float64).flatten(1)  # (C_out, C_in*k*k)
+        self._square = self._matrix.square().sum()
+        self._quantisers = quantisers
+        self._slices = (shape.c_in, shape.kernel_area)
+        self._mixed: tuple[Tensor, Tensor] | None = None
+
+    def run(self, targets: dict[str, Tensor], steps: int) -> dict[str, Tensor]:
+        """Give targets whose quantised product is at least as close to the weight."""
+        values = self._quantised(targets)
+        least = self._squared_error(values)
+        for _ in range(steps):
+            for name in _ORDER:
+                if name not in values or least == 0:
+                    continue
+                solved = self._solve(name, values)
+                changed: dict[str, Tensor] = {name: solved}
+                if name == "basis":
+                    partner = "coeff_in" if "coeff_in" in values else "coeff_out"
+                    changed["basis"], norms = unit_rows(solved)
+                    changed[partner] = values[partner] * norms.mT
+                tried = {**values, **self._quantised(changed)}
+                error = self._squared_error(tried)
+                if error < least:
+                    least, values, targets = error, tried, {**targets, **changed}
+        return targets
+
+    def _quantised(self, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            name: self._quantisers[name](self._quantisers[name].fit(target))
+            for name, target in wanted.items()
+        }
+
+    def _squared_error(self, values: Mapping[str, Tensor]) -> float:
         kernels = _kernels(values)
         if "coeff_out" not in values:
-            return float((matrix - kernels).square().sum())
+            return float((self._matrix - kernels).square().sum())
         out = values["coeff_out"]
         # ||W - V K||^2 without the large product V K
-        cross = (out.mT @ matrix * kernels).sum()
-        return float(
-            matrix.square().sum() - 2 * cross + (out.mT @ out * (kernels @ kernels.mT)).sum()
-        )
+        cross = (self._mixed_by(out) * kernels).sum()
+        return float(self._square - 2 * cross + (out.mT @ out * (kernels @ kernels.mT)).sum())
 
-    values = quantised(targets)
-    least = squared_error(values)
-    for _ in range(refine_steps):
-        for name in _ORDER:
-            if name not in values or least == 0:
-                continue
-            solved = _solve(name, matrix, values, slices)
-            changed: dict[str, Tensor] = {name: solved}
-            if name == "basis":
-                partner = "coeff_in" if "coeff_in" in values else "coeff_out"
-                changed["basis"], norms = _unit_rows(solved)
-                changed[partner] = values[partner] * norms.mT
-            tried = {**values, **quantised(changed)}
-            error = squared_error(tried)
-            if error < least:
-                least, values, targets = error, tried, {**targets, **changed}
-    return targets
+    def _mixed_by(self, out: Tensor) -> Tensor:
+        """Give out.mT @ W, (B_out, C_in*k*k)."""
+        if self._mixed is None or self._mixed[0] is not out:
+            self._mixed = out, out.mT @ self._matrix
+        return self._mixed[1]
+
+    def _solve(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
+        """Solve one factor by least squares, the others held.
+
+        For every input channel the rows of ``coeff_in`` meet the same design matrix, and for every
+        kernel position those of ``basis``: one system of rows*B_in unknowns serves all of them.
+        """
+        if name == "coeff_out":
+            kernels = _kernels(values)
+            return _least_squares(kernels @ kernels.mT, kernels @ self._matrix.mT).mT
+        wanted = self._matrix  # what the rows of W_c should be, (rows, C_in*k*k)
+        mixing = None  # how level 2 mixes the rows, (B_out, B_out)
+        if "coeff_out" in values:
+            out = values["coeff_out"]
+            wanted, mixing = self._mixed_by(out), out.mT @ out
+            rows_in = values["basis"].shape[0] * values["basis"].shape[1]
+            if "coeff_in" not in values or rows_in > _JOINT_LIMIT:
+                wanted, mixing = _least_squares(mixing, wanted), None
+        if "coeff_in" not in values:
+            return wanted
+        wanted = wanted.reshape(-1, *self._slices)  # (rows, C_in, k*k)
+        if name == "coeff_in":
+            fixed = values["basis"]  # (rows, B_in, k*k)
+            right = fixed @ wanted.mT  # (rows, B_in, C_in)
+        else:
+            fixed = values["coeff_in"].mT  # (rows, B_in, C_in)
+            right = fixed @ wanted  # (rows, B_in, k*k)
+        if mixing is None:
+            solved = _least_squares(fixed @ fixed.mT, right)
+        else:
+            base_in = fixed.shape[1]
+            flat = fixed.flatten(0, 1)  # (rows*B_in, ...)
+            mixes = mixing.repeat_interleave(base_in, 0).repeat_interleave(base_in, 1)
+            solved = _least_squares(flat @ flat.mT * mixes, right.flatten(0, 1))
+            solved = solved.reshape(right.shape)
+        return solved.mT if name == "coeff_in" else solved
 
 
 def _kernels(values: Mapping[str, Tensor]) -> Tensor:
@@ -174,44 +224,6 @@ def _kernels(values: Mapping[str, Tensor]) -> Tensor:
     if "coeff_in" in values:
         return (values["coeff_in"] @ values["basis"]).flatten(1)
     return values["basis"]
-
-
-def _solve(
-    name: str, matrix: Tensor, values: Mapping[str, Tensor], slices: tuple[int, int]
-) -> Tensor:
-    """Solve one factor by least squares, the others held.
-
-    For every input channel the rows of ``coeff_in`` meet the same design matrix, and for every
-    kernel position those of ``basis``: one system of rows*B_in unknowns serves all of them.
-    """
-    if name == "coeff_out":
-        kernels = _kernels(values)
-        return _least_squares(kernels @ kernels.mT, kernels @ matrix.mT).mT
-    wanted = matrix  # what the rows of W_c should be, (rows, C_in*k*k)
-    mixing = None  # how level 2 mixes the rows, (B_out, B_out)
-    if "coeff_out" in values:
-        out = values["coeff_out"]
-        wanted, mixing = out.mT @ matrix, out.mT @ out
-        rows_in = values["basis"].shape[0] * values["basis"].shape[1]
-        if "coeff_in" not in values or rows_in > _JOINT_LIMIT:
-            wanted, mixing = _least_squares(mixing, wanted), None
-    if "coeff_in" not in values:
-        return wanted
-    wanted = wanted.reshape(-1, *slices)  # (rows, C_in, k*k)
-    if name == "coeff_in":
-        fixed = values["basis"]  # (rows, B_in, k*k)
-        right = fixed @ wanted.mT  # (rows, B_in, C_in)
-    else:
-        fixed = values["coeff_in"].mT  # (rows, B_in, C_in)
-        right = fixed @ wanted  # (rows, B_in, k*k)
-    if mixing is None:
-        solved = _least_squares(fixed @ fixed.mT, right)
-    else:
-        base_in = fixed.shape[1]
-        flat = fixed.flatten(0, 1)  # (rows*B_in, ...)
-        gram = flat @ flat.mT * mixing.repeat_interleave(base_in, 0).repeat_interleave(base_in, 1)
-        solved = _least_squares(gram, right.flatten(0, 1)).reshape(right.shape)
-    return solved.mT if name == "coeff_in" else solved
 
 
 def _least_squares(gram: Tensor, right: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ goes the other way: it takes the value wanted, sets the quantiser's own scale, a
 ``encode`` gives the integer codes behind a value, ``decode`` the very same value from the codes.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -18,8 +19,11 @@ Method = Literal["dorefa", "lsq"]
 #: Fractions of the largest magnitude at which a fit tries to clip, from none to strong.
 _CLIPS = tuple(0.9**i for i in range(18))
 
-#: A fit compares clips on at most about so many entries.
-_SAMPLE = 65_536
+#: A fit compares clips on at most so many entries.
+_SAMPLE = 16_384
+
+#: Steps of it, wrapped at 1, are spread evenly and meet no regular pattern.
+_GOLDEN_RATIO = 0.6180339887498949
 
 _TANH_1 = 0.7615941559557649
 
@@ -116,8 +120,10 @@ class DorefaQuantiser(Quantiser):
     def forward(self, latent: Tensor) -> Tensor:
         """Give gain times one of 2**bits levels."""
         through = torch.tanh(latent)
-        levels = _even_levels(through.detach(), through.detach().abs().amax(), self.bits)
-        return self.gain * _straight_through(levels, through)
+        with torch.no_grad():
+            largest = _largest(through)
+            value = _values(_even_codes(through, largest, self.bits), largest, self.gain, self.bits)
+        return _straight_through(value, self.gain * through)
 
     def smooth(self, latent: Tensor) -> Tensor:
         """Give gain*tanh(latent)."""
@@ -127,27 +133,27 @@ class DorefaQuantiser(Quantiser):
     def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Give the levels counted from the lowest; the scales are the gain and max|tanh|."""
         through = torch.tanh(latent)
-        largest = through.abs().amax()
+        largest = _largest(through)
         codes = _even_codes(through, largest, self.bits)
         return codes.to(torch.int32), torch.stack([self.gain, largest])
 
     def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
         """Give gain times the levels."""
-        levels = _level_values(codes.to(scales.dtype), scales[1], self.bits)
-        return scales[0] * (levels + 0.0)  # no negative zero
+        return _values(codes.to(scales.dtype), scales[1], scales[0], self.bits)
 
     @torch.no_grad()
     def fit(self, target: Tensor) -> Tensor:
         """Clip where the squared error is least, choose the gain, and give the latent."""
-        largest = target.abs().amax()
+        largest = _largest(target)
         if self.bits < 16:
-            sample = _sample(target)
-            clips = [largest * f for f in _CLIPS]
-            errors = [
-                (_even_levels(sample.clamp(-c, c), c, self.bits) - sample).square().sum()
-                for c in clips
-            ]
-            largest = clips[int(torch.stack(errors).argmin())]
+            n = 2**self.bits - 1
+            clips = torch.tensor(_CLIPS, device=target.device)
+            best = _least_error(
+                _sample(target, largest),
+                clips * (2 / n),
+                lambda ratio: ratio.floor().add_(0.5).clamp_(-n / 2, n / 2),
+            )
+            largest = largest * _CLIPS[best]
         self.gain.copy_(torch.clamp(largest / _TANH_1, min=1.0))
         # In float32 a quotient may round to just above the bound; latents stay within [-1, 1].
         return torch.atanh((target.clamp(-largest, largest) / self.gain).clamp(-_TANH_1, _TANH_1))
@@ -200,17 +206,15 @@ class LsqQuantiser(Quantiser):
     @torch.no_grad()
     def fit(self, target: Tensor) -> Tensor:
         """Set the step whose squared error is least on a small grid; the latent is the target."""
-        largest = target.abs().amax()
-        steps = [largest * f / self.top for f in (_CLIPS if self.bits < 16 else (1.0,))]
-        sample = _sample(target)
-        errors = [
-            ((sample / s.clamp_min(_tiny(s))).round().clamp(-self.top - 1, self.top) * s - sample)
-            .square()
-            .sum()
-            for s in steps
-        ]
-        best = steps[int(torch.stack(errors).argmin())]
-        self.scale.copy_(torch.where(best > 0, best, torch.ones_like(best)))
+        step = _largest(target) / self.top
+        if self.bits < 16:
+            best = _least_error(
+                _sample(target, step),
+                torch.tensor(_CLIPS, device=target.device),
+                lambda ratio: ratio.round().clamp_(-self.top - 1, self.top),
+            )
+            step = step * _CLIPS[best]
+        self.scale.copy_(torch.where(step > 0, step, torch.ones_like(step)))
         self.log_step.zero_()
         return target
 
@@ -232,27 +236,45 @@ def make_quantiser(method: Method, bits: int) -> Quantiser:
     return DorefaQuantiser(bits) if method == "dorefa" else LsqQuantiser(bits)
 
 
+def spread_sample(value: Tensor, count: int) -> Tensor:
+    """Give a tensor's entries, flat: all of them, or ``count`` where there are more.
+
+    Which they are is fixed. They are spread evenly, but not at even distances: these would meet the
+    same position of every kernel.
+    """
+    flat = value.flatten()
+    if flat.numel() <= count:
+        return flat
+    steps = torch.arange(count, dtype=torch.float64, device=value.device)
+    return flat[(steps.mul_(_GOLDEN_RATIO).frac_() * flat.numel()).long()]
+
+
 def _straight_through(value: Tensor, through: Tensor) -> Tensor:
     """Give exactly ``value``, with the gradient of ``through``."""
     return value.detach() + (through - through.detach())
 
 
-def _even_levels(value: Tensor, largest: Tensor, bits: int) -> Tensor:
-    """Round to the nearest of 2**bits levels, evenly from -largest to largest."""
-    return _level_values(_even_codes(value, largest, bits), largest, bits)
-
-
 def _even_codes(value: Tensor, largest: Tensor, bits: int) -> Tensor:
-    """Give the nearest level's number, 0 for -largest and 2**bits - 1 for largest."""
-    ratio = value / (2 * largest).clamp_min(_tiny(value)) + 0.5
-    codes: Tensor = (ratio * (2**bits - 1)).round()
+    """Give the nearest level's number, 0 for -largest and 2**bits - 1 for largest.
+
+    In widths of a level the levels are the odd halves, so flooring finds the nearest.
+    """
+    n = 2**bits - 1
+    width = (largest * (2 / n)).clamp_min_(_tiny(value))
+    codes: Tensor = (value / width).floor_().add_((n + 1) // 2)
     return codes
 
 
-def _level_values(codes: Tensor, largest: Tensor, bits: int) -> Tensor:
-    """Give the levels of those numbers."""
-    levels: Tensor = largest * (2 * codes / (2**bits - 1) - 1)
-    return levels
+def _values(codes: Tensor, largest: Tensor, gain: Tensor, bits: int) -> Tensor:
+    """Give ``gain * (largest * (2*codes/n - 1))``, in the codes' place; docs/packed.md has it."""
+    levels = codes.mul_(2).div_(2**bits - 1).sub_(1).mul_(largest)
+    return levels.add_(0.0).mul_(gain)  # no negative zero
+
+
+def _largest(value: Tensor) -> Tensor:
+    """Give the largest magnitude."""
+    largest: Tensor = torch.linalg.vector_norm(value, torch.inf)
+    return largest
 
 
 def _tiny(like: Tensor) -> float:
@@ -260,7 +282,17 @@ def _tiny(like: Tensor) -> float:
     return torch.finfo(like.dtype).tiny
 
 
-def _sample(value: Tensor) -> Tensor:
-    """Give evenly spaced entries of a tensor, flat."""
-    flat = value.flatten()
-    return flat[:: max(1, flat.numel() // _SAMPLE)]
+def _sample(target: Tensor, unit: Tensor) -> Tensor:
+    """Give entries of a tensor in some unit, flat, float32: enough to compare clips."""
+    sample = spread_sample(target, _SAMPLE)
+    return (sample / unit.clamp_min(_tiny(unit))).to(torch.float32)
+
+
+def _least_error(sample: Tensor, steps: Tensor, nearest: Callable[[Tensor], Tensor]) -> int:
+    """Give the index of the step, of (steps,), whose levels meet a sample, (entries,), best.
+
+    ``nearest`` gives a new tensor, the level next to each number in steps.
+    """
+    ratio = sample / steps[:, None]  # (steps, entries)
+    errors = torch.linalg.vector_norm(nearest(ratio).sub_(ratio), dim=1)
+    return int((errors * steps).argmin())

@@ -79,7 +79,12 @@ class DamageModel:
             for name in setting.factor_shapes(self._shape)
         }
         latents = project(
-            self._weight, setting, self._shape, quantisers, self._refine_steps
+            self._weight,
+            setting,
+            self._shape,
+            quantisers,
+            self._refine_steps,
+            truncated=self._truncated(setting),
         ).latents
         with torch.no_grad():
             values = {name: quantisers[name](latent) for name, latent in latents.items()}
@@ -89,12 +94,22 @@ class DamageModel:
     @torch.no_grad()
     def _plain_error(self, bits: int) -> float:
         quantiser = make_quantiser(self._method, bits)
-        weight = self._weight.to(torch.float64)
-        return self._metric.energy(quantiser(quantiser.fit(weight)) - weight)
+        return self._metric.energy(quantiser(quantiser.fit(self._weight)) - self._weight)
+
+    def _truncated(self, setting: LayerSetting) -> dict[str, Tensor] | None:
+        """Give the factors that projection begins with, where it would have to find them."""
+        if setting.is_plain:
+            return None
+        rows = self._rows if setting.base_out else self._own_rows
+        return rows.truncated(setting)
 
     @cached_property
     def _rows(self) -> Rows:
         return Rows.of_basis(self._weight, self._metric, self._shape)
+
+    @cached_property
+    def _own_rows(self) -> Rows:
+        return Rows.of_weight(self._weight, self._metric, self._shape)
 
     @cached_property
     def _both(self) -> BothLevels:
@@ -110,8 +125,9 @@ class DamageModel:
 
     @cached_property
     def _level1(self) -> Level1Only:
-        rows = Rows.of_weight(self._weight, self._metric, self._shape)
-        return Level1Only(rows, self._shape, self._white, self._widths, self._method, self._most_in)
+        return Level1Only(
+            self._own_rows, self._shape, self._white, self._widths, self._method, self._most_in
+        )
 
     @cached_property
     def _level2(self) -> Level2Only:

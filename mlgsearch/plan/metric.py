@@ -22,11 +22,11 @@ class InputMetric:
         self._shape = shape
 
     def energy(self, error: Tensor) -> float:
-        """Give the energy of a tensor of the weight's shape."""
+        """Give the energy of a tensor of the weight's shape, in the precision of its type."""
         groups, c_in, _ = self._moment.shape
-        rows = error.detach().to(torch.float64).reshape(groups, -1, c_in, self._shape.kernel_area)
+        rows = error.detach().reshape(groups, -1, c_in, self._shape.kernel_area)
         columns = rows.movedim(2, 1).flatten(2)  # (G, C_in, C_out/G*k*k)
-        return float((self._moment @ columns * columns).sum())
+        return float((self._moment.to(error.dtype) @ columns * columns).sum())
 
     def root(self) -> Tensor:
         """Give the symmetric root R of the moment, (C_in, C_in): energy(E) = ||R E||^2.

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlgsearch.mlg.quantise import Method, make_quantiser
+from mlgsearch.mlg.quantise import Method, make_quantiser, spread_sample
 
-#: Entries of a factor that a quantiser is tried on; they are evenly spaced.
+#: Entries of a factor that a quantiser is tried on.
 _SAMPLE = 4096
 
 #: How many numbers of bases a level's noise is measured at; between them it is interpolated.
@@ -24,8 +24,7 @@ def relative_noise(factor: Tensor, bits: int, method: Method) -> float:
     """Give ||quantised - factor||^2 / ||factor||^2 at the fitted scale; 0 for a zero factor."""
     if bits == 32:
         return 0.0
-    flat = factor.flatten()
-    sample = flat[:: max(1, flat.numel() // _SAMPLE)]
+    sample = spread_sample(factor, _SAMPLE)
     quantiser = make_quantiser(method, bits)
     value = quantiser(quantiser.fit(sample))
     square = float(sample.square().sum())
@@ -49,10 +48,7 @@ class NoiseSurface:
     ):
         at_rows, at_directions = _spread(rows), _spread(directions)
         measured = np.array(
-            [
-                [[relative_noise(factor(r, d), q, method) for q in widths] for d in at_directions]
-                for r in at_rows
-            ]
+            [[_noises(factor(r, d), widths, method) for d in at_directions] for r in at_rows]
         )
         logs = np.log(np.maximum(measured, _LEAST))  # (points, points, widths)
         logs = _interpolate(logs, at_rows, rows)
@@ -67,6 +63,12 @@ class NoiseSurface:
         """Give the noise at so many rows, directions and bits, all of one shape."""
         found: NDArray[np.float64] = self._noise[rows - 1, directions - 1, self._column[bits]]
         return found
+
+
+def _noises(factor: Tensor, widths: Sequence[int], method: Method) -> list[float]:
+    """Give the relative noise at every bit width, on one sample."""
+    sample = spread_sample(factor, _SAMPLE)
+    return [relative_noise(sample, bits, method) for bits in widths]
 
 
 def _spread(count: int) -> list[int]:

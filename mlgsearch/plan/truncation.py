@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlgsearch.mlg.setting import LayerShape
+from mlgsearch.mlg.projection import unit_rows
+from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.plan.metric import InputMetric
 
 
@@ -68,6 +69,19 @@ class Rows:
     def coeff_in(self) -> Tensor:
         """Give all coefficients inside a kernel, (rows, C_in, k*k); a base keeps the first."""
         return self.kernels @ self.directions
+
+    def truncated(self, setting: LayerSetting) -> dict[str, Tensor]:
+        """Give what ``mlgsearch.mlg.projection.decompose`` gives, of a setting with a level."""
+        rows, base_in = setting.base_out or len(self.kernels), setting.base_in
+        kernels = self.kernels[:rows]  # (rows, C_in, k*k)
+        columns = None if self.columns is None else self.columns[:, :rows]
+        if base_in:
+            directions = self.directions[:rows, :, :base_in]  # (rows, k*k, B_in)
+            found = {"basis": directions.mT, "coeff_in": kernels @ directions}
+            return found if columns is None else {**found, "coeff_out": columns}
+        assert columns is not None
+        basis, norms = unit_rows(kernels.flatten(1))
+        return {"basis": basis, "coeff_out": columns * norms.mT}
 
     def kept(self, values: Tensor) -> Tensor:
         """Sum ``energy`` or ``square`` over leading rows and directions.

@@ -16,6 +16,7 @@ from mlgsearch.plan.tables import FORMAT, Tables, build_tables
 from mlgsearch.study.searched_layers import SearchedLayers
 from mlgsearch.study.spec import SpaceSpec, StudySpec
 from mlgsearch.train.batches import Normalisation
+from mlgsearch.train.device import memory_format
 from mlgsearch.train.prepared import Prepared
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
@@ -27,7 +28,7 @@ CALIBRATION_IMAGES = 256
 _BATCH = 64
 
 #: Settings a layer that are projected, to compare with what was predicted.
-_CHECKED = 8
+CHECKED = 8
 
 _NORM_BITS = "quantisation.norm_bits"
 
@@ -66,7 +67,7 @@ def open_tables(spec: StudySpec, prepared: Prepared, cache: Path, progress: Prog
         fixed=fixed,
         method=quantisation.method,
         refine_steps=quantisation.refine_steps,
-        check=_CHECKED,
+        check=CHECKED,
         seed=0,
         report=lambda done, total, note: progress("plan", done, total, note),
     )
@@ -113,7 +114,7 @@ def _key(
         "method": spec.quantisation.method,
         "refine_steps": spec.quantisation.refine_steps,
         "images": CALIBRATION_IMAGES,
-        "checked": _CHECKED,
+        "checked": CHECKED,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -124,4 +125,8 @@ def calibration(prepared: Prepared) -> list[torch.Tensor]:
     order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(0))
     some = images.train[order[:CALIBRATION_IMAGES]]
     normalisation = Normalisation(images, torch.device("cpu"))
-    return [normalisation.apply(images.pixels[part]) for part in torch.split(some, _BATCH)]
+    layout = memory_format(images.input_shape)
+    return [
+        normalisation.apply(images.pixels[part]).contiguous(memory_format=layout)
+        for part in torch.split(some, _BATCH)
+    ]

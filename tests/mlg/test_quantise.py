@@ -15,6 +15,7 @@ from mlgsearch.mlg.quantise import (
     Quantiser,
     SignQuantiser,
     make_quantiser,
+    spread_sample,
 )
 
 METHODS: tuple[Method, ...] = ("dorefa", "lsq")
@@ -201,3 +202,42 @@ def test_a_state_and_a_copy_carry_the_scale(method: Method, bits: int) -> None:
 def test_unknown_quantisers_are_refused(method: Any, bits: int) -> None:
     with pytest.raises(SettingError, match="expected"):
         make_quantiser(method, bits)
+
+
+def test_a_sample_is_spread_over_all_positions_of_a_kernel() -> None:
+    weight = torch.arange(9.0).repeat(144, 128)  # every entry tells its kernel position
+    sample = spread_sample(weight, 1024)
+    assert torch.equal(sample, spread_sample(weight, 1024))
+    counts = sample.long().bincount(minlength=9)
+    assert counts.min() > 0.8 * 1024 / 9
+    few = torch.randn(4, 5)
+    assert torch.equal(spread_sample(few, 20), few.flatten())
+
+
+@pytest.mark.parametrize("bits", [2, 3, 8])
+def test_dorefa_takes_the_nearest_level_as_its_source_rounds(bits: int) -> None:
+    latent = torch.randn(3000, generator=torch.Generator().manual_seed(bits), dtype=torch.float64)
+    quantiser = DorefaQuantiser(bits).double()
+    through, n = latent.tanh(), 2**bits - 1
+    largest = through.abs().max()
+    expected = largest * (2 * ((through / (2 * largest) + 0.5) * n).round() / n - 1)
+    torch.testing.assert_close(quantiser(latent), expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_fit_clips_where_the_error_is_least(method: Method) -> None:
+    target = torch.randn(2000, generator=torch.Generator().manual_seed(3)).pow(3)
+    quantiser = make_quantiser(method, 4)
+    found = relative_error(quantiser, target)
+    for share in (0.9**i for i in range(18)):
+        clipped = make_quantiser(method, 4)
+        clipped.fit(target)
+        if isinstance(clipped, LsqQuantiser):
+            clipped.scale.copy_(target.abs().max() * share / clipped.top)
+            value = clipped(target).detach()
+        else:
+            largest = target.abs().max() * share
+            latent = (target.clamp(-largest, largest) / largest * 0.7).atanh()
+            value = clipped(latent).detach()
+            value = value / value.abs().max() * largest
+        assert found <= float((value - target).norm() / target.norm()) * 1.0001

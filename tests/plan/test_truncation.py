@@ -51,3 +51,24 @@ def test_all_rows_and_directions_are_the_weight(shape: LayerShape) -> None:
     for rows in (Rows.of_basis(weight, metric, shape), Rows.of_weight(weight, metric, shape)):
         assert float(rows.energy.sum()) == pytest.approx(metric.energy(weight))
         assert float(rows.square.sum()) == pytest.approx(float(weight.square().sum()))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_setting_is_truncated_as_projection_does(shape: LayerShape) -> None:
+    weight, metric = a_layer(shape)
+    of_basis, of_weight = (
+        Rows.of_basis(weight, metric, shape),
+        Rows.of_weight(weight, metric, shape),
+    )
+    settings = [LayerSetting(0, 2, 8, 0, 8)]
+    if shape.level1_bound:
+        settings += [LayerSetting(1, 0, 8, 8, 0), LayerSetting(1, 3, 8, 8, 8)]
+    for setting in settings:
+        rows = of_basis if setting.base_out else of_weight
+        found, expected = rows.truncated(setting), decompose(weight, setting, shape)
+        assert {n: t.shape for n, t in found.items()} == {n: t.shape for n, t in expected.items()}
+        # Eigenvectors have a sign of their own; the weight has not.
+        torch.testing.assert_close(
+            Factors(setting, **found).weight(shape.weight_shape),
+            Factors(setting, **expected).weight(shape.weight_shape),
+        )
