@@ -26,6 +26,9 @@ def cards(data: StudyData, view: StudyView, scheme: Scheme) -> list[Component]:
     """Give a card for each selected trial that there is, in the order they were selected."""
     series = palette(scheme).series
     there = set(data.columns.number[data.columns.rows_of(view.selected)].tolist())
+    if not there:
+        how = "Click a trial's mark in the chart, or choose it in the table below."
+        return [html.P(how, className="faint")]
     return [
         _card(data, view, number, series[place % len(series)])
         for place, number in enumerate(view.selected)

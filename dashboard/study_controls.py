@@ -1,5 +1,7 @@
 """What the page of a study is steered by: axis, filters, replay."""
 
+from collections.abc import Mapping, Sequence
+
 from dash import dcc, html
 
 from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES
@@ -10,7 +12,7 @@ from dashboard.study_data import StudyData
 from dashboard.study_view import ACCURACY, AXIS, FRONT, HIDE, ONLY, RATIO, StudyView, last_moment
 from mlgsearch.records import TrialState
 
-_HIDEABLE = {
+_HIDEABLE: Mapping[str, str] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "stopped early",
     TrialState.FAIL: "failed",
@@ -21,73 +23,75 @@ _HIDEABLE = {
 _STEP_MS = 250
 
 
-def controls(data: StudyData, query: Query, moment: str) -> html.Div:
-    """Place the controls, each as the address wants it; ``moment`` is that of the replay."""
+def controls(query: Query) -> html.Div:
+    """Place axis and filters, each as the address wants it."""
     view = StudyView.of(query)
-    last = last_moment(data.columns)
+    is_ranged = any(query.one(name) for name in (*ACCURACY, *RATIO))
     return html.Div(
         [
-            html.Div(
-                [
-                    menu(
-                        "Size",
-                        AXIS,
-                        {name: axis.shown.label for name, axis in SIZE_AXES.items()},
-                        view.axis.shown.name,
-                        default=DEFAULT_AXIS,
-                    ),
-                    html.Fieldset(
-                        [
-                            html.Legend("Show"),
-                            dcc.Checklist(
-                                id=view_id(ONLY),
-                                options={FRONT: "the front only"},
-                                value=[FRONT] if view.is_front_only else [],
-                            ),
-                        ]
-                    ),
-                    html.Fieldset(
-                        [
-                            html.Legend("Hide"),
-                            dcc.Checklist(
-                                id=view_id(HIDE),
-                                options={state.value: word for state, word in _HIDEABLE.items()},
-                                value=[state.value for state in _HIDEABLE if state in view.hidden],
-                                inline=True,
-                            ),
-                        ]
-                    ),
-                    _range("Accuracy in %", ACCURACY, 0.01, query),
-                    _range("Memory ratio", RATIO, 0.0001, query),
-                ],
-                className="controls",
+            menu(
+                "Size",
+                AXIS,
+                {name: axis.shown.label for name, axis in SIZE_AXES.items()},
+                view.axis.shown.name,
+                default=DEFAULT_AXIS,
             ),
-            html.Div(
+            _boxes("Show", ONLY, {FRONT: "the front only"}, [FRONT] * view.is_front_only),
+            _boxes("Hide", HIDE, _HIDEABLE, [name for name in _HIDEABLE if name in view.hidden]),
+            html.Details(
                 [
-                    html.Button("Play", id="study-play", type="button"),
-                    html.Label(
+                    html.Summary("Range"),
+                    html.Div(
                         [
-                            "Replay",
-                            dcc.Input(
-                                id="study-replay",
-                                type="range",
-                                min=0,
-                                max=last,
-                                step=1,
-                                value=last if view.until is None else min(view.until, last),
-                            ),
-                        ]
+                            _range("Accuracy in %", ACCURACY, query),
+                            _range("Memory ratio", RATIO, query),
+                        ],
+                        className="fields",
                     ),
-                    html.Output(moment, id="study-moment"),
-                    dcc.Interval(id="study-player", interval=_STEP_MS, disabled=True),
                 ],
-                className="replay",
+                open=is_ranged,
             ),
-        ]
+        ],
+        className="card controls",
     )
 
 
-def _range(legend: str, names: tuple[str, str], step: float, query: Query) -> html.Fieldset:
+def replay(data: StudyData, view: StudyView, moment: str) -> html.Div:
+    """Place the slider that goes back in the study's time; ``moment`` says how far."""
+    last = last_moment(data.columns)
+    return html.Div(
+        [
+            html.Button("Play", id="study-play", type="button"),
+            html.Label(
+                [
+                    "Replay",
+                    dcc.Input(
+                        id="study-replay",
+                        type="range",
+                        min=0,
+                        max=last,
+                        step=1,
+                        value=last if view.until is None else min(view.until, last),
+                    ),
+                ]
+            ),
+            html.Output(moment, id="study-moment"),
+            dcc.Interval(id="study-player", interval=_STEP_MS, disabled=True),
+        ],
+        className="replay",
+    )
+
+
+def _boxes(
+    legend: str, parameter: str, options: Mapping[str, str], value: Sequence[str]
+) -> html.Fieldset:
+    boxes = dcc.Checklist(
+        id=view_id(parameter), options=dict(options), value=list(value), inline=True
+    )
+    return html.Fieldset([html.Legend(legend), boxes])
+
+
+def _range(legend: str, names: tuple[str, str], query: Query) -> html.Fieldset:
     return html.Fieldset(
         [
             html.Legend(legend),
@@ -99,7 +103,7 @@ def _range(legend: str, names: tuple[str, str], step: float, query: Query) -> ht
                             id=view_id(name),
                             type="number",
                             min=0,
-                            step=step,
+                            step="any",
                             value=query.one(name) or None,
                             debounce=True,
                         ),

@@ -172,7 +172,7 @@ def tell_moment(data: StudyData, view: StudyView) -> str:
 def tell_curves(curves: Mapping[int, Sequence[EpochRecord]], selected: Sequence[int]) -> str:
     """Say what the chart of learning curves shows, or how it comes to show something."""
     if not selected:
-        return "Select trials by a click on their marks, or in the table, to see how they learned."
+        return "No trial is selected."
     ends = [
         f"trial {number} {100 * curves[number][-1].validation_accuracy:.2f} % "
         f"after epoch {curves[number][-1].epoch}"

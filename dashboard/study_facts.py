@@ -3,11 +3,11 @@
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.database import Database
 from dashboard.page import link
 from dashboard.study_data import StudyData
 from mlgsearch.records import TrialState
+from mlgsearch.results.axis import TIMES
 from mlgsearch.results.trial_details import failure_reasons
 
 _STATES = (
@@ -28,14 +28,14 @@ def facts(data: StudyData) -> list[Component]:
     counts = columns.counts()
     complete = columns.at(columns.is_in(TrialState.COMPLETE))
     done = sum(count for state, count in counts.items() if state.is_finished)
-    told = [("trials finished", f"{done:,} of {record.n_trials:,}")]
+    told = [("finished", f"{done:,} of {record.n_trials:,}")]
     told += [(word, f"{counts[state]:,}") for state, word in _STATES if counts[state]]
     if len(complete):
-        smallest = SIZE_AXES["memory_ratio"].write(float(complete.memory_ratio.min()))
+        smallest = float(complete.memory_ratio.min())
         told += [
             ("front", f"{len(data.front):,}"),
             ("best accuracy", f"{100 * complete.accuracy.max():.2f} %"),
-            ("smallest memory", smallest),
+            ("smallest", f"{TIMES}{1 / smallest:.1f}"),
             ("hypervolume", f"{data.hypervolume:.4f}"),
         ]
     if record.teacher_accuracy is not None:

@@ -16,7 +16,7 @@ from dashboard.menu import menu
 from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, view_id
 from dashboard.query import Query
 from dashboard.study_cards import cards
-from dashboard.study_controls import controls
+from dashboard.study_controls import controls, replay
 from dashboard.study_data import (
     StudyData,
     read_study,
@@ -39,6 +39,9 @@ from dashboard.study_view import (
 )
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.results.trial_details import curves_of
+
+#: Height in pixels of the charts beside the main one.
+_SMALL = 340
 
 _OUTPUTS = {
     "front": Output("study-chart", "figure"),
@@ -69,44 +72,59 @@ def _layout(database: Database, view: View) -> Component:
             dcc.Store(id=view_id(SELECTED), data=list(view.query.all(SELECTED))),
             dcc.Store(id=view_id(ZOOM), data=view.query.one(ZOOM)),
             dcc.Store(id=view_id(UNTIL), data=view.query.one(UNTIL)),
+            controls(view.query),
             chart(
                 "study-chart",
                 parts["front"],
                 title="Accuracy against size",
                 summary=parts["front_summary"],
                 file=f"{name}-front",
-                more=controls(data, view.query, parts["moment"]),
+                more=replay(data, StudyView.of(view.query), parts["moment"]),
             ),
-            html.Section(
+            html.Div(
                 [
-                    html.H2("Selected trials"),
-                    html.Div(parts["cards"], id="study-cards"),
+                    html.Section(
+                        [html.H2("Selected trials"), html.Div(parts["cards"], id="study-cards")],
+                        className="card",
+                    ),
                     chart(
                         "study-curves",
                         parts["curves"],
                         title="Learning curves",
                         summary=parts["curves_summary"],
                         file=f"{name}-curves",
+                        height=_SMALL,
                     ),
-                ]
+                ],
+                className="pair wide",
             ),
             html.Section(
                 [
-                    html.Div(
-                        [html.H2("Trials"), _rows_menu(view.query)],
-                        className="head",
-                    ),
+                    html.Div([html.H2("Trials"), _rows_menu(view.query)], className="head"),
                     html.Div(table_of(view.query).render(database, view.query), id="study-table"),
                 ],
+                className="card",
             ),
-            chart(
-                "study-course",
-                parts["course"],
-                title="Hypervolume over trials",
-                summary=parts["course_summary"],
-                file=f"{name}-hypervolume",
+            html.Div(
+                [
+                    chart(
+                        "study-course",
+                        parts["course"],
+                        title="Hypervolume over trials",
+                        summary=parts["course_summary"],
+                        file=f"{name}-hypervolume",
+                        height=_SMALL,
+                    ),
+                    html.Section(
+                        [
+                            html.H2("Failures"),
+                            html.Div(parts["failures"], id="study-failures"),
+                        ],
+                        className="card",
+                    ),
+                ],
+                className="pair",
             ),
-            html.Section([html.H2("Failures"), html.Div(parts["failures"], id="study-failures")]),
         ],
         className="study",
     )
