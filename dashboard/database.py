@@ -3,6 +3,7 @@
 import shlex
 import sys
 import threading
+import time
 from pathlib import Path
 
 from sqlalchemy import Engine, make_url
@@ -92,9 +93,13 @@ class Database:
         return self._readers.read(study)
 
     def pulse(self, studies: tuple[str, ...]) -> str:
-        """Give a text that differs when anything of these studies changed; of all, where none."""
-        engine = self.engine
-        return f"{self._openings}.{pulse(engine, studies)}"
+        """Give a text that differs when anything of these studies changed.
+
+        With no study it is about all, and differs each minute: they are told with their ages.
+        """
+        seen = pulse(self.engine, studies)
+        minute = "" if studies else int(time.time() // 60)
+        return f"{self._openings}.{seen}.{minute}"
 
     def close(self) -> None:
         """Close its connections."""

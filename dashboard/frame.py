@@ -18,6 +18,11 @@ PRODUCT = "mlgsearch"
 PULSE_MS = 1000
 
 _ROUTE: Final = "route"
+_TABS = {
+    "Study": "/study",
+    "Layers": "/study/layers",
+    "Which layers matter": "/study/importance",
+}
 
 
 def frame() -> html.Div:
@@ -91,22 +96,26 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
 
     @app.callback(
         Output("content", "children"),
+        Output("place", "children"),
         Output("title", "data"),
         Input(_ROUTE, "data"),
         prevent_initial_call=True,
     )
-    def _content(route: Mapping[str, Any]) -> tuple[Component, str]:
+    def _content(route: Mapping[str, Any]) -> tuple[Component, Component | None, str]:
         page = by_path.get(route["path"])
         if page is None:
-            return _no_page(), PRODUCT
+            sentence = "There is no page at this address."
+            return notice(sentence, link("All studies", "/")), None, PRODUCT
         view = View(Query(route["query"]), route["scheme"])
+        place = _place(page, view.query)
         try:
-            return page.layout(database, view), f"{page.title(view.query)} - {PRODUCT}"
+            title = f"{page.title(view.query)} - {PRODUCT}"
+            return page.layout(database, view), place, title
         except (StorageError, DBAPIError) as error:
-            # The client asks for the page again once the database is back.
-            return html.Div(notice(trouble(error)), id="trouble"), PRODUCT
+            # The browser asks for the page again once the database is back.
+            return html.Div(notice(trouble(error)), id="trouble"), place, PRODUCT
         except UserError as error:
-            return notice(str(error), link("All studies", "/")), PRODUCT
+            return notice(str(error), link("All studies", "/")), None, PRODUCT
 
     tables = {table.key: table for page in pages for table in page.tables}
 
@@ -131,5 +140,17 @@ def keep_what_is_shown(error: Exception) -> Any:
     raise error
 
 
-def _no_page() -> Component:
-    return notice("There is no page at this address.", link("All studies", "/"))
+def _place(page: Page, query: Query) -> Component | None:
+    """Show the pages of one study beside each other, on each of them."""
+    if not page.path.startswith("/study"):
+        return None
+    name = query.one("name")
+    return html.Div(
+        [
+            link(label, path, name=name)
+            if path != page.path
+            else html.Span(label, **attributes(aria_current="page"))
+            for label, path in _TABS.items()
+        ],
+        className="tabs",
+    )

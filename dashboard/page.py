@@ -11,7 +11,8 @@ shows from the `Database` it is given. The addresses:
     /study/importance?name=NAME                  which layers matter
     /compare?name=NAME&name=NAME...              several studies
 
-Write an address with `query.address`, which quotes any name, and an inner link with `link`.
+On each page of a study the frame's head leads to the others. Write an address with
+`query.address`, which quotes any name, and an inner link with `link`.
 
 **Loading.** On each way to a page ``layout(database, view)`` is called and gives the finished
 first view: figures and tables filled from ``view.query``, drawn in ``view.scheme``. Meanwhile the

@@ -1,36 +1,89 @@
-"""All studies of the database, one row each."""
+"""All studies of the database: which run, how far they are, which to compare."""
 
-from dash import html
+from collections.abc import Mapping
+from typing import Any
+
+from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from dashboard.database import Database
-from dashboard.page import Page, View, link, notice
-from dashboard.query import Query
-from dashboard.table import Column, Row, Table
-
-
-def _rows(database: Database, _query: Query) -> list[Row]:
-    return [{"study": study.name, "n_trials": study.n_trials} for study in database.store.studies()]
-
-
-TABLE = Table(
-    key="studies",
-    label="Studies",
-    columns=(
-        Column("study", "study", lambda row: link(row["study"], "/study", name=row["study"])),
-        Column("n_trials", "trials wanted", is_number=True),
-    ),
-    rows=_rows,
-)
+from dashboard.menu import menu
+from dashboard.page import VIEW, Page, View, notice, view_id
+from dashboard.query import Query, address
+from dashboard.studies_table import PICK, SEARCH, SHOW, SHOWN, TABLE
 
 
 def _layout(database: Database, view: View) -> Component:
-    if not database.store.studies():
+    if not database.studies():
         return notice(
-            "This database holds no studies yet.",
-            "Start one with: python search.py launch studies/digits.yaml",
+            "This database holds no studies yet. Start one; it shows here as soon as it begins:",
+            html.Code(database.command("launch", "studies/digits.yaml")),
         )
-    return html.Div([html.H1("Studies"), TABLE.render(database, view.query)])
+    query = view.query
+    return html.Div(
+        [
+            html.Div(
+                [html.H1("Studies"), html.Div(_compare(query), id="studies-compare")],
+                className="head",
+            ),
+            html.Div(
+                [
+                    html.Div(
+                        [
+                            html.Label(
+                                [
+                                    html.Span("Search"),
+                                    dcc.Input(
+                                        id=view_id(SEARCH),
+                                        type="search",
+                                        value=query.one(SEARCH),
+                                        placeholder="name, model or data",
+                                        debounce=0.2,
+                                    ),
+                                ]
+                            ),
+                            menu(
+                                "Show",
+                                SHOW,
+                                SHOWN,
+                                query.choice(SHOW, SHOWN, "all"),
+                                default="all",
+                            ),
+                        ],
+                        className="controls",
+                    ),
+                    dcc.Store(id=view_id(PICK), data=list(query.all(PICK))),
+                    TABLE.render(database, query),
+                ],
+                className="card",
+            ),
+        ]
+    )
 
 
-PAGE = Page(path="/", title=lambda _query: "Studies", layout=_layout, tables=(TABLE,))
+def _compare(query: Query) -> Component:
+    picked = query.all(PICK)
+    if len(picked) < 2:
+        return html.Span("Tick two or more studies to compare their fronts.", className="faint")
+    return dcc.Link(
+        f"Compare {len(picked)} studies",
+        href=address("/compare", name=picked),
+        className="button primary",
+    )
+
+
+def _register(app: Dash, _database: Database) -> None:
+    @app.callback(
+        Output("studies-compare", "children"), Input(VIEW, "data"), prevent_initial_call=True
+    )
+    def _picked(view: Mapping[str, Any]) -> Component:
+        return _compare(Query(view))
+
+
+PAGE = Page(
+    path="/",
+    title=lambda _query: "Studies",
+    layout=_layout,
+    register=_register,
+    tables=(TABLE,),
+)

@@ -5,11 +5,12 @@ from hashlib import sha256
 
 from sqlalchemy import Engine, func, select
 
-from mlgsearch.results.tables import lease_table, study_table, trial_table, verification_table
+from mlgsearch.results.lease import held
+from mlgsearch.results.tables import study_table, trial_table, verification_table
 
 
 def pulse(engine: Engine, studies: Sequence[str] = ()) -> str:
-    """Give a text that is another one once a study, trial, verification or lease has changed.
+    """Give a text that is another one once a study, trial, verification or driver has changed.
 
     It costs a few looks into indices for each study, however many trials there are. Unknown names
     count as studies that are not there; with no name at all it is about every study.
@@ -35,17 +36,15 @@ def pulse(engine: Engine, studies: Sequence[str] = ()) -> str:
     query = (
         select(
             study_table.c.id,
+            study_table.c.name,
             study_table.c.created_at,
             study_table.c.updated_at,
             newest,
-            lease_table.c.token,
-            lease_table.c.holder,
             runs.c.runs,
             runs.c.last_run,
             runs.c.last_finish,
             runs.c.run_epochs,
         )
-        .outerjoin(lease_table, lease_table.c.study_id == study_table.c.id)
         .outerjoin(runs, runs.c.study_id == study_table.c.id)
         .order_by(study_table.c.id)
     )
@@ -53,4 +52,6 @@ def pulse(engine: Engine, studies: Sequence[str] = ()) -> str:
         query = query.where(study_table.c.name.in_(studies))
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-    return sha256(repr([tuple(row) for row in rows]).encode()).hexdigest()[:16]
+        leases = held(connection)
+    seen = [(*row, leases[row.name].token if row.name in leases else None) for row in rows]
+    return sha256(repr(seen).encode()).hexdigest()[:16]
