@@ -9,6 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.samplers import (
     BaseSampler,
+    CmaEsSampler,
     NSGAIIISampler,
     NSGAIISampler,
     QMCSampler,
@@ -94,6 +95,12 @@ def make_sampler(
                     raise StudyFileError(f"search.sampler: {name}(seed={seed}): {error}") from error
     if not isinstance(sampler, BaseSampler):
         raise StudyFileError(f"search.sampler: {name} gave {sampler!r}, not an Optuna sampler")
+    if isinstance(sampler, CmaEsSampler):
+        raise StudyFileError(
+            f"search.sampler: {name} gave Optuna's CmaEsSampler, which unpickles what it finds in "
+            "the database, so whoever may write there could run code here; and it knows one "
+            "objective only: take another sampler"
+        )
     return sampler
 
 

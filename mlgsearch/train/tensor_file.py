@@ -77,7 +77,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     try:
         ours = json.loads(texts[_KEY])
         metadata, expected = ours["metadata"], ours["sha256"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} was not written by mlgsearch, or is altered") from error
     found = _digest(tensors, metadata)
     if found != expected:
