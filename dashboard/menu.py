@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from dash import dcc, html
 
+from dashboard.attributes import attributes
 from dashboard.page import view_id
 
 
@@ -26,7 +27,7 @@ def menu(
                             html.Option(shown, value=option, selected=option == value)
                             for option, shown in options.items()
                         ],
-                        **{"data-view": parameter, "data-default": default},
+                        **attributes(data_view=parameter, data_default=default),
                     ),
                 ]
             ),

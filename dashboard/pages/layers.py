@@ -7,18 +7,18 @@ import plotly.graph_objects as go
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard.cells import level, number, percent, size
 from dashboard.chart import chart
 from dashboard.charts.layer_bytes import layer_bytes_chart, layer_bytes_summary
 from dashboard.charts.layer_measure import available
 from dashboard.charts.layers import columns_shown, layers_chart, layers_summary, pixels_above
 from dashboard.charts.scan import is_area, scan_chart, scan_summary
-from dashboard.charts.student import written_bytes
 from dashboard.database import Database
 from dashboard.front_layers import COLOUR, TRIAL, FrontLayers, scan
 from dashboard.menu import menu
 from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.query import Query, address
-from dashboard.table import Column, Row, Table
+from dashboard.table import Column, Table
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.grid_scan import GridScan
 from mlgsearch.results.layer_grid import NUMBERS
@@ -55,40 +55,19 @@ def _scan_rows(found: GridScan) -> list[dict[str, Any]]:
     ]
 
 
-def _number(key: str, label: str, form: str, *, scale: float = 1, hint: str = "") -> Column:
-    def show(row: Row) -> str:
-        return "" if row[key] is None else form.format(scale * row[key])
-
-    return Column(key, label, show, is_number=True, hint=hint)
-
-
-def _size(key: str, label: str) -> Column:
-    def show(row: Row) -> str:
-        return "" if row[key] is None else written_bytes(row[key])
-
-    return Column(key, label, show, is_number=True)
-
-
-def _level(name: str) -> Column:
-    def show(row: Row) -> str:
-        return str(row[name]) if row[name] else "\N{EN DASH}"
-
-    return Column(name, name, show, is_number=True, hint=f"Sort by {name}; absent is 0")
-
-
 CELLS = Table(
     key="layers-cells",
     label="What each student of the front gives each layer",
     columns=(
         Column("layer", "layer"),
-        _number("trial", "trial", "{:.0f}"),
-        _number("accuracy", "accuracy", "{:.2f} %", scale=100),
-        _size("packed_bytes", "packed file"),
-        *map(_level, NUMBERS),
-        _size("layer_bytes", "bytes"),
-        _number("bits_a_weight", "bits a weight", "{:.3g}"),
-        _number("share", "share", "{:.1f} %", scale=100),
-        _number("damage", "predicted damage", "{:.1f} %", scale=100),
+        number("trial", "trial", "{:.0f}"),
+        percent("accuracy", "accuracy"),
+        size("packed_bytes", "packed file"),
+        *map(level, NUMBERS),
+        size("layer_bytes", "bytes"),
+        number("bits_a_weight", "bits a weight", "{:.3g}"),
+        percent("share", "share", digits=1),
+        percent("damage", "predicted damage", digits=1),
     ),
     rows=_cells,
     extra=("memory_ratio",),
@@ -100,10 +79,10 @@ BYTES = Table(
         Column("layer", "layer"),
         Column("kind", "kind"),
         Column("shape", "shape"),
-        _number("weights", "weights", "{:,}"),
-        _size("plain_bytes", "plain, 32 bits"),
-        _size("layer_bytes", "in the trial"),
-        _number("times_smaller", "times smaller", "{:.1f}"),
+        number("weights", "weights", "{:,}"),
+        size("plain_bytes", "plain, 32 bits"),
+        size("layer_bytes", "in the trial"),
+        number("times_smaller", "times smaller", "{:.1f}"),
     ),
     rows=_bytes,
     extra=("trial",),
@@ -112,11 +91,11 @@ POINTS = Table(
     key="layers-scan",
     label="Accuracy and memory over the numbers of bases",
     columns=(
-        _number("B_in", "B_in", "{}"),
-        _number("B_out", "B_out", "{}"),
-        _number("trials", "trials", "{}"),
-        _number("accuracy", "accuracy", "{:.2f} %", scale=100),
-        _number("memory_ratio", "memory ratio", "{:.4f}"),
+        number("B_in", "B_in", "{}"),
+        number("B_out", "B_out", "{}"),
+        number("trials", "trials", "{}"),
+        percent("accuracy", "accuracy"),
+        number("memory_ratio", "memory ratio", "{:.4f}"),
     ),
     rows=_points,
 )

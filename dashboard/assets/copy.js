@@ -1,0 +1,34 @@
+// Buttons that copy the text of an element, also where the page has no right to the clipboard.
+(() => {
+  "use strict";
+  const SHOWN_MS = 2000;
+
+  // The clipboard's interface is for https and the loopback only; a selection works everywhere.
+  const copySelected = (element) => {
+    const selection = window.getSelection();
+    selection.selectAllChildren(element);
+    const done = document.execCommand("copy");
+    if (done) selection.removeAllRanges();
+    return done;
+  };
+
+  const copy = async (element) => {
+    if (!navigator.clipboard) return copySelected(element);
+    try {
+      await navigator.clipboard.writeText(element.textContent);
+      return true;
+    } catch {
+      return copySelected(element);
+    }
+  };
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) return;
+    const done = await copy(document.getElementById(button.dataset.copy));
+    button.textContent = done ? "Copied" : "Press Ctrl+C";
+    window.setTimeout(() => {
+      button.textContent = "Copy";
+    }, SHOWN_MS);
+  });
+})();

@@ -1,0 +1,116 @@
+"""How one trial learned: accuracy and loss on both parts of the data."""
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from dashboard.page import Scheme
+from dashboard.theme import Palette, dress, palette
+from mlgsearch.records import EpochRecord
+
+
+def learning_chart(
+    epochs: Sequence[EpochRecord],
+    scheme: Scheme,
+    *,
+    epochs_wanted: int,
+    teacher_accuracy: float | None = None,
+) -> go.Figure:
+    """Draw accuracy on the left and loss on the right, after every epoch.
+
+    What was not finite is a gap. The training loss is the whole objective of training, with
+    distillation and penalty, so the two losses are not of one kind.
+    """
+    colours = palette(scheme)
+    figure = go.Figure()
+    accuracies = [
+        [100 * e.validation_accuracy for e in epochs],
+        [100 * e.train_accuracy for e in epochs],
+    ]
+    losses = [[e.validation_loss for e in epochs], [e.train_loss for e in epochs]]
+    for place, pair in enumerate((accuracies, losses)):
+        for part, values in enumerate(pair):
+            figure.add_trace(_line(epochs, values, place=place, part=part, colours=colours))
+    if teacher_accuracy is not None:
+        figure.add_shape(
+            type="line",
+            xref="x domain",
+            x0=0,
+            x1=1,
+            y0=100 * teacher_accuracy,
+            y1=100 * teacher_accuracy,
+            line={"dash": "dash", "width": 1.5, "color": colours.ink},
+        )
+        figure.add_annotation(
+            text=f"teacher {100 * teacher_accuracy:.2f} %",
+            xref="x domain",
+            x=1,
+            xanchor="right",
+            y=100 * teacher_accuracy,
+            yanchor="bottom",
+            showarrow=False,
+        )
+    if not epochs:
+        figure.add_annotation(
+            text="no epoch is finished yet",
+            xref="paper",
+            yref="paper",
+            x=0.5,
+            y=0.5,
+            showarrow=False,
+            font={"size": 16, "color": colours.faint},
+        )
+    axis = {"title": {"text": "epoch", "font": {"size": 12}}, "range": [0.5, epochs_wanted + 0.5]}
+    axis |= {"dtick": max(1, round(epochs_wanted / 6))}
+    label = {"font": {"size": 12}}
+    figure.update_layout(
+        uirevision="learning",
+        margin={"l": 60, "r": 12, "t": 36, "b": 48},
+        xaxis={**axis, "domain": [0, 0.46]},
+        xaxis2={**axis, "domain": [0.56, 1]},
+        yaxis={"title": {"text": "accuracy", **label}, "ticksuffix": " %"},
+        yaxis2={"title": {"text": "loss", **label}, "anchor": "x2"},
+    )
+    return dress(figure, scheme)
+
+
+def learning_summary(epochs: Sequence[EpochRecord]) -> str:
+    """Say what the curve came to."""
+    known = [e for e in epochs if math.isfinite(e.validation_accuracy)]
+    if not known:
+        return "No epoch has a result yet."
+    last, best = known[-1], max(known, key=lambda e: e.validation_accuracy)
+    said = f"Validation accuracy is {100 * last.validation_accuracy:.2f} % after epoch {last.epoch}"
+    if best.epoch != last.epoch:
+        said += f"; it was best after epoch {best.epoch}, {100 * best.validation_accuracy:.2f} %"
+    return f"{said}. Solid lines: validation part; dotted: training part."
+
+
+def _line(
+    epochs: Sequence[EpochRecord],
+    values: Sequence[float],
+    *,
+    place: int,
+    part: int,
+    colours: Palette,
+) -> go.Scatter:
+    name = ("validation", "training")[part]
+    unit = "%{y:.2f} %" if not place else "%{y:.4f}"
+    return go.Scatter(
+        x=[epoch.epoch for epoch in epochs],
+        y=[round(value, 5) if math.isfinite(value) else None for value in values],
+        xaxis="x2" if place else "x",
+        yaxis="y2" if place else "y",
+        mode="lines+markers",
+        line={
+            "width": 2,
+            "color": (colours.front, colours.pruned)[part],
+            "dash": ("solid", "dot")[part],
+        },
+        marker={"size": 6, "symbol": ("circle", "square")[part]},
+        name=name,
+        legendgroup=name,
+        showlegend=not place,
+        hovertemplate=f"{name}, epoch %{{x}}: {unit}<extra></extra>",
+    )
