@@ -45,7 +45,13 @@ def front_scales(
         x = scale_of(axis.shown, [max(seen[0], 1e-300), seen[1]]) | {"range": [left, right]}
         y = scale_of(_ACCURACY, zoom[2:]) | {"range": list(zoom[2:])}
         revision = "_".join(map(str, zoom))
-    return {"xaxis": x | {"uirevision": revision}, "yaxis": y | {"uirevision": revision}}
+    # Short enough for a narrow page; the ticks say themselves how many times smaller.
+    scale = " (log scale)" if axis.shown.is_log10 else ""
+    title = {"text": f"{axis.shown.label}{scale}", "standoff": 12}
+    return {
+        "xaxis": x | {"title": title, "uirevision": revision},
+        "yaxis": y | {"uirevision": revision},
+    }
 
 
 _ACCURACY = OBJECTIVES["accuracy"]

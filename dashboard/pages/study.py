@@ -6,7 +6,6 @@ from typing import Any
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.attributes import attributes
 from dashboard.chart import chart
 from dashboard.charts.curves_chart import curves_chart
 from dashboard.charts.front_chart import front_chart
@@ -66,7 +65,10 @@ def _layout(database: Database, view: View) -> Component:
     parts = _parts(database, data, StudyView.of(view.query), view.scheme, {})
     return html.Div(
         [
-            html.Div([html.H1(name), _links(name)], className="title"),
+            html.Div(
+                [html.H1(name), link("Compare with other studies", "/compare", name=name)],
+                className="title",
+            ),
             html.Div(parts["facts"], id="study-facts", role="status"),
             dcc.Store(id="study-drawn", data=parts["drawn"]),
             dcc.Store(id=view_id(SELECTED), data=list(view.query.all(SELECTED))),
@@ -127,17 +129,6 @@ def _layout(database: Database, view: View) -> Component:
             ),
         ],
         className="study",
-    )
-
-
-def _links(name: str) -> html.Nav:
-    return html.Nav(
-        [
-            link("Layers along the front", "/study/layers", name=name),
-            link("Which layers matter", "/study/importance", name=name),
-            link("Compare with others", "/compare", name=name),
-        ],
-        **attributes(aria_label="More about this study"),
     )
 
 
