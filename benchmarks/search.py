@@ -14,9 +14,10 @@ what is there, and writes `search.json`, and a picture of each task; see `search
 import argparse
 import json
 import sys
+from itertools import product
 from pathlib import Path
 
-from search_arms import TASKS, read, run
+from search_arms import ARMS, TASKS, read, run
 from search_report import summarise, write_chart
 
 
@@ -30,12 +31,18 @@ def main() -> int:
     runner.add_argument("task", choices=TASKS)
     runner.add_argument("--root", help="a folder with a subfolder of images a class")
     runner.add_argument("--trials", type=int, default=60)
+    runner.add_argument("--arms", choices=ARMS, nargs="+", metavar="ARM", help="only these")
     reporter = commands.add_parser("report")
     reporter.add_argument("tasks", choices=TASKS, nargs="+")
     arguments = parser.parse_args()
     if arguments.command == "run":
+        wanted = arguments.arms or TASKS[arguments.task]
         done = run(
-            arguments.task, arguments.root, arguments.folder, arguments.trials, arguments.seeds
+            arguments.task,
+            arguments.root,
+            arguments.folder,
+            product(range(arguments.seeds), wanted),
+            arguments.trials,
         )
         return 0 if done else 1
     figures = {}

@@ -1,6 +1,6 @@
 """The searches that `search.py` compares, and running and reading them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -132,11 +132,13 @@ class Line:
             )
 
 
-def run(task: str, root: str | None, folder: Path, trials: int, seeds: int) -> bool:
-    """Launch what is missing; gives False where a signal stopped it."""
+def run(
+    task: str, root: str | None, folder: Path, wanted: Iterable[tuple[int, str]], trials: int
+) -> bool:
+    """Launch what is missing of seeds and arms; gives False where a signal stopped it."""
     folder.mkdir(parents=True, exist_ok=True)
     engine = open_engine(f"sqlite:///{folder / 'search.db'}")
-    for seed, arm in product(range(seeds), TASKS[task]):
+    for seed, arm in wanted:
         spec = study_spec(task, root, arm, seed, trials)
         outcome = launch(spec, "", engine, Line(spec.name), options=Options(max_parallel=2))
         if not outcome.is_finished:
