@@ -11,12 +11,19 @@ from dashboard.database import Database, trouble
 from dashboard.frame import PRODUCT, frame, keep_what_is_shown, register
 from dashboard.login import require_token
 from dashboard.page import Page
-from dashboard.pages import layers, studies, trial
+from dashboard.pages import compare, importance, layers, studies, study, trial
 from dashboard.query import Query
 from dashboard.security import secure
 from mlgsearch.errors import StorageError, UserError
 
-PAGES: tuple[Page, ...] = (studies.PAGE, layers.PAGE, trial.PAGE)
+PAGES: tuple[Page, ...] = (
+    studies.PAGE,
+    study.PAGE,
+    layers.PAGE,
+    trial.PAGE,
+    importance.PAGE,
+    compare.PAGE,
+)
 
 
 _INDEX = """<!doctype html>
