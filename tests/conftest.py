@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from mlgsearch.results.engine import open_engine
-from mlgsearch.results.schema import upgrade
+from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.store import ResultStore
 
 with warnings.catch_warnings():

@@ -1,54 +1,19 @@
-"""Bringing a database to the schema this version knows, or saying that it is not there."""
+"""Whether a database has the schema this version knows.
 
-from pathlib import Path
-from typing import Any
+Alembic, which `mlgsearch.results.migrate` runs, takes longer to load than most commands take; to
+compare revisions nobody needs it.
+"""
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, column, inspect, select, table
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.engine import shown_url, writing
-from mlgsearch.results.tables import PREFIX
+from mlgsearch.results.engine import shown_url
 
 #: Optuna keeps its own ``alembic_version`` in the same database.
 VERSION_TABLE = "mlg_alembic_version"
 
-#: Any constant will do: two drivers that upgrade one PostgreSQL at once take turns on it.
-_LOCK_KEY = 0x6D6C67
-
-
-def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Tell Alembic to look at our tables only (its ``include_name`` hook)."""
-    return kind != "table" or (name or "").startswith(PREFIX)
-
-
-def upgrade(engine: Engine) -> None:
-    """Bring an empty or older database to the newest schema; a current one is left alone.
-
-    The driver calls it once, before any worker starts. All of it is one transaction, which other
-    callers wait for (MySQL commits each change of the schema by itself: one driver at a time).
-
-    Raises:
-        StorageError: the schema is newer than this version of mlgsearch, or may not be changed.
-    """
-    config = _config()
-    try:
-        with writing(engine) as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
-            found = _revision(connection)
-            _refuse_unknown(found, engine)
-            if found != head():
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-    except DBAPIError as error:
-        raise StorageError(
-            f"{shown_url(engine)}: cannot bring the schema to {head()}: {error.orig}"
-        ) from error
+#: Every revision under ``migrations/versions``, oldest first.
+REVISIONS = ("0001", "0002", "0003", "0004")
 
 
 def check(engine: Engine) -> None:
@@ -58,13 +23,13 @@ def check(engine: Engine) -> None:
         StorageError: the schema is missing, older or newer; the message says what to do.
     """
     with engine.connect() as connection:
-        found = _revision(connection)
+        found = revision(connection)
     if found is None:
         raise StorageError(
             f"{shown_url(engine)}: this database has no mlgsearch tables yet; "
             "`search.py launch` makes them, or name the database of an earlier study"
         )
-    _refuse_unknown(found, engine)
+    refuse_unknown(found, engine)
     if found != head():
         raise StorageError(
             f"{shown_url(engine)}: the schema is {found}, this version needs {head()}; "
@@ -74,27 +39,27 @@ def check(engine: Engine) -> None:
 
 def head() -> str:
     """Give the newest revision this version of mlgsearch knows."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None, "migrations/versions is empty"
-    return revision
+    return REVISIONS[-1]
 
 
-def _config() -> Config:
-    config = Config()
-    # Config interpolates its values: a % in the path stands doubled.
-    folder = str(Path(__file__).parent / "migrations").replace("%", "%%")
-    config.set_main_option("script_location", folder)
-    return config
+def revision(connection: Connection) -> str | None:
+    """Give the revision of a database; None where it has no tables of ours."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    number = column("version_num")
+    found: str | None = connection.execute(
+        select(number).select_from(table(VERSION_TABLE))
+    ).scalar()
+    return found
 
 
-def _revision(connection: Connection) -> str | None:
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return context.get_current_revision()
+def refuse_unknown(found: str | None, engine: Engine) -> None:
+    """Refuse a revision that a later version of mlgsearch made.
 
-
-def _refuse_unknown(found: str | None, engine: Engine) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
+    Raises:
+        StorageError: it is unknown here.
+    """
+    if found is not None and found not in REVISIONS:
         raise StorageError(
             f"{shown_url(engine)}: the schema is {found}, newer than the {head()} that this "
             "version of mlgsearch knows; upgrade mlgsearch, or use another database"

@@ -56,7 +56,7 @@ class ResultStore:
     - Values that are not finite are stored as missing: an epoch's metric, a projection error or a
       stage's seconds comes back as NaN, a trial's accuracy or loss as None.
 
-    The engine comes from ``open_engine``, the schema from ``schema.upgrade``.
+    The engine comes from ``open_engine``, the schema from ``migrate.upgrade``.
     """
 
     def __init__(self, engine: Engine) -> None:

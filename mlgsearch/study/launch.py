@@ -6,8 +6,8 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
 from mlgsearch.records import OBJECTIVES, StudyRecord
-from mlgsearch.results import schema
 from mlgsearch.results.difference import differing_keys
+from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.drive import Options, Outcome, Watch, drive
 from mlgsearch.study.remove import remove
@@ -41,7 +41,7 @@ def launch(
         StudyConflictError: a study of that name has different content; the message lists the keys.
         UserError: see `drive`.
     """
-    schema.upgrade(engine)
+    upgrade(engine)
     store = ResultStore(engine)
     _forget_untried(spec, engine, store)
     study = register(spec, source, store)
@@ -74,7 +74,7 @@ def resume(
         StudyNotFoundError: no study has that name.
         UserError: see `drive`.
     """
-    schema.upgrade(engine)
+    upgrade(engine)
     store = ResultStore(engine)
     study = store.study(name)
     spec = with_target(stored_spec(study, allowed_code), n_trials or study.n_trials)

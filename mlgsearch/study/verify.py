@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
-from mlgsearch.results import schema
+from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.places import cache_directory, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.verification_store import VerificationStore
@@ -87,7 +87,7 @@ def verify(
         StudyConflictError: a driver holds the study, or took it; or the teacher is another.
         UserError: a trial is not COMPLETE, or the data cannot be used.
     """
-    schema.upgrade(engine)
+    upgrade(engine)
     study = ResultStore(engine).study(name)
     spec = stored_spec(study, allowed_code)
     with LeaseKeeper(engine, name) as keeper:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from mlgsearch.results.engine import open_engine
-from mlgsearch.results.schema import upgrade
+from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.store import ResultStore
 from tests.dashboard.samples import fill_some_studies
 from tests.dashboard.serving import Visit, serving

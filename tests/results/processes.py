@@ -7,7 +7,8 @@ import psutil
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.lease import acquire
-from mlgsearch.results.schema import check, upgrade
+from mlgsearch.results.migrate import upgrade
+from mlgsearch.results.schema import check
 
 
 def bring_up_to_date(url: str) -> None:

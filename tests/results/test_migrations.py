@@ -8,7 +8,8 @@ from sqlalchemy import Engine, text
 
 from mlgsearch.errors import StorageError
 from mlgsearch.results.engine import open_engine, writing
-from mlgsearch.results.schema import _config, check, upgrade
+from mlgsearch.results.migrate import alembic_config, upgrade
+from mlgsearch.results.schema import check
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.study_reader import StudyReader
 from mlgsearch.results.verification_store import VerificationStore
@@ -16,7 +17,7 @@ from tests.results.samples import a_complete, a_study, a_trial, a_verification, 
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    config = _config()
+    config = alembic_config()
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, revision)

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from optuna.storages import RDBStorage
 from sqlalchemy import Engine, inspect, text
 
 from mlgsearch.errors import StorageError
 from mlgsearch.results.engine import open_engine
-from mlgsearch.results.schema import VERSION_TABLE, check, head, is_ours, upgrade
+from mlgsearch.results.migrate import alembic_config, is_ours, upgrade
+from mlgsearch.results.schema import REVISIONS, VERSION_TABLE, check, head
 from mlgsearch.results.tables import PREFIX, metadata
 from tests.results.processes import bring_up_to_date
 
@@ -122,3 +124,8 @@ def test_optuna_lives_in_the_same_database(database_url: str, optuna_first: bool
 def test_several_may_upgrade_at_once(database_url: str) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         pool.map(bring_up_to_date, [database_url] * 3, chunksize=1)
+
+
+def test_the_revisions_are_those_of_the_migrations() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    assert tuple(script.revision for script in scripts)[::-1] == REVISIONS

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.records import EpochRecord, TrialRecord
 from mlgsearch.results.engine import open_engine
-from mlgsearch.results.schema import upgrade
+from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History

@@ -1,1 +1,1 @@
-"""Alembic's environment for the ``mlg_`` tables; ``mlgsearch.results.schema`` runs it."""
+"""Alembic's environment for the ``mlg_`` tables; ``mlgsearch.results.migrate`` runs it."""

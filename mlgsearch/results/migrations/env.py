@@ -1,11 +1,12 @@
 """What Alembic runs; it only ever sees our own tables, because Optuna's are in the same database.
 
-``mlgsearch.results.schema`` calls it with a connection, whose transaction is the caller's.
+``mlgsearch.results.migrate`` calls it with a connection, whose transaction is the caller's.
 """
 
 from alembic import context
 
-from mlgsearch.results.schema import VERSION_TABLE, is_ours
+from mlgsearch.results.migrate import is_ours
+from mlgsearch.results.schema import VERSION_TABLE
 from mlgsearch.results.tables import metadata
 
 context.configure(
