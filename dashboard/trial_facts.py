@@ -28,20 +28,20 @@ Facts = Sequence[tuple[str, Component | str]]
 
 
 def facts(data: TrialData) -> list[Component]:
-    """Give the groups of figures, and the error where there is one."""
-    groups = (
-        ("Result", _result(data)),
-        ("Size and cost", _sizes(data)),
-        ("Training", _training(data)),
-        ("Where it comes from", _origin(data)),
-    )
-    shown: list[Component] = [
-        html.Section([html.H2(title), _list(told)], className="card") for title, told in groups
-    ]
+    """Give what it reached and what it costs, and the error where there is one."""
+    shown = [_group("Result", _result(data)), _group("Size and cost", _sizes(data))]
     if data.trial.error:
         error = html.Pre(data.trial.error, className="error")
         shown.insert(0, html.Section([html.H2("Error"), error], className="card"))
     return shown
+
+
+def origin(data: TrialData) -> list[Component]:
+    """Give how it was trained, and where it comes from."""
+    return [
+        _group("Training", _training(data)),
+        _group("Where it comes from", _origin(data)),
+    ]
 
 
 def take_home(database: Database, data: TrialData) -> list[Component]:
@@ -183,7 +183,6 @@ def _begun(attempts: int) -> str:
     return f"{attempts} times: it was taken up again after a worker or a driver stopped"
 
 
-def _list(told: Facts) -> html.Dl:
-    return html.Dl(
-        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in told], className="facts"
-    )
+def _group(title: str, told: Facts) -> html.Section:
+    figures = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in told]
+    return html.Section([html.H2(title), html.Dl(figures, className="facts")], className="card")

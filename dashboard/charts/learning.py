@@ -80,7 +80,7 @@ def learning_summary(epochs: Sequence[EpochRecord]) -> str:
     known = [e for e in epochs if math.isfinite(e.validation_accuracy)]
     if not known:
         return "No epoch has a result yet."
-    last, best = known[-1], max(known, key=lambda e: e.validation_accuracy)
+    last, best = known[-1], max(known, key=lambda e: (e.validation_accuracy, e.epoch))
     said = f"Validation accuracy is {100 * last.validation_accuracy:.2f} % after epoch {last.epoch}"
     if best.epoch != last.epoch:
         said += f"; it was best after epoch {best.epoch}, {100 * best.validation_accuracy:.2f} %"

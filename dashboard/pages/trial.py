@@ -14,7 +14,7 @@ from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link
 from dashboard.query import Query
 from dashboard.table import Column, Table
 from dashboard.trial_data import TrialData, epoch_rows, layer_rows, run_rows
-from dashboard.trial_facts import around, facts, take_home
+from dashboard.trial_facts import around, facts, origin, take_home
 from mlgsearch.results.layer_grid import NUMBERS
 
 PATH = "/study/trial"
@@ -77,26 +77,15 @@ def _layout(database: Database, view: View) -> Component:
         [
             html.H1([f"Trial {trial.number} of ", link(name, "/study", name=name)]),
             dcc.Store(id="trial-shown", data=data.shown(view.scheme)),
-            html.Div(
-                [
-                    html.Section(
-                        [
-                            html.H2("Take it home"),
-                            html.Div(take_home(database, data), id="trial-home"),
-                        ],
-                        className="card",
-                    ),
-                    html.Section(
-                        [
-                            html.H2("Its neighbours on the front"),
-                            html.Div(around(data), id="trial-around"),
-                        ],
-                        className="card",
-                    ),
-                ],
-                className="cards",
+            html.Div(facts(data), id="trial-facts"),
+            html.Section(
+                [html.H2("Take it home"), html.Div(take_home(database, data), id="trial-home")],
+                className="card",
             ),
-            html.Div(facts(data), id="trial-facts", className="cards"),
+            html.Section(
+                [html.H2("Its neighbours on the front"), html.Div(around(data), id="trial-around")],
+                className="card",
+            ),
             chart(
                 "trial-learning",
                 learning_chart(
@@ -116,6 +105,7 @@ def _layout(database: Database, view: View) -> Component:
             html.Section(
                 [html.H2("Verification"), RUNS.render(database, view.query)], className="card"
             ),
+            html.Div(origin(data), id="trial-origin"),
         ]
     )
 
@@ -125,6 +115,7 @@ def _register(app: Dash, database: Database) -> None:
         Output("trial-home", "children"),
         Output("trial-around", "children"),
         Output("trial-facts", "children"),
+        Output("trial-origin", "children"),
         Output("trial-learning", "figure"),
         Output("trial-learning-summary", "children"),
         Output("trial-shown", "data"),
@@ -140,11 +131,12 @@ def _register(app: Dash, database: Database) -> None:
         data = TrialData.read(database, Query(view))
         shown = data.shown(scheme)
         if shown == before:
-            return (no_update,) * 6
+            return (no_update,) * 7
         return (
             take_home(database, data),
             around(data),
             facts(data),
+            origin(data),
             learning_chart(
                 data.epochs,
                 scheme,

@@ -25,8 +25,9 @@ class LayerGrid:
 
     ``settings`` are canonical, shape (T, L, 5); 0 stands for a level that is absent and for its
     bits. ``bits`` (T, L) is what a layer's factors take, by the paper's rule, and ``damage`` (T, L)
-    the part of what the layer does that is predicted to be lost, in [0, 1], smaller is better: NaN
-    where it is not known. ``records`` says more of the layers; it is empty where the study was
+    the part of what the layer does that is predicted to be lost, in [0, 1], smaller is better;
+    ``errors`` (T, L) is its relative error before training: NaN where it is not known. ``records``
+    says more of the layers; it is empty where the study was
     last driven by a version that did not keep them.
     """
 
@@ -35,13 +36,14 @@ class LayerGrid:
     settings: Integers
     bits: Floats
     damage: Floats
+    errors: Floats
     records: tuple[LayerRecord, ...] = ()
 
     def __post_init__(self) -> None:
         size = len(self.numbers), len(self.layers)
         assert self.settings.shape == (*size, 5), self.settings.shape
         assert self.bits.shape == size, self.bits.shape
-        assert self.damage.shape == size, self.damage.shape
+        assert self.damage.shape == self.errors.shape == size, self.damage.shape
         assert len(self.records) in (0, len(self.layers)), "all layers are known, or none"
 
     def bits_a_weight(self) -> Floats:
@@ -72,6 +74,7 @@ class LayerGrid:
             settings=self.settings[rows],
             bits=self.bits[rows],
             damage=self.damage[rows],
+            errors=self.errors[rows],
             records=self.records,
         )
 
@@ -97,6 +100,7 @@ def read_layer_grid(
                 trial_table.c.settings,
                 trial_table.c.layer_bits,
                 trial_table.c.layer_damage,
+                trial_table.c.projection_error,
             )
             .where(trial_table.c.study_id == find_study(connection, study))
             .where(trial_table.c.number.in_(list(numbers)))
@@ -115,11 +119,13 @@ def read_layer_grid(
         ).reshape(len(there), len(layers), 5),
         bits=_values([row.layer_bits for row in there], layers),
         damage=_values([row.layer_damage for row in there], layers),
+        errors=_values([row.projection_error for row in there], layers),
         records=tuple(records),
     )
 
 
-def _values(rows: Sequence[Mapping[str, float] | None], layers: Sequence[str]) -> Floats:
+def _values(rows: Sequence[Mapping[str, float | None] | None], layers: Sequence[str]) -> Floats:
+    # None becomes NaN.
     return np.array(
-        [[(row or {}).get(layer, np.nan) for layer in layers] for row in rows], dtype=np.float64
+        [[(row or {}).get(layer) for layer in layers] for row in rows], dtype=np.float64
     ).reshape(len(rows), len(layers))

@@ -52,7 +52,13 @@ def layer_costs(trials: Sequence[TrialRecord]) -> dict[str, LayerCost]:
         return {}
     layers = list(used[0].projection_error)
     loss = np.array([[trial.projection_error[name] ** 2 for name in layers] for trial in used])
-    accuracy = np.array([trial.accuracy for trial in used])
+    return costs_of(layers, loss, np.array([trial.accuracy for trial in used]))
+
+
+def costs_of(
+    layers: Sequence[str], loss: NDArray[np.float64], accuracy: NDArray[np.float64]
+) -> dict[str, LayerCost]:
+    """Do the same from the layers' squared relative errors, shape (trials, layers)."""
     slopes, errors = _ridge(loss - loss.mean(0), accuracy - accuracy.mean())
     means = loss.mean(0)
     return {

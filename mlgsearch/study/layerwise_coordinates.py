@@ -57,6 +57,9 @@ class LayerwiseCoordinates:
                 meant = uniform[layer]
                 if LayerSetting(*five).canonical(shape) != meant:
                     five = meant.five  # the paper's own rule for 1x1 layers
+            if LayerSetting(*five).is_plain:
+                # As trials are written down, also where no bases in range leave out a level.
+                five = self._in_range(layer, LayerSetting(*five).canonical(shape)).five
             parameters |= self._encode_layer(layer, five)
         return parameters
 
@@ -96,7 +99,7 @@ class LayerwiseCoordinates:
         return low, high
 
     def _in_range(self, layer: str, setting: LayerSetting) -> LayerSetting:
-        """Give a setting in range whose canonical form this is.
+        """Give a setting in range whose canonical form this is, or itself where there is none.
 
         A plain weight may stand for factors that cost as much, where both levels must exist.
         """
@@ -113,7 +116,7 @@ class LayerwiseCoordinates:
             for base_in, base_out in product(*(range(low, high + 1) for low, high in spans))
         )
         shape = self._layers.layers[layer]
-        return next(found for found in candidates if found.canonical(shape) == setting)
+        return next((found for found in candidates if found.canonical(shape) == setting), setting)
 
     def _encode_layer(self, layer: str, five: tuple[int, ...]) -> Parameters:
         shape = self._layers.layers[layer]

@@ -1,0 +1,148 @@
+"""What the page of importance reads of a study: which layers moved its trials' accuracy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from dashboard.database import Database
+from mlgsearch.records import LayerRecord, StudyRecord, TrialState
+from mlgsearch.results.importance import Importance, chosen_trials, layer_importance
+from mlgsearch.results.layer_grid import Floats, LayerGrid, read_layer_grid
+from mlgsearch.results.trial_columns import NO_TRIAL
+from mlgsearch.results.trial_sensitivity import LEAST_TRIALS, LayerCost, costs_of
+
+#: Up to this share of the variance explained, the order of layers says next to nothing.
+_LITTLE = 0.1
+
+
+@dataclass(frozen=True)
+class StudyImportance:
+    """``importance`` and ``costs`` of the layers, empty where too little is known.
+
+    ``predicted`` is the standard deviation over the trials of each layer's predicted damage, in
+    the layers' order; None where no damage is stored.
+    """
+
+    study: StudyRecord
+    complete: int
+    importance: Importance | None
+    costs: Mapping[str, LayerCost]
+    predicted: Floats | None
+
+    @classmethod
+    def read(cls, database: Database, name: str) -> "StudyImportance":
+        """Read it; what is costly is done once for the same trials.
+
+        Raises:
+            StudyNotFoundError: there is no such study.
+        """
+        study = database.store.study(name)
+        columns = database.trials(name)
+        own = columns.is_in(TrialState.COMPLETE) & (columns.reused_from == NO_TRIAL)
+        own &= np.isfinite(columns.accuracy)
+        numbers = chosen_trials(columns.number[own].tolist())
+        accuracy = columns.accuracy[columns.rows_of(numbers)]
+        complete = int(columns.is_in(TrialState.COMPLETE).sum())
+        if is_uniform(study):
+            return cls(study, complete, None, {}, None)
+        found = _found(database, name, study.layers, tuple(numbers), accuracy.tobytes())
+        return cls(study, complete, *found)
+
+    @property
+    def agreement(self) -> float | None:
+        """Spearman's rank correlation of what layers did with what was predicted of them."""
+        if self.importance is None or self.predicted is None:
+            return None
+        moved = np.array([layer.moved for layer in self.importance.layers])
+        if np.ptp(moved) == 0 or np.ptp(self.predicted) == 0:
+            return None
+        return float(np.corrcoef(_ranks(moved), _ranks(self.predicted))[0, 1])
+
+    def certainty(self) -> str:
+        """Say how sure the order of the layers is."""
+        found = self.importance
+        assert found is not None
+        share = f"{max(0.0, 100 * found.explained):.0f} %"
+        if found.explained < _LITTLE:
+            return (
+                f"The layers' numbers predict {share} of the differences in accuracy between "
+                f"trials that were left out: {found.trials} trials of {len(found.layers)} layers "
+                "do not tell which ones matter. More trials, or trials that differ more, would."
+            )
+        clear = sum(layer.is_clear for layer in found.layers)
+        return (
+            f"From {found.trials} trials: the layers' numbers predict {share} of the differences "
+            f"in accuracy between trials that were left out; {clear} of {len(found.layers)} layers "
+            f"stand out from chance (about {len(found.layers) / 40:.0f} would by luck alone)."
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Give the layers as rows of a table, in the network's order; accuracies are fractions."""
+        if self.importance is None:
+            return []
+        rows = []
+        for place, layer in enumerate(self.importance.layers):
+            cost = self.costs.get(layer.layer)
+            rows.append(
+                {
+                    "layer": layer.layer,
+                    "moved": layer.moved,
+                    "low": layer.low,
+                    "high": layer.high,
+                    "is_clear": layer.is_clear,
+                    "gain": layer.gain,
+                    "predicted": None if self.predicted is None else float(self.predicted[place]),
+                    "cost": None if cost is None else cost.cost,
+                    "cost_error": None if cost is None else cost.error,
+                }
+            )
+        return rows
+
+
+def is_uniform(study: StudyRecord) -> bool:
+    """Tell whether all layers of a study share their numbers, so that none can be told apart."""
+    space = study.content.get("space")
+    return isinstance(space, Mapping) and space.get("kind") == "uniform"
+
+
+@lru_cache(maxsize=8)
+def _found(
+    database: Database,
+    name: str,
+    layers: tuple[LayerRecord, ...],
+    numbers: tuple[int, ...],
+    accuracies: bytes,
+) -> tuple[Importance | None, Mapping[str, LayerCost], Floats | None]:
+    """Attribute accuracies (float64, of the trials in ``numbers``) to layers."""
+    if len(numbers) < LEAST_TRIALS:
+        return None, {}, None
+    grid = read_layer_grid(database.engine, name, numbers, layers)
+    assert grid.numbers == numbers, "a COMPLETE trial stays"
+    accuracy = np.frombuffer(accuracies, dtype=np.float64)
+    known = np.isfinite(grid.bits).all() and (grid.bits > 0).all()
+    bits = grid.bits.astype(np.int64) if known else None
+    importance = layer_importance(grid.layers, grid.settings, bits, accuracy)
+    return importance, _costs(grid, accuracy), _spread(grid.damage)
+
+
+def _costs(grid: LayerGrid, accuracy: Floats) -> Mapping[str, LayerCost]:
+    if not np.isfinite(grid.errors).all():
+        return {}
+    return costs_of(grid.layers, np.square(grid.errors), accuracy)
+
+
+def _spread(damage: Floats) -> Floats | None:
+    """Give each layer's standard deviation (L,); a layer without predictions has 0."""
+    if not np.isfinite(damage).any():
+        return None
+    known = np.where(np.isfinite(damage), damage, 0.0)
+    return np.asarray(known.std(0), dtype=np.float64)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Give ranks (n,), equal values the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place], dtype=np.float64)
