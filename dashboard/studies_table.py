@@ -120,7 +120,8 @@ def _progress(row: Row) -> Component:
 def _driver(row: Row) -> Component | str:
     if row["driver"] is None:
         return html.Span("nobody", className="faint")
-    return html.Span(row["driver"], className="live")
+    holder, _, process = row["driver"].rpartition(":")
+    return html.Span(holder, className="live", title=f"process {process}")
 
 
 def _percent(row: Row) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.migrate import upgrade
@@ -19,6 +19,10 @@ from tests.dashboard.samples import fill_some_studies
 from tests.dashboard.serving import Visit, serving
 
 Fill = Callable[[ResultStore], None]
+
+#: Ample: a busy machine is slow, and what never comes fails all the same.
+_PATIENCE_MS = 90_000
+expect.set_options(timeout=_PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +86,7 @@ def visit(browser: Browser, served: str, request: pytest.FixtureRequest) -> Iter
     if marker is not None:
         options |= marker.kwargs
     context = browser.new_context(base_url=served, **options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(_PATIENCE_MS)
     visit = Visit(context.new_page(), served)
     yield visit
     context.close()

@@ -15,7 +15,7 @@ def test_a_page_follows_what_is_written(visit: Visit, writer: ResultStore) -> No
     page = visit.go("/")
     expect(page.get_by_role("link", name="later")).to_have_count(0)
     writer.create_study(a_study("later"))
-    expect(page.get_by_role("link", name="later")).to_be_visible(timeout=3000)
+    expect(page.get_by_role("link", name="later")).to_be_visible()
 
 
 def test_the_view_stands_in_the_address(visit: Visit) -> None:

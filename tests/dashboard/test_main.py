@@ -1,0 +1,103 @@
+"""Starting the dashboard, and what it says where that is not possible."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from sqlalchemy import text
+
+from dashboard import __main__ as command
+from mlgsearch.results.engine import open_engine
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import importlib, pkgutil, sys
+import dashboard
+for module in pkgutil.walk_packages(dashboard.__path__, "dashboard."):
+    importlib.import_module(module.name)
+    print(module.name)
+print("loaded:", sorted({"torch", "torchvision", "ray", "optuna"} & set(sys.modules)))
+"""
+
+
+def test_importing_all_of_the_dashboard_loads_no_torch_ray_or_optuna() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert {"dashboard.app", "dashboard.pages.studies"} <= set(lines)
+    assert lines[-1] == "loaded: []"
+
+
+def test_the_command_line_serves_until_ctrl_c(database_file: Path) -> None:
+    # A folder of its own, with a module that must not be taken for the dashboard.
+    (database_file.parent / "dashboard.py").write_text("raise SystemExit('not this one')")
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "search.py", "dashboard", "--port", "0"],
+        env=os.environ | {"MLGSEARCH_STORAGE": f"sqlite:///{database_file}"},
+        cwd=database_file.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("The dashboard is at http://127.0.0.1:")
+    with urlopen(f"{line.split()[4]}healthz") as answer:
+        assert answer.read() == b'{"status": "ok"}'
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out, errors) == (0, "", "")
+
+
+def refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> str:
+    monkeypatch.setattr(sys, "argv", ["dashboard", *words])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def test_others_need_a_token(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
+        assert "--token-file" in refused(monkeypatch, capsys, "--host", host)
+
+
+def test_a_database_that_cannot_be_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    missing = f"sqlite:///{tmp_path}/none.db"
+    assert "there is no file" in refused(monkeypatch, capsys, "--storage", missing)
+    assert not (tmp_path / "none.db").exists()
+    empty = f"sqlite:///{tmp_path}/empty.db"
+    engine = open_engine(empty)
+    assert "no mlgsearch tables" in refused(monkeypatch, capsys, "--storage", empty)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE mlg_alembic_version (version_num VARCHAR(32))"))
+        connection.execute(text("INSERT INTO mlg_alembic_version VALUES ('9999')"))
+    engine.dispose()
+    assert "newer" in refused(monkeypatch, capsys, "--storage", empty)
+
+
+def test_a_port_that_is_in_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], database_file: Path
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        words = ("--storage", f"sqlite:///{database_file}", "--port", str(taken.getsockname()[1]))
+        assert "in use" in refused(monkeypatch, capsys, *words)
