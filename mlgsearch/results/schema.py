@@ -4,7 +4,7 @@ Alembic, which `mlgsearch.results.migrate` runs, takes longer to load than most 
 compare revisions nobody needs it.
 """
 
-from sqlalchemy import Connection, Engine, column, inspect, select, table
+from sqlalchemy import Connection, Engine, String, column, inspect, select, table
 
 from mlgsearch.errors import StorageError
 from mlgsearch.results.engine import shown_url
