@@ -46,7 +46,7 @@ def revision(connection: Connection) -> str | None:
     """Give the revision of a database; None where it has no tables of ours."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    number = column("version_num")
+    number = column("version_num", String)
     found: str | None = connection.execute(
         select(number).select_from(table(VERSION_TABLE))
     ).scalar()
