@@ -1,0 +1,24 @@
+"""Learning curves beside each other."""
+
+import math
+
+from dashboard.charts.curves_chart import curves_chart
+from tests.results.samples import an_epoch
+
+
+def test_a_selected_trial_has_the_colour_of_its_place_and_a_gap_where_nothing_is_known() -> None:
+    epochs = [an_epoch(1), an_epoch(2, validation_accuracy=math.nan), an_epoch(3)]
+    figure = curves_chart({4: epochs, 9: [an_epoch(1)]}, (9, 7, 4), "light", teacher_accuracy=0.9)
+    nine, four = figure.data
+    assert (nine.name, four.name) == ("trial 9", "trial 4")
+    assert list(four.y) == [80, None, 80]
+    assert nine.line.color != four.line.color
+    without = curves_chart({4: epochs}, (9, 7, 4), "light")
+    assert without.data[0].line.color == four.line.color
+    assert [shape.y0 for shape in figure.layout.shapes] == [90]
+
+
+def test_without_a_curve_there_are_no_axes() -> None:
+    figure = curves_chart({}, (3,), "dark", teacher_accuracy=0.9)
+    assert figure.layout.xaxis.visible is False
+    assert not figure.layout.shapes

@@ -1,0 +1,30 @@
+"""The growth of the hypervolume as a picture."""
+
+from dashboard.charts.hypervolume_chart import hypervolume_chart
+from tests.dashboard.columns import some_columns
+
+COLUMNS = some_columns(
+    ("COMPLETE", 0.8, 0.1), ("FAIL", None, 0.1), ("COMPLETE", 0.7, 0.5), ("COMPLETE", 0.9, 0.1),
+    ("COMPLETE", 0.1, 0.9),
+)  # fmt: skip
+COURSE = COLUMNS.hypervolume_over_trials(("accuracy", "memory_ratio"))
+
+
+def test_a_step_stands_where_a_trial_brought_it_and_the_last_goes_on() -> None:
+    (line,) = hypervolume_chart(COLUMNS, COURSE, "light").data
+    assert list(line.x) == [1, 3, 4]
+    assert list(line.y) == [0.8, 0.9, 0.9]
+    assert list(line.customdata) == [[0], [3], [3]]
+    assert line.line.shape == "hv"
+
+
+def test_the_moment_of_a_replay_is_marked() -> None:
+    (mark,) = hypervolume_chart(COLUMNS, COURSE, "light", seen=2).layout.shapes
+    assert (mark.x0, mark.x1) == (2, 2)
+
+
+def test_without_results_there_is_no_line() -> None:
+    columns = some_columns(("FAIL", None, 0.1))
+    course = columns.hypervolume_over_trials(("accuracy", "memory_ratio"))
+    (line,) = hypervolume_chart(columns, course, "light").data
+    assert list(line.x) == []
