@@ -14,14 +14,13 @@ from mlgsearch.cli.events import JsonEvents
 from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
-from mlgsearch.cli.output import stdout_console, study_chart, write_figure
+from mlgsearch.cli.output import stdout_console
 from mlgsearch.cli.paste import command
 from mlgsearch.cli.tables import front_table
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.front import front, front_hypervolume
 from mlgsearch.results.places import runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
-from mlgsearch.study.spec import load_study_file
 
 if TYPE_CHECKING:
     from mlgsearch.study.drive import Options, Outcome, Watch
@@ -47,6 +46,8 @@ def launch(
     as_json: Json = False,
 ) -> None:
     """Start the study of a file, or go on with it where it is stored with the same content."""
+    from mlgsearch.study.spec import load_study_file  # loads pydantic
+
     spec, source = load_study_file(file)
 
     from mlgsearch.study.launch import launch as start  # loads torch and Ray
@@ -124,6 +125,8 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
         console = stdout_console()
         console.print(front_table(study, trials))
         if outcome.is_finished:
+            from mlgsearch.cli.figures import study_chart, write_figure  # loads plotly
+
             path = study_directory(runs_directory(storage), study) / "pareto.html"
             write_figure(study_chart(study, trials), path)
             best = front(trials, study.objectives)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
@@ -14,11 +13,10 @@ from mlgsearch.cli.options import Json
 from mlgsearch.cli.output import print_json, stdout_console
 from mlgsearch.errors import DataError
 from mlgsearch.results.places import cache_directory
-from mlgsearch.study.spec import load_study_file
-from mlgsearch.train.spec import DataSpec
 
 if TYPE_CHECKING:
     from mlgsearch.train.file_report import FileReport
+    from mlgsearch.train.spec import DataSpec
 
 
 class Part(StrEnum):
@@ -74,8 +72,13 @@ def evaluation_fields(report: "FileReport") -> dict[str, Any]:
     }
 
 
-def _data_spec(data: str, root: Path | None) -> DataSpec:
+def _data_spec(data: str, root: Path | None) -> "DataSpec":
     """Give the data of a study file, or those of a name, split as a study file does by default."""
+    from pydantic import ValidationError
+
+    from mlgsearch.study.spec import load_study_file  # loads pydantic
+    from mlgsearch.train.spec import DataSpec
+
     if data.endswith((".yaml", ".yml")):
         spec, _ = load_study_file(Path(data))
         return spec.data if root is None else spec.data.model_copy(update={"root": str(root)})

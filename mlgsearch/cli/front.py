@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import plotly.graph_objects as go
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -19,20 +18,20 @@ from mlgsearch.cli.output import (
     WHOLE_LINES,
     open_store,
     stdout_console,
-    study_chart,
-    write_figure,
     write_text,
 )
 from mlgsearch.cli.tables import front_table
 from mlgsearch.cli.verified import verified_table
 from mlgsearch.errors import UserError
-from mlgsearch.records import StudyRecord
+from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.places import study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS, front_rows, to_csv, verified_rows
-from mlgsearch.results.verification import verified_points
+from mlgsearch.results.verification import VerifiedPoint, verified_points
 from mlgsearch.results.verification_store import VerificationStore
-from mlgsearch.results.verified_chart import verified_chart
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 
 class Format(StrEnum):
@@ -61,6 +60,8 @@ def print_front(
     else:
         view = _searched_view(study, store)
     if format_ is Format.html:
+        from mlgsearch.cli.figures import write_figure  # loads plotly
+
         path = out or Path(f"{study_directory(Path(), study).name}-{view.file}.html")
         write_figure(view.figure(), path)
         typer.echo(str(path))
@@ -81,7 +82,7 @@ class _View:
     table: Table
     rows: list[dict[str, Any]]
     columns: Sequence[str]
-    figure: Callable[[], go.Figure]
+    figure: "Callable[[], Figure]"
     file: str
 
 
@@ -91,7 +92,7 @@ def _searched_view(study: StudyRecord, store: ResultStore) -> _View:
         table=front_table(study, trials),
         rows=front_rows(trials, study.objectives),
         columns=COLUMNS,
-        figure=lambda: study_chart(study, trials),
+        figure=lambda: _searched_figure(study, trials),
         file="pareto",
     )
 
@@ -111,13 +112,25 @@ def _verified_view(
         table=verified_table(study, points),
         rows=verified_rows(points),
         columns=VERIFIED_COLUMNS,
-        figure=lambda: verified_chart(
-            points,
-            study.objectives,
-            title=f"{study.name}, verified",
-            teacher_accuracy=study.teacher_test_accuracy,
-        ),
+        figure=lambda: _verified_figure(study, points),
         file="verified",
+    )
+
+
+def _searched_figure(study: StudyRecord, trials: Sequence[TrialRecord]) -> "Figure":
+    from mlgsearch.cli.figures import study_chart  # loads plotly
+
+    return study_chart(study, trials)
+
+
+def _verified_figure(study: StudyRecord, points: Sequence[VerifiedPoint]) -> "Figure":
+    from mlgsearch.results.verified_chart import verified_chart  # loads plotly
+
+    return verified_chart(
+        points,
+        study.objectives,
+        title=f"{study.name}, verified",
+        teacher_accuracy=study.teacher_test_accuracy,
     )
 
 

@@ -16,11 +16,9 @@ from rich.table import Table
 from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.options import Json
-from mlgsearch.cli.output import stdout_console, write_figure
+from mlgsearch.cli.output import stdout_console
 from mlgsearch.records import PlannedStudent
 from mlgsearch.results.places import cache_directory
-from mlgsearch.results.plan_chart import plan_chart
-from mlgsearch.study.spec import load_study_file
 
 if TYPE_CHECKING:
     from mlgsearch.plan.tables import Tables
@@ -43,6 +41,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show the front that is predicted before any training, or the plan for a budget."""
+    from mlgsearch.study.spec import load_study_file  # loads pydantic
+
     spec, _ = load_study_file(file)
 
     from mlgsearch.study.plan_report import Plan  # loads torch
@@ -58,6 +58,9 @@ def plan(
     else:
         _print_front(spec.name, points, found.tables)
     if out is not None:
+        from mlgsearch.cli.figures import write_figure  # loads plotly
+        from mlgsearch.results.plan_chart import plan_chart
+
         students = [
             PlannedStudent(point.packed_bytes, point.sizes.memory_ratio, point.damage)
             for point in (points if max_kb is None else found.front(_POINTS))

@@ -11,17 +11,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Storage
-from mlgsearch.cli.output import open_store, print_json, stdout_console, write_figure
+from mlgsearch.cli.output import open_store, print_json, stdout_console
 from mlgsearch.cli.planning import Out, preparing
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.places import cache_directory
-from mlgsearch.results.plan_chart import LayerBar, layers_chart
 from mlgsearch.results.trial_sensitivity import LEAST_TRIALS, layer_costs
-from mlgsearch.study.spec import StudySpec, load_study_file
-from mlgsearch.study.user_code import stored_spec
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
     from mlgsearch.study.sensitivity import LayerSensitivity
+    from mlgsearch.study.spec import StudySpec
 
 
 def sensitivity(
@@ -48,14 +48,19 @@ def sensitivity(
     else:
         _print(spec.name, rows)
     if out is not None:
-        write_figure(layers_chart(*_picture(rows, spec.name)), out)
+        from mlgsearch.cli.figures import write_figure  # loads plotly
+
+        write_figure(_picture(rows, spec.name), out)
         typer.echo(str(out), err=as_json)
 
 
 def _read(
     study: str, storage: str, allowed_code: Collection[str]
-) -> tuple[StudySpec, list[TrialRecord]]:
+) -> "tuple[StudySpec, list[TrialRecord]]":
     """Give a study's specification, and its trials where it is stored under that name."""
+    from mlgsearch.study.spec import load_study_file  # loads pydantic
+    from mlgsearch.study.user_code import stored_spec
+
     if study.endswith((".yaml", ".yml")) or Path(study).is_file():
         return load_study_file(Path(study))[0], []
     _, store = open_store(storage)
@@ -101,7 +106,9 @@ def _print(name: str, rows: "list[LayerSensitivity]") -> None:
     )
 
 
-def _picture(rows: "list[LayerSensitivity]", name: str) -> "tuple[list[LayerBar], str, str, str]":
+def _picture(rows: "list[LayerSensitivity]", name: str) -> "Figure":
+    from mlgsearch.results.plan_chart import LayerBar, layers_chart  # loads plotly
+
     if rows[0].trial_cost is not None:
         bars = [
             LayerBar(
@@ -113,7 +120,9 @@ def _picture(rows: "list[LayerSensitivity]", name: str) -> "tuple[list[LayerBar]
             for row in rows
         ]
         what = "What layers cost, by ridge regression over the study's trials"
-        return bars, name, what, "points of accuracy that go with losing all of the layer"
+        return layers_chart(
+            bars, name, what, "points of accuracy that go with losing all of the layer"
+        )
     bars = [
         LayerBar(
             row.layer,
@@ -124,7 +133,9 @@ def _picture(rows: "list[LayerSensitivity]", name: str) -> "tuple[list[LayerBar]
         for row in rows
     ]
     what = "What layers need before any training: short bars are free"
-    return bars, name, what, "memory ratio of the layer at which a tenth of its output is lost"
+    return layers_chart(
+        bars, name, what, "memory ratio of the layer at which a tenth of its output is lost"
+    )
 
 
 def _percent(value: float | None) -> str:

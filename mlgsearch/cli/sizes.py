@@ -12,7 +12,6 @@ from mlgsearch.cli.options import Json
 from mlgsearch.cli.output import print_json, stdout_console
 from mlgsearch.errors import SettingError
 from mlgsearch.records import FiveNumbers
-from mlgsearch.train.spec import ModelSpec
 
 if TYPE_CHECKING:
     from mlgsearch.train.size_report import SizeReport
@@ -57,10 +56,11 @@ def sizes(
     """Show what a network costs at the paper's uniform setting, before any training."""
     five = _five(setting)
     side = image_size or (224 if stem is Stem.imagenet else 32)
-    spec = ModelSpec(name=model, stem=stem.value, width=width, head_bias=head_bias)
 
     from mlgsearch.train.size_report import size_report  # loads torch
+    from mlgsearch.train.spec import ModelSpec
 
+    spec = ModelSpec(name=model, stem=stem.value, width=width, head_bias=head_bias)
     report = size_report(
         spec,
         five,

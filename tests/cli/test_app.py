@@ -370,11 +370,20 @@ def test_the_installed_command_is_the_same() -> None:
     assert script.load() is main
 
 
-def test_reading_commands_load_neither_torch_nor_ray_nor_optuna() -> None:
-    script = (
-        "import sys, mlgsearch.cli.app\n"
-        "print(sorted({'torch', 'torchvision', 'ray', 'optuna', 'sklearn'} & set(sys.modules)))"
-    )
+def test_reading_commands_load_nothing_heavy(filled: Filled) -> None:
+    heavy = {"torch", "torchvision", "ray", "optuna", "sklearn", "alembic", "plotly"}
+    heavy.add("mlgsearch.study.spec")
+    commands = [["list"], ["show", NAME], ["show", NAME, "0"], ["front", NAME]]
+    commands.append(["choose", NAME, "--max-ratio", "0.03"])
+    script = f"""
+import sys
+from typer.testing import CliRunner
+from mlgsearch.cli.app import app
+for command in {commands}:
+    done = CliRunner().invoke(app, [*command, "--storage", {filled.url!r}])
+    assert done.exit_code == 0, done.output
+print(sorted({heavy} & set(sys.modules)))
+"""
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
