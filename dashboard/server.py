@@ -1,6 +1,7 @@
 """Serving the application with waitress."""
 
 import logging
+import socket
 
 import typer
 from flask import Flask
@@ -21,27 +22,26 @@ def serve(app: Flask, host: str, port: int) -> None:
         UserError: the port is in use, or the address is not this machine's.
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a short queue is no trouble
-    try:
+    # Not left to waitress, which would not close what it opened before it failed.
+    with _listening(host, port) as opened:
         server = create_server(
             app,
-            host=host,
-            port=port,
+            sockets=[opened],
             threads=_THREADS,
             ident=None,
             max_request_body_size=_MOST_BYTES,
         )
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        shown = f"[{host}]" if ":" in host else host
+        port = opened.getsockname()[1]
+        typer.echo(f"The dashboard is at http://{shown}:{port}/ (Ctrl-C ends it)")
+        server.run()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
         raise UserError(
-            f"cannot serve on {host}, port {port}: {why}; give another --port or --host"
+            f"cannot serve on {host}, port {port}: {error.strerror}; give another --port or --host"
         ) from error
-    shown = f"[{host}]" if ":" in host else host
-    typer.echo(f"The dashboard is at http://{shown}:{_port(server)}/ (Ctrl-C ends it)")
-    server.run()
-
-
-def _port(server: object) -> int:
-    """Give the port; a name with several addresses is served on each of them."""
-    several = getattr(server, "effective_listen", None)
-    port: int = several[0][1] if several else server.effective_port  # type: ignore[attr-defined]
-    return port
