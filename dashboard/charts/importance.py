@@ -26,7 +26,7 @@ def importance_chart(
     """
     colours = palette(scheme)
     layers = [found.layers[place] for place in order]
-    rows = [f"<b>{text(layer.layer)}</b>" for layer in layers]
+    rows = list(range(len(layers)))
     clear = [place for place, layer in enumerate(layers) if layer.is_clear]
     others = [place for place, layer in enumerate(layers) if not layer.is_clear]
     figure = go.Figure()
@@ -38,7 +38,7 @@ def importance_chart(
         figure.add_trace(
             go.Scatter(
                 x=[round(100 * layer.moved, 4) for layer in shown],
-                y=[rows[place] for place in places],
+                y=places,
                 error_x={
                     "array": [round(100 * (layer.high - layer.moved), 4) for layer in shown],
                     "color": colour,
@@ -64,7 +64,11 @@ def importance_chart(
                 xaxis="x2",
                 orientation="h",
                 marker={"color": colours.planned, "opacity": 0.75},
-                hovertemplate="%{y}<br>predicted damage differed by %{x:.1f} points<extra></extra>",
+                text=[f"<b>{text(layer.layer)}</b>" for layer in layers],
+                textposition="none",
+                hovertemplate=(
+                    "%{text}<br>predicted damage differed by %{x:.1f} points<extra></extra>"
+                ),
                 showlegend=False,
             )
         )
@@ -88,9 +92,7 @@ def importance_chart(
     lay_out_rows(figure, [layer.layer for layer in layers], colours, top=_TOP, bottom=WITH_AXIS)
     if list(order) != sorted(order):
         figure.layout.shapes = ()  # blocks of the network mean nothing in another order
-    figure.update_yaxes(
-        categoryorder="array", categoryarray=rows, gridcolor=colours.grid, showgrid=True
-    )
+    figure.update_yaxes(gridcolor=colours.grid, showgrid=True)
     return dress(figure, scheme)
 
 

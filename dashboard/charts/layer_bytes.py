@@ -32,9 +32,12 @@ def layer_bytes_chart(grid: LayerGrid, student: Student, scheme: Scheme, *, top:
         value / 8 if np.isfinite(value) else None
         for value in grid.bits[grid.numbers.index(student.number)].tolist()
     ]
-    rows = [f"<b>{text(layer)}</b>" for layer in grid.layers]
+    rows = list(range(len(grid.layers)))
     figure = go.Figure()
-    notes = [f"{name}<br>{_said(value)}" for name, value in zip(rows, now, strict=True)]
+    notes = [
+        f"<b>{text(layer)}</b><br>{_said(value)}"
+        for layer, value in zip(grid.layers, now, strict=True)
+    ]
     if grid.records:
         plain = [record.plain_bits / 8 for record in grid.records]
         figure.add_trace(
@@ -89,7 +92,7 @@ def layer_bytes_chart(grid: LayerGrid, student: Student, scheme: Scheme, *, top:
         automargin=False,
         fixedrange=True,
     )
-    figure.update_yaxes(categoryorder="array", categoryarray=rows, gridcolor=colours.grid)
+    figure.update_yaxes(gridcolor=colours.grid, showgrid=True)
     figure.add_annotation(
         text=f"<b>trial {student.number}</b><br>{student.size}, {100 * student.accuracy:.2f} %",
         xref="paper",

@@ -24,7 +24,8 @@ def lay_out_rows(
 ) -> None:
     """Give a figure its rows and height; ``top`` and ``bottom`` are the pixels around them.
 
-    A faint line parts the network's blocks. A trace's ``y`` is one text a layer, in their order.
+    A faint line parts the network's blocks. A trace's ``y`` is the index of the layer, or
+    one text a layer in their order.
     """
     height = row_height(len(layers))
     names = short_names(layers)
