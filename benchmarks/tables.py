@@ -73,7 +73,7 @@ def build(name: str, clock: Clock) -> Tables:
     return build_tables(
         network,
         network_shape(network, INPUT),
-        list(images.split(64)),
+        list(torch.split(images, 64)),
         Ranges(
             span(space.B_in),
             span(space.B_out),

@@ -30,6 +30,7 @@ def compress(
     norm_bits: NormBits = 32,
     in_bits: InBits = 32,
     noise_ratio: float = 1.0,
+    projects: bool = True,
 ) -> dict[str, float]:
     """Replace a model's weights by the factors of the settings, in place.
 
@@ -42,12 +43,14 @@ def compress(
     half precision (see ``half_norm``). Below 32 ``in_bits`` are those of the inputs of every
     compressed layer (see ``input_quantiser``); a subclass of torch's own layers takes its inputs as
     they are. ``noise_ratio`` is the share of entries that are quantised in a training step (see
-    ``Mlg``).
+    ``Mlg``). Without ``projects`` the weights are dropped and all factors are zero: for one who
+    loads the state of an equal student next.
 
     Nothing is changed where the settings or the weights are at fault.
 
     Returns:
-        Each layer's relative error ||W - W_hat||_F / ||W||_F, smaller is better.
+        Each layer's relative error ||W - W_hat||_F / ||W||_F, smaller is better; NaN of a layer
+        that is not projected.
 
     Raises:
         SettingError: a layer has no setting, or a setting names no layer or does not fit it; a
@@ -73,7 +76,7 @@ def compress(
         shape = layer_shape(module)
         try:
             canonical = settings[name].canonical(shape)
-            mlg = Mlg(canonical, shape, method, refine_steps, noise_ratio)
+            mlg = Mlg(canonical, shape, method, refine_steps, noise_ratio, projects=projects)
         except SettingError as error:
             raise SettingError(f"layer {name!r}: {error}") from error
         if not torch.isfinite(module.weight).all():

@@ -20,7 +20,8 @@ class Mlg(nn.Module):
     setting cannot be changed afterwards: compress a fresh network instead.
 
     ``relative_error`` is that of the last projection, NaN before the first; training the latents or
-    loading others does not change it.
+    loading others does not change it. Without ``projects`` the weight that the layer has is dropped
+    and the latents are zero, for one who loads a state next; any later weight is projected.
 
     ``noise_ratio`` is the probability with which an entry is quantised in training mode: below 1
     each use draws anew, from torch's generator, which entries are rounded; the others keep their
@@ -40,11 +41,14 @@ class Mlg(nn.Module):
         method: Method = "dorefa",
         refine_steps: int = 3,
         noise_ratio: float = 1.0,
+        *,
+        projects: bool = True,
     ) -> None:
         super().__init__()
         if not 0 < noise_ratio <= 1:
             raise SettingError(f"noise_ratio is {noise_ratio!r}, expected 0 < noise_ratio <= 1")
         self.noise_ratio = noise_ratio
+        self._projects = projects
         self._setting = setting
         self._shape = shape
         self.refine_steps = refine_steps
@@ -123,6 +127,8 @@ class Mlg(nn.Module):
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, ...]:
         """Project a weight: set the quantisers' scales and give the latents.
 
+        The first weight of all is not, where so asked at construction: then the latents are zero.
+
         Raises:
             SettingError: the weight does not have the layer's shape.
             DataError: the weight holds a value that is not finite.
@@ -132,6 +138,9 @@ class Mlg(nn.Module):
         if tuple(weight.shape) != expected:
             raise SettingError(f"expected a weight of shape {expected}, got {tuple(weight.shape)}")
         self.quantisers.to(weight.device)
+        if not self._projects:
+            self._projects = True
+            return tuple(weight.new_zeros(shape) for shape in self._latent_shapes)
         quantisers = {name: self._quantiser(name) for name in self.names}
         try:
             projection = project(weight, self._setting, self._shape, quantisers, self.refine_steps)

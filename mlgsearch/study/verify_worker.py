@@ -96,8 +96,8 @@ class VerifyWorker:
             task.job(self._prepared.spec),
             directory=self._directory,
             threads=self._context.threads,
+            resumes=True,
         )
-        training.resume()
         self._log("began", epochs_done=training.epochs_done)
         return training
 

@@ -126,9 +126,8 @@ class TrialWorker(tune.Trainable):
         self._log_file = directory / "events.jsonl"
         job = TrialJob(self._proposal.settings, self._proposal.train_spec(self._prepared.spec))
         training = StudentTraining(
-            self._prepared, job, directory=directory, threads=self._context.threads
+            self._prepared, job, directory, threads=self._context.threads, resumes=True
         )
-        training.resume()
         self._log("began", epochs_done=training.epochs_done)
         return training
 

@@ -67,7 +67,7 @@ def open_student(directory: Path, allowed_code: Collection[str] = ()) -> Finishe
         network,
         settings,
         method=card.method,
-        refine_steps=0,
+        projects=False,
         norm_bits=card.norm_bits,
         in_bits=card.in_bits,
     )

@@ -48,6 +48,8 @@ class StudentTraining:
         job: the student to train.
         directory: where a checkpoint is written after each epoch; None for none.
         threads: torch threads of this process from here on.
+        resumes: go on from the last good checkpoint in the directory, where there is one. One of
+            another job is not used, and the log says so.
 
     Raises:
         ValueError: the job's data, model or teacher are not those of ``prepared``.
@@ -55,7 +57,13 @@ class StudentTraining:
     """
 
     def __init__(
-        self, prepared: Prepared, job: TrialJob, directory: Path | None = None, threads: int = 1
+        self,
+        prepared: Prepared,
+        job: TrialJob,
+        directory: Path | None = None,
+        threads: int = 1,
+        *,
+        resumes: bool = False,
     ) -> None:
         for part in ("data", "model", "teacher"):
             ours, theirs = getattr(job.spec, part), getattr(prepared.spec, part)
@@ -70,11 +78,14 @@ class StudentTraining:
         self._layout = memory_format(prepared.images.input_shape)
         self._targets: tuple[Tensor, SoftTargets] | None = None
         spec = job.spec
+        saved = self._last_checkpoint() if resumes else None
+        # Checkpoints tell what projection gave, but for those of an earlier version.
+        known = None if saved is None else saved.metadata.get("projection_error")
         with self._timed("build"):
             network = build_network(spec.model, prepared.images)
             network.load_state_dict(prepared.teacher.network.state_dict())
         with self._timed("project"):
-            self.projection_error = compress(
+            projected = compress(
                 network,
                 job.settings,
                 method=spec.quantisation.method,
@@ -82,9 +93,14 @@ class StudentTraining:
                 norm_bits=spec.quantisation.norm_bits,
                 in_bits=spec.quantisation.in_bits,
                 noise_ratio=spec.quantisation.noise_ratio,
+                projects=known is None,
             )
+        assert known is None or isinstance(known, dict)
+        self.projection_error: dict[str, float] = projected if known is None else known
         self.network: nn.Module = network.to(prepared.device).to(memory_format=self._layout)
         self._optimiser = build_optimiser(self.network, spec.training)
+        if saved is not None:
+            self._restore(saved)
 
     @property
     def epochs_done(self) -> int:
@@ -95,33 +111,6 @@ class StudentTraining:
     def is_done(self) -> bool:
         """Whether all epochs are finished."""
         return self.epochs_done >= self.job.spec.training.epochs
-
-    def resume(self) -> bool:
-        """Go on from the last good checkpoint in the directory; tell whether there was one.
-
-        One of another job is not used, and the log says so.
-        """
-        if self._directory is None:
-            return False
-        saved = checkpoint.load(self._directory, CHECKPOINT)
-        if saved is None:
-            return False
-        if saved.metadata.get("fingerprint") != self.job.fingerprint:
-            _log.warning(
-                "the checkpoint in %s is of another job (%s, this is %s): starting from epoch 1",
-                self._directory,
-                saved.metadata.get("fingerprint"),
-                self.job.fingerprint,
-            )
-            return False
-        checkpoint.restore(self.network, self._optimiser, saved)
-        history, seconds = saved.metadata["history"], saved.metadata["stage_seconds"]
-        assert isinstance(history, list)
-        assert isinstance(seconds, dict)
-        self.history = [EpochRecord(**record) for record in history]
-        for stage, value in seconds.items():
-            self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + value
-        return True
 
     def run_epoch(self) -> EpochRecord:
         """Train one epoch, look at the validation part, write a checkpoint.
@@ -245,6 +234,30 @@ class StudentTraining:
             ),
         )
 
+    def _last_checkpoint(self) -> checkpoint.Checkpoint | None:
+        """Give the last good checkpoint of this job in the directory."""
+        if self._directory is None:
+            return None
+        saved = checkpoint.load(self._directory, CHECKPOINT)
+        if saved is not None and saved.metadata.get("fingerprint") != self.job.fingerprint:
+            _log.warning(
+                "the checkpoint in %s is of another job (%s, this is %s): starting from epoch 1",
+                self._directory,
+                saved.metadata.get("fingerprint"),
+                self.job.fingerprint,
+            )
+            return None
+        return saved
+
+    def _restore(self, saved: checkpoint.Checkpoint) -> None:
+        checkpoint.restore(self.network, self._optimiser, saved)
+        history, seconds = saved.metadata["history"], saved.metadata["stage_seconds"]
+        assert isinstance(history, list)
+        assert isinstance(seconds, dict)
+        self.history = [EpochRecord(**record) for record in history]
+        for stage, value in seconds.items():
+            self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + value
+
     def _save(self, directory: Path) -> None:
         tensors, metadata = checkpoint.capture(self.network, self._optimiser, self.epochs_done)
         metadata |= {
@@ -252,6 +265,7 @@ class StudentTraining:
             "card": self.card().to_metadata(),
             "history": [asdict(record) for record in self.history],
             "stage_seconds": self.stage_seconds,
+            "projection_error": self.projection_error,
         }
         checkpoint.save(directory, CHECKPOINT, tensors, metadata)
 

@@ -1,6 +1,7 @@
 import pickle
 from collections.abc import Callable
 from copy import deepcopy
+from math import isnan
 from typing import Any
 
 import pytest
@@ -306,3 +307,19 @@ def test_a_parametrized_bias_is_refused() -> None:
     parametrize.register_parametrization(layer, "bias", nn.Tanh())
     with pytest.raises(SettingError, match="its bias is parametrized already"):
         compress(layer, {"": LayerSetting(0, 3, 4, 0, 4)})
+
+
+def test_a_skeleton_is_the_student_once_its_state_is_loaded() -> None:
+    trained, skeleton = student(norm_bits=16, in_bits=8), teacher()
+    errors = compress(skeleton, SETTINGS, norm_bits=16, in_bits=8, projects=False)
+    assert errors.pop("spare") == 0  # plain at 32 bits: it stays the layer it was
+    assert all(isnan(error) for error in errors.values())
+    assert all(not latent.any() for latent in latents_of(skeleton.body[0]))
+    assert {n: p.shape for n, p in skeleton.named_parameters()} == {
+        n: p.shape for n, p in trained.named_parameters()
+    }
+    skeleton.load_state_dict(trained.state_dict())
+    x = torch.randn(3, 3, 8, 8)
+    assert torch.equal(skeleton.eval()(x), trained.eval()(x))
+    skeleton.body[0].weight = teacher().body[0].weight.detach()  # from now on a weight is projected
+    assert all(latent.any() for latent in latents_of(skeleton.body[0]))

@@ -10,13 +10,14 @@ from mlgsearch.errors import SettingError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import EpochRecord, FiveNumbers
+from mlgsearch.train import checkpoint
 from mlgsearch.train import student as student_module
 from mlgsearch.train.epoch import TrainingDivergedError
 from mlgsearch.train.packed_file import load_packed, write_packed
 from mlgsearch.train.prepared import Prepared, prepare
 from mlgsearch.train.residual import CifarResNet
 from mlgsearch.train.spec import QuantisationSpec, TrainSpec
-from mlgsearch.train.student import StudentTraining
+from mlgsearch.train.student import CHECKPOINT, StudentTraining
 from mlgsearch.train.trial import TrialJob
 
 CPU = torch.device("cpu")
@@ -83,15 +84,14 @@ def test_resumed_is_undisturbed_bit_for_bit(
     cut.run_epoch()
     cut.close()
     torch.rand(17)
-    resumed = StudentTraining(prepared_with_dropout, asked, tmp_path)
-    assert resumed.resume()
+    resumed = StudentTraining(prepared_with_dropout, asked, tmp_path, resumes=True)
     assert resumed.epochs_done == 2
+    assert resumed.projection_error == straight.projection_error
     assert finish(resumed) == records
     assert_same_weights(straight.network, resumed.network)
     assert resumed.summary().accuracy == straight.summary().accuracy
     # And one more time, with nothing left to do.
-    done = StudentTraining(prepared_with_dropout, asked, tmp_path)
-    assert done.resume()
+    done = StudentTraining(prepared_with_dropout, asked, tmp_path, resumes=True)
     assert done.is_done
     assert_same_weights(straight.network, done.network)
     with pytest.raises(ValueError, match="all 4 epochs are finished"):
@@ -169,8 +169,7 @@ def test_a_checkpoint_of_another_job_is_not_used(
     prepared: Prepared, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     StudentTraining(prepared, job(prepared), tmp_path).run_epoch()
-    other = StudentTraining(prepared, job(prepared, seed=1), tmp_path)
-    assert not other.resume()
+    other = StudentTraining(prepared, job(prepared, seed=1), tmp_path, resumes=True)
     assert other.epochs_done == 0
     assert "is of another job" in caplog.text
     assert other.run_epoch().epoch == 1
@@ -181,15 +180,30 @@ def test_a_damaged_checkpoint_costs_one_epoch(prepared: Prepared, tmp_path: Path
     records = finish(training)
     newest = max(tmp_path.glob("*.safetensors"))
     newest.write_bytes(newest.read_bytes()[:-9])
-    resumed = StudentTraining(prepared, job(prepared), tmp_path)
-    assert resumed.resume()
+    resumed = StudentTraining(prepared, job(prepared), tmp_path, resumes=True)
     assert resumed.epochs_done == 3
     assert finish(resumed) == records
 
 
+def test_a_checkpoint_of_an_earlier_version_is_projected_for_its_error(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    training = StudentTraining(prepared, job(prepared), tmp_path)
+    training.run_epoch()
+    saved = checkpoint.load(tmp_path, CHECKPOINT)
+    assert saved is not None
+    del saved.metadata["projection_error"]
+    checkpoint.save(tmp_path, CHECKPOINT, saved.tensors, saved.metadata)
+    resumed = StudentTraining(prepared, job(prepared), tmp_path, resumes=True)
+    assert resumed.epochs_done == 1
+    assert resumed.projection_error == training.projection_error
+
+
 def test_nothing_to_resume(prepared: Prepared, tmp_path: Path) -> None:
-    assert not StudentTraining(prepared, job(prepared), tmp_path).resume()
-    assert not StudentTraining(prepared, job(prepared)).resume()
+    for directory in (tmp_path, None):
+        training = StudentTraining(prepared, job(prepared), directory, resumes=True)
+        assert training.epochs_done == 0
+        assert max(training.projection_error.values()) > 0
 
 
 def test_a_loss_that_is_not_finite_is_told(prepared: Prepared) -> None:
