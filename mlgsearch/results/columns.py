@@ -15,10 +15,8 @@ LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 #: MySQL's own DATETIME drops fractions of a second.
 MOMENT = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
 
-
-def name_text(length: int) -> String:
-    """Give a string type that keeps upper and lower case apart, which MySQL by default does not."""
-    return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql")
+#: A string that keeps upper and lower case apart, which MySQL's by default do not.
+NAME_TEXT = String(128).with_variant(mysql.VARCHAR(128, collation="utf8mb4_bin"), "mysql")
 
 
 class UnstorableError(ValueError, DontWrapMixin):
@@ -81,3 +79,10 @@ class CleanText(TypeDecorator[str]):
         if value is None:
             return None
         return value.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+class StudyName(CleanText):
+    """A study's name: one that no database can hold is looked for in vain, and does no harm."""
+
+    impl = NAME_TEXT
+    cache_ok = True

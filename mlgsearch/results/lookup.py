@@ -7,6 +7,9 @@ from sqlalchemy import Connection, func, select
 from mlgsearch.errors import StudyNotFoundError, TrialNotFoundError
 from mlgsearch.results.tables import study_table, trial_table
 
+#: Characters of a name that is not there; those that are there have no more.
+_SHOWN = 128
+
 
 def find_study(connection: Connection, name: str) -> int:
     """Give the row id of a study.
@@ -25,11 +28,12 @@ def find_study(connection: Connection, name: str) -> int:
 def no_study(connection: Connection, name: str) -> StudyNotFoundError:
     """Make the error that says which studies there are instead."""
     names = list(connection.execute(select(study_table.c.name)).scalars())
-    near = get_close_matches(name, names, n=3) or sorted(names)[:5]
+    near = get_close_matches(name[: 2 * _SHOWN], names, n=3) or sorted(names)[:5]
+    shown = repr(name) if len(name) <= _SHOWN else f"{name[:_SHOWN]!r}..."
     if not near:
-        return StudyNotFoundError(f"no study {name!r}: the database holds none yet")
+        return StudyNotFoundError(f"no study {shown}: the database holds none yet")
     listed = ", ".join(repr(other) for other in near)
-    return StudyNotFoundError(f"no study {name!r}; there is {listed}")
+    return StudyNotFoundError(f"no study {shown}; there is {listed}")
 
 
 def find_trial(connection: Connection, study: str, number: int) -> int:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from mlgsearch.results.columns import LONG_TEXT, CleanText, JsonText, UtcMoment, name_text
+from mlgsearch.results.columns import LONG_TEXT, CleanText, JsonText, StudyName, UtcMoment
 
 #: Which of the tables in the database are ours.
 PREFIX = "mlg_"
@@ -50,7 +50,7 @@ study_table = Table(
     "mlg_study",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", name_text(128), nullable=False),
+    Column("name", StudyName, nullable=False),
     Column("content", JsonText, nullable=False),
     Column("content_hash", String(128), nullable=False),
     Column("source", LONG_TEXT, nullable=False),

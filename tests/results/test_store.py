@@ -85,6 +85,18 @@ def test_an_unknown_study_is_told_with_the_nearest(store: ResultStore) -> None:
         store.study("mmmm")
 
 
+@pytest.mark.parametrize("name", ["", "x" * 100_000, "a\x00b", "\ud800", "'; --", "\x1b[2J"])
+def test_a_name_that_no_study_can_have_is_not_found(store: ResultStore, name: str) -> None:
+    store.create_study(a_study("digits"))
+    for call in (store.study, store.trials, store.delete_study):
+        with pytest.raises(StudyNotFoundError) as caught:
+            call(name)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 300
+    with pytest.raises(StudyNotFoundError):
+        store.trial(name, 0)
+
+
 def test_every_method_refuses_an_unknown_study(store: ResultStore) -> None:
     for call in (
         lambda: store.set_target("no", 1),
