@@ -1,15 +1,20 @@
 """What a trial costs outside its training: mlgsearch beside Ray Tune's own OptunaSearch.
 
     python benchmarks/overhead.py [--trials 200] [--reference-trials 20]
+    python benchmarks/overhead.py --trials 2000 --reference-trials 0      # does anything grow?
 
 Both search the same space (ResNet-18's layerwise settings, 100 numbers) with TPE, on a fresh SQLite
 file, two workers, and a trainable that returns at once. Start-up of Ray is not counted: a run's
 time is from its first trial's beginning to its last one's end. The last line is JSON, in seconds a
-trial: `ours_s`, `ours_first50_s`, `ours_last50_s`, `ray_optuna_s`.
+trial: `ours_s`, `ours_first50_s`, `ours_last50_s`, `ray_optuna_s`. From 400 trials on there is also
+how the driver's process fared over the first 200 of them and the last 200: `_s` a trial, `_cpu_s`
+its own processor time a trial (which other work on the machine does not change), `_mib` the median
+of its resident memory.
 """
 
 import argparse
 import json
+import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,6 +23,7 @@ from typing import Any
 
 from mlgsearch.study.drive import Groundwork, Options, Watch  # isort: skip  # sets Ray's environment
 import optuna
+import psutil
 import ray
 from ray import tune
 from ray.tune import RunConfig, TuneConfig, Tuner
@@ -34,6 +40,8 @@ from mlgsearch.train.models import build_model
 from mlgsearch.train.spec import ModelSpec
 
 WORKERS = 2
+#: Trials at both ends of a long run that are compared.
+SPAN = 200
 STUDY = """
 name: overhead
 model: {name: resnet18}
@@ -78,11 +86,14 @@ class InstantWorker(tune.Trainable):
 
 
 class Clock:
-    """Notes when trials end."""
+    """Notes when trials end, and what the driver has used by then."""
 
     def __init__(self) -> None:
         self.began = 0.0
-        self.ended: list[float] = []
+        self.ended: list[float] = []  # seconds
+        self.cpu: list[float] = []  # seconds of this process
+        self.memory: list[float] = []  # resident MiB of this process
+        self._process = psutil.Process()
 
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
         """Nothing is prepared."""
@@ -95,6 +106,20 @@ class Clock:
         """Count a finished trial."""
         if record.state.is_finished:
             self.ended.append(time.perf_counter())
+            self.cpu.append(time.process_time())
+            self.memory.append(self._process.memory_info().rss / 2**20)
+
+    def growth(self) -> dict[str, float]:
+        """Compare the first 200 trials with the last 200; the very first begins no interval."""
+        figures = {}
+        for name, part in (
+            ("first200", slice(None, SPAN + 1)),
+            ("last200", slice(-SPAN - 1, None)),
+        ):
+            for what, moments in (("s", self.ended), ("cpu_s", self.cpu)):
+                figures[f"{name}_{what}"] = (moments[part][-1] - moments[part][0]) / SPAN
+            figures[f"{name}_mib"] = statistics.median(self.memory[part])
+        return figures
 
 
 def resnet18_shape() -> NetworkShape:
@@ -103,8 +128,8 @@ def resnet18_shape() -> NetworkShape:
     return network_shape(model, (3, 32, 32))
 
 
-def run_ours(folder: Path, shape: NetworkShape, trials: int) -> list[float]:
-    """Run the real service; gives seconds from the start to each trial's end."""
+def run_ours(folder: Path, shape: NetworkShape, trials: int) -> Clock:
+    """Run the real service; gives what was noted at each trial's end."""
     path = folder / "overhead.yaml"
     path.write_text(STUDY)
 
@@ -115,7 +140,7 @@ def run_ours(folder: Path, shape: NetworkShape, trials: int) -> list[float]:
     options = Options(max_parallel=WORKERS, worker=InstantWorker, lay_groundwork=groundwork)
     engine = open_engine(f"sqlite:///{folder / 'ours.db'}")
     launch(*load_study_file(path), engine, clock, n_trials=trials, options=options)
-    return [moment - clock.began for moment in clock.ended]
+    return clock
 
 
 class _TrialEnds(tune.Callback):
@@ -187,17 +212,23 @@ def main() -> None:
     arguments = parser.parse_args()
     shape = resnet18_shape()
     with tempfile.TemporaryDirectory() as folder:
-        ours = run_ours(Path(folder), shape, arguments.trials)
+        clock = run_ours(Path(folder), shape, arguments.trials)
+        ours = [moment - clock.began for moment in clock.ended]
         print(f"mlgsearch: {len(ours)} trials in {ours[-1]:.1f} s")
-        reference = run_ray_optuna(Path(folder), shape, arguments.reference_trials)
-        print(f"Ray Tune with OptunaSearch: {len(reference)} trials in {reference[-1]:.1f} s")
+        reference: list[float] = []
+        if arguments.reference_trials:
+            reference = run_ray_optuna(Path(folder), shape, arguments.reference_trials)
+            print(f"Ray Tune with OptunaSearch: {len(reference)} trials in {reference[-1]:.1f} s")
     quarter = min(50, len(ours) // 2)
     figures = {
         "ours_s": ours[-1] / len(ours),
         "ours_first50_s": ours[quarter - 1] / quarter,
         "ours_last50_s": (ours[-1] - ours[-quarter - 1]) / quarter,
-        "ray_optuna_s": reference[-1] / len(reference),
     }
+    if reference:
+        figures["ray_optuna_s"] = reference[-1] / len(reference)
+    if len(ours) >= 2 * SPAN:
+        figures |= clock.growth()
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,10 @@ from optuna.trial import FrozenTrial
 
 from mlgsearch.errors import StudyFileError
 
+#: Trials that TPE takes into account: of the better ones, and of the others.
+MOST_BETTER = 50
+MOST_WORSE = 200
+
 
 class _WholeSpace:
     """Tells a sampler the space instead of letting it infer one from all trials, each time."""
@@ -36,7 +41,28 @@ class _WholeSpace:
 
 
 class _Tpe(_WholeSpace, TPESampler):
-    pass
+    """Optuna's TPE, whose pictures of the better and of the worse trials have bounds.
+
+    A proposal costs what they hold: without bounds one of 100 numbers takes 0.14 s at 200 trials
+    and 0.53 s at 2,000. A tenth of the trials are the better ones, as in Optuna, but at most
+    ``MOST_BETTER``. Of the others at most ``MOST_WORSE`` are taken, evenly spread over the study's
+    course; where there are fewer, nothing is proposed otherwise than by Optuna's own.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(gamma=lambda n: min(math.ceil(0.1 * n), MOST_BETTER), **options)
+
+    def _build_parzen_estimator(
+        self,
+        study: Study,
+        search_space: dict[str, BaseDistribution],
+        trials: list[FrozenTrial],
+        handle_below: bool,
+    ) -> Any:
+        if not handle_below and len(trials) > MOST_WORSE:
+            step = len(trials) / MOST_WORSE
+            trials = [trials[int(place * step)] for place in range(MOST_WORSE)]
+        return super()._build_parzen_estimator(study, search_space, trials, handle_below)
 
 
 class _NsgaII(_WholeSpace, NSGAIISampler):

@@ -1,13 +1,15 @@
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 
 from mlgsearch.errors import StudyFileError
+from mlgsearch.study import sampler
 from mlgsearch.study.sampler import find_callable, make_sampler, proposal_seed
 from mlgsearch.study.space import Space
 from tests.study.samples import MIXED, a_spec
@@ -59,6 +61,44 @@ def test_another_trial_or_another_study_seed_gives_another_proposal(name: str, k
 def test_tpe_learns_from_the_history_and_random_does_not() -> None:
     assert propose("tpe", 14, number=20) != propose("tpe", 20, number=20)
     assert propose("random", 14, number=20) == propose("random", 15, number=20)
+
+
+def own_tpe() -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return TPESampler(seed=proposal_seed(0, 9), multivariate=True)
+
+
+@pytest.mark.parametrize("known", [0, 14, 200])
+def test_tpe_is_optunas_own_until_there_are_many_trials(
+    known: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = propose("tpe", known, number=9)
+    monkeypatch.setitem(globals(), "make_sampler", lambda *_, **__: own_tpe())
+    assert propose("tpe", known, number=9) == ours
+
+
+def test_tpe_takes_no_more_trials_into_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[bool, list[int]]] = []
+    build = TPESampler._build_parzen_estimator
+
+    def spy(self: Any, study: Any, space: Any, trials: Any, handle_below: bool) -> Any:
+        seen.append((handle_below, [trial.number for trial in trials]))
+        return build(self, study, space, trials, handle_below)
+
+    monkeypatch.setattr(TPESampler, "_build_parzen_estimator", spy)
+    monkeypatch.setattr(sampler, "MOST_BETTER", 7)
+    monkeypatch.setattr(sampler, "MOST_WORSE", 30)
+    propose("tpe", 100, number=100)
+    (_, better), (_, worse) = sorted(seen, reverse=True)
+    assert len(better) == 7
+    assert len(set(worse)) == 30
+    assert not set(better) & set(worse)
+    assert worse == sorted(worse)
+    assert min(worse) < 10
+    assert max(worse) > 90
 
 
 def test_proposal_seeds_are_32_bits_and_all_different() -> None:
