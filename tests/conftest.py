@@ -1,5 +1,10 @@
-"""Databases for tests: everything that takes ``database_url`` runs on SQLite and on PostgreSQL."""
+"""Databases for tests: everything that takes ``database_url`` runs on SQLite and on PostgreSQL.
 
+And on MySQL or MariaDB where ``MLGSEARCH_TEST_MYSQL`` is the URL of a database there, which the
+tests empty.
+"""
+
+import os
 import shutil
 import tempfile
 import warnings
@@ -7,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.migrate import upgrade
@@ -45,11 +50,17 @@ def postgres_database(postgres_server: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+MYSQL = os.environ.get("MLGSEARCH_TEST_MYSQL", "")
+
+
+@pytest.fixture(params=["sqlite", "postgresql", *(["mysql"] if MYSQL else [])])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of a database that is empty."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/results.db"
+    if request.param == "mysql":
+        _empty_mysql()
+        return MYSQL
     database: Engine = request.getfixturevalue("postgres_database")
     with database.connect() as connection:
         # Emptied, not made anew: that takes a tenth of a second each time. What the last test
@@ -63,6 +74,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
     return database.url.render_as_string(hide_password=False)
+
+
+def _empty_mysql() -> None:
+    """Drop every table; what refers to what does not matter."""
+    engine = create_engine(MYSQL, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("SET FOREIGN_KEY_CHECKS = 0"))
+        for name in inspect(connection).get_table_names():
+            connection.execute(text(f"DROP TABLE `{name}`"))
+    engine.dispose()
 
 
 @pytest.fixture
