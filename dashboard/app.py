@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.api import add_api
 from dashboard.database import Database, trouble
-from dashboard.frame import PRODUCT, frame, keep_what_is_shown, register
+from dashboard.frame import PRODUCT, answer_trouble, frame, register
 from dashboard.login import require_token
 from dashboard.page import Page
 from dashboard.pages import compare, importance, layers, studies, study, trial
@@ -62,7 +62,7 @@ def create_app(database: Database, hosts: Collection[str], token: str | None = N
         index_string=_INDEX,
         update_title="",
         suppress_callback_exceptions=True,  # a page's components come with the page
-        on_error=keep_what_is_shown,
+        on_error=answer_trouble,
         add_log_handler=False,
     )
     # First of all that looks at a request.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
 from dash.development.base_component import Component
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +18,8 @@ PRODUCT = "mlgsearch"
 PULSE_MS = 1000
 
 _ROUTE: Final = "route"
+#: What came with the page: its title, and the pulse that it was made at.
+_ARRIVED: Final = "arrived"
 _TABS = {
     "Study": "/study",
     "Layers": "/study/layers",
@@ -35,7 +37,7 @@ def frame() -> html.Div:
             dcc.Store(id=VIEW, data={}),
             dcc.Store(id=PULSE, data=""),
             dcc.Store(id=SCHEME),
-            dcc.Store(id="title"),
+            dcc.Store(id=_ARRIVED),
             html.A("To the content", href="#content", className="skip"),
             html.Header(
                 html.Nav(
@@ -83,39 +85,38 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         ClientsideFunction("frame", "pulse"),
         Output(PULSE, "data"),
         Input("tick", "n_intervals"),
-        State(VIEW, "data"),
-        State(PULSE, "data"),
         prevent_initial_call=True,
     )
     in_browser(
-        ClientsideFunction("frame", "title"),
-        Output("title", "modified_timestamp"),
-        Input("title", "data"),
+        ClientsideFunction("frame", "arrived"),
+        Output(_ARRIVED, "modified_timestamp"),
+        Input(_ARRIVED, "data"),
     )
     by_path = {page.path: page for page in pages}
 
     @app.callback(
         Output("content", "children"),
         Output("place", "children"),
-        Output("title", "data"),
+        Output(_ARRIVED, "data"),
         Input(_ROUTE, "data"),
         prevent_initial_call=True,
     )
-    def _content(route: Mapping[str, Any]) -> tuple[Component, Component | None, str]:
+    def _content(route: Mapping[str, Any]) -> tuple[Component, Component | None, dict[str, Any]]:
         page = by_path.get(route["path"])
         if page is None:
             sentence = "There is no page at this address."
-            return notice(sentence, link("All studies", "/")), None, PRODUCT
+            return notice(sentence, link("All studies", "/")), None, _arrived(PRODUCT, None)
         view = View(Query(route["query"]), route["scheme"])
-        place = _place(page, view.query)
+        place, title, pulse = _place(page, view.query), f"{page.title(view.query)} - {PRODUCT}", ""
         try:
-            title = f"{page.title(view.query)} - {PRODUCT}"
-            return page.layout(database, view), place, title
+            # First, so that what changes meanwhile is news.
+            pulse = database.pulse(view.query.all("name"))
+            content = page.layout(database, view)
         except (StorageError, DBAPIError) as error:
-            # The browser asks for the page again once the database is back.
-            return html.Div(notice(trouble(error)), id="trouble"), place, PRODUCT
+            content = notice(trouble(error))
         except UserError as error:
-            return notice(str(error), link("All studies", "/")), None, PRODUCT
+            content, place = notice(str(error), link("All studies", "/")), None
+        return content, place, _arrived(title, pulse)
 
     tables = {table.key: table for page in pages for table in page.tables}
 
@@ -130,14 +131,22 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         return tables[id_["table"]].body(database, Query(view))
 
 
-def keep_what_is_shown(error: Exception) -> Any:
-    """Leave the page as it is while the database is away; any other error is ours.
+def answer_trouble(error: Exception) -> None:
+    """Meet what a page's callback raises: nothing of the page changes, or the page says why not.
 
-    The banner says what is wrong, and with the next pulse the callback runs again.
+    While the database is away the banner tells, and with the next pulse the callback runs again.
+    A study that was deleted meanwhile leaves a notice. Any other error is ours.
     """
     if isinstance(error, StorageError | DBAPIError):
-        return no_update
-    raise error
+        return
+    if not isinstance(error, UserError):
+        raise error
+    set_props("content", {"children": notice(str(error), link("All studies", "/"))})
+
+
+def _arrived(title: str, pulse: str | None) -> dict[str, str | None]:
+    """Tell the browser what came; without a pulse the page waits for no news."""
+    return {"title": title, "pulse": pulse}
 
 
 def _place(page: Page, query: Query) -> Component | None:

@@ -141,9 +141,7 @@ class _Guard:
 
 
 def _page(complaint: str, status: int = 200) -> Response:
-    answer = Response(_PAGE.format(complaint=escape(complaint)), status, mimetype="text/html")
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return Response(_PAGE.format(complaint=escape(complaint)), status, mimetype="text/html")
 
 
 def _inner(address: str) -> str:

@@ -17,7 +17,8 @@ On each page of a study the frame's head leads to the others. Write an address w
 **Loading.** On each way to a page ``layout(database, view)`` is called and gives the finished
 first view: figures and tables filled from ``view.query``, drawn in ``view.scheme``. Meanwhile the
 frame says that it loads. A `UserError` (unknown study, no such trial, database away) is shown by
-the frame as a sentence; an empty page should be a `notice` that says what to do. Callbacks belong
+the frame as a sentence; an empty page should be a `notice` that says what to do: where a notice is
+all of the page, the page is made anew with the next news. Callbacks belong
 to ``register(app, database)`` and have ``prevent_initial_call=True``. Their ids start with the
 page's name ("study-chart"), because all pages share one app.
 

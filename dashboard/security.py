@@ -53,6 +53,7 @@ def secure(server: Flask, hosts: Collection[str], script_hashes: Sequence[str]) 
     @server.after_request
     def _add_headers(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = policy
+        response.headers.setdefault("Cache-Control", "no-store")  # what is not a file
         for name, value in _HEADERS.items():
             response.headers[name] = value
         return response

@@ -11,6 +11,11 @@
   let asking = false;
   // The view as it now is: parameter to list of texts.
   let shown = {};
+  // The pulse that what is shown was made at; null while a page is on its way.
+  let seen = null;
+  // The studies that the page is about; none stands for all.
+  let about = [];
+  let banner = "";
 
   const parse = (search) => {
     const query = {};
@@ -33,6 +38,8 @@
   };
 
   const say = (sentence) => {
+    if (sentence === banner) return;
+    banner = sentence;
     clientside.set_props("banner", { children: sentence, hidden: !sentence });
   };
 
@@ -45,11 +52,15 @@
 
     route: (pathname, found, scheme, before) => {
       if (!scheme || pathname === undefined) return keep();
-      const shown = written === null ? before && before.address : before.path + written;
+      const address = pathname + found;
+      const current = written === null ? before && before.address : before.path + written;
       // Shown already: a change of colours alone is the figures' business.
-      if (shown === pathname + found) return keep();
+      if (address === current) return keep();
+      const query = parse(found);
       written = null;
-      return { path: pathname, query: parse(found), address: pathname + found, scheme };
+      seen = null;
+      about = query.name || [];
+      return { path: pathname, query, address, scheme };
     },
 
     view: (values, datas, route, before) => {
@@ -75,11 +86,11 @@
       return same(query, before) ? keep() : query;
     },
 
-    pulse: async (_tick, view, before) => {
-      if (asking || document.hidden) return keep();
+    pulse: async () => {
+      if (asking || document.hidden || seen === null) return keep();
       asking = true;
       try {
-        const names = (view.name || []).map((name) => `name=${encodeURIComponent(name)}`);
+        const names = about.map((name) => `name=${encodeURIComponent(name)}`);
         const answer = await fetch(`/pulse?${names.join("&")}`);
         if (answer.status === 401) {
           window.location.reload();
@@ -87,9 +98,14 @@
         }
         const { pulse, trouble } = await answer.json();
         say(trouble || "");
-        if (trouble) return keep();
-        if (document.getElementById("trouble")) window.location.reload();
-        return pulse === before ? keep() : pulse;
+        if (trouble || pulse === seen || seen === null) return keep();
+        // In place of a page stands why there is none, which may not be so any more.
+        if (document.querySelector("#content > .notice")) {
+          window.location.reload();
+          return keep();
+        }
+        seen = pulse;
+        return pulse;
       } catch {
         say("The dashboard's server does not answer; what is shown may be old.");
         return keep();
@@ -98,8 +114,11 @@
       }
     },
 
-    title: (title) => {
-      if (title) document.title = title;
+    arrived: (data) => {
+      if (data) {
+        document.title = data.title;
+        seen = data.pulse;
+      }
       return keep();
     },
   };

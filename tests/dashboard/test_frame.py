@@ -33,7 +33,7 @@ def test_the_view_stands_in_the_address(visit: Visit) -> None:
     expect(page.locator("tbody th").first).not_to_have_text(names[0])
 
 
-@pytest.mark.parametrize("what", ["gone", "another"])
+@pytest.mark.parametrize("what", ["shown", "asked for"])
 def test_a_database_that_goes_away_and_comes_back(
     visit: Visit, database_file: Path, what: str
 ) -> None:
@@ -41,10 +41,28 @@ def test_a_database_that_goes_away_and_comes_back(
     aside = database_file.rename(database_file.with_suffix(".aside"))
     expect(page.locator("#banner")).to_contain_text("is gone")
     expect(page.get_by_role("link", name="digits")).to_be_visible()
-    if what == "another":
+    if what == "asked for":
         page.reload()
-        expect(page.locator("#trouble")).to_contain_text("is gone")
+        expect(page.locator("#content")).to_contain_text("is gone")
     aside.rename(database_file)
     expect(page.locator("#banner")).to_be_hidden()
     expect(page.get_by_role("link", name="digits")).to_be_visible()
-    expect(page.locator("#trouble")).to_have_count(0)
+    expect(page.locator("#content")).not_to_contain_text("is gone")
+
+
+def test_a_page_of_what_is_not_there_waits_for_it(visit: Visit, writer: ResultStore) -> None:
+    page = visit.go("/study/layers?name=new")
+    expect(page.locator("#content")).to_contain_text("no study 'new'")
+    writer.create_study(a_study("new"))
+    expect(page.locator("#content")).not_to_contain_text("no study 'new'")
+    writer.delete_study("new")
+    expect(page.locator("#content")).to_contain_text("no study 'new'")
+
+
+def test_an_unknown_address(visit: Visit) -> None:
+    page = visit.go("/none")
+    expect(page.locator("#content")).to_contain_text("There is no page at this address.")
+    page.get_by_role("link", name="All studies").click()
+    expect(page.get_by_role("link", name="digits")).to_be_visible()
+    assert [c for c in visit.complaints if "404" not in c] == []
+    visit.complaints.clear()
