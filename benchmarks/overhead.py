@@ -56,11 +56,11 @@ class InstantWorker(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take the first trial."""
-        self._settings = config["settings"]
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next one."""
-        self._settings = new_config["settings"]
+        self._settings, self._attempt = new_config["settings"], new_config["attempt"]
         return True
 
     def step(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class InstantWorker(tune.Trainable):
             "projection_error": {},
             "stage_seconds": {"train": 0.0},
         }
-        payload = {"epochs": [epoch.__dict__], "summary": summary}
+        payload = {"attempt": self._attempt, "epochs": [epoch.__dict__], "summary": summary}
         return {"payload": json.dumps(payload), "accuracy": accuracy, "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -24,6 +24,22 @@ class StudyConflictError(UserError):
     """A study of that name exists with different content, or another driver holds it."""
 
 
+class LeaseLostError(StudyConflictError):
+    """Another driver took the study over: whoever meets this stops and writes nothing more."""
+
+
+class StudyFailedError(UserError):
+    """The first trials of a study all failed, so the others would as well."""
+
+
+class DiskFullError(UserError):
+    """There is no room for a study's files, or they reached the bound that its file sets."""
+
+
+class DatabaseAwayError(UserError):
+    """The database cannot be written, so results wait on the driver's own disk."""
+
+
 class CodeNotAllowedError(UserError):
     """What is stored names code of its user, which is imported only where the user says so."""
 

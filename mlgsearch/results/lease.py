@@ -8,7 +8,6 @@ import psutil
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Double,
     Engine,
     RowMapping,
     Update,
@@ -16,42 +15,16 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
 
-from mlgsearch.errors import StudyConflictError
+from mlgsearch.errors import LeaseLostError, StudyConflictError
 from mlgsearch.records import LeaseRecord
+from mlgsearch.results.clock import DatabaseClock
 from mlgsearch.results.engine import writing
 from mlgsearch.results.lookup import find_study
 from mlgsearch.results.tables import lease_table, study_table
 
 #: psutil reckons a start from the boot time, which may come out some ticks apart.
 _START_TOLERANCE_S = 2.0
-
-
-class _DatabaseClock(GenericFunction[float]):
-    """Seconds since 1970 by the database's clock, at the moment the row is looked at."""
-
-    type = Double()
-    inherit_cache = True
-    name = "mlg_clock"
-
-
-@compiles(_DatabaseClock, "sqlite")
-def _sqlite_clock(_clock: _DatabaseClock, _compiler: SQLCompiler, **_: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
-
-
-@compiles(_DatabaseClock, "postgresql")
-def _postgresql_clock(_clock: _DatabaseClock, _compiler: SQLCompiler, **_: Any) -> str:
-    # Not now(): that stands still from the transaction's beginning, through a wait for a lock.
-    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
-
-
-@compiles(_DatabaseClock, "mysql", "mariadb")
-def _mysql_clock(_clock: _DatabaseClock, _compiler: SQLCompiler, **_: Any) -> str:
-    return "(timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) / 1e6)"
 
 
 def acquire(
@@ -79,7 +52,7 @@ def acquire(
     with writing(engine) as connection:
         study_id = find_study(connection, study)
         seen = _read(connection, study_id)
-        free: ColumnElement[bool] = lease_table.c.expires_unix_s <= _DatabaseClock()
+        free: ColumnElement[bool] = lease_table.c.expires_unix_s <= DatabaseClock()
         if seen["host"] == host and _is_gone(seen["pid"], seen["pid_started"]):
             free = literal(value=True)
         taking = (
@@ -91,8 +64,8 @@ def acquire(
                 host=host,
                 pid=pid,
                 pid_started=pid_started,
-                acquired_unix_s=_DatabaseClock(),
-                expires_unix_s=_DatabaseClock() + ttl_s,
+                acquired_unix_s=DatabaseClock(),
+                expires_unix_s=DatabaseClock() + ttl_s,
             )
         )
         is_ours = connection.execute(taking).rowcount == 1
@@ -108,11 +81,11 @@ def renew(engine: Engine, lease: LeaseRecord, *, ttl_s: float = 30) -> LeaseReco
     A lease that ran out but that nobody took is still good: nobody drove in between.
 
     Raises:
-        StudyConflictError: it was released, another took it, or the study was deleted; this
+        LeaseLostError: it was released, another took it, or the study was deleted; this
             driver must stop without writing anything more.
     """
     with writing(engine) as connection:
-        values = {"expires_unix_s": _DatabaseClock() + ttl_s}
+        values = {"expires_unix_s": DatabaseClock() + ttl_s}
         if connection.execute(_update_own(lease, values)).rowcount == 1:
             return _record(lease.study, _read(connection, find_study(connection, lease.study)))
         study_id = connection.execute(_study_id(lease.study)).scalar()
@@ -123,7 +96,7 @@ def renew(engine: Engine, lease: LeaseRecord, *, ttl_s: float = 30) -> LeaseReco
             reason = f"the lease on study {lease.study!r} was released"
         else:
             reason = _held(lease.study, now)
-        raise StudyConflictError(f"{lease.holder} lost its lease: {reason}")
+        raise LeaseLostError(f"{lease.holder} lost its lease: {reason}")
 
 
 def release(engine: Engine, lease: LeaseRecord) -> None:
@@ -148,7 +121,7 @@ def held(connection: Connection) -> dict[str, LeaseRecord]:
     rows = connection.execute(
         select(lease_table, study_table.c.name)
         .join_from(lease_table, study_table)
-        .where(lease_table.c.expires_unix_s > _DatabaseClock())
+        .where(lease_table.c.expires_unix_s > DatabaseClock())
     )
     return {row["name"]: _record(row["name"], row) for row in rows.mappings()}
 
@@ -172,7 +145,7 @@ def _update_own(lease: LeaseRecord, values: Mapping[str, Any]) -> Update:
 
 def _read(connection: Connection, study_id: int) -> RowMapping:
     row = connection.execute(
-        select(lease_table, _DatabaseClock().label("clock_unix_s")).where(
+        select(lease_table, DatabaseClock().label("clock_unix_s")).where(
             lease_table.c.study_id == study_id
         )
     )

@@ -13,12 +13,15 @@ from mlgsearch.errors import StudyConflictError, UserError
 from mlgsearch.records import (
     EpochRecord,
     LayerRecord,
+    LeaseRecord,
     PlannedStudent,
     StudyRecord,
     TrialRecord,
     TrialState,
 )
+from mlgsearch.results.clock import database_now
 from mlgsearch.results.engine import writing
+from mlgsearch.results.fence import Fence
 from mlgsearch.results.lookup import find_study, find_trial, no_study
 from mlgsearch.results.rows import (
     epoch_record,
@@ -42,15 +45,18 @@ class ResultStore:
     The contract, the same on every database:
 
     - Only the driver that holds a study's lease writes to it, from one thread; workers hand it
-      their results. Anybody may read, at any time, from an engine opened read-only.
+      their results. Every write looks at the lease inside its transaction, and a driver whose
+      lease went to another gets LeaseLostError. A store without a lease writes to studies that
+      nobody drives. Anybody may read, at any time, from an engine opened read-only.
     - Each method is one transaction: a reader sees all of it or nothing, and after the method has
       returned it survives the end of the process.
     - Writing is idempotent: a trial is named by (study, number), an epoch by (study, number,
       epoch); a second put replaces the first and says nothing.
     - A put gives ``created_at`` and, with a finished state, ``finished_at`` the present moment
-      where the record leaves them None; a later None keeps them. Each change of a trial or its
-      epochs moves the trial's ``updated_at`` past all others of the study, also where this clock
-      is behind the last driver's, so a reader finds what is new by (updated_at, id).
+      where the record leaves them None; a later None keeps them. Moments are by the database's
+      clock. Each change of a trial or its epochs moves the trial's ``updated_at`` past all others
+      of the study, also where that clock was set back, so a reader finds what is new by
+      (updated_at, id).
     - An unknown study raises StudyNotFoundError, an unknown trial TrialNotFoundError; the
       database's own troubles are SQLAlchemy's ``DBAPIError``.
     - Values that are not finite are stored as missing: an epoch's metric, a projection error or a
@@ -59,8 +65,9 @@ class ResultStore:
     The engine comes from ``open_engine``, the schema from ``migrate.upgrade``.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, lease: LeaseRecord | None = None) -> None:
         self._engine = engine
+        self._fence = Fence(lease)
         self._last_moment = datetime.min.replace(tzinfo=UTC)
         self._caught_up: set[int] = set()  # studies whose moments _last_moment is not behind
 
@@ -72,10 +79,13 @@ class ResultStore:
             StudyConflictError: a study of that name has other content.
         """
         _check_name(record.name)
-        now = self._now()
-        row = study_row(record) | {"created_at": record.created_at or now, "updated_at": now}
         try:
             with writing(self._engine) as connection:
+                now = self._now(connection)
+                row = study_row(record) | {
+                    "created_at": record.created_at or now,
+                    "updated_at": now,
+                }
                 connection.execute(insert(study_table).values(row))
                 study_id = find_study(connection, record.name)
                 connection.execute(insert(lease_table).values(_nobody(study_id)))
@@ -137,8 +147,17 @@ class ResultStore:
     def delete_study(self, name: str) -> None:
         """Delete a study with its trials, epochs, verifications and lease."""
         with writing(self._engine) as connection:
-            study_id = find_study(connection, name)
+            study_id = self._fence.check(connection, name)
             connection.execute(delete(study_table).where(study_table.c.id == study_id))
+
+    def check_lease(self, study: str) -> None:
+        """Make sure that the study can be written: the database takes writes, the lease is ours.
+
+        Raises:
+            LeaseLostError: another driver took it.
+        """
+        with writing(self._engine) as connection:
+            self._fence.check(connection, study)
 
     def put_trial(self, study: str, record: TrialRecord) -> None:
         """Write a trial, or replace what is known of it.
@@ -152,23 +171,27 @@ class ResultStore:
     def put_epochs(self, study: str, number: int, epochs: Sequence[EpochRecord]) -> None:
         """Write epochs of a trial that is there already, or replace them."""
         with writing(self._engine) as connection:
+            study_id = self._fence.check(connection, study)
             trial_id = find_trial(connection, study, number)
             _write_epochs(connection, trial_id, epochs)
-            now = self._moment(connection, find_study(connection, study))
+            now = self._moment(connection, study_id)
             connection.execute(
                 update(trial_table).where(trial_table.c.id == trial_id).values(updated_at=now)
             )
 
     def put_trial_with_epochs(
         self, study: str, record: TrialRecord, epochs: Sequence[EpochRecord]
-    ) -> None:
+    ) -> TrialRecord:
         """Write a trial and epochs of it together, as when a trial ends.
+
+        Returns:
+            The record, with the moments that it was given.
 
         Raises:
             ValueError: as ``put_trial``.
         """
         with writing(self._engine) as connection:
-            study_id = find_study(connection, study)
+            study_id = self._fence.check(connection, study)
             now = self._moment(connection, study_id)
             kept = []
             if record.state.is_finished and record.finished_at is None:
@@ -192,6 +215,7 @@ class ResultStore:
             if epochs:
                 trial_id = find_trial(connection, study, record.number)
                 _write_epochs(connection, trial_id, epochs)
+        return record
 
     def trials(self, study: str, states: Iterable[TrialState] | None = None) -> list[TrialRecord]:
         """Give the study's trials, or those in the given states, by number."""
@@ -264,7 +288,7 @@ class ResultStore:
 
     def _update_study(self, name: str, **values: Any) -> None:
         with writing(self._engine) as connection:
-            study_id = find_study(connection, name)
+            study_id = self._fence.check(connection, name)
             connection.execute(
                 update(study_table)
                 .where(study_table.c.id == study_id)
@@ -272,15 +296,16 @@ class ResultStore:
             )
 
     def _moment(self, connection: Connection, study_id: int) -> datetime:
-        """Give a moment later than every one the study has, whoever wrote it by whatever clock."""
+        """Give a moment later than every one that the study has."""
         if study_id not in self._caught_up:
             self._last_moment = max(self._last_moment, _last_activity(connection, study_id))
             self._caught_up.add(study_id)
-        return self._now()
+        return self._now(connection)
 
-    def _now(self) -> datetime:
+    def _now(self, connection: Connection) -> datetime:
         """Give the present, but always later than the last: a clock may stand or be set back."""
-        self._last_moment = max(datetime.now(UTC), self._last_moment + timedelta(microseconds=1))
+        now = database_now(connection)
+        self._last_moment = max(now, self._last_moment + timedelta(microseconds=1))
         return self._last_moment
 
 

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, select
 
-from mlgsearch.records import TrialState, VerificationRecord
+from mlgsearch.records import LeaseRecord, TrialState, VerificationRecord
+from mlgsearch.results.clock import database_now
 from mlgsearch.results.engine import writing
+from mlgsearch.results.fence import Fence
 from mlgsearch.results.lookup import find_study, find_trial
 from mlgsearch.results.tables import trial_table, verification_table
 from mlgsearch.results.upsert import upsert
@@ -34,8 +35,9 @@ class VerificationStore:
     A verification is named by (study, trial, seed, epochs); a second put replaces the first.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, lease: LeaseRecord | None = None) -> None:
         self._engine = engine
+        self._fence = Fence(lease)
 
     def put(self, study: str, record: VerificationRecord) -> None:
         """Write a verification, or replace what is known of it.
@@ -44,20 +46,22 @@ class VerificationStore:
         record leaves them None; a later None keeps the first ``created_at``.
 
         Raises:
+            LeaseLostError: another driver took the study.
             StudyNotFoundError: there is no such study.
             TrialNotFoundError: it has no such trial.
             ValueError: it is COMPLETE without finite accuracies.
         """
         _require_complete(record)
-        now = datetime.now(UTC)
         kept = ("created_at",) if record.created_at is None else ()
-        record = replace(record, created_at=record.created_at or now)
-        if record.state.is_finished and record.finished_at is None:
-            record = replace(record, finished_at=now)
-        row: dict[str, Any] = {name: getattr(record, name) for name in _PLAIN}
-        row |= {"state": record.state.value, "versions": dict(record.versions)}
-        changed = [name for name in row if name not in (*_KEY, *kept)]
         with writing(self._engine) as connection:
+            self._fence.check(connection, study)
+            now = database_now(connection)
+            record = replace(record, created_at=record.created_at or now)
+            if record.state.is_finished and record.finished_at is None:
+                record = replace(record, finished_at=now)
+            row: dict[str, Any] = {name: getattr(record, name) for name in _PLAIN}
+            row |= {"state": record.state.value, "versions": dict(record.versions)}
+            changed = [name for name in row if name not in (*_KEY, *kept)]
             row["trial_id"] = find_trial(connection, study, record.trial)
             dialect = connection.dialect.name
             connection.execute(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 
 from optuna.trial import FrozenTrial
@@ -61,7 +60,6 @@ class Drafts:
             epochs_wanted=train.training.epochs,
             versions=self.versions,
             teacher_hash=self.teacher_hash,
-            created_at=datetime.now(UTC),
             layer_bits={
                 name: setting.bits(self.shape.layers[name])
                 for name, setting in proposal.settings.items()

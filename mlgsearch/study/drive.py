@@ -9,25 +9,34 @@ from typing import Any, Protocol
 
 from mlgsearch.study.cluster import ray_cluster  # isort: skip  # sets Ray's environment first
 from ray import tune
-from ray.tune import FailureConfig, RunConfig, Stopper, TuneConfig, Tuner
+from ray.tune import RunConfig, Stopper, TuneConfig, Tuner
 from sqlalchemy import Engine
 
-from mlgsearch.errors import StudyConflictError, StudyFileError
+from mlgsearch.errors import (
+    DatabaseAwayError,
+    LeaseLostError,
+    StudyConflictError,
+    StudyFileError,
+)
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.plan.tables import Tables
 from mlgsearch.records import EpochRecord, PlannedStudent, StudyRecord, TrialRecord
+from mlgsearch.results.fence import Fence
+from mlgsearch.results.outage import limit_waits
 from mlgsearch.results.places import cache_directory, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
+from mlgsearch.study.disk_bound import DiskBound
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
 from mlgsearch.study.interrupt import stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.ledger import Ledger
-from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
+from mlgsearch.study.optuna_storage import directions, guard, metric_names, open_optuna_storage
+from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.plan_report import predicted_front
 from mlgsearch.study.planning import needs_tables, open_tables
 from mlgsearch.study.scheduler import StudyScheduler
-from mlgsearch.study.searcher import AttemptCounter, DriverOnly, StudySearcher
+from mlgsearch.study.searcher import DriverOnly, StartClock, StudySearcher
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
@@ -35,6 +44,11 @@ from mlgsearch.study.worker import TrialWorker, WorkerContext
 from mlgsearch.train.device import best_device
 from mlgsearch.train.prepared import prepare
 from mlgsearch.train.versions import library_versions
+
+#: How long a write waits for another process's lock, while the workers wait for the driver.
+_LOCK_WAIT_S = 2.0
+#: Between two looks at a database that is away, when all trials have ended.
+_POLL_S = 0.2
 
 
 class Watch(Protocol):
@@ -120,12 +134,16 @@ def drive(
     Raises:
         StudyConflictError: another driver holds the study, or took it from this one; or the
             teacher is not the one the study began with.
+        StudyFailedError: its first trials all failed.
+        DiskFullError: there is no room for its files, or not by ``resources.max_disk_gb``.
+        DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
         UserError: the data, the teacher or a first trial cannot be used.
     """
-    store = ResultStore(engine)
     cache = cache_directory()
     directory = study_directory(runs_directory(str(engine.url)), study)
+    limit_waits(engine, _LOCK_WAIT_S)
     with LeaseKeeper(engine, study.name) as keeper:
+        store = ResultStore(engine, keeper.lease)
         ground = (options.lay_groundwork or lay_groundwork)(spec, cache, watch)
         _check_teacher(study, ground)
         store.set_teacher(study.name, ground.teacher_hash, ground.teacher_accuracy)
@@ -141,43 +159,75 @@ def drive(
             spec=spec,
             space=space,
             drafts=drafts,
-            history=History(
-                open_optuna_storage(engine),
-                study.name,
-                directions(study.objectives),
-                metric_names(study.objectives),
-            ),
+            history=_history(study, engine, keeper),
             store=store,
+            outbox=Outbox(directory / "outbox"),
             n_trials=study.n_trials,
             watch=watch.trial,
         )
-        queued: list[int] = []
-        try:
-            if not ledger.has_no_more:
-                _run(spec, study, ledger, keeper, watch, options, cache, directory)
-        finally:
-            if keeper.lost is None:
-                queued = ledger.queue_unfinished()
-        if keeper.lost is not None:
-            raise StudyConflictError(keeper.lost)
+        with stopping_on_signals() as stop:
+            searcher = StudySearcher(
+                ledger,
+                trial_timeout_s=spec.resources.trial_timeout_s,
+                is_asked_to_stop=lambda: stop.is_set() or keeper.lost is not None,
+                disk=DiskBound(directory, spec.resources.max_disk_gb),
+            )
+            queued: list[int] = []
+            try:
+                if not ledger.has_no_more:
+                    _run(spec, study, ledger, searcher, watch, options, cache, directory)
+            finally:
+                if isinstance(searcher.failure, LeaseLostError):
+                    keeper.lost = keeper.lost or str(searcher.failure)
+                if keeper.lost is None:
+                    queued = ledger.queue_unfinished()
+            if keeper.lost is not None:
+                raise LeaseLostError(keeper.lost)
+            _deliver_rest(ledger, searcher, stop)
+        if searcher.failure is not None:
+            raise searcher.failure
         return Outcome(study, ledger.is_finished, tuple(queued))
+
+
+def _history(study: StudyRecord, engine: Engine, keeper: LeaseKeeper) -> History:
+    """Open Optuna's tables of a study, for this driver alone to write to."""
+    storage = open_optuna_storage(engine)
+    limit_waits(storage.engine, _LOCK_WAIT_S)
+    guard(storage, Fence(keeper.lease), study.name)
+    return History(
+        storage, study.name, directions(study.objectives), metric_names(study.objectives)
+    )
+
+
+def _deliver_rest(ledger: Ledger, searcher: StudySearcher, stop: threading.Event) -> None:
+    """Wait until the database took everything, but not where the study was stopped.
+
+    Raises:
+        DatabaseAwayError: results stay in the outbox.
+        LeaseLostError: another driver took the study.
+    """
+    while not ledger.deliver():
+        if searcher.is_stopping or stop.wait(_POLL_S):
+            raise DatabaseAwayError(
+                f"the database cannot be written: {ledger.away}; results of {ledger.undelivered} "
+                f"trials wait in {ledger.outbox}, and are delivered when the study is resumed"
+                + (f". Besides, {searcher.failure}" if searcher.failure else "")
+            )
 
 
 def _run(
     spec: StudySpec,
     study: StudyRecord,
     ledger: Ledger,
-    keeper: LeaseKeeper,
+    searcher: StudySearcher,
     watch: Watch,
     options: Options,
     cache: Path,
     directory: Path,
 ) -> None:
-    searcher = StudySearcher(ledger)
     with (
         tempfile.TemporaryDirectory(prefix="mlgsearch-ray-") as scratch,
         ray_cluster(options.address) as resources,
-        stopping_on_signals() as stop,
     ):
         slots = slots_on(resources, spec.resources, options.max_parallel)
         context = WorkerContext(
@@ -186,6 +236,7 @@ def _run(
             study_directory=str(directory),
             threads=slots.threads,
             uses_gpu=slots.gpu > 0,
+            trial_timeout_s=spec.resources.trial_timeout_s,
         )
         watch.started(study, ledger.records, slots.count)
         tuner = Tuner(
@@ -204,28 +255,24 @@ def _run(
                 name="tune",
                 storage_path=scratch,
                 verbose=0,
-                stop=_StopWhen(searcher, stop, keeper),
-                callbacks=[AttemptCounter(searcher, ledger)],
-                failure_config=FailureConfig(max_failures=spec.resources.worker_retries),
+                stop=_StopWhen(searcher),
+                callbacks=[StartClock(searcher)],
             ),
         )
         tuner.fit()
 
 
 class _StopWhen(DriverOnly, Stopper):
-    """Stops all trials on a signal, or when the lease is lost."""
+    """Stops all trials on a signal, when the lease is lost, or when the study cannot go on."""
 
-    def __init__(self, searcher: StudySearcher, stop: threading.Event, keeper: LeaseKeeper):
+    def __init__(self, searcher: StudySearcher):
         self._searcher = searcher
-        self._stop = stop
-        self._keeper = keeper
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        if self._stop.is_set() or self._keeper.lost is not None:
-            self._searcher.is_stopping = True
+        self._searcher.tick()
         return self._searcher.is_stopping
 
 

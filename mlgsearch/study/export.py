@@ -10,6 +10,7 @@ from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.places import study_directory, trial_directory
 from mlgsearch.results.store import ResultStore
+from mlgsearch.study.attempt_folder import last_attempt
 from mlgsearch.train.dense_file import write_dense, write_onnx
 from mlgsearch.train.finished_student import FinishedStudent, open_student
 from mlgsearch.train.packed_card import PackedCard
@@ -75,7 +76,7 @@ def _student(
     allowed_code: Collection[str],
 ) -> FinishedStudent:
     source = record.number if record.reused_from is None else record.reused_from
-    directory = trial_directory(study_directory(runs, store.study(study)), source)
+    directory = last_attempt(trial_directory(study_directory(runs, store.study(study)), source))
     try:
         student = open_student(directory, allowed_code)
     except DataError as error:

@@ -18,7 +18,7 @@ from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.storages._rdb.models import TrialModel
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from mlgsearch.errors import StudyConflictError
 
@@ -49,6 +49,8 @@ class History:
             storage=InMemoryStorage(), study_name=name, directions=directions
         )
         self._row_ids: list[int] = []
+        #: A proposal that the database could not take; it is the next one.
+        self._unstored: FrozenTrial | None = None
         self._load()
 
     def _load(self) -> None:
@@ -94,6 +96,9 @@ class History:
     ) -> FrozenTrial:
         """Propose a trial and store it as RUNNING.
 
+        A proposal that could not be stored, as the database was away, is stored by the next call,
+        which proposes nothing else.
+
         Args:
             sampler: makes the proposal from the trials so far.
             distributions: the study's whole space; every name gets a value.
@@ -102,6 +107,32 @@ class History:
         Raises:
             StudyConflictError: something else added trials to the study meanwhile.
         """
+        if self._unstored is None:
+            self._unstored = self._propose(sampler, distributions, fixed)
+            row_id = None
+        else:
+            row_id = self._stored_after_all(self._unstored.number)
+        row = self._unstored
+        if row_id is None:
+            stored = self._storage._create_new_trial(self._study_id, template_trial=row)
+            if stored.number != row.number:
+                raise StudyConflictError(
+                    f"study {self._memory.study_name!r}: the database numbered a trial "
+                    f"{stored.number} where {row.number} was next: something else adds trials to "
+                    "this study; resume it once that has stopped"
+                )
+            row_id = stored._trial_id
+        self._row_ids.append(row_id)
+        self._unstored = None
+        return self.trials()[row.number]
+
+    def _propose(
+        self,
+        sampler: BaseSampler,
+        distributions: Mapping[str, BaseDistribution],
+        fixed: Mapping[str, Any] | None,
+    ) -> FrozenTrial:
+        """Make the next proposal in memory, and give the row to store."""
         memory = self._memory._storage
         before = dict(memory.get_study_system_attrs(self._memory._study_id))
         if fixed is not None:
@@ -130,15 +161,18 @@ class History:
         changed = {k: v for k, v in after.items() if before.get(k) != v}
         if changed:
             row.system_attrs[_SAMPLER_STATE] = changed
-        stored = self._storage._create_new_trial(self._study_id, template_trial=row)
-        if stored.number != proposal.number:
-            raise StudyConflictError(
-                f"study {self._memory.study_name!r}: the database numbered a trial {stored.number} "
-                f"where {proposal.number} was next: something else adds trials to this study; "
-                "resume it once that has stopped"
-            )
-        self._row_ids.append(stored._trial_id)
-        return proposal
+        return row
+
+    def _stored_after_all(self, number: int) -> int | None:
+        """Give the row of a proposal whose commit went through though its answer was lost."""
+        rows = TrialModel.__table__
+        with self._storage.engine.connect() as connection:
+            found: int | None = connection.execute(
+                select(rows.c.trial_id)
+                .where(rows.c.study_id == self._study_id)
+                .where(rows.c.number == number)
+            ).scalar()
+        return found
 
     def tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
         """Finish a trial, or do nothing where it is finished already.
@@ -160,8 +194,8 @@ class History:
         for it does not read finished trials again; whoever opens the study later sees it all.
         """
         rows = TrialModel.__table__
-        with self._storage.engine.begin() as connection:
-            connection.execute(
+        with self._storage.scoped_session() as session, session.begin():
+            session.execute(
                 update(rows)
                 .where(rows.c.trial_id == self._row_ids[number])
                 .where(rows.c.state == TrialState.PRUNED)

@@ -11,7 +11,7 @@ import psutil
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from mlgsearch.errors import StudyConflictError
+from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results import lease as leases
 
@@ -30,13 +30,14 @@ class LeaseKeeper:
     def __init__(self, engine: Engine, study: str):
         self._engine = engine
         self._study = study
+        self._lease: LeaseRecord | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         #: Why the lease is lost; None while it is held.
         self.lost: str | None = None
 
     def __enter__(self) -> "LeaseKeeper":
-        self._lease: LeaseRecord = leases.acquire(
+        self._lease = leases.acquire(
             self._engine,
             self._study,
             holder=_user(),
@@ -57,13 +58,22 @@ class LeaseKeeper:
         self._stop.set()
         self._thread.join()
         if self.lost is None:
-            leases.release(self._engine, self._lease)
+            try:
+                leases.release(self._engine, self.lease)
+            except DBAPIError as away:  # it runs out by itself
+                logger.warning("the lease of %s could not be released: %s", self._study, away.orig)
+
+    @property
+    def lease(self) -> LeaseRecord:
+        """The lease; every write of its holder carries it."""
+        assert self._lease is not None, "the context was not entered"
+        return self._lease
 
     def _renew(self) -> None:
         while not self._stop.wait(TTL_S / 3):
             try:
-                self._lease = leases.renew(self._engine, self._lease, ttl_s=TTL_S)
-            except StudyConflictError as error:
+                self._lease = leases.renew(self._engine, self.lease, ttl_s=TTL_S)
+            except LeaseLostError as error:
                 self.lost = str(error)
                 return
             except DBAPIError as error:  # away for a moment; the next try may find it

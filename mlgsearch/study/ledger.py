@@ -9,30 +9,41 @@ A trial's life::
            WAITING  the next driver adopts both, with the same number and parameters
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from mlgsearch.errors import StudyFailedError
 from mlgsearch.records import EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.early_stopping import EarlyStopping, is_stopped
 from mlgsearch.study.history import History
+from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.sampler import make_sampler
 from mlgsearch.study.space import Proposal, Space
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.study.trial_rows import TrialRows, Watcher
 
+#: A study stops where so many trainings failed before any came to something.
+_ALL_FAILED = 5
+
 
 @dataclass(frozen=True)
 class Job:
-    """A trial for a worker: what to train, and whether somebody began it before."""
+    """A trial for a worker: what to train, and whether somebody began it before.
+
+    ``attempt`` counts from 1 how often the trial was given to a worker. It is stored before any
+    worker hears of it, so of two workers with one trial the later one has the larger number.
+    """
 
     number: int
+    attempt: int
     proposal: Proposal
     fingerprint: str
     is_adopted: bool
@@ -54,6 +65,7 @@ class Ledger:
         drafts: Drafts,
         history: History,
         store: ResultStore,
+        outbox: Outbox,
         n_trials: int,
         watch: Watcher = lambda record, epochs: None,
     ):
@@ -62,7 +74,8 @@ class Ledger:
         self._drafts = drafts
         self._history = history
         self._n_trials = n_trials
-        self._rows = TrialRows(spec, history, store, watch)
+        self._outbox = outbox
+        self._rows = TrialRows(spec, history, store, outbox, watch)
         self._records = self._rows.by_number
         self._make_sampler()  # one that cannot be made is told before any work is done
         self._orphans = deque(self._rows.reconcile(drafts))
@@ -73,6 +86,8 @@ class Ledger:
         }
         self._stopped = {r.fingerprint: r.number for r in self.records if is_stopped(r)}
         self._running: dict[str, int] = {}
+        self._deaths: Counter[int] = Counter()
+        self._failures = 0
         self._followers: dict[int, list[int]] = {}
         stopped = [r for r in self.records if r.state == TrialState.PRUNED]
         for number in {r.reused_from for r in stopped if r.reused_from is not None}:
@@ -88,13 +103,13 @@ class Ledger:
     def is_finished(self) -> bool:
         """Whether the wanted number of trials has finished, whatever their state."""
         finished = sum(r.state.is_finished for r in self._records.values())
-        return finished >= self._n_trials and self.has_no_more and not self._running
+        return finished >= self._n_trials and self.has_no_more
 
     @property
     def has_no_more(self) -> bool:
-        """Whether no further job will come, though some may still run."""
-        if self._running and self._early_stopping.is_on:
-            return False  # what they reach may let a stopped trial go on
+        """Whether no further job will come."""
+        if self._running:
+            return False  # a worker may die, and what they reach may let a stopped trial go on
         is_ready = self._early_stopping.next_ready is not None
         return not (self._orphans or self._wants_another or is_ready)
 
@@ -103,19 +118,21 @@ class Ledger:
 
         Orphans come first, by number, then stopped trials that are to go on, then a new proposal.
         A proposal whose training was done before, or stopped early, shares its result at once; one
-        that is being trained now waits for it. Neither reaches a worker.
+        that is being trained now waits for it. Neither reaches a worker. While the database is
+        away there is none.
         """
-        while True:
+        while self._may_hand_out():
             ready = self._early_stopping.next_ready
             is_adopted = bool(self._orphans) or ready is not None
             if self._orphans:
                 trial = self._adopt()
             elif ready is not None:
                 trial = self._take_up(ready)
-            elif self._wants_another:
-                trial = self._ask()
             else:
-                return None
+                asked = self._ask()
+                if asked is None:
+                    return None
+                trial = asked
             record = self._records[trial.number]
             twin = self._complete.get(record.fingerprint, self._stopped.get(record.fingerprint))
             if twin is not None:
@@ -125,11 +142,39 @@ class Ledger:
             if leader is not None:
                 self._followers.setdefault(leader, []).append(trial.number)
                 continue
+            begun = replace(record, attempts=record.attempts + 1)
+            if not self._rows.put(begun):
+                # An attempt that is not stored might be given out twice.
+                self._rows.withdraw(record)
+                self._orphans.appendleft(trial.number)
+                return None
             self._running[record.fingerprint] = trial.number
-            self._rows.put(replace(record, attempts=record.attempts + 1))
-            return Job(
-                trial.number, self._space.decode(trial.params), record.fingerprint, is_adopted
-            )
+            proposal = self._space.decode(trial.params)
+            return Job(trial.number, begun.attempts, proposal, record.fingerprint, is_adopted)
+        return None
+
+    def deliver(self) -> bool:
+        """Write what the database could not take before; tell whether nothing is left."""
+        return self._rows.delivery.flush()
+
+    @property
+    def away(self) -> str | None:
+        """Why the database cannot be written; None while it can."""
+        return self._rows.delivery.away
+
+    @property
+    def undelivered(self) -> int:
+        """How many trials have results that the database could not take yet."""
+        return len(self._rows.delivery.waiting)
+
+    @property
+    def outbox(self) -> Path:
+        """Where they wait."""
+        return self._outbox.folder
+
+    def attempt(self, number: int) -> int:
+        """Give the attempt that a trial is in, or had last."""
+        return self._records[number].attempts
 
     def add_epochs(self, number: int, epochs: Sequence[EpochRecord]) -> bool:
         """Record finished epochs of a running trial; epochs known already are left as they are.
@@ -149,10 +194,15 @@ class Ledger:
             self._stop(record, new)
         return goes_on
 
-    def add_attempt(self, number: int) -> None:
-        """Note that another worker took over a running trial."""
+    def lose(self, number: int) -> None:
+        """Note that a running trial's worker died: another takes it over, a few times."""
+        self._deaths[number] += 1
+        if self._deaths[number] > self._spec.resources.worker_retries:
+            self.fail(number, "its worker died, and died again each time another took it over")
+            return
         record = self._records[number]
-        self._rows.put(replace(record, attempts=record.attempts + 1))
+        del self._running[record.fingerprint]
+        self._orphans.appendleft(number)
 
     def complete(self, number: int, summary: Mapping[str, Any]) -> None:
         """Finish a trial that was trained at full length.
@@ -181,11 +231,24 @@ class Ledger:
         self._pass_on(number)
 
     def fail(self, number: int, error: str) -> None:
-        """Finish a trial that could not be trained; ``error`` is kept for its readers."""
+        """Finish a trial that could not be trained; ``error`` is kept for its readers.
+
+        Raises:
+            StudyFailedError: no trial of the study came to anything, and it failed some now.
+        """
         record = self._records[number]
         self._rows.finish(replace(record, state=TrialState.FAIL, error=error))
         self._early_stopping.drop(number)
         self._pass_on(number)
+        self._failures += 1
+        good = (TrialState.COMPLETE, TrialState.PRUNED)
+        is_any_good = any(record.state in good for record in self._records.values())
+        if self._failures >= _ALL_FAILED and not is_any_good:
+            raise StudyFailedError(
+                f"study {self._spec.name!r}: the first {self._failures} trainings all failed, the "
+                f"last one with: {error}; nothing more is trained: mend what it says and resume "
+                "the study, or delete it"
+            )
 
     def queue_unfinished(self) -> list[int]:
         """Put every unfinished trial back to WAITING, for the next driver; gives their numbers."""
@@ -201,11 +264,24 @@ class Ledger:
     def _wants_another(self) -> bool:
         return len(self._history) < self._n_trials
 
-    def _ask(self) -> FrozenTrial:
+    def _may_hand_out(self) -> bool:
+        """Whether there is something to hand out, and the database to write it to."""
+        is_ready = self._early_stopping.next_ready is not None
+        is_any = bool(self._orphans) or is_ready or self._wants_another
+        return is_any and self._rows.is_reachable()
+
+    def _ask(self) -> FrozenTrial | None:
         number = len(self._history)
         first = self._space.first
         fixed = first[number] if number < len(first) else None
-        trial = self._history.ask(self._make_sampler(), self._space.distributions, fixed)
+        asked: list[FrozenTrial] = []
+        if not self._rows.delivery.reach(
+            lambda: asked.append(
+                self._history.ask(self._make_sampler(), self._space.distributions, fixed)
+            )
+        ):
+            return None
+        (trial,) = asked
         self._rows.put(self._drafts.record(trial))
         return trial
 

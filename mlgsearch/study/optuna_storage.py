@@ -10,9 +10,11 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
 
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.results.engine import BUSY_TIMEOUT_S
+from mlgsearch.results.fence import Fence
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,17 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
         storage.remove_session()
         storage.engine.dispose()
     return storage
+
+
+def guard(storage: RDBStorage, fence: Fence, study: str) -> None:
+    """Let every commit of Optuna's look at the study's lease first, inside its transaction.
+
+    A commit of a driver that lost its lease raises LeaseLostError, and nothing of it is stored.
+    """
+
+    @event.listens_for(storage.scoped_session, "before_commit")
+    def _check(session: Session) -> None:
+        fence.check(session.connection(), study)
 
 
 def _open_or_wait(url: str, options: dict[str, Any]) -> RDBStorage:

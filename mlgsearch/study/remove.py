@@ -14,9 +14,9 @@ def remove(study: StudyRecord, engine: Engine) -> None:
     Raises:
         StudyConflictError: a driver holds the study.
     """
-    with LeaseKeeper(engine, study.name):
+    with LeaseKeeper(engine, study.name) as keeper:
         storage = open_optuna_storage(engine)
         for known in storage.get_all_studies():
             if known.study_name == study.name:
                 storage.delete_study(known._study_id)
-        ResultStore(engine).delete_study(study.name)
+        ResultStore(engine, keeper.lease).delete_study(study.name)

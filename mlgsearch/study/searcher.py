@@ -1,14 +1,22 @@
 """Ray Tune's view of a study: it asks for a trial, and says what became of it."""
 
 import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
 from ray.tune.search import Searcher
 
+from mlgsearch.errors import DiskFullError, UserError
 from mlgsearch.records import EpochRecord
+from mlgsearch.study.disk_bound import DiskBound
 from mlgsearch.study.ledger import Job, Ledger
+
+logger = logging.getLogger(__name__)
 
 
 def job_config(job: Job) -> dict[str, Any]:
@@ -16,6 +24,7 @@ def job_config(job: Job) -> dict[str, Any]:
     settings = {name: setting.five for name, setting in job.proposal.settings.items()}
     return {
         "number": job.number,
+        "attempt": job.attempt,
         "settings": json.dumps(settings),
         "hyperparameters": json.dumps(job.proposal.hyperparameters),
     }
@@ -31,32 +40,81 @@ class DriverOnly:
         return {}
 
 
+@dataclass
+class _Attempt:
+    """A trial that Ray runs: its number, the attempt, and when its worker began (monotonic)."""
+
+    number: int
+    attempt: int
+    began_s: float | None = None
+
+
 class StudySearcher(DriverOnly, Searcher):
     """Hands a ledger's jobs to Ray Tune and Ray's results to the ledger.
 
-    Ray's own id of a trial is kept for the moment only: what lasts is the trial's number.
+    Ray's own id of a trial is kept for the moment only: what lasts is the trial's number and the
+    attempt. A worker that died is no matter of Ray's: its trial is handed out again, as another.
+
+    Args:
+        ledger: the study.
+        trial_timeout_s: a worker that died after so long was stopped by its own watchdog.
+        is_asked_to_stop: looked at whenever Ray wants a trial.
+        disk: what the study's files may take.
     """
 
-    def __init__(self, ledger: Ledger):
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        trial_timeout_s: float | None = None,
+        is_asked_to_stop: Callable[[], bool] = lambda: False,
+        disk: DiskBound | None = None,
+    ):
         super().__init__()
         self._ledger = ledger
-        self._numbers: dict[str, int] = {}
+        self._trial_timeout_s = trial_timeout_s
+        self._is_asked_to_stop = is_asked_to_stop
+        self._disk = disk
+        self._attempts: dict[str, _Attempt] = {}
         #: Set where the study is being stopped: what Ray reports after that says nothing.
         self.is_stopping = False
+        #: Why the study cannot go on; None where it was asked to stop, or is finished.
+        self.failure: UserError | None = None
 
     def number(self, trial_id: str) -> int | None:
         """Give the number of the trial that Ray knows by this id, while it runs."""
-        return self._numbers.get(trial_id)
+        known = self._attempts.get(trial_id)
+        return None if known is None else known.number
+
+    def stop(self, failure: UserError) -> None:
+        """Stop the study, for it cannot go on."""
+        self.failure = self.failure or failure
+        self.is_stopping = True
+
+    def tick(self) -> None:
+        """Do what is due now and then: look at the disk, deliver what the database can take."""
+        if self._is_asked_to_stop():
+            self.is_stopping = True
+        if not self.is_stopping:
+            self._guarded(self._ledger.deliver)
+            if self._disk is not None:
+                self._guarded(self._disk.check)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Give the next job's configuration, None for later, or Ray's word for no more."""
-        job = None if self.is_stopping else self._ledger.next_job()
+        self.tick()
+        job = None if self.is_stopping else self._guarded(self._ledger.next_job)
         if job is None:
             if not self.is_stopping and not self._ledger.has_no_more:
                 return None
             return Searcher.FINISHED  # type: ignore[return-value]  # a string, by Ray's contract
-        self._numbers[trial_id] = job.number
+        self._attempts[trial_id] = _Attempt(job.number, job.attempt)
         return job_config(job)
+
+    def on_trial_start(self, trial_id: str) -> None:
+        """Note that a worker begins."""
+        if trial_id in self._attempts:
+            self._attempts[trial_id].began_s = time.monotonic()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Record the epochs that a running trial reports."""
@@ -67,13 +125,16 @@ class StudySearcher(DriverOnly, Searcher):
 
         Where it does not, it has ended: what Ray tells of it afterwards says nothing.
         """
-        number = self._numbers.get(trial_id)
-        if number is None or self.is_stopping:
+        known = self._attempts.get(trial_id)
+        if known is None or self.is_stopping:
             return True
-        if self._ledger.add_epochs(number, _epochs(result)):
+        payload = json.loads(result["payload"])
+        if self._is_late(known, payload):
             return True
-        del self._numbers[trial_id]
-        return False
+        if self._guarded(lambda: self._ledger.add_epochs(known.number, _epochs(payload))) is False:
+            del self._attempts[trial_id]
+            return False
+        return True
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -81,21 +142,9 @@ class StudySearcher(DriverOnly, Searcher):
         """Finish a trial by what it reported last."""
         if self.is_stopping:
             return
-        number = self._numbers.pop(trial_id, None)
-        if number is None:
-            return
-        if error or not result or "payload" not in result:
-            self._ledger.fail(number, "its worker died, and died again each time it was restarted")
-            return
-        if not self._ledger.add_epochs(number, _epochs(result)):
-            return
-        payload = json.loads(result["payload"])
-        if "error" in payload:
-            self._ledger.fail(number, payload["error"])
-        elif "summary" not in payload:
-            self._ledger.fail(number, "it was stopped before its end")
-        else:
-            self._ledger.complete(number, payload["summary"])
+        known = self._attempts.pop(trial_id, None)
+        if known is not None:
+            self._guarded(lambda: self._end(known, result, error))
 
     def save(self, checkpoint_path: str) -> None:
         """Satisfy Ray, which insists on a file; the database is the only truth."""
@@ -104,20 +153,71 @@ class StudySearcher(DriverOnly, Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Do nothing: see `save`."""
 
+    def _end(self, known: _Attempt, result: dict[str, Any] | None, error: bool) -> None:
+        if error or not result or "payload" not in result:
+            self._bury(known)
+            return
+        payload = json.loads(result["payload"])
+        if self._is_late(known, payload):
+            return
+        if "disk_full" in payload:
+            raise DiskFullError(
+                f"trial {known.number}: {payload['disk_full']}; the study stops, and loses "
+                "nothing: make room, then resume it"
+            )
+        if not self._ledger.add_epochs(known.number, _epochs(payload)):
+            return
+        if "error" in payload:
+            self._ledger.fail(known.number, payload["error"])
+        elif "summary" not in payload:
+            self._ledger.fail(known.number, "it was stopped before its end")
+        else:
+            self._ledger.complete(known.number, payload["summary"])
 
-class AttemptCounter(DriverOnly, Callback):
-    """Tells the ledger when Ray gives a trial to another worker."""
+    def _bury(self, known: _Attempt) -> None:
+        """Let another worker take over from one that died, unless it was its watchdog."""
+        limit_s, began_s = self._trial_timeout_s, known.began_s
+        if limit_s is not None and began_s is not None and time.monotonic() - began_s >= limit_s:
+            self._ledger.fail(
+                known.number,
+                f"it was not finished within resources.trial_timeout_s: {limit_s:g}; "
+                "where it hung stands in its folder",
+            )
+        else:
+            self._ledger.lose(known.number)
 
-    def __init__(self, searcher: StudySearcher, ledger: Ledger):
+    def _is_late(self, known: _Attempt, payload: dict[str, Any]) -> bool:
+        """Whether a report is of a worker whose trial went to another meanwhile."""
+        attempt, now = payload["attempt"], self._ledger.attempt(known.number)
+        if attempt == known.attempt == now:
+            return False
+        logger.warning(
+            "trial %d: a report of attempt %d is dropped, for attempt %d has begun",
+            known.number,
+            attempt,
+            now,
+        )
+        return True
+
+    def _guarded(self, act: Callable[[], Any]) -> Any:
+        """Let what ends the study end it in order, and not in the midst of Ray's loop."""
+        try:
+            return act()
+        except UserError as error:
+            self.stop(error)
+            return None
+
+
+class StartClock(DriverOnly, Callback):
+    """Tells the searcher when a trial's worker begins."""
+
+    def __init__(self, searcher: StudySearcher):
         self._searcher = searcher
-        self._ledger = ledger
 
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count an attempt."""
-        number = self._searcher.number(trial.trial_id)
-        if number is not None:
-            self._ledger.add_attempt(number)
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note the moment."""
+        self._searcher.on_trial_start(trial.trial_id)
 
 
-def _epochs(result: dict[str, Any]) -> list[EpochRecord]:
-    return [EpochRecord(**epoch) for epoch in json.loads(result["payload"])["epochs"]]
+def _epochs(payload: dict[str, Any]) -> list[EpochRecord]:
+    return [EpochRecord(**epoch) for epoch in payload["epochs"]]

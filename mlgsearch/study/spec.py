@@ -177,13 +177,17 @@ class SearchSpec(Spec):
 class ResourcesSpec(Spec):
     """What one trial may use (fractions are allowed), and how many run at once at most.
 
-    Without ``gpu`` a trial takes one where the cluster has any.
+    Without ``gpu`` a trial takes one where the cluster has any. A trial that takes longer than
+    ``trial_timeout_s``, from its worker's beginning, fails. The study stops where its files take
+    more than ``max_disk_gb`` (in 10**9 bytes).
     """
 
     cpu: Annotated[float, Field(gt=0, le=1024, strict=False)] = 1.0
     gpu: Annotated[float, Field(ge=0, le=64, strict=False)] | None = None
     max_parallel: int | None = Field(default=None, ge=1)
     worker_retries: int = Field(default=3, ge=0, le=1000)
+    trial_timeout_s: Positive | None = None
+    max_disk_gb: Positive | None = None
 
 
 class StudySpec(TrainSpec):

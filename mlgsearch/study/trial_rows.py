@@ -1,21 +1,26 @@
 """A study's trials as they are stored: each in a row of ours and in a row of Optuna's.
 
 A trial's end is written to our own row before Optuna's, and that it is taken up again to Optuna's
-before ours; so where a crash came between the two, ours is what holds.
+before ours; so where a crash came between the two, ours is what holds. Both are written again where
+the database was away in between: each write may be repeated.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from optuna.trial import TrialState as OptunaState
 
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import OBJECTIVES, EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.store import ResultStore
+from mlgsearch.study.delivery import Delivery
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
+from mlgsearch.study.outbox import Kept, Outbox
 from mlgsearch.study.spec import StudySpec
+
+logger = logging.getLogger(__name__)
 
 _OPTUNA_STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -28,25 +33,59 @@ Watcher = Callable[[TrialRecord, Sequence[EpochRecord]], None]
 
 
 class TrialRows:
-    """Writes both rows of every trial; ``by_number`` holds the records as they are stored.
+    """Writes both rows of every trial; ``by_number`` holds the records as the driver knows them.
+
+    What an earlier driver left in the outbox is delivered first.
 
     Raises:
         StudyConflictError: Optuna's tables have lost trials.
     """
 
-    def __init__(self, spec: StudySpec, history: History, store: ResultStore, watch: Watcher):
+    def __init__(
+        self,
+        spec: StudySpec,
+        history: History,
+        store: ResultStore,
+        outbox: Outbox,
+        watch: Watcher,
+    ):
         self._name = spec.name
         self._objectives = spec.search.objectives
         self._history = history
         self._store = store
         self._watch = watch
+        self.delivery = Delivery(self._write, outbox)
         self.by_number = {r.number: r for r in store.trials(spec.name)}
+        #: States as our own rows have them.
+        self._stored = {number: record.state for number, record in self.by_number.items()}
         if len(self.by_number) > len(history):
             raise StudyConflictError(
                 f"study {spec.name!r}: the database holds {len(self.by_number)} trials, but "
                 f"Optuna's tables only {len(history)}: part of it was deleted; delete the study, "
                 "or bring the database back from a copy"
             )
+        for kept in outbox.kept():
+            self._take_over(kept)
+            outbox.drop(kept.record.number)
+
+    def _take_over(self, kept: Kept) -> None:
+        """Deliver what an earlier driver could not, unless the study has gone on without it."""
+        late, now = kept.record, self.by_number.get(kept.record.number)
+        if now is None and late.number >= len(self._history):
+            is_newer = False  # another driver has given the number to another trial, or will
+        elif now is None:
+            is_newer = True
+        else:
+            is_newer = (
+                now.state not in (TrialState.COMPLETE, TrialState.FAIL)
+                and (now.attempts, now.fingerprint) == (late.attempts, late.fingerprint)
+                and now.epochs_done <= late.epochs_done
+            )
+        if is_newer:
+            self.put(late, kept.epochs)
+            logger.info("trial %d: delivered what an earlier driver could not", late.number)
+        else:
+            logger.warning("trial %d: what an earlier driver kept is outdated", late.number)
 
     def reconcile(self, drafts: Drafts) -> list[int]:
         """Mend what a crash cut in two; give the numbers of the trials that nobody holds."""
@@ -68,11 +107,14 @@ class TrialRows:
                 orphans.append(trial.number)
         return orphans
 
-    def put(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
-        """Write our own row of a trial, with epochs of it, in one transaction."""
-        self._store.put_trial_with_epochs(self._name, record, epochs)
+    def put(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> bool:
+        """Write a trial, with epochs of it; tell whether the database has it now, or later.
+
+        Raises:
+            LeaseLostError: another driver took the study.
+        """
         self.by_number[record.number] = record
-        self._watch(record, epochs)
+        return self.delivery.put(record, epochs)
 
     def finish(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
         """Write that a trial ended as its record says.
@@ -83,23 +125,14 @@ class TrialRows:
         assert record.state.is_finished, record.state
         if record.state == TrialState.COMPLETE:
             self.values(record)
-        record = replace(record, finished_at=datetime.now(UTC))
-        if record.reused_from is not None:
-            self._history.set_note(record.number, "reused_from", record.reused_from)
-        if record.error is not None:
-            self._history.set_note(record.number, "error", record.error[:2000])
         self.put(record, epochs)
-        self._tell(record)
 
     def start(self, number: int) -> None:
-        """Make a trial that waits RUNNING; our own row is written when it is given out."""
-        if self.by_number[number].state == TrialState.WAITING:
-            self._history.start(number)
-            self.by_number[number] = replace(self.by_number[number], state=TrialState.RUNNING)
+        """Make a trial that waits RUNNING; both rows are written when it is given out."""
+        self.by_number[number] = replace(self.by_number[number], state=TrialState.RUNNING)
 
     def reopen(self, number: int) -> None:
-        """Make a PRUNED trial RUNNING; our own row is written when it is given out, or ends."""
-        self._history.reopen(number)
+        """Make a PRUNED trial RUNNING; both rows are written when it is given out, or ends."""
         self.by_number[number] = replace(
             self.by_number[number],
             state=TrialState.RUNNING,
@@ -108,10 +141,20 @@ class TrialRows:
             finished_at=None,
         )
 
+    def withdraw(self, record: TrialRecord) -> None:
+        """Take a trial's change back that the database has not taken; ``record`` is as before."""
+        self.by_number[record.number] = record
+        self.delivery.withdraw(record.number)
+
     def queue(self, record: TrialRecord) -> None:
         """Put an unfinished trial back to WAITING."""
         self.put(replace(record, state=TrialState.WAITING))
-        self._history.queue(record.number)
+
+    def is_reachable(self) -> bool:
+        """Whether nothing waits to be delivered, and the database takes writes under our lease."""
+        return self.delivery.flush() and self.delivery.reach(
+            lambda: self._store.check_lease(self._name)
+        )
 
     def values(self, record: TrialRecord) -> list[float]:
         """Give a COMPLETE trial's objectives as the sampler sees them.
@@ -126,6 +169,33 @@ class TrialRows:
                 raise ValueError(f"{name} is missing")
             searched[name] = OBJECTIVES[name].to_search(value)
         return [searched[name] for name in self._objectives]
+
+    def _write(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """Write both rows of a trial, in the order that a crash may cut anywhere."""
+        number = record.number
+        theirs = self._history.trials()[number].state
+        if theirs == OptunaState.PRUNED and record.state != TrialState.PRUNED:
+            self._history.reopen(number)
+        if self._stored.get(number) == TrialState.WAITING != record.state:
+            self._history.start(number)
+        if record.state.is_finished:
+            self._leave_notes(record)
+        record = self._store.put_trial_with_epochs(self._name, record, epochs)
+        self.by_number[number] = record
+        self._stored[number] = record.state
+        if record.state.is_finished:
+            self._tell(record)
+        elif record.state == TrialState.WAITING:
+            self._history.queue(number)
+        self._watch(record, epochs)
+
+    def _leave_notes(self, record: TrialRecord) -> None:
+        if self._history.trials()[record.number].state.is_finished():
+            return  # Optuna takes no notes on finished trials
+        if record.reused_from is not None:
+            self._history.set_note(record.number, "reused_from", record.reused_from)
+        if record.error is not None:
+            self._history.set_note(record.number, "error", record.error[:2000])
 
     def _tell(self, record: TrialRecord) -> None:
         values = self.values(record) if record.state == TrialState.COMPLETE else None

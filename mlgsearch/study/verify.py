@@ -115,7 +115,8 @@ class _Session:
         keeper: LeaseKeeper,
     ):
         self.study = study
-        self._store, self._verifications = ResultStore(engine), VerificationStore(engine)
+        self._store = ResultStore(engine, keeper.lease)
+        self._verifications = VerificationStore(engine, keeper.lease)
         self._spec = spec
         self._directory = study_directory(runs_directory(str(engine.url)), study)
         self._cache = cache_directory()

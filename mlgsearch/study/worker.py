@@ -1,5 +1,7 @@
 """The Ray actor that trains trials, one after another."""
 
+import errno
+import faulthandler
 import json
 import logging
 import os
@@ -7,7 +9,7 @@ import time
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from ray import tune
@@ -15,7 +17,8 @@ from ray import tune
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import EpochRecord
-from mlgsearch.results.places import make_private, trial_directory
+from mlgsearch.results.places import trial_directory
+from mlgsearch.study.attempt_folder import claim_attempt
 from mlgsearch.study.space import Proposal
 from mlgsearch.train.device import best_device, release_memory, set_up_device
 from mlgsearch.train.prepared import Prepared
@@ -24,6 +27,11 @@ from mlgsearch.train.student import StudentTraining
 from mlgsearch.train.trial import TrialJob
 
 logger = logging.getLogger(__name__)
+
+#: What the system says where there is no room: not the trial's fault, so no reason to fail it.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+#: In a trial's folder: where its threads stood when it took too long.
+HUNG = "hung.txt"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class WorkerContext:
     study_directory: str
     threads: int
     uses_gpu: bool = False
+    trial_timeout_s: float | None = None
 
     def to_text(self) -> str:
         """Write it down; `from_text` reads it."""
@@ -49,9 +58,11 @@ class WorkerContext:
 class TrialWorker(tune.Trainable):
     """Trains the trial it is given, an epoch a step, and is then given another.
 
-    A step's result carries ``payload``, JSON text: ``epochs`` finished since the last result, and
-    in the last one ``summary``, or ``error`` where the training cannot go on. An error is a result,
-    not an exception: the actor lives on, and Ray's retries stay for workers that died.
+    A step's result carries ``payload``, JSON text: the ``attempt``, ``epochs`` finished since the
+    last result, and in the last one ``summary``, or ``error`` where the training cannot go on, or
+    ``disk_full`` where it could, had it room. An error is a result, not an exception: the actor
+    lives on, and another try stays for workers that died. One that takes longer than
+    ``trial_timeout_s`` ends its own process.
 
     The first result of a trial that was begun before holds what its checkpoint knows and nothing
     new, so that a driver which missed some of it catches up, and may stop it there.
@@ -64,12 +75,14 @@ class TrialWorker(tune.Trainable):
         set_up_device(self._device, self._context.threads)
         self._prepared: Prepared | None = None
         self._training: StudentTraining | None = None
+        self._hung_file: TextIO | None = None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial; True tells Ray that this actor can be used again."""
         self._close()
         self._number = int(new_config["number"])
+        self._attempt = int(new_config["attempt"])
         self._proposal = Proposal(
             settings={
                 name: LayerSetting.from_five(tuple(five))
@@ -81,16 +94,23 @@ class TrialWorker(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or tell those trained before."""
+        payload: dict[str, Any] = {"epochs": []}
         try:
             payload = self._advance()
         except MlgsearchError as error:
-            payload = self._give_up(str(error))
-        except Exception as error:  # noqa: BLE001 - a model or a loader may raise anything
+            payload["error"] = str(error)
+        except Exception as error:  # a model or a loader may raise anything
             last = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(last.filename).name}:{last.lineno}"
-            payload = self._give_up(f"{type(error).__name__}: {error} ({place})")
-        is_done = "summary" in payload or "error" in payload
-        return {"payload": json.dumps(payload), "done": is_done}
+            text = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+            is_full = isinstance(error, OSError) and error.errno in _NO_ROOM
+            payload["disk_full" if is_full else "error"] = text
+            logger.warning("trial %d: %s", self._number, text, exc_info=True)
+            # The frames hold the tensors that a training out of memory must give back.
+            traceback.clear_frames(error.__traceback__)
+        is_done = payload.keys() & {"summary", "error", "disk_full"} != set()
+        if is_done:
+            self._close()
+        return {"payload": json.dumps({**payload, "attempt": self._attempt}), "done": is_done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: an epoch's checkpoint is written by the training itself."""
@@ -114,16 +134,16 @@ class TrialWorker(tune.Trainable):
         if training.is_done:
             payload["summary"] = asdict(training.summary())
             self._log("finished")
-            self._close()
         return payload
 
     def _begin(self) -> StudentTraining:
+        trial = trial_directory(Path(self._context.study_directory), self._number)
+        directory = claim_attempt(trial, self._attempt)
+        self._log_file = trial / "events.jsonl"
+        self._set_watchdog(trial / HUNG)
         if self._prepared is None:
             train = TrainSpec.model_validate(self._context.train)
             self._prepared = Prepared.open(train, Path(self._context.cache), self._device)
-        directory = trial_directory(Path(self._context.study_directory), self._number)
-        make_private(directory)
-        self._log_file = directory / "events.jsonl"
         job = TrialJob(self._proposal.settings, self._proposal.train_spec(self._prepared.spec))
         training = StudentTraining(
             self._prepared, job, directory, threads=self._context.threads, resumes=True
@@ -136,19 +156,28 @@ class TrialWorker(tune.Trainable):
         self._log("epoch", epoch=epoch.epoch, accuracy=epoch.validation_accuracy)
         return epoch
 
-    def _give_up(self, error: str) -> dict[str, Any]:
-        logger.warning("trial %d: %s", self._number, error, exc_info=True)
-        self._close()
-        return {"epochs": [], "error": error}
+    def _set_watchdog(self, path: Path) -> None:
+        """End this process where the trial takes too long; Python may hang, so C watches."""
+        if self._context.trial_timeout_s is not None:
+            self._hung_file = path.open("w")
+            faulthandler.dump_traceback_later(
+                self._context.trial_timeout_s, file=self._hung_file, exit=True
+            )
 
     def _close(self) -> None:
         training, self._training = self._training, None
         if training is not None:
             training.close()
-            release_memory(self._device)
+        if self._hung_file is not None:
+            faulthandler.cancel_dump_traceback_later()
+            self._hung_file.close()
+            Path(self._hung_file.name).unlink(missing_ok=True)
+            self._hung_file = None
+        release_memory(self._device)
 
     def _log(self, event: str, **values: Any) -> None:
         """Add a line to the trial's own log, the place to look when one asks what happened."""
         line = {"time": time.time(), "event": event, "pid": os.getpid(), **values}
+        line["attempt"] = self._attempt
         with self._log_file.open("a") as log:
             log.write(json.dumps(line) + "\n")

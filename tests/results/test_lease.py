@@ -19,6 +19,7 @@ from sqlalchemy.dialects import mysql
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results import lease as lease_module
+from mlgsearch.results.clock import DatabaseClock
 from mlgsearch.results.lease import acquire, current, release, renew
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.tables import lease_table
@@ -157,11 +158,9 @@ def test_processes_of_another_host_are_never_judged(take: Callable[..., LeaseRec
         take("bert")
 
 
-def test_a_deleted_study_ends_its_lease(
-    store: ResultStore, engine: Engine, take: Callable[..., LeaseRecord]
-) -> None:
+def test_a_deleted_study_ends_its_lease(engine: Engine, take: Callable[..., LeaseRecord]) -> None:
     lease = take("anna")
-    store.delete_study("digits")
+    ResultStore(engine, lease).delete_study("digits")
     with pytest.raises(StudyConflictError, match="study 'digits' was deleted"):
         renew(engine, lease)
     release(engine, lease)
@@ -223,5 +222,5 @@ def test_of_racing_processes_exactly_one_wins(store: ResultStore, database_url: 
 
 
 def test_mysql_has_a_clock() -> None:
-    clock = lease_module._DatabaseClock()
+    clock = DatabaseClock()
     assert "utc_timestamp(6)" in str(clock.compile(dialect=mysql.dialect()))

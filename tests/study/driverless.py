@@ -10,15 +10,22 @@ import optuna
 from sqlalchemy import Engine, event
 
 from mlgsearch.mlg.network import NetworkShape
-from mlgsearch.records import EpochRecord, TrialRecord
+from mlgsearch.records import EpochRecord, LeaseRecord, TrialRecord
 from mlgsearch.results.engine import open_engine
+from mlgsearch.results.fence import Fence
 from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
 from mlgsearch.study.launch import register
 from mlgsearch.study.ledger import Ledger
-from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
+from mlgsearch.study.optuna_storage import (
+    directions,
+    guard,
+    metric_names,
+    open_optuna_storage,
+)
+from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
 from tests.study.samples import MIXED, a_spec
@@ -50,6 +57,8 @@ class Driverless:
         register(self.spec, "", self.store)
         self.seen: list[tuple[TrialRecord, Sequence[EpochRecord]]] = []
         self.n_trials = n_trials
+        self._folder = tempfile.TemporaryDirectory()
+        self.outbox = Outbox(Path(self._folder.name))
         self.restart()
 
     def restart(self, n_trials: int | None = None) -> None:
@@ -66,14 +75,22 @@ class Driverless:
                 self.storage, self.spec.name, directions(objectives), metric_names(objectives)
             ),
             store=self.store,
+            outbox=self.outbox,
             n_trials=self.n_trials,
             watch=lambda record, epochs: self.seen.append((record, epochs)),
         )
+
+    def hold(self, lease: LeaseRecord) -> None:
+        """Drive on under a lease, as real drivers do."""
+        self.store = ResultStore(self.engine, lease)
+        guard(self.storage, Fence(lease), self.spec.name)
+        self.restart()
 
     def close(self) -> None:
         self.storage.remove_session()
         self.storage.engine.dispose()
         self.engine.dispose()
+        self._folder.cleanup()
 
     def trials(self) -> list[TrialRecord]:
         return self.store.trials(self.spec.name)

@@ -1,5 +1,6 @@
 import math
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,12 +17,15 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState as OptunaState
+from sqlalchemy.exc import OperationalError
 
-from mlgsearch.errors import StudyConflictError, StudyFileError
+from mlgsearch.errors import StudyConflictError, StudyFailedError, StudyFileError
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.study import delivery
 from mlgsearch.study.ledger import Job, Ledger
 from tests.study.driverless import NARROW, Driverless, a_summary, empty_database
 from tests.study.samples import MIXED, an_epoch
@@ -224,7 +228,7 @@ def test_duplicates_of_a_running_trial_wait_and_share_its_result(driverless: Mak
     study = driverless(space=NARROW, search={"sampler": "random"}, n_trials=8)
     one, two = next_job(study.ledger), next_job(study.ledger)
     assert study.ledger.next_job() is None
-    assert study.ledger.has_no_more
+    assert not study.ledger.has_no_more  # a worker may die
     assert not study.ledger.is_finished
     same = duplicates(study)
     assert [s for s in study.states() if s != "RUNNING"] == []
@@ -300,8 +304,26 @@ def test_orphans_are_adopted_by_number_before_anything_new(driverless: Make) -> 
     trials = study.trials()
     assert [trial.attempts for trial in trials] == [2, 1, 2, 2, 1]
     assert trials[2].epochs_done == 1
-    study.ledger.add_attempt(2)
+    study.ledger.lose(2)
+    again = next_job(study.ledger)
+    assert (again.number, again.attempt, again.is_adopted) == (2, 3, True)
     assert study.trials()[2].attempts == 3
+
+
+def test_duplicates_wait_on_for_a_trial_whose_worker_died(driverless: Make) -> None:
+    study = driverless(space=NARROW, search={"sampler": "random"}, n_trials=8)
+    one, two = next_job(study.ledger), next_job(study.ledger)
+    assert study.ledger.next_job() is None
+    study.ledger.lose(two.number)
+    study.ledger.lose(one.number)
+    again = [next_job(study.ledger) for _ in range(2)]
+    assert sorted((job.number, job.attempt) for job in again) == [(one.number, 2), (two.number, 2)]
+    assert study.ledger.next_job() is None
+    for job in again:
+        study.ledger.complete(job.number, a_summary())
+    assert study.states() == ["COMPLETE"] * 8
+    own = [trial.number for trial in study.trials() if trial.reused_from is None]
+    assert own == sorted(job.number for job in again)
 
 
 def test_n_trials_is_a_total_and_a_larger_one_extends(driverless: Make) -> None:
@@ -433,11 +455,22 @@ class Killed(BaseException):
     """What SIGKILL would be, at a chosen write."""
 
 
+def locked() -> StorageInternalError:
+    """What Optuna makes of SQLite's error where another process holds the file."""
+    cause = sqlite3.OperationalError("database is locked")
+    cause.sqlite_errorname = "SQLITE_BUSY"
+    error = StorageInternalError("")
+    error.__cause__ = OperationalError("UPDATE", {}, cause)
+    return error
+
+
 class Fuse:
     """Counts writes down; at zero the process is as good as dead, and nothing more is written."""
 
     def __init__(self) -> None:
         self.left: int | None = None
+        #: Whether the database is away from here on; the driver lives on then.
+        self.is_away = False
 
     def guard(self, target: Any, *methods: str) -> None:
         for method in methods:
@@ -445,6 +478,8 @@ class Fuse:
 
     def _guarded(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*args: Any, **options: Any) -> Any:
+            if self.is_away:
+                raise locked()
             if self.left is not None:
                 if self.left == 0:
                     raise Killed
@@ -460,6 +495,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(delivery, "_FIRST_WAIT_S", 0.0)  # it comes back at once
         self.running: dict[int, Job] = {}
         self.finished: dict[int, TrialRecord] = {}
 
@@ -473,7 +510,7 @@ class LedgerMachine(RuleBasedStateMachine):
             f"sqlite:///{self.folder}/a.db", n_trials=n_trials, space=space, search=search
         )
         self.fuse = Fuse()
-        self.fuse.guard(self.study.store, "put_trial_with_epochs")
+        self.fuse.guard(self.study.store, "put_trial_with_epochs", "check_lease")
         self.fuse.guard(
             self.study.storage, "_create_new_trial", "set_trial_state_values", "set_trial_user_attr"
         )
@@ -484,9 +521,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def ask(self) -> None:
         job = self.study.ledger.next_job()
         if job is None:
-            # More may come of what runs, where trials are stopped early.
-            may_come = self.running and self.study.spec.search.early_stopping is not None
-            assert self.study.ledger.has_no_more or may_come
+            # More may come of what runs: its worker may die, or let a stopped trial go on.
+            ledger = self.study.ledger
+            assert ledger.has_no_more or self.running or self.fuse.is_away
             return
         assert job.number not in self.running
         assert job.fingerprint not in {other.fingerprint for other in self.running.values()}
@@ -506,7 +543,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
-        self.study.ledger.fail(self._end_one(data), "it broke")
+        with suppress(StudyFailedError):  # told behind the writes
+            self.study.ledger.fail(self._end_one(data), "it broke")
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), epochs=st.integers(1, 9), accuracy=st.sampled_from([0.1, 0.2, 0.3]))
@@ -536,14 +574,25 @@ class LedgerMachine(RuleBasedStateMachine):
     def _kill(self, writes: int, act: Callable[[], object]) -> None:
         """Die at some write of an action, or right after it."""
         self.fuse.left = writes
-        with suppress(Killed):
+        with suppress(Killed, StudyFailedError):
             act()
         self.fuse.left = None
         self._restart()
 
     @rule()
+    def lose_the_database_for_a_while(self) -> None:
+        self.fuse.is_away = not self.fuse.is_away
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def lose_a_worker(self, data: st.DataObject) -> None:
+        self.study.ledger.lose(self._end_one(data))
+
+    @precondition(lambda self: not self.fuse.is_away)
+    @rule()
     def stop(self) -> None:
         queued = self.study.ledger.queue_unfinished()
+        assert self.study.ledger.deliver()
         assert queued == [t.number for t in self.study.trials() if not t.state.is_finished]
         assert set(self.study.states()) <= {"WAITING", "COMPLETE", "FAIL", "PRUNED"}
         self._restart()
@@ -554,6 +603,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._restart(self.study.n_trials + 2)
 
     def _restart(self, n_trials: int | None = None) -> None:
+        self.fuse.is_away = False
         self.running.clear()
         self.study.restart(n_trials)
         self.fuse.guard(self.study.ledger._history, "reopen")
@@ -575,6 +625,8 @@ class LedgerMachine(RuleBasedStateMachine):
         if not hasattr(self, "study"):
             return
         study = self.study
+        self.fuse.is_away = False
+        assert study.ledger.deliver()
         study.restart()
         while (job := study.ledger.next_job()) is not None:
             study.ledger.complete(job.number, a_summary())
@@ -592,6 +644,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert source.fingerprint == trial.fingerprint
                 assert (source.state, source.accuracy) == (trial.state, trial.accuracy)
         study.close()
+        self.patch.undo()
         shutil.rmtree(self.folder)
 
 

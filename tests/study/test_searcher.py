@@ -10,9 +10,11 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from mlgsearch.errors import DiskFullError, LeaseLostError, StudyFailedError
 from mlgsearch.records import EpochRecord, TrialState
+from mlgsearch.results.lease import acquire
 from mlgsearch.study.scheduler import StudyScheduler
-from mlgsearch.study.searcher import AttemptCounter, StudySearcher
+from mlgsearch.study.searcher import StartClock, StudySearcher
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
 
@@ -33,7 +35,7 @@ def searcher(study: Driverless) -> StudySearcher:
 
 
 def a_result(*epochs: EpochRecord, **payload: Any) -> dict[str, Any]:
-    content = {"epochs": [asdict(epoch) for epoch in epochs], **payload}
+    content = {"attempt": 1, "epochs": [asdict(epoch) for epoch in epochs], **payload}
     return {"payload": json.dumps(content), "training_iteration": 1}
 
 
@@ -56,6 +58,9 @@ def test_a_suggestion_is_a_job_as_text(searcher: StudySearcher, study: Driverles
 def test_there_is_nothing_more_to_suggest_after_the_last(searcher: StudySearcher) -> None:
     numbers = [searcher.suggest(name) for name in "abc"]
     assert [config["number"] for config in numbers if config] == [0, 1, 2]
+    assert suggested(searcher, "d") is None  # a worker may die, and its trial be given out again
+    for name in "abc":
+        searcher.on_trial_complete(name, a_result(summary=a_summary()))
     assert suggested(searcher, "d") == Searcher.FINISHED
 
 
@@ -86,14 +91,117 @@ def test_an_error_of_the_training_fails_the_trial_with_its_words(
 @pytest.mark.parametrize(
     ("result", "error"), [(None, True), (a_result(an_epoch(1)), True), (None, False), ({}, False)]
 )
-def test_a_worker_that_died_for_good_fails_the_trial(
+def test_a_trial_whose_worker_died_is_handed_out_again_until_it_died_too_often(
     searcher: StudySearcher, study: Driverless, result: dict[str, Any] | None, error: bool
 ) -> None:
-    searcher.suggest("a")
-    searcher.on_trial_complete("a", result, error=error)
+    for attempt in range(1, 5):  # resources.worker_retries is 3
+        config = searcher.suggest(str(attempt))
+        assert config is not None
+        assert (config["number"], config["attempt"]) == (0, attempt)
+        assert (study.trials()[0].state, study.trials()[0].attempts) == ("RUNNING", attempt)
+        searcher.on_trial_complete(str(attempt), result, error=error)
     record = study.trials()[0]
     assert record.state == TrialState.FAIL
     assert "worker died" in str(record.error)
+
+
+def test_a_report_of_an_earlier_attempt_is_dropped_and_logged(
+    searcher: StudySearcher, study: Driverless, caplog: pytest.LogCaptureFixture
+) -> None:
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", None, error=True)
+    searcher.suggest("b")
+    late = a_result(an_epoch(1), attempt=1)
+    # Ray would have to mix up its workers for this to happen; it costs nothing to be sure.
+    assert searcher.goes_on("b", late)
+    searcher.on_trial_result("a", late)
+    searcher.on_trial_complete("a", a_result(summary=a_summary(), attempt=1))
+    record = study.trials()[0]
+    assert (record.state, record.epochs_done, record.attempts) == (TrialState.RUNNING, 0, 2)
+    assert study.store.epochs("digits", 0) == []
+    assert "trial 0: a report of attempt 1 is dropped, for attempt 2 has begun" in caplog.text
+    searcher.on_trial_complete("b", a_result(an_epoch(1), summary=a_summary(), attempt=2))
+    assert study.trials()[0].state == TrialState.COMPLETE
+
+
+def test_a_worker_that_ended_itself_after_the_timeout_fails_its_trial(study: Driverless) -> None:
+    searcher = StudySearcher(study.ledger, trial_timeout_s=1e-9)
+    clock = StartClock(searcher)
+    searcher.suggest("a")
+    clock.on_trial_start(1, [], SimpleNamespace(trial_id="a"))
+    clock.on_trial_start(1, [], SimpleNamespace(trial_id="unknown"))
+    searcher.on_trial_complete("a", None, error=True)
+    record = study.trials()[0]
+    assert record.state == TrialState.FAIL
+    assert "within resources.trial_timeout_s: 1e-09" in str(record.error)
+
+
+def test_a_worker_that_died_before_the_timeout_is_replaced(study: Driverless) -> None:
+    searcher = StudySearcher(study.ledger, trial_timeout_s=3600)
+    searcher.suggest("a")
+    StartClock(searcher).on_trial_start(1, [], SimpleNamespace(trial_id="a"))
+    searcher.on_trial_complete("a", None, error=True)
+    config = searcher.suggest("b")
+    assert config is not None
+    assert (config["number"], config["attempt"]) == (0, 2)
+
+
+def test_a_full_disk_stops_the_study_and_fails_no_trial(
+    searcher: StudySearcher, study: Driverless
+) -> None:
+    searcher.suggest("a")
+    searcher.suggest("b")
+    searcher.on_trial_complete("a", a_result(disk_full="OSError: [Errno 28] No space left"))
+    assert isinstance(searcher.failure, DiskFullError)
+    assert "trial 0: OSError: [Errno 28] No space left; the study stops" in str(searcher.failure)
+    assert suggested(searcher, "c") == Searcher.FINISHED
+    assert study.ledger.queue_unfinished() == [0, 1]
+    assert study.states() == ["WAITING", "WAITING"]
+
+
+def test_a_study_whose_first_trials_all_fail_stops(tmp_path: Path) -> None:
+    (tmp_path / "six.db").write_bytes(empty_database())
+    study = Driverless(f"sqlite:///{tmp_path}/six.db", n_trials=9)
+    searcher = StudySearcher(study.ledger)
+    for trial in range(5):
+        assert searcher.failure is None
+        searcher.suggest(str(trial))
+        searcher.on_trial_complete(str(trial), a_result(error="no such layer"))
+    assert isinstance(searcher.failure, StudyFailedError)
+    assert "the first 5 trainings all failed, the last one with: no such layer" in str(
+        searcher.failure
+    )
+    assert suggested(searcher, "5") == Searcher.FINISHED
+    # Its user mended what was wrong: those that failed do not count again.
+    study.restart()
+    searcher = StudySearcher(study.ledger)
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", a_result(error="bad luck"))
+    searcher.suggest("b")
+    searcher.on_trial_complete("b", a_result(summary=a_summary()))
+    for trial in range(2):
+        searcher.suggest(str(trial))
+        searcher.on_trial_complete(str(trial), a_result(error="bad luck"))
+    assert searcher.failure is None
+    assert study.states() == ["FAIL"] * 6 + ["COMPLETE"] + ["FAIL"] * 2
+    study.close()
+
+
+def test_a_driver_that_lost_its_lease_stops(searcher: StudySearcher, study: Driverless) -> None:
+    searcher.suggest("a")
+    acquire(study.engine, "digits", holder="bert", host="elsewhere", pid=7, pid_started=0.0)
+    searcher.on_trial_result("a", a_result(an_epoch(1)))
+    assert isinstance(searcher.failure, LeaseLostError)
+    assert searcher.is_stopping
+    assert study.trials()[0].epochs_done == 0
+
+
+def test_one_that_is_asked_to_stop_hands_out_nothing_more(study: Driverless) -> None:
+    asked: list[bool] = []
+    searcher = StudySearcher(study.ledger, is_asked_to_stop=lambda: bool(asked))
+    assert searcher.suggest("a") is not None
+    asked.append(True)
+    assert suggested(searcher, "b") == Searcher.FINISHED
 
 
 def test_a_trial_that_ray_ended_early_is_not_complete(
@@ -156,9 +264,10 @@ def test_a_trial_is_stopped_through_rays_scheduler_and_taken_up_later(strict: Dr
     # What Ray tells late of the trial that was stopped does not touch the one that goes on.
     searcher.on_trial_complete("b", None, error=True)
     assert strict.trials()[1].state == TrialState.RUNNING
-    for trial_id in "af":
+    for trial_id, attempt in {"a": 1, "f": 2}.items():
         searcher.on_trial_complete(
-            trial_id, a_result(an_epoch(2), an_epoch(3), summary=a_summary(0.9))
+            trial_id,
+            a_result(an_epoch(2), an_epoch(3), summary=a_summary(0.9), attempt=attempt),
         )
     assert suggested(searcher, "g") == Searcher.FINISHED
     assert strict.states() == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
@@ -196,16 +305,6 @@ def test_what_ray_tells_of_trials_it_does_not_run_is_ignored(
     searcher.on_trial_complete("a", None, error=True)
     searcher.on_trial_result("b", a_result(an_epoch(1)))
     assert study.states() == ["COMPLETE"]
-
-
-def test_each_worker_that_takes_over_counts_as_an_attempt(
-    searcher: StudySearcher, study: Driverless
-) -> None:
-    searcher.suggest("a")
-    counter = AttemptCounter(searcher, study.ledger)
-    counter.on_trial_recover(1, [], SimpleNamespace(trial_id="a"))
-    counter.on_trial_recover(2, [], SimpleNamespace(trial_id="unknown"))
-    assert study.trials()[0].attempts == 2
 
 
 def test_ray_may_save_it_and_gets_nothing_of_the_drivers(

@@ -40,6 +40,7 @@ class Bench:
         return {
             "context": context.to_text(),
             "number": number,
+            "attempt": 1,
             "settings": json.dumps({name: setting.five for name, setting in settings.items()}),
             "hyperparameters": "{}",
             **changes,
