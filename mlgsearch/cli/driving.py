@@ -1,8 +1,9 @@
 """`launch` and `resume`: drive a study, show how it goes, and say what to do next."""
 
 import contextlib
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storag
 from mlgsearch.cli.output import stdout_console
 from mlgsearch.cli.paste import command
 from mlgsearch.cli.tables import front_table
+from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.front import front, front_hypervolume
 from mlgsearch.results.places import runs_directory, study_directory
@@ -129,15 +131,8 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
 
             path = study_directory(runs_directory(storage), study) / "pareto.html"
             write_figure(study_chart(study, trials), path)
-            best = front(trials, study.objectives)
-            number = best[len(best) // 2].number if best else 0
             console.print(f"Pareto plot: {path}\n", highlight=False, soft_wrap=True)
-            typer.echo(
-                "Next:\n"
-                f"  {command(storage, 'show', name, number)}\n"
-                f"  {command(storage, 'export', name, number, 'student.safetensors')}\n"
-                f"  {command(storage, 'resume', name, '--trials', study.n_trials * 2)}"
-            )
+            typer.echo("\n  ".join(["Next:", *_next_commands(study, trials, storage)]))
         else:
             typer.echo(
                 f"Stopped; {len(outcome.queued)} trials wait with their checkpoints. Go on with:\n"
@@ -145,3 +140,18 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
             )
     if not outcome.is_finished:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _next_commands(
+    study: StudyRecord, trials: Sequence[TrialRecord], storage: str
+) -> Iterator[str]:
+    """Give what one does with a finished study, around the middle of its front."""
+    name, best = study.name, front(trials, study.objectives)
+    if best:
+        middle = best[len(best) // 2]
+        ratio = math.ceil(1e4 * middle.sizes.memory_ratio) / 1e4
+        yield command(storage, "show", name, middle.number)
+        yield command(storage, "choose", name, "--max-ratio", f"{ratio:.4f}")
+        yield command(storage, "verify", name)
+        yield command(storage, "export", name, middle.number, "student.safetensors")
+    yield command(storage, "resume", name, "--trials", study.n_trials * 2)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from mlgsearch import __version__
 from mlgsearch.cli.app import app, main
+from mlgsearch.cli.driving import _next_commands
 from mlgsearch.errors import StudyConflictError, UserError
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results import lease as leases
@@ -368,6 +370,18 @@ def test_a_mistake_exits_with_2_and_no_traceback(
 def test_the_installed_command_is_the_same() -> None:
     (script,) = entry_points(group="console_scripts", name="mlgsearch")
     assert script.load() is main
+
+
+def test_the_end_of_a_study_tells_what_to_do_next(filled: Filled) -> None:
+    lines = list(_next_commands(filled.study, filled.store.trials(NAME), filled.url))
+    verbs = ("show", "choose", "verify", "export", "resume")
+    assert len(lines) == len(verbs)
+    assert all(f" {verb} '{NAME}'" in line for verb, line in zip(verbs, lines, strict=True))
+    words = shlex.split(lines[1])
+    done = CliRunner().invoke(app, words[words.index("choose") :])
+    assert done.exit_code == 0, done.output
+    (only,) = _next_commands(filled.study, [], filled.url)
+    assert " resume " in only
 
 
 def test_reading_commands_load_nothing_heavy(filled: Filled) -> None:
