@@ -17,6 +17,9 @@ from mlgsearch.results.trial_sensitivity import LEAST_TRIALS, LayerCost, costs_o
 #: Up to this share of the variance explained, the order of layers says next to nothing.
 _LITTLE = 0.1
 
+#: How often a 95 % interval lies above 0 by chance.
+_LUCK = 0.025
+
 
 @dataclass(frozen=True)
 class StudyImportance:
@@ -73,10 +76,12 @@ class StudyImportance:
                 "do not tell which ones matter. More trials, or trials that differ more, would."
             )
         clear = sum(layer.is_clear for layer in found.layers)
+        lucky = len(found.layers) * _LUCK
         return (
             f"From {found.trials} trials: the layers' numbers predict {share} of the differences "
             f"in accuracy between trials that were left out; {clear} of {len(found.layers)} layers "
-            f"stand out from chance (about {len(found.layers) / 40:.0f} would by luck alone)."
+            f"stand out from chance, where luck alone would show "
+            f"{f'about {lucky:.0f}' if lucky >= 1 else 'less than one'}."
         )
 
     def rows(self) -> list[dict[str, Any]]:

@@ -169,8 +169,9 @@ def _origin(data: TrialData) -> Facts:
         told.append(("created", f"{trial.created_at:%Y-%m-%d %H:%M:%S} UTC"))
     if trial.finished_at is not None:
         told.append(("finished", f"{trial.finished_at:%Y-%m-%d %H:%M:%S} UTC"))
-    told.append(("fingerprint", html.Code(trial.fingerprint[:16])))
-    told.append(("teacher", html.Code(trial.teacher_hash[:16])))
+    for name, digest in (("fingerprint", trial.fingerprint), ("teacher", trial.teacher_hash)):
+        if digest:
+            told.append((name, html.Code(digest[:16])))
     told += [(name, version) for name, version in trial.versions.items()]
     return told
 

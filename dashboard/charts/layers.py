@@ -41,7 +41,7 @@ _VIRIDIS = (
 )
 
 #: Length of the key's part for what is absent, in lengths of the others'.
-_ABSENT = 0.16
+_ABSENT = 0.24
 
 
 def columns_shown(count: int) -> list[int]:
@@ -123,7 +123,8 @@ def layers_summary(grid: LayerGrid, measure: Measure, *, front_size: int) -> str
     """Say in a sentence what the chart shows of a front of so many students."""
     drawn = len(grid.numbers)
     of = f"{drawn}" if drawn == front_size else f"{drawn} of the {front_size}"
-    start = f"{measure.label} of {len(grid.layers)} layers in {of} students of the front"
+    label = measure.label[0].upper() + measure.label[1:]
+    start = f"{label} of {len(grid.layers)} layers in {of} students of the front"
     shown = measure.coloured(grid)
     is_known = np.isfinite(shown)
     if not is_known.any():
