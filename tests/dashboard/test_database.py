@@ -1,0 +1,78 @@
+"""The database behind the pages, on SQLite and on PostgreSQL."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from dashboard.database import DEFAULT_STORAGE, Database, trouble
+from mlgsearch.errors import StorageError
+from mlgsearch.results.store import ResultStore
+from tests.results.samples import a_complete, a_study
+
+
+def test_what_was_read_is_followed_and_nothing_is_written(
+    store: ResultStore, database_url: str
+) -> None:
+    store.create_study(a_study("one"))
+    database = Database(database_url)
+    before = database.pulse(("one",))
+    assert (len(database.studies()), len(database.trials("one"))) == (1, 0)
+    store.put_trial("one", a_complete(0, 0.9, 0.1))
+    assert len(database.trials("one")) == 1
+    assert database.studies()[0].best_accuracy == 0.9
+    assert database.pulse(("one",)) != before
+    assert database.verifications.verifications("one") == []
+    with pytest.raises(DBAPIError) as refused:
+        ResultStore(database.engine).delete_study("one")
+    assert trouble(refused.value).startswith("the database cannot be read: ")
+    database.close()
+
+
+def test_pulses_of_all_studies_tell_the_time_as_well(
+    store: ResultStore, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create_study(a_study("one"))
+    database = Database(database_url)
+    now = 0.0
+    monkeypatch.setattr("dashboard.database.time.time", lambda: now)
+    before = database.pulse(()), database.pulse(("one",))
+    now = 61.0
+    after = database.pulse(()), database.pulse(("one",))
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+    database.close()
+
+
+def test_commands_to_copy(database_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{database_file}"
+    database = Database(url)
+    program = str(Path(sys.executable).with_name("mlgsearch"))
+    monkeypatch.chdir("/")
+    assert database.command("show", "a b", 3) == (
+        f"{program.removeprefix('/')} show 'a b' 3 --storage {url}"
+    )
+    database.url = DEFAULT_STORAGE
+    assert database.command("show", "--", "-x").endswith("show -- -x")
+    database.url = "postgresql://me:secret@host/db"
+    assert database.safe_url == "postgresql://me:***@host/db"
+    assert database.command("show", "x").endswith("show x")
+    database.url = "@/secret/file"
+    assert database.command("show", "x").endswith("show x --storage @/secret/file")
+    database.close()
+
+
+def test_another_file_with_no_schema_is_refused(tmp_path: Path, database_file: Path) -> None:
+    path = tmp_path / "copy.db"
+    path.write_bytes(database_file.read_bytes())
+    database = Database(f"sqlite:///{path}")
+    path.unlink()
+    with pytest.raises(StorageError, match="is gone"):
+        database.studies()
+    path.write_bytes(b"")
+    with pytest.raises(StorageError, match="no mlgsearch tables"):
+        database.trials("digits")
+    path.write_bytes(database_file.read_bytes())
+    assert len(database.trials("digits")) == 40
+    database.close()
