@@ -61,10 +61,17 @@ def _read(
     from mlgsearch.study.spec import load_study_file  # loads pydantic
     from mlgsearch.study.user_code import stored_spec
 
-    if study.endswith((".yaml", ".yml")) or Path(study).is_file():
+    if study.endswith((".yaml", ".yml")) or _is_file(study):
         return load_study_file(Path(study))[0], []
     _, store = open_store(storage)
     return stored_spec(store.study(study), allowed_code), store.trials(study)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # too long for a file's name
+        return False
 
 
 def _print(name: str, rows: "list[LayerSensitivity]") -> None:

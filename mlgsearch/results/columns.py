@@ -71,7 +71,7 @@ class UtcMoment(TypeDecorator[datetime]):
 class CleanText(TypeDecorator[str]):
     r"""Text from anywhere (an error message): what UTF-8 or PostgreSQL cannot hold is escaped."""
 
-    impl = LONG_TEXT
+    impl: String = LONG_TEXT
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:

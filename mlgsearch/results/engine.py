@@ -1,5 +1,6 @@
 """Opening a database, and saying plainly why it cannot be opened."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,12 +72,19 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
     url = storage_url(url)
     try:
         parsed = make_url(url)
-        dialect = parsed.get_dialect().name
+        kind = parsed.get_dialect()
+        dialect = kind.name
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StorageError(f"{safe_url(url)}: not a database URL; {_EXAMPLES}") from error
+    if kind.is_async:
+        raise StorageError(f"{safe_url(url)}: {parsed.drivername} is asynchronous; {_EXAMPLES}")
     options: dict[str, Any] = {}
     if dialect == "sqlite":
-        parsed = _sqlite_url(parsed, url, read_only=read_only, must_exist=must_exist or read_only)
+        must_exist = must_exist or read_only
+        try:
+            parsed = _sqlite_url(parsed, url, read_only=read_only, must_exist=must_exist)
+        except OSError as error:  # a name too long for any file, a folder that may not be entered
+            raise StorageError(f"{safe_url(url)}: cannot be opened: {error.strerror}") from error
         options["connect_args"] = {"timeout": BUSY_TIMEOUT_S}
     else:
         options["pool_pre_ping"] = True
@@ -93,7 +101,7 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
             f"{safe_url(url)}: the driver {error.name} is not installed; "
             "for PostgreSQL: pip install 'mlgsearch[postgres]'"
         ) from error
-    except ValueError as error:  # what follows the "?"
+    except (ValueError, NoSuchModuleError) as error:  # what follows the "?"
         raise StorageError(f"{safe_url(url)}: not a database URL: {error}") from error
     if dialect == "sqlite":
         _prepare_sqlite(engine, read_only=read_only)
@@ -105,6 +113,12 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
     except DBAPIError as error:
         engine.dispose()
         raise StorageError(_why(error, url, parsed)) from error
+    except (
+        UnicodeError,
+        OverflowError,
+    ) as error:  # text or a number that the driver cannot pass on
+        engine.dispose()
+        raise StorageError(f"{safe_url(url)}: not a database URL: {error}") from error
     return engine
 
 
@@ -146,7 +160,8 @@ def _sqlite_url(parsed: URL, url: str, *, read_only: bool, must_exist: bool) -> 
     if not read_only:
         return parsed
     return parsed.set(
-        database=f"file:{quote(str(path))}", query={**parsed.query, "mode": "ro", "uri": "true"}
+        database=f"file:{quote(os.fsencode(path))}",
+        query={**parsed.query, "mode": "ro", "uri": "true"},
     )
 
 

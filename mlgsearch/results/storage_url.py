@@ -20,14 +20,17 @@ def storage_url(written: str) -> str:
     """
     if not written.startswith("@"):
         return written
-    path = Path(written.removeprefix("@")).expanduser()
+    path = Path(written.removeprefix("@"))
     try:
+        path = path.expanduser()
         with path.open(encoding="utf-8") as file:
             text = file.read(_MOST_CHARACTERS).strip()
     except UnicodeDecodeError:
         raise StorageError(f"{written}: {path} holds no text; write a database URL there") from None
     except OSError as error:
         raise StorageError(f"{written}: {path} cannot be read: {error.strerror}") from None
+    except RuntimeError as error:  # a home that nobody has
+        raise StorageError(f"{written}: {error}") from None
     if not text or len(text.splitlines()) != 1 or text.startswith("@"):
         raise StorageError(f"{written}: {path} must hold a database URL on one line, nothing else")
     return text

@@ -55,9 +55,7 @@ def export_trial(
         raise UserError(
             f"trial {number} of {study!r} is {record.state.value}: only a COMPLETE one is exported"
         )
-    if out.is_dir() or (out.exists() and not may_replace):
-        what = "is a folder" if out.is_dir() else "exists: write --force to replace it"
-        raise UserError(f"{out}: {what}")
+    _require_free(out, may_replace=may_replace)
     student = _student(store, runs, study, record, allowed_code)
     card = student.card.model_copy(
         update={"study": study, "trial": number, "accuracy": record.accuracy}
@@ -66,6 +64,16 @@ def export_trial(
         return _WRITERS[kind](out, student.network, card)
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from error
+
+
+def _require_free(out: Path, *, may_replace: bool) -> None:
+    try:
+        is_folder, is_there = out.is_dir(), out.exists()
+    except OSError as error:  # a name that no file can have
+        raise UserError(f"{out}: cannot be written: {error.strerror}") from error
+    if is_folder or (is_there and not may_replace):
+        what = "is a folder" if is_folder else "exists: write --force to replace it"
+        raise UserError(f"{out}: {what}")
 
 
 def _student(

@@ -44,6 +44,35 @@ def test_a_malformed_url_is_told_with_an_example(url: str) -> None:
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///" + "a" * 5000,
+        "sqlite:///" + "a" * 5000 + "/a.db",
+        "sqlite:///x?cached_statements=99999999999999999999",
+        "sqlite:///x?plugin=os",
+        "sqlite+aiosqlite:///a.db",
+        "postgresql+psycopg_async://127.0.0.1:9/x",
+        "postgresql://\udcff@127.0.0.1:9/x",
+        "@~nobody-of-that-name/url",
+        "@" + "a" * 5000,
+    ],
+)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_an_odd_url_is_a_mistake_and_no_accident(
+    url: str, read_only: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError):
+        open_engine(url, read_only=read_only)
+
+
+def test_a_file_whose_name_is_no_text_is_opened(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/\udcff.db"
+    for read_only in (False, True):
+        open_engine(url, read_only=read_only).dispose()
+
+
 @pytest.mark.parametrize("query", ["timeout=soon", "check_same_thread=maybe"])
 def test_a_malformed_option_is_told(tmp_path: Path, query: str) -> None:
     with pytest.raises(StorageError, match=r"not a database URL: .*(soon|true/false)"):
