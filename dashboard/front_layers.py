@@ -87,7 +87,6 @@ class FrontLayers:
         for i, layer in enumerate(self.grid.layers):
             record = self.grid.records[i] if self.grid.records else None
             bits = _known(self.grid.bits[t, i])
-            known = record is not None and bits is not None
             rows.append(
                 {
                     "layer": layer,
@@ -96,7 +95,7 @@ class FrontLayers:
                     "weights": record.weights if record else None,
                     "plain_bytes": record.plain_bits / 8 if record else None,
                     "layer_bytes": None if bits is None else bits / 8,
-                    "times_smaller": record.plain_bits / bits if known else None,
+                    "times_smaller": record.plain_bits / bits if record and bits else None,
                     "trial": trial,
                 }
             )

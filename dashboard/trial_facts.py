@@ -29,7 +29,10 @@ Facts = Sequence[tuple[str, Component | str]]
 
 def facts(data: TrialData) -> list[Component]:
     """Give what it reached and what it costs, and the error where there is one."""
-    shown = [_group("Result", _result(data)), _group("Size and cost", _sizes(data))]
+    shown: list[Component] = [
+        _group("Result", _result(data)),
+        _group("Size and cost", _sizes(data)),
+    ]
     if data.trial.error:
         error = html.Pre(data.trial.error, className="error")
         shown.insert(0, html.Section([html.H2("Error"), error], className="card"))

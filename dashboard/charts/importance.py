@@ -1,6 +1,7 @@
 """Which layers matter: what each one did to the trials' accuracy, beside what was predicted."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -54,7 +55,7 @@ def importance_chart(
             )
         )
     title = {"font": {"size": 12}, "standoff": 6}
-    axis = {"automargin": False, "fixedrange": True, "zeroline": True}
+    axis: dict[str, Any] = {"automargin": False, "fixedrange": True, "zeroline": True}
     axis |= {"zerolinecolor": colours.faint}
     if predicted is not None:
         figure.add_trace(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -61,7 +62,10 @@ def learning_chart(
             showarrow=False,
             font={"size": 16, "color": colours.faint},
         )
-    axis = {"title": {"text": "epoch", "font": {"size": 12}}, "range": [0.5, epochs_wanted + 0.5]}
+    axis: dict[str, Any] = {
+        "title": {"text": "epoch", "font": {"size": 12}},
+        "range": [0.5, epochs_wanted + 0.5],
+    }
     axis |= {"dtick": max(1, round(epochs_wanted / 6))}
     label = {"font": {"size": 12}}
     figure.update_layout(

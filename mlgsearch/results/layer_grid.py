@@ -51,11 +51,11 @@ class LayerGrid:
         if not self.records:
             return np.full(self.bits.shape, np.nan)
         weights = np.array([record.weights for record in self.records], dtype=np.float64)
-        return np.divide(self.bits, weights, dtype=np.float64)
+        return np.asarray(self.bits / weights)
 
     def share(self) -> Floats:
         """Give each layer's share of its trial's bits, shape (T, L)."""
-        return np.divide(self.bits, self.bits.sum(1, keepdims=True), dtype=np.float64)
+        return np.asarray(self.bits / self.bits.sum(1, keepdims=True))
 
     def change(self) -> Floats:
         """Give how many times the layer's bits are those in the trial before, shape (T, L).
@@ -63,7 +63,7 @@ class LayerGrid:
         The first trial has none before it, and NaN.
         """
         before = np.vstack([np.full((1, len(self.layers)), np.nan), self.bits[:-1]])
-        return np.divide(self.bits, before[: len(self.numbers)], dtype=np.float64)
+        return np.asarray(self.bits / before[: len(self.numbers)])
 
     def at(self, trials: Sequence[int]) -> "LayerGrid":
         """Give the same of some trials, by index."""
