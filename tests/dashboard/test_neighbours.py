@@ -13,7 +13,8 @@ COLUMNS = some_columns(
 
 def _is(trade: Trade | None, number: int, points: float, factor: float) -> bool:
     assert trade is not None
-    assert (trade.points, trade.factor) == (pytest.approx(points), pytest.approx(factor))
+    assert trade.points == pytest.approx(points)
+    assert trade.factor == pytest.approx(factor)
     return trade.number == number
 
 

@@ -1,0 +1,63 @@
+"""The page that compares studies, in a real browser."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from mlgsearch.results.store import ResultStore
+from tests.dashboard.conftest import Fill
+from tests.dashboard.marks import legend
+from tests.dashboard.samples import CONTENT, NASTY, add_trial
+from tests.dashboard.serving import Visit
+from tests.results.samples import a_study
+
+OTHER = CONTENT | {"trial": {"epochs": 20}, "data": {"name": "CIFAR10"}}
+
+
+@pytest.fixture(scope="module")
+def fill() -> Fill:
+    def write(store: ResultStore) -> None:
+        for name, content, trials in (("one", CONTENT, 3), (NASTY, OTHER, 9)):
+            store.create_study(a_study(name, content=content))
+            for number in range(trials):
+                add_trial(store, name, number)
+
+    return write
+
+
+def test_fronts_hypervolumes_and_files_stand_side_by_side(
+    visit: Visit, writer: ResultStore
+) -> None:
+    page = visit.go("/compare?name=one")
+    page.get_by_role("link", name=NASTY, exact=True).click()
+    page.wait_for_selector("#compare-chart .main-svg")
+    names = legend(page, "compare-chart")
+    assert (names[0], len(names)) == ("one", 2)
+    assert "<script" not in names[1]
+    expect(page.locator("#compare-chart-summary")).to_contain_text(re.compile(r"one \d\.\d{4}"))
+    expect(page.locator(".notice")).to_contain_text("different data")
+    files = page.locator(".compare section").inner_text()
+    assert "trial.epochs" in files
+    assert '"CIFAR10"' in files
+    assert "model.name" not in files
+
+    before = page.locator("#compare-chart-summary").inner_text()
+    page.get_by_label("Size").select_option("packed file in KB")
+    expect(page.locator("#compare-chart-summary")).not_to_have_text(before)
+    expect(page).to_have_url(re.compile("size=packed_kb"))
+    before = page.locator("#compare-chart-summary").inner_text()
+    add_trial(writer, "one", 24)
+    expect(page.locator("#compare-chart-summary")).not_to_have_text(before)
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download Where the study files differ as JSON").click()
+    rows = json.loads(download.value.path().read_text())
+    values = {row["key"]: row["values"] for row in rows}
+    assert values["trial.epochs"] == {"one": 10, NASTY: 20}
+
+
+def test_one_study_is_told_to_have_no_other(visit: Visit) -> None:
+    page = visit.go("/compare?name=nobody")
+    expect(page.locator(".notice")).to_contain_text("nobody")

@@ -1,0 +1,239 @@
+"""The page of a study in a real browser."""
+
+import csv
+import io
+import json
+import re
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import insert, select
+
+from mlgsearch.records import PlannedStudent
+from mlgsearch.results.engine import open_engine, writing
+from mlgsearch.results.rows import trial_row
+from mlgsearch.results.store import ResultStore
+from mlgsearch.results.tables import study_table, trial_table
+from mlgsearch.results.verification_store import VerificationStore
+from tests.dashboard.columns import many_columns
+from tests.dashboard.conftest import Fill
+from tests.dashboard.marks import click_trial, legend, ranges, zoom_in
+from tests.dashboard.samples import CONTENT, add_trial, fill_some_studies
+from tests.dashboard.serving import Visit
+from tests.results.samples import a_study, a_trial, a_verification
+
+MANY = 10_000
+REFERENCE = {
+    "name": "MLG",
+    "memory_ratio": 0.008,
+    "accuracy": 0.93,
+    "source": "Gu et al.",
+    "protocol": "test part",
+}
+
+
+@pytest.fixture(scope="module")
+def fill() -> Fill:
+    def write(store: ResultStore) -> None:
+        fill_some_studies(store)
+        store.create_study(a_study("live", content=CONTENT))
+        for number in range(3):
+            add_trial(store, "live", number)
+        planned = (PlannedStudent(1_000, 0.004, 0.5), PlannedStudent(30_000, 0.1, 0.1))
+        rich = a_study("rich", content=CONTENT | {"references": [REFERENCE]}, planned=planned)
+        store.create_study(rich)
+        for number in range(3):
+            add_trial(store, "rich", number)
+        store.create_study(a_study("many", content=CONTENT, n_trials=MANY))
+
+    return write
+
+
+@pytest.fixture(scope="module", autouse=True)
+def more(database_file: Path) -> None:
+    """Verify a student, and write the trials of the large study at once."""
+    engine = open_engine(f"sqlite:///{database_file}")
+    for seed in (1, 2):
+        VerificationStore(engine).put("rich", a_verification(1, seed, 0.7 + seed / 100))
+    columns = many_columns(MANY)
+    plain = trial_row(a_trial()) | {"epochs_done": 10}
+    with writing(engine) as connection:
+        study = connection.execute(select(study_table.c.id).where(study_table.c.name == "many"))
+        plain["study_id"] = study.scalar_one()
+        rows = [
+            plain
+            | {
+                "number": number,
+                "state": ("WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAIL")[state],
+                "accuracy": None if accuracy != accuracy else accuracy,
+                "loss": 0.1,
+                "memory_ratio": ratio,
+                "created_at": moment,
+                "finished_at": moment,
+                "updated_at": moment,
+            }
+            for number, state, accuracy, ratio, moment in zip(
+                columns.number.tolist(),
+                columns.state.tolist(),
+                columns.accuracy.tolist(),
+                columns.memory_ratio.tolist(),
+                [moment.replace(tzinfo=UTC) for moment in columns.finished_at.tolist()],
+                strict=True,
+            )
+        ]
+        connection.execute(insert(trial_table), rows)
+    engine.dispose()
+
+
+def study(visit: Visit, search: str) -> Page:
+    page = visit.go(f"/study?name={search}")
+    page.wait_for_selector("#study-chart .main-svg .legend")
+    return page
+
+
+def cards(page: Page) -> list[str]:
+    return page.locator("#study-cards h3").all_inner_texts()
+
+
+def test_a_click_on_a_mark_leads_to_the_trial(visit: Visit) -> None:
+    page = study(visit, "digits")
+    click_trial(page, "study-chart", 12)
+    card = page.locator(".trial-card")
+    expect(card).to_contain_text("complete, on the front")
+    expect(card).to_contain_text("Next smaller: trial 0: \N{MULTIPLICATION SIGN}1.41 smaller")
+    expect(page).to_have_url(re.compile("trials=12"))
+    expect(page.locator("#study-curves-summary")).to_contain_text("trial 12")
+    # What the neighbour would be can be looked at beside it.
+    card.get_by_role("button", name="trial 0").click()
+    expect(page.locator(".trial-card")).to_have_count(2)
+    click_trial(page, "study-chart", 12)
+    expect(page.locator(".trial-card")).to_have_count(1)
+    page.get_by_role("link", name="Trial 0").click()
+    expect(page).to_have_url(re.compile(r"/study/trial\?name=digits&number=0$"))
+
+
+def test_a_link_carries_the_whole_view(visit: Visit) -> None:
+    page = study(visit, "digits")
+    page.get_by_role("button", name="Select trial 35").click()
+    page.get_by_label("Size").select_option("packed file in KB")
+    page.get_by_label("failed").check()
+    page.get_by_label("the front only").check()
+    expect(page).to_have_url(re.compile("size=packed_kb"))
+    expect(page).to_have_url(re.compile("hide=FAIL"))
+    page.wait_for_function("document.querySelectorAll('#study-chart .legend .traces').length == 1")
+    seen = zoom_in(page, "study-chart")
+    again = Visit(page.context.new_page(), visit.base)
+    other = again.go(page.url.removeprefix(visit.base))
+    other.wait_for_selector("#study-chart .main-svg")
+    assert ranges(other, "study-chart") == pytest.approx(seen, abs=1e-4)
+    assert cards(other) == ["Trial 35"]
+    assert legend(other, "study-chart") == legend(page, "study-chart")
+    expect(other.get_by_label("failed")).to_be_checked()
+    expect(other.get_by_label("Size")).to_have_value("packed_kb")
+    assert (other.url, again.complaints) == (page.url, [])
+
+
+def test_a_running_study_is_followed_without_losing_zoom_or_selection(
+    visit: Visit, writer: ResultStore
+) -> None:
+    page = study(visit, "live&trials=1&hide=FAIL")
+    seen = zoom_in(page, "study-chart")
+    add_trial(writer, "live", 3)
+    expect(page.locator("#study-facts")).to_contain_text("4 of 8", timeout=10_000)
+    expect(page.locator("#study-course-summary")).to_contain_text("after 4 trials")
+    expect(page.locator("#study-replay")).to_have_value("4")
+    expect(page.locator("#study-table")).to_contain_text("4 rows")
+    assert ranges(page, "study-chart") == pytest.approx(seen, abs=1e-4)
+    assert cards(page) == ["Trial 1"]
+    expect(page.locator("#study-moment")).to_have_text("now")
+    page.mouse.dblclick(*_middle(page))
+    expect(page).not_to_have_url(re.compile("zoom="))
+
+
+def _middle(page: Page) -> tuple[float, float]:
+    plot = page.locator("#study-chart .nsewdrag").first.bounding_box()
+    assert plot is not None
+    return plot["x"] + plot["width"] / 2, plot["y"] + plot["height"] / 2
+
+
+def test_a_replay_goes_back_in_time_and_plays(visit: Visit) -> None:
+    page = study(visit, "digits&until=10")
+    expect(page.locator("#study-moment")).to_contain_text("after 10 of 40 trials")
+    early = ranges(page, "study-chart")
+    slider = page.get_by_label("Replay")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#study-moment")).to_contain_text("after 9 of 40 trials")
+    page.keyboard.press("End")
+    expect(page.locator("#study-moment")).to_have_text("now")
+    expect(page).not_to_have_url(re.compile("until"))
+    assert ranges(page, "study-chart") == early
+    page.get_by_role("button", name="Play").click()
+    expect(page.locator("#study-moment")).to_contain_text("of 40 trials")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_all_rows_are_downloaded(visit: Visit) -> None:
+    page = study(visit, "digits")
+    expect(page.locator("#study-table tbody tr")).to_have_count(10)
+
+    def saved(kind: str) -> str:
+        with page.expect_download() as download:
+            page.locator("#study-table").get_by_role("link", name=kind).click()
+        return download.value.path().read_text()
+
+    front = json.loads(saved("JSON"))
+    assert len(front) == 13
+    assert set(front[0]["settings"]["stem"]) == {1, 2, 6, 3}
+    page.get_by_label("Rows").select_option("all trials")
+    expect(page.locator("#study-table")).to_contain_text("1 to 10 of 40 rows")
+    rows = list(csv.DictReader(io.StringIO(saved("CSV"))))
+    assert sorted(int(row["trial"]) for row in rows) == list(range(40))
+    assert {row["state"] for row in rows} == {"COMPLETE", "PRUNED", "FAIL"}
+
+
+def test_a_chart_is_saved_as_a_picture(visit: Visit) -> None:
+    page = study(visit, "digits")
+    for kind, begin in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Save Accuracy against size as {kind}").click()
+        assert download.value.suggested_filename == f"digits-front.{kind.lower()}"
+        assert download.value.path().read_bytes().startswith(begin)
+
+
+def test_what_a_study_is_compared_with_is_drawn(visit: Visit) -> None:
+    page = study(visit, "rich")
+    assert legend(page, "study-chart")[-3:] == [
+        "planned (2)",
+        "reported by others (1)",
+        "verified on the test part (1)",
+    ]
+
+
+def test_without_a_complete_trial_a_sentence_says_what_to_do(visit: Visit) -> None:
+    page = visit.go("/study?name=failing")
+    expect(page.locator("#study-facts")).to_contain_text("see below why trials failed")
+    expect(page.locator("#study-failures")).to_contain_text("<img src=x onerror=alert(1)>")
+    assert page.locator("#study-failures img").count() == 0
+    page = visit.go("/study?name=empty")
+    expect(page.locator("#study-facts")).to_contain_text("search.py resume")
+
+
+@pytest.mark.view(viewport={"width": 400, "height": 800}, color_scheme="dark")
+def test_a_narrow_dark_page_is_no_wider_than_its_window(visit: Visit) -> None:
+    page = study(visit, "digits&trials=12&accuracy-from=50")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    expect(page.get_by_label("from").first).to_have_value("50")
+
+
+def test_ten_thousand_trials_open_and_are_few_elements(visit: Visit) -> None:
+    page = study(visit, "many")
+    expect(page.locator("#study-facts")).to_contain_text("10,000 of 10,000")
+    assert page.locator("#study-chart .heatmaplayer image").count() == 2
+    assert page.evaluate("document.querySelectorAll('*').length") < 3000
+    page.get_by_label("Rows").select_option("all trials")
+    expect(page.locator("#study-table")).to_contain_text("1 to 10 of 10,000 rows")
+    zoom_in(page, "study-chart")
