@@ -67,9 +67,7 @@ def importance_chart(
                 marker={"color": colours.planned, "opacity": 0.75},
                 text=[f"<b>{text(layer.layer)}</b>" for layer in layers],
                 textposition="none",
-                hovertemplate=(
-                    "%{text}<br>predicted damage differed by %{x:.1f} points<extra></extra>"
-                ),
+                hovertemplate=("%{text}<br>predicted damage differed by %{x:.1f} %<extra></extra>"),
                 showlegend=False,
             )
         )
@@ -77,15 +75,18 @@ def importance_chart(
             xaxis2={
                 **axis,
                 "domain": [_RIGHT, 1],
-                "title": {"text": "predicted: spread of damage, points", **title},
+                "title": {"text": "predicted damage", **title},
                 "rangemode": "tozero",
+                "nticks": 4,
+                "tickangle": 0,
+                "ticksuffix": " %",
             }
         )
     figure.update_layout(
         xaxis={
             **axis,
             "domain": [0, 1 if predicted is None else _LEFT],
-            "title": {"text": "accuracy that it moved, points", **title},
+            "title": {"text": "moved, points", **title},
         },
         bargap=0.45,
         uirevision="importance",
