@@ -38,10 +38,10 @@ _PAGE = """<!doctype html>
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password"
  aria-describedby="where" required autofocus>
-<p id="where" class="faint">The one line of the file after <code>--token-file</code>, where the
-dashboard was started.</p>
+<p id="where" class="faint">It stands in the file that the dashboard was started with,
+<code>--token-file</code>.</p>
 <p role="alert">{complaint}</p>
-<button type="submit">Log in</button>
+<button type="submit" class="primary">Log in</button>
 </form>
 </main>
 </body>

@@ -24,6 +24,7 @@ def test_the_view_stands_in_the_address(visit: Visit) -> None:
     expect(page).to_have_url(re.compile("studies-sort=study"))
     page.get_by_role("button", name="Study", exact=True).click()
     expect(page).to_have_url(re.compile("studies-sort=-study"))
+    expect(page.locator("[aria-sort=descending]")).to_contain_text("Study")
     names = page.locator("tbody th").all_inner_texts()
     assert names == sorted(names, key=str.casefold, reverse=True)
     page.reload()
