@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,11 @@ class Driver:
         assert self._process.stdout is not None
         self.seen += [json.loads(line) for line in self._process.stdout]
         return self.seen
+
+    def lines(self) -> Iterator[str]:
+        """Give the lines that it prints, as they come, up to its end."""
+        assert self._process.stdout is not None
+        yield from self._process.stdout
 
     def linger(self, seconds: float) -> None:
         """Let it go on for a moment, so that a signal meets it anywhere."""
