@@ -49,8 +49,8 @@ from mlgsearch.records import (
     TrialState,
 )
 from mlgsearch.results.engine import open_engine, writing
-from mlgsearch.results.rows import epoch_row, trial_row
 from mlgsearch.results.migrate import upgrade
+from mlgsearch.results.rows import epoch_row, trial_row
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.tables import epoch_table, trial_table
 from mlgsearch.study.draft import Drafts
@@ -67,11 +67,11 @@ CHROMIUM = "/usr/bin/chromium"
 ROOT = Path(__file__).parents[1]
 
 #: What no page takes longer for, in milliseconds.
-PATIENCE_MS = 120_000
+PATIENCE_MS = 60_000
 
-#: Whether the front is drawn, and whether a trial's mark is among it.
-FRONT = "() => document.querySelector('#study-chart .scatterlayer .point') !== null"
-MARK = """number => {
+#: A mark of a chart that is drawn; and whether the front has that of a trial.
+POINT = "#study-chart .scatterlayer .point"
+HAS_MARK = """number => {
   const chart = document.querySelector('#study-chart .js-plotly-plot');
   return chart.data.some(trace =>
     trace.name?.startsWith('front') && trace.customdata?.some(([found]) => found === number));
@@ -244,7 +244,7 @@ def visit(browser: Browser, address: str) -> tuple[Page, float]:
     page.set_default_timeout(PATIENCE_MS)
     began = time.perf_counter()
     page.goto(f"{address}/study?name={STUDY['name']}", wait_until="commit")
-    page.wait_for_function(FRONT)
+    page.wait_for_selector(POINT, state="attached")
     return page, time.perf_counter() - began
 
 
@@ -268,7 +268,9 @@ def follow(
         before, sent = _used(session, server), wire.total
         began = time.perf_counter()
         builder.add_to_front(first + run, 0.96 + 0.001 * run)
-        page.wait_for_function(MARK, arg=first + run)
+        # Not wait_for_function: it compiles text in the page, which the page's policy forbids.
+        while not page.evaluate(HAS_MARK, first + run):
+            page.wait_for_timeout(20)
         figures["followed_s"].append(time.perf_counter() - began)
         page.wait_for_timeout(max(0.0, 3_000 - 1_000 * figures["followed_s"][-1]))
         used = _used(session, server)

@@ -7,6 +7,7 @@ from flask import Flask, Response, abort, jsonify, request
 from sqlalchemy.exc import DBAPIError
 
 from dashboard.api import add_api
+from dashboard.compression import compress_data
 from dashboard.database import Database, trouble
 from dashboard.frame import PRODUCT, answer_trouble, frame, register
 from dashboard.login import require_token
@@ -67,6 +68,7 @@ def create_app(database: Database, hosts: Collection[str], token: str | None = N
     )
     # First of all that looks at a request.
     secure(server, hosts, app.csp_hashes())
+    compress_data(server)
     if token is not None:
         require_token(server, token)
     app.layout = frame()
