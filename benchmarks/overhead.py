@@ -175,7 +175,9 @@ class PlainWorker(InstantWorker):
 
 def run_ray_optuna(folder: Path, shape: NetworkShape, trials: int) -> list[float]:
     """Run plain Ray Tune with its OptunaSearch on the same space and kind of database."""
-    spec = parse_study({"name": "overhead", "space": {"B_out": [1, 512]}}, "overhead")
+    spec = parse_study(
+        {"name": "overhead", "space": {"kind": "layerwise", "B_out": [1, 512]}}, "overhead"
+    )
     distributions = Space(spec, shape).distributions
 
     search = OptunaSearch(

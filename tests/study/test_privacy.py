@@ -21,6 +21,7 @@ data: {name: digits, limit: 300, augmentation: none}
 model: {name: resnet8, width: 4}
 teacher: {training: {epochs: 1}}
 training: {epochs: 10000}
+space: {kind: layerwise}
 search: {n_trials: 1, first: [[2, 4, 3, 6, 3]]}
 """
 
