@@ -78,7 +78,6 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         Output(VIEW, "data"),
         Input({"view": ALL, "default": ALL}, "value"),
         Input({"view": ALL, "default": ALL}, "data"),
-        State(_ROUTE, "data"),
         State(VIEW, "data"),
     )
     in_browser(

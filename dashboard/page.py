@@ -17,10 +17,11 @@ On each page of a study the frame's head leads to the others. Write an address w
 **Loading.** On each way to a page ``layout(database, view)`` is called and gives the finished
 first view: figures and tables filled from ``view.query``, drawn in ``view.scheme``. Meanwhile the
 frame says that it loads. A `UserError` (unknown study, no such trial, database away) is shown by
-the frame as a sentence; an empty page should be a `notice` that says what to do: where a notice is
-all of the page, the page is made anew with the next news. Callbacks belong
-to ``register(app, database)`` and have ``prevent_initial_call=True``. Their ids start with the
-page's name ("study-chart"), because all pages share one app.
+the frame as a sentence. An empty page is a `notice` that says what to do; a page with a notice and
+no "card" is made anew with the next news. Callbacks belong to ``register(app, database)`` and have
+``prevent_initial_call=True``. Their ids start with the page's name ("study-chart"), because all
+pages share one app. One that raises a `UserError`, as when its study was deleted, leaves it as a
+notice in the page's place.
 
 **Following.** The frame looks once a second whether what the page is about has changed (all studies
 where the address has no ``name``), and then puts a new text into the store ``PULSE``. So a callback

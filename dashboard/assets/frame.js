@@ -13,7 +13,8 @@
   let shown = {};
   // The pulse that what is shown was made at; null while a page is on its way.
   let seen = null;
-  // The studies that the page is about; none stands for all.
+  // What the page was asked for by, and the studies it is about; none stands for all.
+  let route = null;
   let about = [];
   let banner = "";
 
@@ -60,10 +61,11 @@
       written = null;
       seen = null;
       about = query.name || [];
-      return { path: pathname, query, address, scheme };
+      route = { path: pathname, query, address, scheme };
+      return route;
     },
 
-    view: (values, datas, route, before) => {
+    view: (_values, _datas, before) => {
       if (!route) return keep();
       const query = { ...route.query };
       for (const inputs of clientside.callback_context.inputs_list) {
@@ -100,8 +102,9 @@
         say(trouble || "");
         if (trouble || pulse === seen || seen === null) return keep();
         // In place of a page stands why there is none, which may not be so any more.
-        if (document.querySelector("#content > .notice")) {
-          window.location.reload();
+        if (document.querySelector("#content .notice") && !document.querySelector("#content .card")) {
+          seen = null;
+          clientside.set_props("route", { data: { ...route, pulse } });
           return keep();
         }
         seen = pulse;
