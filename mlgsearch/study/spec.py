@@ -63,8 +63,8 @@ Sampler = Annotated[str, Field(pattern=r"^(tpe|nsga2|nsga3|random|qmc|\w[\w.]*:\
 class SpaceSpec(Spec):
     """Which settings are searched.
 
-    ``uniform`` searches the paper's five global numbers, ``layerwise`` five numbers a layer,
-    ``allocation`` a budget for the whole network and a gain a layer that bends how it is spread. A
+    ``allocation`` searches a budget for the whole network and a gain a layer that bends how it is
+    spread, ``layerwise`` five numbers a layer, ``uniform`` the paper's five global numbers. A
     layer's own limits cut the ranges of bases; at a limit the level is absent (and in an allocation
     it always may be). ``full_precision`` lists layers (shell patterns) that stay at 32 bits.
     ``head_bits`` is the width of a linear head; without it the paper's rule holds (8 where weights
@@ -73,7 +73,7 @@ class SpaceSpec(Spec):
     by the paper's count; ``weighting`` says how layers weigh against each other in what is planned.
     """
 
-    kind: Literal["uniform", "layerwise", "allocation"] = "layerwise"
+    kind: Literal["allocation", "layerwise", "uniform"] = "allocation"
     B_in: Range = (1, 8)
     B_out: Range = (1, 64)
     q_basis: BitRange = (2, 8)

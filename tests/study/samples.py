@@ -1,5 +1,6 @@
 """A small study and its network, without data and without training."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -30,8 +31,10 @@ def resnet8() -> NetworkShape:
     return network_shape(model, (1, 8, 8))
 
 
-def a_spec(**content: Any) -> StudySpec:
-    return parse_study({"name": "digits", **content}, "x.yaml")
+def a_spec(*, space: Mapping[str, Any] | None = None, **content: Any) -> StudySpec:
+    """Give a specification; its space needs no plan unless it says so."""
+    space = {"kind": "layerwise", **(space or {})}
+    return parse_study({"name": "digits", "space": space, **content}, "x.yaml")
 
 
 def an_epoch(epoch: int, accuracy: float = 0.8) -> EpochRecord:

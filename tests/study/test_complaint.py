@@ -54,7 +54,7 @@ def hyper(text: str) -> str:
         ("model: {name: 3}", "model.name: expected text, got 3"),
         (
             "space: {kind: layer}",
-            "space.kind: expected 'uniform', 'layerwise' or 'allocation', got 'layer'; did",
+            "space.kind: expected 'allocation', 'layerwise' or 'uniform', got 'layer'; did",
         ),
         ("space: {B_in: 3}", "space.B_in: expected a list, got 3"),
         ("space: {B_in: [4, 2]}", "space.B_in: [4, 2] is not a range: write [low, high]"),

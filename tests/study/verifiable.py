@@ -25,7 +25,7 @@ data: {name: digits, limit: 300}
 model: {name: resnet8, width: 4}
 teacher: {training: {optimiser: adamw, epochs: 3, learning_rate: 0.02}}
 training: {optimiser: adamw, epochs: 1, learning_rate: 0.02}
-space: {hyperparameters: {training.learning_rate: {low: 0.001, high: 0.1}}}
+space: {kind: layerwise, hyperparameters: {training.learning_rate: {low: 0.001, high: 0.1}}}
 seed: 5
 """
 
