@@ -25,7 +25,7 @@ def chart(
     title: str,
     summary: str,
     file: str,
-    height: int | None = None,
+    height: int = 450,
     more: Component | None = None,
 ) -> html.Figure:
     """Place a chart; its ``dcc.Graph`` has the id ``id_``, its summary ``id_ + "-summary"``.
@@ -54,7 +54,8 @@ def chart(
                     figure=figure,
                     config=_CONFIG,
                     responsive=True,
-                    style={} if height is None else {"height": f"{height}px"},
+                    # Without a height it shrinks to none once its figure changes.
+                    style={"height": f"{height}px"},
                 ),
                 role="img",
                 **attributes(aria_label=title, aria_describedby=summary_id),
