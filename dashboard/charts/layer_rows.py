@@ -16,7 +16,8 @@ _LETTER = 7
 
 def row_height(layers: int) -> int:
     """Give the height of a row in pixels: fewer layers have more room."""
-    return int(np.clip(620 // max(layers, 1), 15, 26))
+    most = max(26, 120 // max(layers, 1))  # a key to colours needs some height as well
+    return int(np.clip(620 // max(layers, 1), 15, most))
 
 
 def lay_out_rows(

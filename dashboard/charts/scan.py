@@ -1,5 +1,6 @@
 """The scan of the paper: accuracy and memory over the two numbers of bases."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,19 +81,26 @@ def scan_chart(scan: GridScan, scheme: Scheme) -> go.Figure:
             showarrow=False,
             font={"size": 13, "color": colours.ink},
         )
-    axis = {"showgrid": False, "fixedrange": True, "title": {"font": {"size": 12}}}
+    axis = {"showgrid": False, "fixedrange": True, "ticks": "outside"}
+    small = {"font": {"size": 12}}
     outs, ins = scan.base_out.tolist(), scan.base_in.tolist()
     figure.update_layout(
         uirevision="scan",
         margin={"l": 52, "r": 12, "t": 30, "b": 48},
-        xaxis={**axis, "domain": [0, 0.47], "title": {"text": "B_out"}},
-        xaxis2={**axis, "domain": [0.53, 1], "title": {"text": "B_out"}},
-        yaxis={**axis, "title": {"text": "B_in"}, "tickvals": ins},
+        xaxis={**axis, "domain": [0, 0.47], "title": {"text": "B_out", **small}},
+        xaxis2={**axis, "domain": [0.53, 1], "title": {"text": "B_out", **small}},
+        yaxis={**axis, "title": {"text": "B_in", **small}, "tickvals": ins},
         yaxis2={**axis, "anchor": "x2", "showticklabels": False, "tickvals": ins},
     )
-    figure.update_xaxes(range=[outs[0], outs[-1]])
-    figure.update_yaxes(range=[ins[0], ins[-1]])
+    figure.update_xaxes(range=_with_air(outs))
+    figure.update_yaxes(range=_with_air(ins))
     return dress(figure, scheme)
+
+
+def _with_air(values: Sequence[int]) -> list[float]:
+    """Give a range in which marks at its ends are whole."""
+    air = 0.02 * (values[-1] - values[0])
+    return [values[0] - air, values[-1] + air]
 
 
 def present(scan: GridScan) -> GridScan:
