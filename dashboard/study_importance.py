@@ -17,6 +17,9 @@ from mlgsearch.results.trial_sensitivity import LEAST_TRIALS, LayerCost, costs_o
 #: Up to this share of the variance explained, the order of layers says next to nothing.
 _LITTLE = 0.1
 
+#: With fewer trials a layer than this, layers are hard to tell apart.
+_FEW = 2
+
 #: How often a 95 % interval lies above 0 by chance.
 _LUCK = 0.025
 
@@ -77,11 +80,17 @@ class StudyImportance:
             )
         clear = sum(layer.is_clear for layer in found.layers)
         lucky = len(found.layers) * _LUCK
+        few = (
+            " These are few trials: layers that changed together share what they did, so take the "
+            "order as a hint."
+            if found.trials < _FEW * len(found.layers)
+            else ""
+        )
         return (
             f"From {found.trials} trials: the layers' numbers predict {share} of the differences "
             f"in accuracy between trials that were left out; {clear} of {len(found.layers)} layers "
             f"stand out from chance, where luck alone would show "
-            f"{f'about {lucky:.0f}' if lucky >= 1 else 'less than one'}."
+            f"{f'about {lucky:.0f}' if lucky >= 1 else 'less than one'}.{few}"
         )
 
     def rows(self) -> list[dict[str, Any]]:

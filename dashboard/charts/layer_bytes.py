@@ -106,6 +106,17 @@ def layer_bytes_chart(grid: LayerGrid, student: Student, scheme: Scheme, *, top:
         showarrow=False,
         font={"size": 14},
     )
+    if not any(now):
+        figure.update_xaxes(range=[2, 5])
+        figure.add_annotation(
+            text="not kept by the version<br>that drove this study",
+            xref="paper",
+            x=0.5,
+            yref="paper",
+            y=0.5,
+            showarrow=False,
+            font={"color": colours.faint},
+        )
     figure.update_layout(uirevision="layer-bytes", legend={"y": 1, "yanchor": "bottom", "x": 0})
     return dress(figure, scheme)
 
