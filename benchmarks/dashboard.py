@@ -59,7 +59,11 @@ from mlgsearch.study.spec import parse_study
 from mlgsearch.train.models import build_model
 from mlgsearch.train.spec import ModelSpec
 
-STUDY = {"name": "large", "model": {"name": "resnet18"}, "space": {"kind": "layerwise", "B_out": [1, 96]}}
+STUDY = {
+    "name": "large",
+    "model": {"name": "resnet18"},
+    "space": {"kind": "layerwise", "B_out": [1, 96]},
+}
 EPOCHS = 4
 #: Settings that trials take by turns: a real proposal takes as long as a page's update.
 SETTINGS = 1_000
