@@ -143,8 +143,8 @@ def _nothing(found: StudyImportance) -> html.Div:
         )
     return notice(
         f"This needs at least {LEAST_TRIALS} COMPLETE trials of different settings and "
-        f"accuracies; the study has {found.complete} COMPLETE so far. It shows here as soon as there "
-        "are enough."
+        f"accuracies; the study has {found.complete} COMPLETE so far. It shows here as soon as "
+        "there are enough."
     )
 
 

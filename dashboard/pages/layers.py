@@ -262,8 +262,8 @@ def _folded(table: Table, database: Database, view: View) -> html.Details:
 
 def _nothing(database: Database, study: StudyRecord) -> html.Div:
     return notice(
-        "No trial of this study is COMPLETE yet: there is no front to draw. It shows here as soon as "
-        "there is one. A study that nobody drives goes on with:",
+        "No trial of this study is COMPLETE yet: there is no front to draw. It shows here as soon "
+        "as there is one. A study that nobody drives goes on with:",
         html.Code(database.command("resume", study.name)),
     )
 
