@@ -44,7 +44,7 @@ def test_fronts_hypervolumes_and_files_stand_side_by_side(
     assert "model.name" not in files
 
     before = page.locator("#compare-chart-summary").inner_text()
-    page.get_by_label("Size").select_option("packed file in KB")
+    page.get_by_role("combobox", name="Size").select_option("packed file in KB")
     expect(page.locator("#compare-chart-summary")).not_to_have_text(before)
     expect(page).to_have_url(re.compile("size=packed_kb"))
     before = page.locator("#compare-chart-summary").inner_text()
