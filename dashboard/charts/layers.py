@@ -17,6 +17,9 @@ from mlgsearch.results.layer_grid import Floats, LayerGrid
 #: Columns that a page has room for; of more students so many are shown, evenly spaced.
 MOST_COLUMNS = 40
 
+#: How a column's name begins; the trial's number follows.
+COLUMN = "trial "
+
 #: Cells that have room for their value, and columns that have room for a heading of two lines.
 _MOST_TEXTS = 600
 _MOST_WIDE = 9
@@ -73,7 +76,7 @@ def layers_chart(
         scheme: of the colours.
         selected: number of the trial whose column has a frame; it may be none of the students.
 
-    A cell's ``customdata`` begins with its trial's number; it has no value where nothing is known.
+    A column is called ``COLUMN`` with its trial's number after it.
     """
     assert grid.numbers == tuple(student.number for student in students)
     colours = palette(scheme)
@@ -83,7 +86,7 @@ def layers_chart(
     is_wide = len(students) <= _MOST_WIDE
     figure = go.Figure(
         go.Heatmap(
-            x=[f"trial {student.number}" for student in students],
+            x=[f"{COLUMN}{student.number}" for student in students],
             y=_full_names(grid),
             z=_rows(np.where(absent, scale.zmin, shown)),
             text=_texts(measure, grid, shown, absent) if shown.size <= _MOST_TEXTS else None,
@@ -105,7 +108,7 @@ def layers_chart(
     figure.update_xaxes(
         side="top",
         range=[-0.5, len(students) - 0.5],
-        tickvals=[f"trial {student.number}" for student in students],
+        tickvals=[f"{COLUMN}{student.number}" for student in students],
         ticktext=[_heading(student, is_wide=is_wide) for student in students],
         tickangle=0 if is_wide else -90,
         automargin=False,

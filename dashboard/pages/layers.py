@@ -11,7 +11,13 @@ from dashboard.cells import level, number, percent, size
 from dashboard.chart import chart
 from dashboard.charts.layer_bytes import layer_bytes_chart, layer_bytes_summary
 from dashboard.charts.layer_measure import available
-from dashboard.charts.layers import columns_shown, layers_chart, layers_summary, pixels_above
+from dashboard.charts.layers import (
+    COLUMN,
+    columns_shown,
+    layers_chart,
+    layers_summary,
+    pixels_above,
+)
 from dashboard.charts.scan import is_area, scan_chart, scan_summary
 from dashboard.database import Database
 from dashboard.front_layers import COLOUR, TRIAL, FrontLayers, scan
@@ -209,7 +215,8 @@ def _register(app: Dash, database: Database) -> None:
     def _open(clicked: Mapping[str, Any] | None, view: Mapping[str, Any]) -> Any:
         if not clicked:
             return no_update
-        number = clicked["points"][0]["customdata"][0]
+        # Dash leaves a heat map's customdata out.
+        number = clicked["points"][0]["x"].removeprefix(COLUMN)
         return address("/study/trial", name=Query(view).one("name"), number=number)
 
     @app.callback(

@@ -60,20 +60,20 @@ def test_a_column_leads_to_its_trial(visit: Visit) -> None:
 
 def test_what_is_shown_stands_in_the_address(visit: Visit) -> None:
     page = visit.go("/study/layers?name=deep&colour=B_out")
-    expect(page.get_by_label("Colour")).to_have_value("B_out")
+    expect(page.get_by_role("combobox", name="Colour")).to_have_value("B_out")
     summary = page.locator("#layers-chart-summary")
     expect(summary).to_contain_text("B_out, bases across kernels of 121 layers")
-    page.get_by_label("Colour").select_option("share")
+    page.get_by_role("combobox", name="Colour").select_option("share")
     expect(page).to_have_url(re.compile("colour=share"))
     expect(summary).to_contain_text("Share of the student's bytes")
     first = str(trials_drawn(page)[0])
-    page.get_by_label("Bytes of").select_option(first)
+    page.get_by_role("combobox", name="Bytes of").select_option(first)
     expect(page).to_have_url(re.compile(f"trial={first}"))
     expect(page.locator("#layers-bytes-summary")).to_contain_text(f"trial {first}:")
     page.reload()
-    expect(page.get_by_label("Bytes of")).to_have_value(first)
+    expect(page.get_by_role("combobox", name="Bytes of")).to_have_value(first)
     expect(page.get_by_role("link", name=f"Open trial {first}")).to_be_visible()
-    page.get_by_label("Colour").select_option("bits")
+    page.get_by_role("combobox", name="Colour").select_option("bits")
     expect(page).not_to_have_url(re.compile("colour"))
 
 
@@ -81,14 +81,14 @@ def test_all_cells_are_downloaded_and_pictures_are_saved(visit: Visit) -> None:
     page = visit.go(f"/study/layers?name={NASTY.replace('&', '%26')}")
     expect(page.locator("#layers-chart .heatmaplayer image")).to_have_count(1)
     drawn = trials_drawn(page)
-    address = f"/download/layers-cells.%s?name={NASTY.replace('&', '%26')}"
-    answer = page.request.get(address % "csv")
+    search = f"name={NASTY.replace('&', '%26')}"
+    answer = page.request.get(f"/download/layers-cells.csv?{search}")
     rows = list(csv.DictReader(io.StringIO(answer.text())))
     assert len(rows) == len(drawn) * len(NETWORKS["resnet20"])
     assert {int(row["trial"]) for row in rows} == set(drawn)
     assert rows == [
         {key: "" if value is None else str(value) for key, value in row.items()}
-        for row in json.loads(page.request.get(address % "json").text())
+        for row in json.loads(page.request.get(f"/download/layers-cells.json?{search}").text())
     ]
     for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
         with page.expect_download() as download:
@@ -103,7 +103,7 @@ def test_a_front_that_grows_is_followed(visit: Visit, writer: ResultStore) -> No
     assert best.accuracy is not None
     better = best.__class__(**vars(best) | {"number": 999, "accuracy": best.accuracy + 0.01})
     writer.put_trial("deep", better)
-    option = page.get_by_label("Bytes of").locator("option", has_text="trial 999")
+    option = page.get_by_role("combobox", name="Bytes of").locator("option", has_text="trial 999")
     expect(option).to_have_count(1)
     assert 999 in trials_drawn(page)
     assert len(trials_drawn(page)) <= MOST_COLUMNS
@@ -130,7 +130,7 @@ def test_layers_that_matter_are_named(visit: Visit) -> None:
     page = visit.go(f"/study/importance?name={NASTY.replace('&', '%26')}")
     expect(page.locator("#importance-certainty")).to_contain_text("From 30 trials")
     expect(page.locator("#importance-chart-summary")).to_contain_text("conv1")
-    page.get_by_label("Order").select_option("network")
+    page.get_by_role("combobox", name="Order").select_option("network")
     expect(page).to_have_url(re.compile("order=network"))
     first = page.locator("#importance-chart .ytick text").first
     expect(first).to_have_text("conv1")
