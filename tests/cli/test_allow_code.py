@@ -55,7 +55,11 @@ def study(folder: Path) -> StudyRecord:
     (folder / "a.db").write_bytes(empty_database())
     engine = open_engine("sqlite:///a.db")
     store = ResultStore(engine)
-    spec = a_spec(model={"name": "evil:network"}, search={"sampler": "evil:sampler"})
+    spec = a_spec(
+        model={"name": "evil:network"},
+        space={"kind": "layerwise"},
+        search={"sampler": "evil:sampler"},
+    )
     study = register(spec, "", store)
     store.put_trial(study.name, a_complete(0, 0.9, 0.1))
     directory = trial_directory(study_directory(folder / "runs", study), 0)
@@ -96,7 +100,8 @@ def test_the_study_file_of_the_same_study_is_its_users_word(
     folder: Path, study: StudyRecord
 ) -> None:
     (folder / "mine.yaml").write_text(
-        "name: digits\nmodel: {name: 'evil:network'}\nsearch: {sampler: 'evil:sampler'}\n"
+        "name: digits\nmodel: {name: 'evil:network'}\nspace: {kind: layerwise}\n"
+        "search: {sampler: 'evil:sampler'}\n"
     )
     launched = CliRunner().invoke(app, ["launch", "mine.yaml", "--storage", "sqlite:///a.db"])
     assert "it ran" in str(launched.exception)
