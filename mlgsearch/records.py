@@ -208,7 +208,9 @@ class StudyRecord:
     verified. ``hypervolume_reference`` maps each objective to the worst value, as the sampler sees
     it, that hypervolumes of this study are counted from. ``layers`` are in the model's order, and
     ``planned`` is the predicted front, smallest first; both are known once a driver has begun, and
-    ``planned`` stays empty where nothing is planned.
+    ``planned`` stays empty where nothing is planned. ``lineage`` lists what changed since the study
+    began and was accepted, oldest first: ``at`` (ISO 8601, UTC), ``trials`` (how many there were),
+    and ``changes``, a line each.
     """
 
     name: str
@@ -225,6 +227,8 @@ class StudyRecord:
     hypervolume_reference: Mapping[str, float] = field(default_factory=dict)
     layers: tuple[LayerRecord, ...] = ()
     planned: tuple[PlannedStudent, ...] = ()
+    data_hash: str = ""
+    lineage: tuple[Mapping[str, object], ...] = ()
 
     @property
     def references(self) -> tuple[ReferencePoint, ...]:

@@ -37,6 +37,9 @@ Address = Annotated[
     str | None, typer.Option(metavar="RAY", help="Address of a running Ray cluster.")
 ]
 Parallel = Annotated[int | None, typer.Option(min=1, help="Most trials to run at once.")]
+AcceptChange = Annotated[
+    bool, typer.Option("--accept-change", help="Go on though something differs, and record it.")
+]
 
 
 def launch(
@@ -45,6 +48,7 @@ def launch(
     trials: Trials = None,
     address: Address = None,
     max_parallel: Parallel = None,
+    accept_change: AcceptChange = False,
     as_json: Json = False,
 ) -> None:
     """Start the study of a file, or go on with it where it is stored with the same content."""
@@ -55,7 +59,7 @@ def launch(
     from mlgsearch.study.launch import launch as start  # loads torch and Ray
 
     engine = open_engine(storage)
-    with _driving(address, max_parallel, as_json) as (watch, options):
+    with _driving(address, max_parallel, accept_change, as_json) as (watch, options):
         outcome = start(spec, source, engine, watch, n_trials=trials, options=options)
     _end(outcome, engine, storage, as_json)
 
@@ -66,6 +70,7 @@ def resume(
     trials: Trials = None,
     address: Address = None,
     max_parallel: Parallel = None,
+    accept_change: AcceptChange = False,
     allow_code: AllowCode = None,
     as_json: Json = False,
 ) -> None:
@@ -73,7 +78,7 @@ def resume(
     from mlgsearch.study.launch import resume as start  # loads torch and Ray
 
     engine = open_engine(storage, must_exist=True)
-    with _driving(address, max_parallel, as_json) as (watch, options):
+    with _driving(address, max_parallel, accept_change, as_json) as (watch, options):
         outcome = start(
             name,
             engine,
@@ -87,13 +92,13 @@ def resume(
 
 @contextlib.contextmanager
 def _driving(
-    address: str | None, max_parallel: int | None, as_json: bool
+    address: str | None, max_parallel: int | None, accepts_change: bool, as_json: bool
 ) -> "Iterator[tuple[Watch, Options]]":
     from mlgsearch.study.drive import Options  # loads torch and Ray
 
     # Where `module:callable` is looked for; Ray hands the path on to its workers.
     sys.path.insert(0, str(Path.cwd()))
-    options = Options(address=address, max_parallel=max_parallel)
+    options = Options(address=address, max_parallel=max_parallel, accepts_change=accepts_change)
     out = sys.stdout
     try:
         # Our own lines alone are on stdout; what a library or a user's model prints is not.

@@ -65,6 +65,8 @@ def study_row(record: StudyRecord) -> dict[str, Any]:
         "hypervolume_reference": dict(record.hypervolume_reference),
         "layers": layer_rows(record.layers),
         "planned": planned_rows(record.planned),
+        "data_hash": record.data_hash,
+        "lineage": [dict(change) for change in record.lineage],
     }
 
 
@@ -95,6 +97,8 @@ def study_record(row: RowMapping) -> StudyRecord:
         hypervolume_reference=row["hypervolume_reference"] or {},
         layers=tuple(LayerRecord(**layer) for layer in row["layers"] or ()),
         planned=tuple(PlannedStudent(**point) for point in row["planned"] or ()),
+        data_hash=row["data_hash"] or "",
+        lineage=tuple(row["lineage"] or ()),
     )
 
 

@@ -134,6 +134,38 @@ class ResultStore:
         """Record the study's teacher, once it is known; accuracy is a fraction."""
         self._update_study(name, teacher_hash=teacher_hash, teacher_accuracy=teacher_accuracy)
 
+    def set_data_hash(self, name: str, data_hash: str) -> None:
+        """Record the hash of the study's images and their split."""
+        self._update_study(name, data_hash=data_hash)
+
+    def accept_change(
+        self,
+        name: str,
+        changes: Sequence[str],
+        *,
+        content_hash: str,
+        source: str,
+        versions: Mapping[str, str],
+    ) -> None:
+        """Record that a study goes on though something differs, and what its trials so far were.
+
+        The content, the teacher and the data are set by themselves; the teacher's accuracy on the
+        test part is not known any more.
+        """
+        study, trials = self.study(name), sum(self.state_counts(name).values())
+        with writing(self._engine) as connection:
+            self._fence.check(connection, name)
+            at = database_now(connection).isoformat()
+        change = {"at": at, "trials": trials, "changes": list(changes)}
+        self._update_study(
+            name,
+            content_hash=content_hash,
+            source=source,
+            versions=dict(versions),
+            teacher_test_accuracy=None,
+            lineage=[*map(dict, study.lineage), change],
+        )
+
     def set_network(
         self, name: str, layers: Iterable[LayerRecord], planned: Iterable[PlannedStudent]
     ) -> None:

@@ -66,6 +66,8 @@ study_table = Table(
     Column("hypervolume_reference", JsonText),
     Column("layers", JsonText),
     Column("planned", JsonText),
+    Column("data_hash", String(128)),
+    Column("lineage", JsonText),
     UniqueConstraint("name"),
     **OPTIONS,
 )

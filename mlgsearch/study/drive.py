@@ -15,7 +15,6 @@ from sqlalchemy import Engine
 from mlgsearch.errors import (
     DatabaseAwayError,
     LeaseLostError,
-    StudyConflictError,
     StudyFileError,
 )
 from mlgsearch.mlg.network import NetworkShape
@@ -25,6 +24,7 @@ from mlgsearch.results.fence import Fence
 from mlgsearch.results.outage import limit_waits
 from mlgsearch.results.places import cache_directory, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
+from mlgsearch.study.change import file_changes, other_changes, refuse
 from mlgsearch.study.disk_bound import DiskBound
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
@@ -82,6 +82,7 @@ class Groundwork:
     teacher_accuracy: float
     tables: Tables | None = None
     planned: Sequence[PlannedStudent] = ()
+    data_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,14 @@ class Options:
     """How a driver runs; nothing here changes a study's results.
 
     ``lay_groundwork`` and ``worker`` are the real ones unless a benchmark or a test replaces them.
+    ``accepts_change`` lets a study go on that differs from what it began with, and records how.
     """
 
     address: str | None = None
     max_parallel: int | None = None
     worker: type[tune.Trainable] = TrialWorker
     lay_groundwork: Callable[[StudySpec, Path, Watch], Groundwork] | None = None
+    accepts_change: bool = False
 
 
 def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
@@ -114,7 +117,12 @@ def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         planned = predicted_front(spec, prepared.images, tables)
     teacher = prepared.teacher
     return Groundwork(
-        prepared.network_shape(), prepared.teacher_hash, teacher.accuracy, tables, planned
+        prepared.network_shape(),
+        prepared.teacher_hash,
+        teacher.accuracy,
+        tables,
+        planned,
+        prepared.data_hash,
     )
 
 
@@ -133,7 +141,7 @@ def drive(
 
     Raises:
         StudyConflictError: another driver holds the study, or took it from this one; or the
-            teacher is not the one the study began with.
+            libraries, the data or the teacher are not those that the study began with.
         StudyFailedError: its first trials all failed.
         DiskFullError: there is no room for its files, or not by ``resources.max_disk_gb``.
         DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
@@ -145,7 +153,20 @@ def drive(
     with LeaseKeeper(engine, study.name) as keeper:
         store = ResultStore(engine, keeper.lease)
         ground = (options.lay_groundwork or lay_groundwork)(spec, cache, watch)
-        _check_teacher(study, ground)
+        changes = [
+            *file_changes(store.study(study.name), spec),
+            *other_changes(study, library_versions(), ground.data_hash, ground.teacher_hash),
+        ]
+        refuse(study.name, changes, accepts=options.accepts_change)
+        if changes:
+            store.accept_change(
+                study.name,
+                changes,
+                content_hash=spec.content_hash(),
+                source=study.source,
+                versions=library_versions(),
+            )
+        store.set_data_hash(study.name, ground.data_hash)
         store.set_teacher(study.name, ground.teacher_hash, ground.teacher_accuracy)
         store.set_target(study.name, spec.search.n_trials)
         store.set_content(study.name, spec.content())
@@ -281,12 +302,3 @@ def _space(spec: StudySpec, ground: Groundwork) -> Space:
         return Space(spec, ground.shape, ground.tables)
     except StudyFileError as error:
         raise StudyFileError(f"study {spec.name!r}: {error}") from None
-
-
-def _check_teacher(study: StudyRecord, ground: Groundwork) -> None:
-    if study.teacher_hash and study.teacher_hash != ground.teacher_hash:
-        raise StudyConflictError(
-            f"study {study.name!r} began with teacher {study.teacher_hash[:12]}, but the data, the "
-            f"checkpoint or the libraries now give {ground.teacher_hash[:12]}: its trials would "
-            "not compare; launch it under another name"
-        )

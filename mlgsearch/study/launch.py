@@ -1,17 +1,18 @@
 """Launch a study from its file, or resume one from the database."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from sqlalchemy import Engine
 
-from mlgsearch.errors import StudyConflictError, StudyNotFoundError
+from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import OBJECTIVES, StudyRecord
-from mlgsearch.results.difference import differing_keys
 from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.store import ResultStore
+from mlgsearch.study.change import file_changes, refuse
 from mlgsearch.study.drive import Options, Outcome, Watch, drive
 from mlgsearch.study.remove import remove
-from mlgsearch.study.spec import StudySpec, parse_study
+from mlgsearch.study.spec import StudySpec
 from mlgsearch.study.user_code import stored_spec
 from mlgsearch.train.versions import library_versions
 
@@ -44,10 +45,11 @@ def launch(
     upgrade(engine)
     store = ResultStore(engine)
     _forget_untried(spec, engine, store)
-    study = register(spec, source, store)
+    options = options or Options()
+    study = register(spec, source, store, accepts_change=options.accepts_change)
     # A file launched again does not take back what `resume --trials` added.
     total = n_trials or max(study.n_trials, spec.search.n_trials)
-    return drive(with_target(spec, total), study, engine, watch, options or Options())
+    return drive(with_target(spec, total), study, engine, watch, options)
 
 
 def resume(
@@ -81,10 +83,13 @@ def resume(
     return drive(spec, study, engine, watch, options or Options())
 
 
-def register(spec: StudySpec, source: str, store: ResultStore) -> StudyRecord:
+def register(
+    spec: StudySpec, source: str, store: ResultStore, *, accepts_change: bool = False
+) -> StudyRecord:
     """Put a study into the database, or find it there with the same content.
 
-    A study that is there stays as it is: only a driver that holds its lease may change it.
+    A study that is there stays as it is: only a driver that holds its lease may change it. Where
+    a change of its content is accepted, what is given differs by the file's text alone.
 
     Raises:
         StudyConflictError: it is there with different content.
@@ -107,18 +112,9 @@ def register(spec: StudySpec, source: str, store: ResultStore) -> StudyRecord:
             )
         )
         return store.study(spec.name)
-    if not _is_same(known, spec):
-        different = [
-            line
-            for line in differing_keys(known.content, spec.content())
-            if not line.startswith(("search.n_trials:", "resources.", "references:"))
-        ]
-        raise StudyConflictError(
-            f"study {spec.name!r} exists with different content (stored -> file):\n  "
-            + "\n  ".join(different)
-            + "\ngive the file another name, or undo the change"
-        )
-    return known
+    changes = file_changes(known, spec)
+    refuse(spec.name, changes, accepts=accepts_change)
+    return replace(known, source=source) if changes else known
 
 
 def _forget_untried(spec: StudySpec, engine: Engine, store: ResultStore) -> None:
@@ -128,16 +124,8 @@ def _forget_untried(spec: StudySpec, engine: Engine, store: ResultStore) -> None
     except StudyNotFoundError:
         return
     is_tried = any(store.state_counts(spec.name).values())
-    if not is_tried and not _is_same(known, spec):
+    if not is_tried and file_changes(known, spec):
         remove(known, engine)
-
-
-def _is_same(known: StudyRecord, spec: StudySpec) -> bool:
-    """Whether a stored study has a file's content; a key newer than it stands at its default."""
-    if known.content_hash == spec.content_hash():
-        return True
-    stored = parse_study(known.content, f"study {known.name!r}")
-    return stored.content_hash() == spec.content_hash()
 
 
 def with_target(spec: StudySpec, n_trials: int) -> StudySpec:

@@ -82,9 +82,13 @@ class Ledger:
         self._complete = {
             r.fingerprint: r.number
             for r in reversed(self.records)
-            if r.state == TrialState.COMPLETE
+            if r.state == TrialState.COMPLETE and r.teacher_hash == drafts.teacher_hash
         }
-        self._stopped = {r.fingerprint: r.number for r in self.records if is_stopped(r)}
+        self._stopped = {
+            r.fingerprint: r.number
+            for r in self.records
+            if is_stopped(r) and r.teacher_hash == drafts.teacher_hash
+        }
         self._running: dict[str, int] = {}
         self._deaths: Counter[int] = Counter()
         self._failures = 0

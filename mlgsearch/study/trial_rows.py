@@ -104,8 +104,23 @@ class TrialRows:
             elif record.state.is_finished and not trial.state.is_finished():
                 self._tell(record)
             elif not record.state.is_finished:
+                self._renew(record, drafts.record(trial))
                 orphans.append(trial.number)
         return orphans
+
+    def _renew(self, record: TrialRecord, draft: TrialRecord) -> None:
+        """Let an unfinished trial follow a change of the study that its user accepted."""
+        if record.fingerprint != draft.fingerprint:
+            changed = replace(
+                draft,
+                state=record.state,
+                attempts=record.attempts,
+                created_at=record.created_at,
+            )
+        else:
+            changed = replace(record, teacher_hash=draft.teacher_hash, versions=draft.versions)
+        if changed != record:
+            self.put(changed)
 
     def put(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> bool:
         """Write a trial, with epochs of it; tell whether the database has it now, or later.

@@ -99,8 +99,10 @@ class Campaign:
         if action == "database":
             with locked(self.folder / "a.db"):
                 driver.linger(self._chance.uniform(2, 6))
-                if self._chance.random() < 0.5:
+                if self._chance.random() < 0.5:  # it never sees the database again
                     driver.kill_with_workers()
+                    self.kills += 1
+                    return
         driver.kill_with_workers()
         self.kills += 1
 

@@ -87,3 +87,17 @@ def test_studies_and_trials_from_before_have_no_layers_and_lose_nothing(engine: 
     assert StudyReader(engine, "digits").read().accuracy.tolist() == [0.9]
     store.put_trial("digits", a_complete(0, 0.9, 0.05, layer_bits={"stem": 8}))
     assert store.trial("digits", 0).layer_bits == {"stem": 8}
+
+
+def test_studies_from_before_have_no_lineage_and_lose_nothing(engine: Engine) -> None:
+    store = ResultStore(engine)
+    store.create_study(a_study(data_hash="da7a", planned=()))
+    downgrade(engine, "0004")
+    with pytest.raises(StorageError, match="the schema is 0004"):
+        check(engine)
+    upgrade(engine)
+    check(engine)
+    study = store.study("digits")
+    assert (study.data_hash, study.lineage, study.teacher_hash) == ("", (), "beef")
+    store.set_data_hash("digits", "f00d")
+    assert store.study("digits").data_hash == "f00d"

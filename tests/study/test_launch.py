@@ -86,7 +86,7 @@ def test_reference_points_may_change_and_nothing_else_is_said_of_them(store: Res
     first = register(a_spec(references=[asdict(point)]), "", store)
     assert first.references == (point,)
     assert register(a_spec(), "", store) == first
-    with pytest.raises(StudyConflictError, match=r"file\):\n  seed: 0 -> 1\ngive"):
+    with pytest.raises(StudyConflictError, match=r"now\):\n  seed: 0 -> 1\nits"):
         register(a_spec(seed=1), "", store)
 
 
@@ -104,12 +104,18 @@ def test_different_content_is_refused_with_the_keys_that_differ(store: ResultSto
     )
     with pytest.raises(StudyConflictError) as caught:
         register(changed, "", store)
-    assert str(caught.value).splitlines() == [
-        "study 'digits' exists with different content (stored -> file):",
+    assert str(caught.value).splitlines()[:3] == [
+        "study 'digits' differs from what it began with (stored -> now):",
         '  search.sampler: "tpe" -> "nsga2"',
         "  training.epochs: 3 -> 4",
-        "give the file another name, or undo the change",
     ]
+    assert "--accept-change" in str(caught.value)
+    known = register(changed, "changed", store, accepts_change=True)
+    assert known.source == "changed"
+    assert store.study("digits").source == ""  # the driver writes it, under its lease
+    elsewhere = a_spec(training={"epochs": 3}, space={"B_in": [1, 2]})
+    with pytest.raises(StudyConflictError, match=r"cannot be joined .*\n  space\.B_in"):
+        register(elsewhere, "", store, accepts_change=True)
     assert store.study("digits").n_trials == 8
 
 
