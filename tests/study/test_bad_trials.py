@@ -1,0 +1,139 @@
+"""Trials that go wrong, in real workers: out of memory, no room on the disk, too late, hung."""
+
+import errno
+import gc
+import json
+import os
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mlgsearch.results.places import trial_directory
+from mlgsearch.study.attempt_folder import claim_attempt
+from mlgsearch.study.worker import HUNG, TrialWorker, WorkerContext
+from mlgsearch.train.student import StudentTraining
+from tests.study.test_worker import SPEC, Bench, numbers, step
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    torch.set_num_threads(1)
+    return Bench(tmp_path_factory.mktemp("bad"))
+
+
+@pytest.mark.parametrize("kind", ["torch", "python"])
+def test_out_of_memory_fails_the_trial_and_gives_all_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def greedy(self: StudentTraining) -> None:
+        large = torch.ones(2**20)
+        held.append(weakref.ref(large))
+        if kind == "torch":
+            torch.empty(2**55)  # more than any machine has: torch's own words
+        raise MemoryError("no more")
+
+    number = 100 if kind == "torch" else 110
+    worker = TrialWorker(config=bench.config(number))
+    with monkeypatch.context() as patch:
+        patch.setattr(StudentTraining, "run_epoch", greedy)
+        payload, is_done = step(worker)
+    assert is_done
+    assert ("allocate memory" in payload["error"]) == (kind == "torch")
+    assert payload["error"].startswith("RuntimeError" if kind == "torch" else "MemoryError")
+    gc.collect()
+    assert held[0]() is None
+    worker.reset_config(bench.config(number + 1))
+    assert numbers(step(worker)[0]) == [1]
+    worker.cleanup()
+
+
+def test_every_write_may_find_the_disk_full_and_nothing_half_is_taken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The n-th write of a training fails half-way, for every n there is; then there is room."""
+    once = TrialWorker(config=bench.config(120))
+    undisturbed = [step(once)[0] for _ in range(2)][1]["summary"]
+    once.cleanup()
+    writes = 0
+    for failing in range(1, 20):
+        writes = 0
+        real = os.fsync
+
+        def full(descriptor: int, failing: int = failing, real: Any = real) -> None:
+            nonlocal writes
+            writes += 1
+            if writes == failing:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(descriptor)
+
+        worker = TrialWorker(config=bench.config(120 + failing))
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fsync", full)
+            payloads = [step(worker)[0]]
+            while payloads[-1].keys() & {"summary", "disk_full"} == set():
+                payloads.append(step(worker)[0])
+        worker.cleanup()
+        if writes < failing:
+            break
+        assert "No space left on device" in payloads[-1]["disk_full"]
+        told = [epoch["epoch"] for payload in payloads for epoch in payload["epochs"]]
+        folder = trial_directory(bench.study, 120 + failing)
+        assert not list(folder.rglob("*.tmp"))
+        again = TrialWorker(config=bench.config(120 + failing, attempt=2))
+        later = [step(again)[0]]
+        while "summary" not in later[-1]:
+            later.append(step(again)[0])
+        again.cleanup()
+        assert numbers(later[0])[: len(told)] == told  # nothing that was told is lost
+        assert later[-1]["summary"]["accuracy"] == undisturbed["accuracy"]
+        assert later[-1]["summary"]["loss"] == undisturbed["loss"]
+    assert failing > 2, "no write was seen"
+
+
+def test_a_log_on_a_full_disk_stops_the_study_and_fails_no_trial(bench: Bench) -> None:
+    folder = trial_directory(bench.study, 150)
+    folder.mkdir(parents=True)
+    (folder / "events.jsonl").symlink_to("/dev/full")
+    worker = TrialWorker(config=bench.config(150))
+    payload, is_done = step(worker)
+    worker.cleanup()
+    assert is_done
+    assert "Errno 28" in payload["disk_full"]
+
+
+def test_an_attempt_that_begins_too_late_trains_nothing(bench: Bench) -> None:
+    claim_attempt(trial_directory(bench.study, 160), 2)
+    worker = TrialWorker(config=bench.config(160))
+    payload, is_done = step(worker)
+    worker.cleanup()
+    assert (is_done, payload["attempt"]) == (True, 1)
+    assert "attempt 1 comes late: attempt 2 has begun" in payload["error"]
+
+
+HANG = """
+import json, sys, threading
+from mlgsearch.study import worker
+worker.StudentTraining.run_epoch = lambda self: threading.Event().wait()
+worker.TrialWorker(config=json.loads(sys.argv[1])).step()
+"""
+
+
+def test_a_hung_trial_ends_its_own_process_and_says_where_it_hung(bench: Bench) -> None:
+    context = WorkerContext(
+        SPEC.model_dump(mode="json"), str(bench.cache), str(bench.study), 1, trial_timeout_s=0.5
+    )
+    config = bench.config(170, context=context.to_text())
+    ended = subprocess.run(
+        [sys.executable, "-c", HANG, json.dumps(config)], timeout=120, check=False
+    )
+    assert ended.returncode == 1
+    said = (Path(trial_directory(bench.study, 170)) / HUNG).read_text()
+    assert "Timeout" in said
+    assert "in step" in said
