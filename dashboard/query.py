@@ -43,7 +43,7 @@ class Query:
         return _number(self.one(name), default)
 
 
-def address(path: str, **parameters: object) -> str:
+def address(path: str, /, **parameters: object) -> str:
     """Write the address of a page; a parameter may have several values, or none."""
     pairs: list[tuple[str, str]] = []
     for name, value in parameters.items():

@@ -1,7 +1,10 @@
 """Serving the application with waitress."""
 
 import logging
+import os
+import signal
 import socket
+from types import FrameType
 
 import typer
 from flask import Flask
@@ -34,7 +37,16 @@ def serve(app: Flask, host: str, port: int) -> None:
         shown = f"[{host}]" if ":" in host else host
         port = opened.getsockname()[1]
         typer.echo(f"The dashboard is at http://{shown}:{port}/ (Ctrl-C ends it)")
+        signal.signal(signal.SIGINT, _end)
         server.run()
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """End at once: nothing is written here that would have to be finished.
+
+    Python's KeyboardInterrupt can get lost, where it is raised inside of a destructor.
+    """
+    os._exit(0)
 
 
 def _listening(host: str, port: int) -> socket.socket:

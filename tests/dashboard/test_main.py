@@ -38,21 +38,24 @@ def test_importing_all_of_the_dashboard_loads_no_torch_ray_or_optuna() -> None:
 def test_the_command_line_serves_until_ctrl_c(database_file: Path) -> None:
     # A folder of its own, with a module that must not be taken for the dashboard.
     (database_file.parent / "dashboard.py").write_text("raise SystemExit('not this one')")
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, ROOT / "search.py", "dashboard", "--port", "0"],
         env=os.environ | {"MLGSEARCH_STORAGE": f"sqlite:///{database_file}"},
         cwd=database_file.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("The dashboard is at http://127.0.0.1:")
-    with urlopen(f"{line.split()[4]}healthz") as answer:
-        assert answer.read() == b'{"status": "ok"}'
-    process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=60)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("The dashboard is at http://127.0.0.1:")
+            with urlopen(f"{line.split()[4]}healthz") as answer:
+                assert answer.read() == b'{"status": "ok"}'
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert (process.returncode, out, errors) == (0, "", "")
 
 
