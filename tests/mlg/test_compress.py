@@ -321,5 +321,7 @@ def test_a_skeleton_is_the_student_once_its_state_is_loaded() -> None:
     skeleton.load_state_dict(trained.state_dict())
     x = torch.randn(3, 3, 8, 8)
     assert torch.equal(skeleton.eval()(x), trained.eval()(x))
-    skeleton.body[0].weight = teacher().body[0].weight.detach()  # from now on a weight is projected
+    first, trained_first = skeleton.body[0], teacher().body[0]
+    assert isinstance(trained_first.weight, Tensor)
+    first.weight = trained_first.weight.detach()  # from now on a weight is projected
     assert all(latent.any() for latent in latents_of(skeleton.body[0]))
