@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 #: Cells across and up: fine enough to see the shape, few enough to send in some kilobytes.
-CELLS = (60, 36)
+CELLS = (48, 30)
 
 #: Stops of a scale of colours on which equal steps are equal factors.
 _STOPS = 6
