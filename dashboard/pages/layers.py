@@ -207,17 +207,22 @@ def _register(app: Dash, database: Database) -> None:
         )
 
     @app.callback(
-        Output("location", "href", allow_duplicate=True),
+        # Not "href": that changes the address, and the frame hears nothing of it.
+        Output("location", "pathname", allow_duplicate=True),
+        Output("location", "search", allow_duplicate=True),
         Input("layers-chart", "clickData"),
         State(VIEW, "data"),
         prevent_initial_call=True,
     )
-    def _open(clicked: Mapping[str, Any] | None, view: Mapping[str, Any]) -> Any:
+    def _open(clicked: Mapping[str, Any] | None, view: Mapping[str, Any]) -> tuple[Any, Any]:
         if not clicked:
-            return no_update
+            return no_update, no_update
         # Dash leaves a heat map's customdata out.
         number = clicked["points"][0]["x"].removeprefix(COLUMN)
-        return address("/study/trial", name=Query(view).one("name"), number=number)
+        path, mark, search = address(
+            "/study/trial", name=Query(view).one("name"), number=number
+        ).partition("?")
+        return path, mark + search
 
     @app.callback(
         Output("layers-scan", "figure"),

@@ -112,7 +112,7 @@ def test_a_front_that_grows_is_followed(visit: Visit, writer: ResultStore) -> No
 @pytest.mark.view(color_scheme="dark", viewport={"width": 400, "height": 800})
 def test_it_is_there_on_a_narrow_dark_screen(visit: Visit) -> None:
     page = visit.go("/study/layers?name=uniform")
-    expect(page.locator("#layers-scan .contourlayer")).to_have_count(1)
+    expect(page.locator("#layers-scan .contourlayer")).to_have_count(2)  # accuracy, memory
     expect(page.locator("#layers-scan-summary")).to_contain_text("9 points of 3 by 3 tried")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.goto(f"{visit.base}/study/importance?name=uniform")
