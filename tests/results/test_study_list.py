@@ -76,9 +76,10 @@ def test_the_driver_and_its_pace(two_studies: ResultStore, engine: Engine) -> No
     held = lease.acquire(engine, "first", holder="me", host="here", pid=1, pid_started=0.0)
     studies = StudyList(engine)
     assert studies.rows()[0].time_left_s is None  # what ended before says nothing of this driver
+    driver = ResultStore(engine, held)
     for number in (5, 6, 7):
         ended = held.acquired_at + timedelta(seconds=10 * number)
-        two_studies.put_trial("first", a_complete(number, 0.5, 0.1, finished_at=ended))
+        driver.put_trial("first", a_complete(number, 0.5, 0.1, finished_at=ended))
     first, empty = studies.rows()
     assert first.lease == held
     assert first.time_left_s == pytest.approx(10.0 * (20 - 7))
