@@ -5,7 +5,7 @@ demo: setup
 	.venv/bin/python search.py launch studies/digits.yaml
 
 test: setup
-	scripts/test
+	scripts/test -n 2 --dist loadfile
 
 check: setup
 	scripts/check
