@@ -190,7 +190,8 @@ def write_chart(runs: Runs, path: Path, *, title: str) -> None:
             _draw_fronts(figure, colour, list(runs[arm].values()))
     figure.update_xaxes(title="trials", row=1, col=1)
     figure.update_yaxes(title="hypervolume", row=1, col=1)
-    figure.update_xaxes(title="memory ratio", type="log", dtick="D2", row=1, col=2)
+    ratios = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2]
+    figure.update_xaxes(title="memory ratio", type="log", tickvals=ratios, row=1, col=2)
     figure.update_yaxes(title="validation accuracy, %", row=1, col=2)
     lay_out(figure, title, "left: median and range over the seeds; right: the front of each seed")
     figure.update_layout(legend={"y": -0.12, "x": 0, "xanchor": "left", "yanchor": "top"})
