@@ -1,5 +1,6 @@
 """A study's ledger on a real database, without Ray and without training."""
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -57,8 +58,9 @@ class Driverless:
         register(self.spec, "", self.store)
         self.seen: list[tuple[TrialRecord, Sequence[EpochRecord]]] = []
         self.n_trials = n_trials
-        self._folder = tempfile.TemporaryDirectory()
-        self.outbox = Outbox(Path(self._folder.name))
+        # Not a TemporaryDirectory: a study that a test drops would warn wherever it is collected.
+        self._folder = Path(tempfile.mkdtemp())
+        self.outbox = Outbox(self._folder)
         self.restart()
 
     def restart(self, n_trials: int | None = None) -> None:
@@ -90,7 +92,7 @@ class Driverless:
         self.storage.remove_session()
         self.storage.engine.dispose()
         self.engine.dispose()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder)
 
     def trials(self) -> list[TrialRecord]:
         return self.store.trials(self.spec.name)
