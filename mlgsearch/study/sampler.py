@@ -139,7 +139,8 @@ def find_callable(name: str, key: str) -> Callable[..., Any]:
     module_name, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, SyntaxError) as error:
+    # TypeError: a relative name; ValueError: an empty one.
+    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
         raise StudyFileError(f"{key}: {name}: {error}") from None
     if not callable(found):
         raise StudyFileError(f"{key}: {name} is not callable")

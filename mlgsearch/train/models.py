@@ -99,7 +99,7 @@ def load_callable(name: str) -> Callable[..., object]:
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:  # TypeError: a relative name
         raise UserError(f"model.name: {name}: cannot import {module_name!r}: {error}") from error
     target = getattr(module, attribute, None)
     if not callable(target):

@@ -173,5 +173,5 @@ def test_rays_files_and_its_token_are_their_owners_alone(seen: Seen) -> None:
 def test_the_folders_of_a_study_are_their_owners_alone(seen: Seen) -> None:
     runs = seen.folder / "mlgsearch-runs"
     folders = [runs, *(path for path in runs.rglob("*") if path.is_dir())]
-    assert len(folders) == 3
+    assert len(folders) == 4  # of all runs, the study, its trial, the attempt at it
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
