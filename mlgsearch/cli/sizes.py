@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mlgsearch.cli.options import Json
 from mlgsearch.cli.output import print_json, stdout_console
-from mlgsearch.errors import SettingError
+from mlgsearch.errors import SettingError, UserError
 from mlgsearch.records import FiveNumbers
 
 if TYPE_CHECKING:
@@ -57,10 +57,18 @@ def sizes(
     five = _five(setting)
     side = image_size or (224 if stem is Stem.imagenet else 32)
 
+    from pydantic import ValidationError
+
     from mlgsearch.train.size_report import size_report  # loads torch
     from mlgsearch.train.spec import ModelSpec
 
-    spec = ModelSpec(name=model, stem=stem.value, width=width, head_bias=head_bias)
+    try:
+        spec = ModelSpec(name=model, stem=stem.value, width=width, head_bias=head_bias)
+    except ValidationError as error:  # the options were bounded above: it is the name
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(
+            f"MODEL {model!r}: {said}; write for example resnet8, resnet18 or module:callable"
+        ) from None
     report = size_report(
         spec,
         five,
