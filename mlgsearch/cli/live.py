@@ -1,68 +1,34 @@
 """A driver's progress on a terminal, redrawn in place."""
 
-import time
 from collections.abc import Sequence
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from mlgsearch.cli.lines import describe_end
+from mlgsearch.cli.pace import Pace
+from mlgsearch.cli.stage_view import StageView
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.front import front, front_hypervolume
 
 
-class LiveView:
-    """Shows stages, then running trials, the front and the time left; implements ``Watch``.
-
-    A context: what it shows stays up to date between entering and leaving.
-    """
+class LiveView(StageView):
+    """Shows stages, then running trials, the front and the time left; implements ``Watch``."""
 
     def __init__(self, console: Console):
-        self._console = console
-        self._stage = Progress(
-            TextColumn("{task.description:>8}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=console,
-        )
-        self._stages: dict[str, TaskID] = {}
+        super().__init__(console)
         self._study: StudyRecord | None = None
         self._records: dict[int, TrialRecord] = {}
         self._last: dict[int, EpochRecord] = {}
-        self._known = 0
-        self._began = time.monotonic()
+        self._pace = Pace(0)
         self._front = ""
-        self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4)
-
-    def __enter__(self) -> "LiveView":
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._live.stop()
-
-    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
-        """Move a stage's bar."""
-        if stage not in self._stages:
-            self._stages[stage] = self._stage.add_task(stage, total=total, note=note)
-        self._stage.update(self._stages[stage], completed=done, total=total, note=note)
 
     def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
         """Begin to show trials."""
         self._study = study
         self._records = {trial.number: trial for trial in trials}
-        self._known = self._finished()
-        self._began = time.monotonic()
+        self._pace = Pace(self._finished())
         self._measure_front()
 
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
@@ -91,7 +57,7 @@ class LiveView:
 
     def _draw(self) -> RenderableType:
         if self._study is None:
-            return self._stage
+            return super()._draw()
         finished, total = self._finished(), self._study.n_trials
         failed = sum(r.state == TrialState.FAIL for r in self._records.values())
         stopped = sum(r.state == TrialState.PRUNED for r in self._records.values())
@@ -102,7 +68,7 @@ class LiveView:
             head.append(f"  {stopped} stopped early", style="yellow")
         if failed:
             head.append(f"  {failed} failed", style="red")
-        head.append(f"  {self._time_left(finished, total)}", style="dim")
+        head.append(f"  {self._pace.left(finished, total - finished)}", style="dim")
         running = Table.grid(padding=(0, 2))
         for record in sorted(self._records.values(), key=lambda record: record.number):
             if record.state == TrialState.RUNNING:
@@ -118,11 +84,3 @@ class LiveView:
             f"{1 / record.sizes.memory_ratio:.1f}x smaller",
             accuracy,
         )
-
-    def _time_left(self, finished: int, total: int) -> str:
-        done = finished - self._known
-        if done < 1 or finished >= total:
-            return ""
-        left_s = (time.monotonic() - self._began) / done * (total - finished)
-        minutes, seconds = divmod(round(left_s), 60)
-        return f"about {minutes}:{seconds:02d} left"

@@ -14,9 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlgsearch.cli.lines import PlainLines
-from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.options import Json
 from mlgsearch.cli.output import stdout_console
+from mlgsearch.cli.stage_view import StageView
 from mlgsearch.records import PlannedStudent
 from mlgsearch.results.places import cache_directory
 
@@ -78,7 +78,7 @@ def preparing(*, quietly: bool) -> "Iterator[Progress]":
         if quietly:
             yield lambda stage, done, total, note: None
         elif sys.stderr.isatty():
-            with LiveView(Console(stderr=True)) as view:
+            with StageView(Console(stderr=True)) as view:
                 yield view.preparing
         else:
             yield PlainLines(sys.stderr).preparing

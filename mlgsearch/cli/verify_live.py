@@ -1,66 +1,32 @@
 """The progress of `verify` on a terminal, redrawn in place."""
 
-import time
 from collections.abc import Sequence
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from mlgsearch.cli.pace import Pace
+from mlgsearch.cli.stage_view import StageView
 from mlgsearch.cli.verify_lines import describe_run, describe_start, describe_stopping
 from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
 
 
-class VerifyLive:
-    """Shows stages, then running trainings and the time left; implements ``VerifyWatch``.
-
-    A context: what it shows stays up to date between entering and leaving.
-    """
+class VerifyLive(StageView):
+    """Shows stages, then running trainings and the time left; implements ``VerifyWatch``."""
 
     def __init__(self, console: Console):
-        self._console = console
-        self._stage = Progress(
-            TextColumn("{task.description:>8}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=console,
-        )
-        self._stages: dict[str, TaskID] = {}
+        super().__init__(console)
         self._study: StudyRecord | None = None
         self._runs: dict[tuple[int, int, int], VerificationRecord] = {}
-        self._epochs_known = 0
-        self._began = time.monotonic()
+        self._pace = Pace(0)
         self._stopping = ""
-        self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4)
-
-    def __enter__(self) -> "VerifyLive":
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._live.stop()
-
-    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
-        """Move a stage's bar."""
-        if stage not in self._stages:
-            self._stages[stage] = self._stage.add_task(stage, total=total, note=note)
-        self._stage.update(self._stages[stage], completed=done, total=total, note=note)
 
     def started(self, study: StudyRecord, runs: Sequence[VerificationRecord], slots: int) -> None:
         """Begin to show trainings."""
         self._study = study
         self._runs = {(run.trial, run.seed, run.epochs): run for run in runs}
-        self._epochs_known = self._epochs_done()
-        self._began = time.monotonic()
+        self._pace = Pace(self._epochs_done())
 
     def run(self, record: VerificationRecord) -> None:
         """Take note of a training's change."""
@@ -78,7 +44,7 @@ class VerifyLive:
 
     def _draw(self) -> RenderableType:
         if self._study is None:
-            return self._stage
+            return super()._draw()
         runs = list(self._runs.values())
         lines: list[RenderableType] = [Text(describe_start(self._study, runs), style="bold")]
         if note := self._stopping or self._time_left(runs):
@@ -96,9 +62,5 @@ class VerifyLive:
         return Group(*lines, running)
 
     def _time_left(self, runs: Sequence[VerificationRecord]) -> str:
-        done = self._epochs_done() - self._epochs_known
         left = sum(run.epochs - run.epochs_done for run in runs if not run.state.is_finished)
-        if done < 1 or left < 1:
-            return ""
-        minutes, seconds = divmod(round((time.monotonic() - self._began) / done * left), 60)
-        return f"about {minutes}:{seconds:02d} left"
+        return self._pace.left(self._epochs_done(), left)

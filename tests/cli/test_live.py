@@ -23,15 +23,6 @@ def drawn(view: LiveView) -> str:
     return console.file.getvalue()
 
 
-def test_stages_are_drawn_before_the_first_trial(view: LiveView) -> None:
-    view.preparing("teacher", 3, 20, "accuracy 91.0%")
-    view.preparing("teacher", 4, 20, "accuracy 92.0%")
-    text = drawn(view)
-    assert "4/20" in text
-    assert "accuracy 92.0%" in text
-    assert "91.0%" not in text
-
-
 def test_running_trials_the_front_and_failures_are_drawn(view: LiveView) -> None:
     view.started(a_study("digits [x]", n_trials=9), [a_complete(0, 0.9, 0.1)], 2)
     view.trial(a_trial(1), [])
@@ -74,10 +65,10 @@ def test_a_trial_that_ended_is_told_once() -> None:
 def test_the_time_left_is_known_after_the_first_trial_of_this_driver(
     view: LiveView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlgsearch.cli.live.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("mlgsearch.cli.pace.time.monotonic", lambda: 1000.0)
     view.started(a_study(n_trials=5), [a_complete(0, 0.9, 0.1)], 1)
     assert "left" not in drawn(view)
-    monkeypatch.setattr("mlgsearch.cli.live.time.monotonic", lambda: 1030.0)
+    monkeypatch.setattr("mlgsearch.cli.pace.time.monotonic", lambda: 1030.0)
     view.trial(a_complete(1, 0.9, 0.2), [])
     assert "about 1:30 left" in drawn(view)
     for number in range(2, 5):

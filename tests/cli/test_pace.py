@@ -1,0 +1,13 @@
+import pytest
+
+from mlgsearch.cli.pace import Pace
+
+
+def test_the_time_left_goes_by_what_was_done_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("mlgsearch.cli.pace.time.monotonic", lambda: clock[0])
+    pace = Pace(4)
+    clock[0] = 1030.0
+    assert pace.left(4, 6) == ""
+    assert pace.left(5, 5) == "about 2:30 left"
+    assert pace.left(10, 0) == ""
