@@ -18,6 +18,7 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 10.0
 
 Write = Callable[[TrialRecord, Sequence[EpochRecord]], None]
+_Parcel = tuple[TrialRecord, tuple[EpochRecord, ...]]
 
 
 class Delivery:
@@ -34,8 +35,9 @@ class Delivery:
     def __init__(self, write: Write, outbox: Outbox):
         self._write = write
         self._outbox = outbox
-        self._pending: dict[int, tuple[TrialRecord, tuple[EpochRecord, ...]]] = {}
-        self._kept: set[int] = set()
+        self._pending: dict[int, _Parcel] = {}
+        #: What the outbox has a file of; where more came meanwhile, the file is behind.
+        self._kept: dict[int, _Parcel] = {}
         self._wait_s = _FIRST_WAIT_S
         self._next_try = 0.0
         #: Why the database cannot be written; None while it can.
@@ -50,14 +52,12 @@ class Delivery:
         """Write a trial, behind those that wait; tell whether it is written."""
         _, earlier = self._pending.pop(record.number, (None, ()))
         self._pending[record.number] = record, (*earlier, *epochs)
-        self._kept.discard(record.number)
         return self.flush()
 
     def withdraw(self, number: int) -> None:
         """Take back what waits to be written of a trial."""
         self._pending.pop(number, None)
-        self._kept.discard(number)
-        self._outbox.drop(number)
+        self._drop(number)
 
     def flush(self) -> bool:
         """Write what waits, unless the database was away a moment ago; tell whether all is."""
@@ -69,9 +69,7 @@ class Delivery:
                 self._keep()
                 return False
             del self._pending[number]
-            if number in self._kept:
-                self._kept.remove(number)
-                self._outbox.drop(number)
+            self._drop(number)
         return True
 
     def reach(self, action: Callable[[], object]) -> bool:
@@ -107,12 +105,17 @@ class Delivery:
 
     def _keep(self) -> None:
         """Put what waits into the outbox; where even that cannot be, it waits in memory alone."""
-        for number, (record, epochs) in self._pending.items():
-            if number in self._kept:
+        for number, parcel in self._pending.items():
+            if self._kept.get(number) is parcel:
                 continue
             try:
-                self._outbox.keep(record, epochs)
+                self._outbox.keep(*parcel)
             except OSError as error:
                 logger.error("trial %d waits in memory alone: %s", number, error)  # noqa: TRY400
                 return
-            self._kept.add(number)
+            self._kept[number] = parcel
+
+    def _drop(self, number: int) -> None:
+        """Take a trial out of the outbox, where it is."""
+        if self._kept.pop(number, None) is not None:
+            self._outbox.drop(number)

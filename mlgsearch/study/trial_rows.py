@@ -65,11 +65,15 @@ class TrialRows:
                 "or bring the database back from a copy"
             )
         for kept in outbox.kept():
-            self._take_over(kept)
-            outbox.drop(kept.record.number)
+            if self._take_over(kept):
+                outbox.drop(kept.record.number)
 
-    def _take_over(self, kept: Kept) -> None:
-        """Deliver what an earlier driver could not, unless the study has gone on without it."""
+    def _take_over(self, kept: Kept) -> bool:
+        """Deliver what an earlier driver could not, unless the study has gone on without it.
+
+        Returns:
+            Whether the outbox need keep it no longer.
+        """
         late, now = kept.record, self.by_number.get(kept.record.number)
         if now is None and late.number >= len(self._history):
             is_newer = False  # another driver has given the number to another trial, or will
@@ -81,11 +85,13 @@ class TrialRows:
                 and (now.attempts, now.fingerprint) == (late.attempts, late.fingerprint)
                 and now.epochs_done <= late.epochs_done
             )
-        if is_newer:
-            self.put(late, kept.epochs)
-            logger.info("trial %d: delivered what an earlier driver could not", late.number)
-        else:
+        if not is_newer:
             logger.warning("trial %d: what an earlier driver kept is outdated", late.number)
+            return True
+        is_delivered = self.put(late, kept.epochs)
+        if is_delivered:
+            logger.info("trial %d: delivered what an earlier driver could not", late.number)
+        return is_delivered
 
     def reconcile(self, drafts: Drafts) -> list[int]:
         """Mend what a crash cut in two; give the numbers of the trials that nobody holds."""
@@ -102,7 +108,7 @@ class TrialRows:
                 error = f"finished outside mlgsearch as {trial.state.name}"
                 self.put(replace(record, state=state, error=error))
             elif record.state.is_finished and not trial.state.is_finished():
-                self._tell(record)
+                self.put(record)
             elif not record.state.is_finished:
                 self._renew(record, drafts.record(trial))
                 orphans.append(trial.number)

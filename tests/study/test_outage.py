@@ -25,6 +25,7 @@ from mlgsearch.results.outage import limit_waits, outage
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study import delivery
 from mlgsearch.study.optuna_storage import open_optuna_storage
+from mlgsearch.study.trial_rows import TrialRows
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
 
@@ -181,6 +182,53 @@ def test_a_proposal_that_was_stored_though_its_answer_was_lost_is_found(
         jobs = [study.ledger.next_job() for _ in range(2)]
         assert [job.number for job in jobs if job is not None] == [0, 1]
         assert study.states() == ["RUNNING", "RUNNING"]
+        study.close()
+
+
+def test_what_was_kept_of_a_trial_is_dropped_though_more_came_meanwhile(tmp_path: Path) -> None:
+    with locked_sqlite(tmp_path) as database:
+        study = Driverless(database.url, n_trials=2)
+        limit_waits(study.engine, 0.01)
+        study.ledger.next_job()
+        database.take()
+        study.ledger.add_epochs(0, [an_epoch(1)])
+        assert len(study.outbox.kept()) == 1
+        database.give()
+        study.ledger.add_epochs(0, [an_epoch(2)])
+        assert study.outbox.kept() == []
+        assert [epoch.epoch for epoch in study.store.epochs("digits", 0)] == [1, 2]
+        study.close()
+
+
+def test_what_an_earlier_driver_kept_stays_where_the_database_goes_away_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with locked_sqlite(tmp_path) as database:
+        study = Driverless(database.url, n_trials=2)
+        for engine in (study.engine, study.storage.engine):
+            limit_waits(engine, 0.01)
+        study.ledger.next_job()
+        database.take()
+        study.ledger.complete(0, a_summary(0.7))
+        database.give()
+        kept = study.outbox.kept()
+        write = TrialRows._write
+
+        def write_when_it_is_gone(*arguments: Any) -> None:
+            database.take()
+            try:
+                write(*arguments)
+            finally:
+                database.give()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(TrialRows, "_write", write_when_it_is_gone)
+            study.restart()
+        assert study.states() == ["RUNNING"]
+        assert study.outbox.kept() == kept  # also where this driver is killed now
+        study.restart()
+        assert study.states() == ["COMPLETE"]
+        assert study.outbox.kept() == []
         study.close()
 
 
