@@ -1,14 +1,13 @@
 """`launch` and `resume`: drive a study, show how it goes, and say what to do next."""
 
-import contextlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from sqlalchemy import Engine
 
 from mlgsearch.cli.events import JsonEvents
@@ -18,6 +17,7 @@ from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storag
 from mlgsearch.cli.output import stdout_console
 from mlgsearch.cli.paste import command
 from mlgsearch.cli.tables import front_table
+from mlgsearch.cli.watching import EXIT_INTERRUPTED, watching
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.front import front, front_hypervolume
@@ -25,10 +25,7 @@ from mlgsearch.results.places import runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 
 if TYPE_CHECKING:
-    from mlgsearch.study.drive import Options, Outcome, Watch
-
-#: What a shell gives a program that Ctrl-C ended.
-EXIT_INTERRUPTED = 130
+    from mlgsearch.study.drive import Outcome, Watch
 
 Trials = Annotated[
     int | None, typer.Option("--trials", min=1, help="Total of trials wanted, not more of them.")
@@ -56,10 +53,12 @@ def launch(
 
     spec, source = load_study_file(file)
 
-    from mlgsearch.study.launch import launch as start  # loads torch and Ray
+    from mlgsearch.study.drive import Options  # loads torch and Ray
+    from mlgsearch.study.launch import launch as start
 
     engine = open_engine(storage)
-    with _driving(address, max_parallel, accept_change, as_json) as (watch, options):
+    options = Options(address=address, max_parallel=max_parallel, accepts_change=accept_change)
+    with _watching(as_json) as watch:
         outcome = start(spec, source, engine, watch, n_trials=trials, options=options)
     _end(outcome, engine, storage, as_json)
 
@@ -75,10 +74,12 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a stored study; a larger --trials extends one that is finished."""
-    from mlgsearch.study.launch import resume as start  # loads torch and Ray
+    from mlgsearch.study.drive import Options  # loads torch and Ray
+    from mlgsearch.study.launch import resume as start
 
     engine = open_engine(storage, must_exist=True)
-    with _driving(address, max_parallel, accept_change, as_json) as (watch, options):
+    options = Options(address=address, max_parallel=max_parallel, accepts_change=accept_change)
+    with _watching(as_json) as watch:
         outcome = start(
             name,
             engine,
@@ -90,29 +91,8 @@ def resume(
     _end(outcome, engine, storage, as_json)
 
 
-@contextlib.contextmanager
-def _driving(
-    address: str | None, max_parallel: int | None, accepts_change: bool, as_json: bool
-) -> "Iterator[tuple[Watch, Options]]":
-    from mlgsearch.study.drive import Options  # loads torch and Ray
-
-    # Where `module:callable` is looked for; Ray hands the path on to its workers.
-    sys.path.insert(0, str(Path.cwd()))
-    options = Options(address=address, max_parallel=max_parallel, accepts_change=accepts_change)
-    out = sys.stdout
-    try:
-        # Our own lines alone are on stdout; what a library or a user's model prints is not.
-        with contextlib.redirect_stdout(sys.stderr):
-            if as_json:
-                yield JsonEvents(out), options
-            elif out.isatty():
-                with LiveView(Console(file=out)) as view:
-                    yield view, options
-            else:
-                yield PlainLines(out), options
-    except KeyboardInterrupt:
-        typer.echo("stopped at once; `resume` goes on from the last checkpoints", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+def _watching(as_json: bool) -> "AbstractContextManager[Watch]":
+    return watching(JsonEvents, LiveView, PlainLines, as_json=as_json, again="resume")
 
 
 def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> None:

@@ -1,17 +1,14 @@
 """`verify`: train trials again under other seeds, and read the test part."""
 
-import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from sqlalchemy import Engine
 
-from mlgsearch.cli.driving import EXIT_INTERRUPTED, Address, Parallel
+from mlgsearch.cli.driving import Address, Parallel
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
 from mlgsearch.cli.output import stdout_console
 from mlgsearch.cli.paste import command
@@ -19,6 +16,7 @@ from mlgsearch.cli.verified import verified_table
 from mlgsearch.cli.verify_events import VerifyEvents
 from mlgsearch.cli.verify_lines import VerifyLines
 from mlgsearch.cli.verify_live import VerifyLive
+from mlgsearch.cli.watching import EXIT_INTERRUPTED, watching
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
 from mlgsearch.results.engine import open_engine
@@ -74,24 +72,8 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, words)))
 
 
-@contextlib.contextmanager
-def _watching(as_json: bool) -> "Iterator[VerifyWatch]":
-    # Where `module:callable` is looked for; Ray hands the path on to its workers.
-    sys.path.insert(0, str(Path.cwd()))
-    out = sys.stdout
-    try:
-        # Our own lines alone are on stdout; what a library or a user's model prints is not.
-        with contextlib.redirect_stdout(sys.stderr):
-            if as_json:
-                yield VerifyEvents(out)
-            elif out.isatty():
-                with VerifyLive(Console(file=out)) as view:
-                    yield view
-            else:
-                yield VerifyLines(out)
-    except KeyboardInterrupt:
-        typer.echo("stopped at once; `verify` goes on from the last checkpoints", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+def _watching(as_json: bool) -> "AbstractContextManager[VerifyWatch]":
+    return watching(VerifyEvents, VerifyLive, VerifyLines, as_json=as_json, again="verify")
 
 
 def _end(outcome: "Verified", engine: Engine, storage: str, as_json: bool) -> None:

@@ -8,9 +8,9 @@ import typer
 from typer.core import TyperGroup
 
 from mlgsearch.cli.app import app
-from mlgsearch.cli.driving import EXIT_INTERRUPTED
 from mlgsearch.cli.front import Format
 from mlgsearch.cli.options import DEFAULT_STORAGE
+from mlgsearch.cli.watching import EXIT_INTERRUPTED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 SECTIONS = dict(re.findall(r"^## `(\w+)[^\n]*`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine, inspect, make_url, text
 
-from mlgsearch.cli.driving import EXIT_INTERRUPTED
+from mlgsearch.cli.watching import EXIT_INTERRUPTED
 from tests.study.driver import Driver
 
 SECRET = "hunter2-{%}"

@@ -1,0 +1,50 @@
+"""How a command that drives trainings shows them: for scripts, on a terminal, or in plain lines."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+import typer
+from rich.console import Console
+
+#: What a shell gives a program that Ctrl-C ended.
+EXIT_INTERRUPTED = 130
+
+Watch = TypeVar("Watch")
+
+
+@contextlib.contextmanager
+def watching(
+    events: Callable[[TextIO], Watch],
+    live: Callable[[Console], AbstractContextManager[Watch]],
+    lines: Callable[[TextIO], Watch],
+    *,
+    as_json: bool,
+    again: str,
+) -> Iterator[Watch]:
+    """Give the view that fits stdout, and let a user's code be found.
+
+    ``again`` is the command that goes on where Ctrl-C stopped at once.
+
+    Raises:
+        typer.Exit: Ctrl-C stopped it at once.
+    """
+    # Where `module:callable` is looked for; Ray hands the path on to its workers.
+    sys.path.insert(0, str(Path.cwd()))
+    out = sys.stdout
+    try:
+        # Our own lines alone are on stdout; what a library or a user's model prints is not.
+        with contextlib.redirect_stdout(sys.stderr):
+            if as_json:
+                yield events(out)
+            elif out.isatty():
+                with live(Console(file=out)) as view:
+                    yield view
+            else:
+                yield lines(out)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped at once; `{again}` goes on from the last checkpoints", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
