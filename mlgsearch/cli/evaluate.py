@@ -76,7 +76,8 @@ def _data_spec(data: str, root: Path | None) -> "DataSpec":
     """Give the data of a study file, or those of a name, split as a study file does by default."""
     from pydantic import ValidationError
 
-    from mlgsearch.study.spec import load_study_file  # loads pydantic
+    from mlgsearch.study.complaint import complaints  # loads pydantic
+    from mlgsearch.study.spec import load_study_file
     from mlgsearch.train.spec import DataSpec
 
     if data.endswith((".yaml", ".yml")):
@@ -85,8 +86,7 @@ def _data_spec(data: str, root: Path | None) -> "DataSpec":
     try:
         return DataSpec.model_validate({"name": data, "root": None if root is None else str(root)})
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise DataError(f"--data {data}: {said}") from None
+        raise DataError(complaints(error, DataSpec, f"--data {data}")[0]) from None
 
 
 def _print(file: Path, report: "FileReport") -> None:

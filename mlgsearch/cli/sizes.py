@@ -59,16 +59,15 @@ def sizes(
 
     from pydantic import ValidationError
 
+    from mlgsearch.study.complaint import complaints
     from mlgsearch.train.size_report import size_report  # loads torch
     from mlgsearch.train.spec import ModelSpec
 
     try:
         spec = ModelSpec(name=model, stem=stem.value, width=width, head_bias=head_bias)
     except ValidationError as error:  # the options were bounded above: it is the name
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UserError(
-            f"MODEL {model!r}: {said}; write for example resnet8, resnet18 or module:callable"
-        ) from None
+        said = complaints(error, ModelSpec, "MODEL")[0]
+        raise UserError(f"{said}; write for example resnet8, resnet18 or module:callable") from None
     report = size_report(
         spec,
         five,

@@ -94,7 +94,7 @@ def test_a_mistake_is_told_in_a_line(folder: Path, tmp_path: Path) -> None:
     known, own = folder / "known.safetensors", folder / "own.safetensors"
     (tmp_path / "foreign").write_bytes(b"no")
     for arguments, said in (
-        ((known, "--data", "digitz"), "--data digitz: Input should be 'digits'"),
+        ((known, "--data", "digitz"), "got 'digitz'; did you mean digits?"),
         ((known, "--data", "CIFAR10"), "--data CIFAR10: data.root is needed"),
         ((known, "--data", "CIFAR10", "--root", tmp_path), "does not hold CIFAR10"),
         ((known, "--data", "none.yaml"), "none.yaml: no such file"),

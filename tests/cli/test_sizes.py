@@ -113,7 +113,7 @@ def test_an_image_has_a_size_and_channels() -> None:
         ("resnet18", "-2,44,3,6,3", "base_in is -2"),
         ("vgg11", "2,44,3,6,3", "cifar is not known for vgg11"),
         ("nowhere:network", "2,44,3,6,3", "cannot import 'nowhere'"),
-        ("", "2,44,3,6,3", "MODEL '': String should have at least 1 character"),
+        ("", "2,44,3,6,3", "MODEL: name: string should have at least 1 character, got ''"),
         (".:network", "2,44,3,6,3", "is neither a network's name nor module:callable"),
     ],
 )
