@@ -208,8 +208,13 @@ class History:
         trial.datetime_complete = None
 
     def set_note(self, number: int, key: str, value: str | int) -> None:
-        """Leave a user attribute on an unfinished trial, for readers with Optuna's own tools."""
-        self._storage.set_trial_user_attr(self._row_ids[number], f"mlgsearch:{key}", value)
+        """Leave a user attribute on a trial, for readers with Optuna's own tools.
+
+        Optuna takes none on a trial that is finished: nothing is done then.
+        """
+        row_id = self._row_ids[number]
+        if not self._storage.get_trial(row_id).state.is_finished():
+            self._storage.set_trial_user_attr(row_id, f"mlgsearch:{key}", value)
 
     def queue(self, number: int) -> None:
         """Put an unfinished trial back to WAITING in the database; its next driver adopts it."""

@@ -45,13 +45,15 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
 
 
 def guard(storage: RDBStorage, fence: Fence, study: str) -> None:
-    """Let every commit of Optuna's look at the study's lease first, inside its transaction.
+    """Let every commit of Optuna's look at the study's lease last, inside its transaction.
 
     A commit of a driver that lost its lease raises LeaseLostError, and nothing of it is stored.
     """
 
     @event.listens_for(storage.scoped_session, "before_commit")
     def _check(session: Session) -> None:
+        # SQLite locks with the first write: a lease looked at before it could change hands yet.
+        session.flush()
         fence.check(session.connection(), study)
 
 

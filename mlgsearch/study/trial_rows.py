@@ -211,8 +211,6 @@ class TrialRows:
         self._watch(record, epochs)
 
     def _leave_notes(self, record: TrialRecord) -> None:
-        if self._history.trials()[record.number].state.is_finished():
-            return  # Optuna takes no notes on finished trials
         if record.reused_from is not None:
             self._history.set_note(record.number, "reused_from", record.reused_from)
         if record.error is not None:

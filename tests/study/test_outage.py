@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 from sqlalchemy import create_engine, text
@@ -20,6 +21,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import TrialState
 from mlgsearch.results.engine import open_engine
+from mlgsearch.results.fence import Fence
 from mlgsearch.results.lease import acquire
 from mlgsearch.results.outage import limit_waits, outage
 from mlgsearch.results.store import ResultStore
@@ -30,6 +32,8 @@ from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
 
 Away = Callable[[], object]
+
+SOMEBODY: dict[str, Any] = {"host": "elsewhere", "pid": 7, "pid_started": 0.0}
 
 with warnings.catch_warnings():
     # It asks for the user's runtime folder while it is imported, which warns where there is none.
@@ -63,7 +67,7 @@ def stopped_postgres() -> Iterator[Database]:
 @contextmanager
 def locked_sqlite(folder: Path) -> Iterator[Database]:
     (folder / "a.db").write_bytes(empty_database())
-    other = sqlite3.connect(folder / "a.db", isolation_level=None)
+    other = sqlite3.connect(folder / "a.db", isolation_level=None, timeout=0)
     yield Database(
         f"sqlite:///{folder}/a.db",
         lambda: other.execute("BEGIN EXCLUSIVE"),
@@ -77,6 +81,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     made = stopped_postgres() if "postgresql" in request.param else locked_sqlite(tmp_path)
     with made as database:
         yield database
+
+
+def a_lost_answer() -> OperationalError:
+    """What a commit gives that went through though nobody heard of it."""
+    cause = sqlite3.OperationalError("disk I/O error")
+    cause.sqlite_errorname = "SQLITE_IOERR"
+    return OperationalError("COMMIT", {}, cause)
 
 
 def test_results_wait_in_the_outbox_and_are_delivered_once(
@@ -171,9 +182,7 @@ def test_a_proposal_that_was_stored_though_its_answer_was_lost_is_found(
 
         def create_and_break(*arguments: Any, **options: Any) -> FrozenTrial:
             create(*arguments, **options)
-            cause = sqlite3.OperationalError("disk I/O error")
-            cause.sqlite_errorname = "SQLITE_IOERR"
-            raise OperationalError("COMMIT", {}, cause)
+            raise a_lost_answer()
 
         with monkeypatch.context() as patch:
             patch.setattr(study.storage, "_create_new_trial", create_and_break)
@@ -309,15 +318,71 @@ def test_mysqls_numbers() -> None:
     assert outage(OperationalError("", {}, Exception(1146, "No such table"))) is None
 
 
+def test_nobody_takes_the_lease_between_a_look_at_it_and_optunas_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with locked_sqlite(tmp_path) as database:
+        study = Driverless(database.url, n_trials=3)
+        study.hold(acquire(study.engine, "digits", holder="anna", ttl_s=0, **SOMEBODY))
+        study.ledger.next_job()
+        check, are_locked = Fence.check, []
+
+        def check_and_try_to_write(*arguments: Any) -> int:
+            study_id = check(*arguments)
+            try:
+                database.take()
+                database.give()
+                are_locked.append(False)
+            except sqlite3.OperationalError:
+                are_locked.append(True)
+            return study_id
+
+        monkeypatch.setattr(Fence, "check", check_and_try_to_write)
+        history = study.ledger._history
+        writes: list[Callable[[], object]] = [
+            lambda: history.set_note(0, "error", "late"),
+            lambda: history.queue(0),
+            lambda: history.start(0),
+            lambda: history.tell(0, OptunaState.PRUNED),
+            lambda: history.reopen(0),
+            lambda: history.ask(RandomSampler(seed=0), study.ledger._space.distributions),
+        ]
+        for write in writes:
+            are_locked.clear()
+            write()
+            assert are_locked[-1]
+        study.close()
+
+
+def test_a_note_on_a_trial_whose_end_was_stored_though_its_answer_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with locked_sqlite(tmp_path) as database:
+        study = Driverless(database.url, n_trials=2)
+        study.ledger.next_job()
+        finish = study.storage.set_trial_state_values
+
+        def finish_and_break(*arguments: Any) -> None:
+            finish(*arguments)
+            raise a_lost_answer()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(study.storage, "set_trial_state_values", finish_and_break)
+            study.ledger.fail(0, "it broke")
+        assert study.ledger.undelivered == 1
+        assert study.ledger.deliver()
+        assert study.states() == ["FAIL"]
+        study.close()
+
+
 def test_optunas_rows_are_fenced_as_well(tmp_path: Path) -> None:
     with locked_sqlite(tmp_path) as database:
         study = Driverless(database.url, n_trials=3)
-        who: dict[str, Any] = {"host": "elsewhere", "pid": 7, "pid_started": 0.0}
-        old = acquire(study.engine, "digits", holder="anna", ttl_s=0, **who)
+        old = acquire(study.engine, "digits", holder="anna", ttl_s=0, **SOMEBODY)
         study.hold(old)
         job = study.ledger.next_job()
         assert job is not None
-        acquire(study.engine, "digits", holder="bert", ttl_s=0, **who)
+        acquire(study.engine, "digits", holder="bert", ttl_s=0, **SOMEBODY)
         history = study.ledger._history
         writes: list[Callable[[], object]] = [
             lambda: history.set_note(0, "error", "late"),
