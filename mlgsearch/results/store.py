@@ -143,28 +143,39 @@ class ResultStore:
         name: str,
         changes: Sequence[str],
         *,
+        content: Mapping[str, object],
         content_hash: str,
         source: str,
         versions: Mapping[str, str],
     ) -> None:
         """Record that a study goes on though something differs, and what its trials so far were.
 
-        The content, the teacher and the data are set by themselves; the teacher's accuracy on the
-        test part is not known any more.
+        The teacher and the data are set by themselves; the teacher's accuracy on the test part is
+        not known any more.
         """
-        study, trials = self.study(name), sum(self.state_counts(name).values())
         with writing(self._engine) as connection:
-            self._fence.check(connection, name)
-            at = database_now(connection).isoformat()
-        change = {"at": at, "trials": trials, "changes": list(changes)}
-        self._update_study(
-            name,
-            content_hash=content_hash,
-            source=source,
-            versions=dict(versions),
-            teacher_test_accuracy=None,
-            lineage=[*map(dict, study.lineage), change],
-        )
+            study_id = self._fence.check(connection, name)
+            lineage = connection.execute(
+                select(study_table.c.lineage).where(study_table.c.id == study_id)
+            ).scalar_one()
+            trials = connection.execute(
+                select(func.count()).where(trial_table.c.study_id == study_id)
+            ).scalar_one()
+            now = self._moment(connection, study_id)
+            change = {"at": now.isoformat(), "trials": trials, "changes": list(changes)}
+            connection.execute(
+                update(study_table)
+                .where(study_table.c.id == study_id)
+                .values(
+                    content=dict(content),
+                    content_hash=content_hash,
+                    source=source,
+                    versions=dict(versions),
+                    teacher_test_accuracy=None,
+                    lineage=[*(lineage or ()), change],
+                    updated_at=now,
+                )
+            )
 
     def set_network(
         self, name: str, layers: Iterable[LayerRecord], planned: Iterable[PlannedStudent]
@@ -320,12 +331,14 @@ class ResultStore:
 
     def _update_study(self, name: str, **values: Any) -> None:
         with writing(self._engine) as connection:
-            study_id = self._fence.check(connection, name)
-            connection.execute(
-                update(study_table)
-                .where(study_table.c.id == study_id)
-                .values(**values, updated_at=self._moment(connection, study_id))
-            )
+            self._write_study(connection, self._fence.check(connection, name), **values)
+
+    def _write_study(self, connection: Connection, study_id: int, **values: Any) -> None:
+        connection.execute(
+            update(study_table)
+            .where(study_table.c.id == study_id)
+            .values(**values, updated_at=self._moment(connection, study_id))
+        )
 
     def _moment(self, connection: Connection, study_id: int) -> datetime:
         """Give a moment later than every one that the study has."""
