@@ -1,19 +1,13 @@
 """The contract of ResultStore, on every database."""
 
 import math
-import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import Any
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import Engine, func, select
 
 from mlgsearch.errors import (
-    LeaseLostError,
     StudyConflictError,
     StudyNotFoundError,
     TrialNotFoundError,
@@ -21,9 +15,8 @@ from mlgsearch.errors import (
 )
 from mlgsearch.records import LayerRecord, PlannedStudent, TrialState
 from mlgsearch.results.engine import open_engine
-from mlgsearch.results.lease import acquire
 from mlgsearch.results.store import ResultStore
-from mlgsearch.results.tables import metadata, trial_table
+from mlgsearch.results.tables import metadata
 from mlgsearch.results.verification_store import VerificationStore
 from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 
@@ -338,140 +331,6 @@ def test_deleting_a_study_leaves_nothing_of_it(store: ResultStore, engine: Engin
     with engine.connect() as connection:
         for table in metadata.sorted_tables:
             assert connection.execute(select(func.count()).select_from(table)).scalar() == 1
-
-
-def test_every_write_moves_updated_at_on(store: ResultStore, engine: Engine) -> None:
-    store.create_study(a_study())
-    moments = [store.last_activity("digits")]
-    writes: tuple[Callable[[], None], ...] = (
-        lambda: store.put_trial("digits", a_trial(0)),
-        lambda: store.put_trial("digits", a_trial(1)),
-        lambda: store.put_epochs("digits", 0, [an_epoch(1)]),
-        lambda: store.set_target("digits", 9),
-    )
-    for write in writes:
-        write()
-        moments.append(store.last_activity("digits"))
-    assert moments == sorted(set(moments))
-    with engine.connect() as connection:
-        rows = connection.execute(select(trial_table.c.number, trial_table.c.updated_at))
-        updated = {number: moment for number, moment in rows}  # noqa: C416
-    assert (updated[1], updated[0]) == (moments[2], moments[3])
-
-
-def test_updated_at_moves_on_when_the_clock_stands(
-    store: ResultStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    monkeypatch.setattr("mlgsearch.results.store.database_now", lambda _: moment)
-    store.create_study(a_study())
-    first = store.last_activity("digits")
-    store.put_trial("digits", a_trial(0))
-    assert store.last_activity("digits") == first + timedelta(microseconds=1)
-
-
-def test_updated_at_moves_on_where_the_clock_was_set_back(
-    store: ResultStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.create_study(a_study())
-    for number in (0, 1):
-        store.put_trial("digits", a_trial(number))
-    behind = datetime(2026, 1, 1, tzinfo=UTC)
-    monkeypatch.setattr("mlgsearch.results.store.database_now", lambda _: behind)
-    writes: tuple[Callable[[ResultStore], object], ...] = (
-        lambda store: store.put_trial("digits", a_trial(0, state=TrialState.FAIL)),
-        lambda store: store.put_epochs("digits", 1, [an_epoch(1)]),
-        lambda store: store.set_target("digits", 9),
-    )
-    for write in writes:
-        before = store.last_activity("digits")
-        write(ResultStore(engine))
-        assert store.last_activity("digits") > before
-
-
-def test_moments_are_by_the_databases_clock(
-    store: ResultStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class AnHourOff(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> "AnHourOff":
-            return cls.fromtimestamp(time.time() + 3600, tz)
-
-    for module in ("store", "columns", "lease"):
-        monkeypatch.setattr(f"mlgsearch.results.{module}.datetime", AnHourOff)
-    store.create_study(a_study())
-    record = store.put_trial_with_epochs("digits", a_complete(0, 0.9, 0.1), [])
-    stored = store.trial("digits", 0)
-    assert (record.created_at, record.finished_at) == (stored.created_at, stored.finished_at)
-    for moment in (record.created_at, record.finished_at, store.study("digits").created_at):
-        assert moment is not None
-        assert abs(moment.timestamp() - time.time()) < 60
-
-
-def writes_of(store: ResultStore, verifications: VerificationStore) -> list[Callable[[], object]]:
-    """Every way to write to study "digits", which has trial 0."""
-    return [
-        lambda: store.put_trial("digits", a_trial(0)),
-        lambda: store.put_epochs("digits", 0, [an_epoch(1)]),
-        lambda: store.put_trial_with_epochs("digits", a_trial(1), [an_epoch(1)]),
-        lambda: store.set_target("digits", 9),
-        lambda: store.set_content("digits", {}),
-        lambda: store.set_teacher("digits", "f00d", 0.5),
-        lambda: store.set_teacher_test_accuracy("digits", 0.5),
-        lambda: verifications.put("digits", a_verification(0)),
-        lambda: store.delete_study("digits"),
-    ]
-
-
-@pytest.mark.parametrize("write", range(9))
-def test_a_driver_that_lost_its_lease_writes_nothing_more(
-    engine: Engine, store: ResultStore, write: int
-) -> None:
-    store.create_study(a_study())
-    store.put_trial("digits", a_trial(0))
-    who: dict[str, Any] = {"host": "elsewhere", "pid": 7, "pid_started": 0.0}
-    old = acquire(engine, "digits", holder="anna", ttl_s=0, **who)
-    stale = writes_of(ResultStore(engine, old), VerificationStore(engine, old))
-    stale[write % 8]()  # a lease that ran out but went to nobody is still good
-    before = store.last_activity("digits")
-    new = acquire(engine, "digits", holder="bert", **who)
-    with pytest.raises(LeaseLostError, match=r"anna .* token is 1.* bert .* token 2"):
-        stale[write]()
-    # Who never had a lease is refused as well, as long as somebody has one.
-    with pytest.raises(LeaseLostError, match="is driven by bert"):
-        writes_of(store, VerificationStore(engine))[write]()
-    assert store.last_activity("digits") == before
-    writes_of(ResultStore(engine, new), VerificationStore(engine, new))[write]()
-
-
-# SQLite lets one writer in at a time, so nobody can take the lease during a write.
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_lease_does_not_change_hands_between_a_check_and_its_commit(
-    engine: Engine, store: ResultStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.create_study(a_study())
-    who: dict[str, Any] = {"host": "elsewhere", "pid": 7, "pid_started": 0.0}
-    old = acquire(engine, "digits", holder="anna", ttl_s=0, **who)
-    is_checked, may_go_on = threading.Event(), threading.Event()
-
-    def held(connection: object) -> datetime:
-        is_checked.set()
-        assert may_go_on.wait(30)
-        return datetime.now(UTC)
-
-    monkeypatch.setattr("mlgsearch.results.store.database_now", held)
-    late = ResultStore(engine, old)
-    with ThreadPoolExecutor(2) as threads:
-        writing = threads.submit(late.put_trial, "digits", a_trial(0))
-        assert is_checked.wait(30)
-        taking = threads.submit(acquire, engine, "digits", holder="bert", **who)
-        with pytest.raises(TimeoutError):
-            taking.result(timeout=0.3)
-        may_go_on.set()
-        writing.result(30)
-        assert taking.result(30).token == 2
-    with pytest.raises(LeaseLostError):
-        late.put_trial("digits", a_trial(0))
 
 
 def test_a_reader_sees_what_is_written_and_cannot_write(
