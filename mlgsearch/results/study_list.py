@@ -25,8 +25,8 @@ class StudyRow:
     ``counts`` has every state, if only with 0. ``best_accuracy`` (a fraction) and
     ``smallest_memory_ratio`` are of COMPLETE trials, None without any; ``hypervolume`` is of the
     study's objectives. ``last_activity`` is the last write to the study, its trials or their
-    epochs, by the driver's clock. ``lease`` is that of the driver that holds the study now, by the
-    database's clock, or None; ``time_left_s`` is what it will need, None where nobody drives or
+    epochs, and ``lease`` that of the driver that holds the study now, or None, both by the
+    database's clock; ``time_left_s`` is what it will need, None where nobody drives or
     fewer than two trials have ended since it began.
     """
 

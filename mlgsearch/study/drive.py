@@ -162,6 +162,7 @@ def drive(
             store.accept_change(
                 study.name,
                 changes,
+                content=spec.content(),
                 content_hash=spec.content_hash(),
                 source=study.source,
                 versions=library_versions(),

@@ -22,7 +22,7 @@ WRITES: dict[str, Callable[[ResultStore], object]] = {
     "set_teacher": lambda store: store.set_teacher("digits", "f00d", 0.5),
     "set_data_hash": lambda store: store.set_data_hash("digits", "f00d"),
     "accept_change": lambda store: store.accept_change(
-        "digits", ["more"], content_hash="c0de", source="", versions={}
+        "digits", ["more"], content={}, content_hash="c0de", source="", versions={}
     ),
     "set_network": lambda store: store.set_network("digits", [], []),
     "set_teacher_test_accuracy": lambda store: store.set_teacher_test_accuracy("digits", 0.5),
