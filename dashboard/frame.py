@@ -1,9 +1,22 @@
 """What stands around every page: head, banner, content, and the stores that pages share."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
+from dash import (
+    ALL,
+    MATCH,
+    ClientsideFunction,
+    Dash,
+    Input,
+    Output,
+    State,
+    dcc,
+    html,
+    no_update,
+    set_props,
+)
 from dash.development.base_component import Component
 from sqlalchemy.exc import DBAPIError
 
@@ -11,6 +24,7 @@ from dashboard.attributes import attributes
 from dashboard.database import Database, trouble
 from dashboard.page import PULSE, SCHEME, VIEW, Page, View, link, notice
 from dashboard.query import Query
+from dashboard.table import digest
 from mlgsearch.errors import StorageError, UserError
 
 PRODUCT = "mlgsearch"
@@ -121,22 +135,31 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
 
     @app.callback(
         Output({"table": MATCH}, "children"),
+        Output({"table": MATCH}, "data-drawn"),
         Input(PULSE, "data"),
         Input(VIEW, "data"),
         State({"table": MATCH}, "id"),
+        State({"table": MATCH}, "data-drawn"),
         prevent_initial_call=True,
     )
-    def _rows(_pulse: str, view: Mapping[str, Any], id_: Mapping[str, str]) -> list[Component]:
-        return tables[id_["table"]].body(database, Query(view))
+    def _rows(
+        _pulse: str, view: Mapping[str, Any], id_: Mapping[str, str], drawn: str
+    ) -> tuple[Any, Any]:
+        body = tables[id_["table"]].body(database, Query(view))
+        now = digest(body)
+        # Rows that are drawn anew lose the pointer, and cost the browser more than all else.
+        return (no_update, no_update) if now == drawn else (body, now)
 
 
 def answer_trouble(error: Exception) -> None:
     """Meet what a page's callback raises: nothing of the page changes, or the page says why not.
 
-    While the database is away the banner tells, and with the next pulse the callback runs again.
+    While the database is away the banner tells, and the page asks again until it is told.
     A study that was deleted meanwhile leaves a notice. Any other error is ours.
     """
     if isinstance(error, StorageError | DBAPIError):
+        # What the page has seen is not what it shows: the next pulse is news, whatever it is.
+        set_props(_ARRIVED, {"data": {"pulse": "", "at": time.time()}})
         return
     if not isinstance(error, UserError):
         raise error

@@ -41,6 +41,16 @@ class Neighbours:
     larger: Trade | None = None
     better: Trade | None = None
 
+    @property
+    def told(self) -> list[tuple[str, Trade]]:
+        """The others that there are, each with what it is to the trial."""
+        others = (
+            ("Better, and no larger", self.better),
+            ("Next smaller", self.smaller),
+            ("Next larger", self.larger),
+        )
+        return [(label, trade) for label, trade in others if trade is not None]
+
 
 def neighbours(columns: TrialColumns, number: int) -> Neighbours | None:
     """Look around a trial; None where it is not COMPLETE, or not there."""

@@ -53,7 +53,9 @@ def secure(server: Flask, hosts: Collection[str], script_hashes: Sequence[str]) 
     @server.after_request
     def _add_headers(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = policy
-        response.headers.setdefault("Cache-Control", "no-store")  # what is not a file
+        # Dash's scripts are the same for all and carry a tag; nothing else but files is kept.
+        is_script = request.path.startswith("/_dash-component-suites/")
+        response.headers.setdefault("Cache-Control", "no-cache" if is_script else "no-store")
         for name, value in _HEADERS.items():
             response.headers[name] = value
         return response

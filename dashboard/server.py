@@ -16,6 +16,8 @@ from mlgsearch.errors import UserError
 _THREADS = 8
 #: What a page sends is its view; nothing is uploaded.
 _MOST_BYTES = 1_000_000
+#: An answer longer than this goes through a temporary file: none, plotly's script being 5 MB.
+MOST_IN_MEMORY = 8_000_000
 
 
 def serve(app: Flask, host: str, port: int) -> None:
@@ -33,6 +35,7 @@ def serve(app: Flask, host: str, port: int) -> None:
             threads=_THREADS,
             ident=None,
             max_request_body_size=_MOST_BYTES,
+            outbuf_overflow=MOST_IN_MEMORY,
         )
         shown = f"[{host}]" if ":" in host else host
         port = opened.getsockname()[1]

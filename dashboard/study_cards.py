@@ -7,19 +7,11 @@ from dashboard.attributes import attributes
 from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.neighbours import Neighbours, Trade, neighbours
 from dashboard.page import Scheme, link
+from dashboard.states import STATE_WORDS
 from dashboard.study_data import StudyData
 from dashboard.study_view import SELECTED, StudyView
 from dashboard.theme import palette
-from mlgsearch.records import TrialState
 from mlgsearch.results.trial_columns import NO_TRIAL, STATES
-
-_STATE_WORDS = {
-    TrialState.WAITING: "queued",
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "stopped early",
-    TrialState.FAIL: "failed",
-}
 
 
 def cards(data: StudyData, view: StudyView, scheme: Scheme) -> list[Component]:
@@ -41,7 +33,7 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
     row = columns.rows_of([number])[0]
     state = STATES[columns.state[row]]
     is_front = row in data.front
-    facts = [_STATE_WORDS[state] + (", on the front" if is_front else "")]
+    facts = [STATE_WORDS[state] + (", on the front" if is_front else "")]
     if columns.accuracy[row] == columns.accuracy[row]:
         facts.append(f"{100 * columns.accuracy[row]:.2f} %")
     facts.append(f"memory ratio {SIZE_AXES['memory_ratio'].write(columns.memory_ratio[row])}")
@@ -77,16 +69,10 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
 
 
 def _trades(around: Neighbours, view: StudyView) -> html.Ul:
-    told = (
-        ("Better, and no larger", around.better),
-        ("Next smaller", around.smaller),
-        ("Next larger", around.larger),
-    )
     return html.Ul(
         [
             html.Li([f"{label}: ", _pick(trade, view), f": {trade.sentence}"])
-            for label, trade in told
-            if trade is not None
+            for label, trade in around.told
         ],
         className="trades",
     )

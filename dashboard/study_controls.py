@@ -8,15 +8,14 @@ from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES
 from dashboard.menu import menu
 from dashboard.page import view_id
 from dashboard.query import Query
+from dashboard.states import STATE_WORDS
 from dashboard.study_data import StudyData
 from dashboard.study_view import ACCURACY, AXIS, FRONT, HIDE, ONLY, RATIO, StudyView, last_moment
 from mlgsearch.records import TrialState
 
+#: A trial that waits is in no chart.
 _HIDEABLE: Mapping[str, str] = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "stopped early",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
+    state: word for state, word in STATE_WORDS.items() if state is not TrialState.WAITING
 }
 
 #: Between two steps of a replay that plays: enough for the picture to arrive.

@@ -10,6 +10,7 @@ import numpy as np
 from dashboard.charts.front_chart import FrontPicture
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.database import Database
+from dashboard.states import STATE_WORDS
 from dashboard.study_view import StudyView, finishing_order
 from mlgsearch.records import EpochRecord, StudyRecord, TrialState
 from mlgsearch.results.trial_columns import Floats, Rows, TrialColumns
@@ -88,6 +89,11 @@ class StudyData:
             told.update(repr((point.trial.number, point.epochs, point.seeds)).encode())
         return told.hexdigest()[:16]
 
+    def failures_digest(self) -> str:
+        """Give a text that differs when another trial failed."""
+        failed = self.columns.updated_at[self.columns.is_in(TrialState.FAIL)]
+        return sha256(np.ascontiguousarray(failed).tobytes()).hexdigest()[:16]
+
 
 @lru_cache(maxsize=16)
 def _course(
@@ -125,14 +131,7 @@ def tell_front(picture: FrontPicture) -> str:
     columns, axis = picture.columns, picture.axis
     counts = columns.at(picture.shown).counts()
     told = ", ".join(
-        f"{counts[state]:,} {word}"
-        for state, word in (
-            (TrialState.COMPLETE, "complete"),
-            (TrialState.PRUNED, "stopped early"),
-            (TrialState.FAIL, "failed"),
-            (TrialState.RUNNING, "running"),
-        )
-        if counts[state]
+        f"{counts[state]:,} {word}" for state, word in STATE_WORDS.items() if counts[state]
     )
     sentence = f"Shown: {told}." if told else "No trial is shown."
     sizes = axis.values(columns)

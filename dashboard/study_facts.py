@@ -5,18 +5,11 @@ from dash.development.base_component import Component
 
 from dashboard.database import Database
 from dashboard.page import link
+from dashboard.states import STATE_WORDS
 from dashboard.study_data import StudyData
 from mlgsearch.records import TrialState
 from mlgsearch.results.axis import TIMES
 from mlgsearch.results.trial_details import failure_reasons
-
-_STATES = (
-    (TrialState.COMPLETE, "complete"),
-    (TrialState.RUNNING, "running"),
-    (TrialState.PRUNED, "stopped early"),
-    (TrialState.FAIL, "failed"),
-    (TrialState.WAITING, "queued"),
-)
 
 #: Trials of a reason that are linked to; the table has the others.
 _MOST_LINKS = 8
@@ -29,7 +22,7 @@ def facts(data: StudyData) -> list[Component]:
     complete = columns.at(columns.is_in(TrialState.COMPLETE))
     done = sum(count for state, count in counts.items() if state.is_finished)
     told = [("finished", f"{done:,} of {record.n_trials:,}")]
-    told += [(word, f"{counts[state]:,}") for state, word in _STATES if counts[state]]
+    told += [(word, f"{counts[state]:,}") for state, word in STATE_WORDS.items() if counts[state]]
     if len(complete):
         smallest = float(complete.memory_ratio.min())
         told += [

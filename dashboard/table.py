@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from dash import dcc, html
@@ -58,11 +59,12 @@ class Table:
 
     def render(self, database: Database, query: Query) -> html.Div:
         """Place the table, as the address wants it."""
+        body = self.body(database, query)
         return html.Div(
             [
                 self._store("sort", self.sort, query),
                 self._store("page", "1", query),
-                html.Div(self.body(database, query), id={"table": self.key}),
+                html.Div(body, id={"table": self.key}, **attributes(data_drawn=digest(body))),
             ],
             className="table",
         )
@@ -213,6 +215,11 @@ class Table:
             ],
             className="buttons",
         )
+
+
+def digest(body: Sequence[Component]) -> str:
+    """Give a text that differs when the body of a table does."""
+    return sha256(repr(body).encode()).hexdigest()[:16]
 
 
 def _is_missing(value: object) -> bool:

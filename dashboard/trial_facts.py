@@ -12,17 +12,10 @@ from dashboard.database import Database
 from dashboard.first_entry import first_entry
 from dashboard.neighbours import Trade
 from dashboard.page import link
+from dashboard.states import STATE_WORDS
 from dashboard.trial_data import TrialData
 from mlgsearch.records import TrialState
 from mlgsearch.results.axis import TIMES
-
-_WORDS = {
-    TrialState.WAITING: "queued",
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "stopped early",
-    TrialState.FAIL: "failed",
-}
 
 Facts = Sequence[tuple[str, Component | str]]
 
@@ -72,8 +65,8 @@ def take_home(database: Database, data: TrialData) -> list[Component]:
     else:
         shown.append(
             html.P(
-                f"The trial is {_WORDS[data.trial.state]}: only a complete one can be exported "
-                "and verified."
+                f"The trial is {STATE_WORDS[data.trial.state]}: only a complete one can be "
+                "exported and verified."
             )
         )
     if data.trial.settings:
@@ -96,12 +89,7 @@ def around(data: TrialData) -> list[Component]:
     """Say who lies next to the trial on the front, and what they trade."""
     if data.around is None:
         return [html.P("Only a complete trial has neighbours on the front.", className="faint")]
-    told = (
-        ("Better, and no larger", data.around.better),
-        ("Next smaller", data.around.smaller),
-        ("Next larger", data.around.larger),
-    )
-    trades = [_trade(data, label, trade) for label, trade in told if trade is not None]
+    trades = [_trade(data, label, trade) for label, trade in data.around.told]
     if not trades:
         return [html.P("It is the only student on the front.", className="faint")]
     return [html.Ul(trades, className="trades")]
@@ -114,7 +102,7 @@ def _trade(data: TrialData, label: str, trade: Trade) -> html.Li:
 
 def _result(data: TrialData) -> Facts:
     trial = data.trial
-    state = _WORDS[trial.state] + (", on the front" if data.is_on_front else "")
+    state = STATE_WORDS[trial.state] + (", on the front" if data.is_on_front else "")
     told: list[tuple[str, Component | str]] = [("state", state)]
     if trial.accuracy is not None:
         told.append(("validation accuracy", f"{100 * trial.accuracy:.2f} %"))

@@ -44,6 +44,23 @@
     clientside.set_props("banner", { children: sentence, hidden: !sentence });
   };
 
+  // Half of what a first chart takes the browser is reading this library: it does so while the
+  // server makes the page, and not after. Dash awaits what window.Plotly is, and fetches the
+  // library itself only where there is nothing (dash 4.4, dcc.Graph).
+  const readPlotly = () => {
+    if (window.Plotly || !window._dashPlotlyJSURL) return;
+    window.Plotly = new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = window._dashPlotlyJSURL;
+      script.onload = () => resolve();
+      script.onerror = () => {
+        delete window.Plotly;
+        reject(new Error("plotly.js did not load"));
+      };
+      document.head.append(script);
+    });
+  };
+
   dark.addEventListener("change", () => {
     clientside.set_props("scheme", { data: dark.matches ? "dark" : "light" });
   });
@@ -62,6 +79,7 @@
       seen = null;
       about = query.name || [];
       route = { path: pathname, query, address, scheme };
+      readPlotly();
       return route;
     },
 
@@ -119,7 +137,7 @@
 
     arrived: (data) => {
       if (data) {
-        document.title = data.title;
+        if (data.title) document.title = data.title;
         seen = data.pulse;
       }
       return keep();

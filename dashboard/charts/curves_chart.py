@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from dashboard.charts.teacher_line import draw_teacher
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette
 from mlgsearch.records import EpochRecord
@@ -54,11 +55,9 @@ def curves_chart(
                 showlegend=True,
             )
         )
-    if teacher_accuracy is not None and figure.data:
-        figure.add_hline(
-            y=100 * teacher_accuracy, line={"dash": "dash", "width": 1.5, "color": colours.ink}
-        )
-    if not figure.data:
+    if figure.data:
+        draw_teacher(figure, teacher_accuracy, colours, "right")
+    else:
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
     figure.update_layout(
         uirevision="curves",

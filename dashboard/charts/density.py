@@ -1,5 +1,7 @@
 """A mass of points as an image: how many fall into each cell of a grid."""
 
+import math
+
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
@@ -30,11 +32,14 @@ def density(
     edges_x, edges_y = _edges(across, CELLS[0]), _edges(y, CELLS[1])
     counts, _, _ = np.histogram2d(y, across, bins=(edges_y, edges_x))  # (up, across)
     most = max(int(counts.max()), 2)
+    cells = counts.astype(np.int64).astype(object)
+    cells[counts == 0] = None
     return go.Heatmap(
         x=_short(10**edges_x if is_log_x else edges_x),
         y=_short(edges_y),
-        # None leaves a cell empty. As text small numbers are shorter than as an array's bytes.
-        z=[[int(count) or None for count in row] for row in counts],
+        # None leaves a cell empty. As text small numbers are shorter than as an array's bytes; an
+        # array of objects is written so, and plotly does not look into it as into lists.
+        z=cells,
         zmin=1,
         zmax=most,
         colorscale=_log_scale(most, colours),
@@ -60,7 +65,9 @@ def _edges(values: Floats, cells: int) -> Floats:
 
 
 def _short(edges: Floats) -> list[float]:
-    return [float(f"{edge:.6g}") for edge in edges]
+    """Round to a hundredth of the narrowest cell."""
+    digits = 2 - math.floor(math.log10(float(np.diff(edges).min())))
+    return [round(float(edge), digits) for edge in edges]
 
 
 def _log_scale(most: int, colours: tuple[str, str]) -> list[list[float | str]]:

@@ -11,6 +11,7 @@ from dashboard.charts.compared import reference_marks, verified_marks
 from dashboard.charts.density import blend
 from dashboard.charts.planned_line import PlannedLine
 from dashboard.charts.size_axis import SizeAxis
+from dashboard.charts.teacher_line import draw_teacher
 from dashboard.charts.trial_marks import TrialMarks, short
 from dashboard.charts.zoom import Zoom, front_scales
 from dashboard.page import Scheme
@@ -63,8 +64,8 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     figure.update_layout(
         _axes(picture, marks, planned, zoom, colours), uirevision=picture.axis.shown.name
     )
-    if picture.teacher_accuracy is not None:
-        _draw_teacher(figure, 100 * picture.teacher_accuracy, colours)
+    # Small students never come near its left end.
+    draw_teacher(figure, picture.teacher_accuracy, colours, "left")
     return dress(figure, scheme)
 
 
@@ -208,19 +209,3 @@ def _reach(picture: FrontPicture, marks: TrialMarks) -> tuple[list[float], list[
     if picture.teacher_accuracy is not None and ys:
         ys.append(100 * picture.teacher_accuracy)
     return [min(xs), max(xs)] if xs else [], [min(ys), max(ys)] if ys else []
-
-
-def _draw_teacher(figure: go.Figure, percent: float, colours: Palette) -> None:
-    """Draw the teacher's accuracy as a line; small students never come near its left end."""
-    figure.add_hline(y=percent, line={"dash": "dash", "width": 1.5, "color": colours.ink})
-    figure.add_annotation(
-        text=f"teacher {percent:.2f} %",
-        xref="x domain",
-        x=0,
-        xanchor="left",
-        xshift=6,
-        y=percent,
-        yanchor="bottom",
-        showarrow=False,
-        font={"color": colours.ink},
-    )

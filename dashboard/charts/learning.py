@@ -6,6 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from dashboard.charts.teacher_line import draw_teacher
 from dashboard.page import Scheme
 from dashboard.theme import Palette, dress, palette
 from mlgsearch.records import EpochRecord
@@ -33,25 +34,7 @@ def learning_chart(
     for place, pair in enumerate((accuracies, losses)):
         for part, values in enumerate(pair):
             figure.add_trace(_line(epochs, values, place=place, part=part, colours=colours))
-    if teacher_accuracy is not None:
-        figure.add_shape(
-            type="line",
-            xref="x domain",
-            x0=0,
-            x1=1,
-            y0=100 * teacher_accuracy,
-            y1=100 * teacher_accuracy,
-            line={"dash": "dash", "width": 1.5, "color": colours.ink},
-        )
-        figure.add_annotation(
-            text=f"teacher {100 * teacher_accuracy:.2f} %",
-            xref="x domain",
-            x=1,
-            xanchor="right",
-            y=100 * teacher_accuracy,
-            yanchor="bottom",
-            showarrow=False,
-        )
+    draw_teacher(figure, teacher_accuracy, colours, "right")
     if not epochs:
         figure.add_annotation(
             text="no epoch is finished yet",
@@ -65,8 +48,8 @@ def learning_chart(
     axis: dict[str, Any] = {
         "title": {"text": "epoch", "font": {"size": 12}},
         "range": [0.5, epochs_wanted + 0.5],
+        "dtick": max(1, round(epochs_wanted / 6)),
     }
-    axis |= {"dtick": max(1, round(epochs_wanted / 6))}
     label = {"font": {"size": 12}}
     figure.update_layout(
         uirevision="learning",

@@ -155,6 +155,7 @@ def _parts(
         "course": data.digest(view.until, scheme),
         "chosen": data.digest(view.selected, scheme, data.written(view.selected)),
         "facts": data.digest(),
+        "failures": data.failures_digest(),
     }
     news = {part for part, digest in digests.items() if drawn.get(part) != digest}
     if "front" in news:
@@ -176,10 +177,11 @@ def _parts(
         parts["cards"] = cards(data, view, scheme)
     if "facts" in news:
         parts["facts"] = facts(data)
-        parts["failures"] = failures(database, name)
         parts["last"] = last_moment(data.columns)
         if view.until is None:
             parts["replay"] = parts["last"]
+    if "failures" in news:
+        parts["failures"] = failures(database, name)
     parts["drawn"] = digests if news else no_update
     return parts
 

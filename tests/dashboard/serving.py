@@ -11,6 +11,7 @@ from waitress.server import create_server
 
 from dashboard.app import create_app
 from dashboard.database import Database
+from dashboard.server import MOST_IN_MEMORY
 
 HOSTS = ("127.0.0.1", "localhost")
 
@@ -21,17 +22,24 @@ def serving(database_url: str) -> Iterator[str]:
     database = Database(database_url)
     sockets: dict[int, object] = {}
     server = create_server(
-        create_app(database, HOSTS), host="127.0.0.1", port=0, threads=4, map=sockets
+        create_app(database, HOSTS),
+        host="127.0.0.1",
+        port=0,
+        threads=4,
+        outbuf_overflow=MOST_IN_MEMORY,
+        map=sockets,
     )
     thread = threading.Thread(target=server.run)
     thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    open_sockets = dict(sockets)
-    server.trigger.pull_trigger(sockets.clear)  # the loop ends when it has nothing to watch
-    thread.join()
-    server.task_dispatcher.shutdown()
-    wasyncore.close_all(open_sockets)
-    database.close()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        open_sockets = dict(sockets)
+        server.trigger.pull_trigger(sockets.clear)  # the loop ends when it has nothing to watch
+        thread.join()
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(open_sockets)
+        database.close()
 
 
 @dataclass

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy.exc import OperationalError
 
+from dashboard.database import Database
 from mlgsearch.results.store import ResultStore
+from mlgsearch.results.trial_columns import TrialColumns
 from tests.dashboard.serving import Visit
 from tests.results.samples import a_study
 
@@ -58,6 +61,47 @@ def test_a_page_of_what_is_not_there_waits_for_it(visit: Visit, writer: ResultSt
     expect(page.locator("#content")).not_to_contain_text("no study 'new'")
     writer.delete_study("new")
     expect(page.locator("#content")).to_contain_text("no study 'new'")
+
+
+def test_news_that_could_not_be_read_are_read_again(
+    visit: Visit, writer: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = visit.go("/study?name=digits")
+    page.wait_for_selector("#study-chart .main-svg .legend")
+    read = Database.trials
+    failed: list[str] = []
+
+    def fail_thrice(database: Database, study: str) -> TrialColumns:
+        if len(failed) < 3:
+            failed.append(study)
+            raise OperationalError("SELECT", {}, Exception("database is locked"))
+        return read(database, study)
+
+    monkeypatch.setattr(Database, "trials", fail_thrice)
+    writer.set_teacher("digits", "0" * 64, 0.8765)
+    expect(page.locator("#study-facts")).to_contain_text("87.65 %")
+    assert len(failed) == 3
+
+
+def test_rows_that_did_not_change_are_not_drawn_again(visit: Visit, writer: ResultStore) -> None:
+    page = visit.go("/study?name=digits")
+    line = page.locator("#study-table tbody tr").first
+    mark = "line => { line.marked = true; }"
+    line.evaluate(mark)
+    writer.set_teacher("digits", "0" * 64, 0.7654)
+    expect(page.locator("#study-facts")).to_contain_text("76.54 %")
+    assert line.evaluate("line => line.marked")
+
+
+def test_the_library_of_charts_is_fetched_once_and_while_the_page_is_made(visit: Visit) -> None:
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    page = visit.go("/study?name=digits")
+    page.wait_for_selector("#study-chart .main-svg .legend")
+    library = [place for place, url in enumerate(asked) if url.endswith("plotly.min.js")]
+    charts = next(place for place, url in enumerate(asked) if url.endswith("async-graph.js"))
+    assert len(library) == 1
+    assert library[0] < charts
 
 
 def test_an_unknown_address(visit: Visit) -> None:

@@ -69,6 +69,17 @@ def test_every_answer_forbids_what_the_page_does_not_need(client: FlaskClient) -
         assert headers["Referrer-Policy"] == "same-origin"
 
 
+def test_scripts_are_kept_and_asked_after_but_data_are_not(client: FlaskClient) -> None:
+    library = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+    with client.get(library, headers=OURS) as answer:
+        assert answer.headers["Cache-Control"] == "no-cache"
+        tag = answer.headers["ETag"]
+    with client.get(library, headers={**OURS, "If-None-Match": tag}) as answer:
+        assert answer.status_code == HTTPStatus.NOT_MODIFIED
+    with client.get("/api/studies", headers=OURS) as answer:
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
 def test_the_page_names_no_other_host(client: FlaskClient) -> None:
     page = client.get("/", headers=OURS).text
     for tag in ("src=", "href="):
