@@ -36,6 +36,10 @@ class DiskFullError(UserError):
     """There is no room for a study's files, or they reached the bound that its file sets."""
 
 
+class ArtifactsAwayError(UserError):
+    """The store of a study's artifacts cannot be opened, does not answer, or refuses."""
+
+
 class DatabaseAwayError(UserError):
     """The database cannot be written, so results wait on the driver's own disk."""
 

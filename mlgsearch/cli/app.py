@@ -141,6 +141,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a study: its rows, its checkpoints, Optuna's rows."""
+    from mlgsearch.study.artifacts import artifacts_of  # loads fsspec
     from mlgsearch.study.remove import remove  # loads Optuna
 
     _, store = open_store(storage)
@@ -149,8 +150,10 @@ def delete(
     if not yes:
         typer.confirm(f"Delete study {name!r} with its {total} trials and checkpoints?", abort=True)
     directory = study_directory(runs_directory(storage), study)
+    artifacts = artifacts_of(study, runs_directory(storage))
     remove(study, open_engine(storage))
     shutil.rmtree(directory, ignore_errors=True)
+    artifacts.delete()
     typer.echo(f"deleted {name}")
 
 

@@ -1,21 +1,21 @@
 """What a study's files may take of the disk."""
 
-import os
 import time
-from pathlib import Path
 
 from mlgsearch.errors import DiskFullError
+from mlgsearch.study.artifacts import Artifacts
 
 _GB = 10**9
-#: A folder of 10,000 trials takes a tenth of a second to count.
+#: A folder of 10,000 trials takes a tenth of a second to count; a store of them may take long.
 _LOOK_EVERY_S = 5.0
+_MOST_SHARE = 0.02
 
 
 class DiskBound:
-    """Counts the bytes of a study's folder now and then, against the bound of its file."""
+    """Counts the bytes of a study's artifacts now and then, against the bound of its file."""
 
-    def __init__(self, folder: Path, max_gb: float | None):
-        self._folder = folder
+    def __init__(self, artifacts: Artifacts, max_gb: float | None):
+        self._artifacts = artifacts
         self._max_gb = max_gb
         self._next_look = 0.0
 
@@ -23,33 +23,19 @@ class DiskBound:
         """Look, where the last look is some seconds ago.
 
         Raises:
-            DiskFullError: the folder takes more than it may.
+            DiskFullError: they take more than they may.
+            ArtifactsAwayError: their store does not answer.
         """
         if self._max_gb is None or time.monotonic() < self._next_look:
             return
-        used = bytes_in(self._folder)
-        self._next_look = time.monotonic() + _LOOK_EVERY_S
+        began = time.monotonic()
+        used = self._artifacts.bytes_used()
+        took_s = time.monotonic() - began
+        self._next_look = began + max(_LOOK_EVERY_S, took_s / _MOST_SHARE)
         if used > self._max_gb * _GB:
             raise DiskFullError(
-                f"{self._folder} takes {used / _GB:.3g} GB, more than resources.max_disk_gb: "
-                f"{self._max_gb:g}; the study stops, and loses nothing: allow it more in its file "
-                "and launch that again, or delete folders of trials that are not needed"
+                f"{self._artifacts.place} takes {used / _GB:.3g} GB, more than "
+                f"resources.max_disk_gb: {self._max_gb:g}; the study stops, and loses nothing: "
+                "allow it more in its file and launch that again, or delete folders of trials that "
+                "are not needed"
             )
-
-
-def bytes_in(folder: Path) -> int:
-    """Add up the files in a folder and below; what disappears meanwhile counts nothing."""
-    total = 0
-    try:
-        entries = list(os.scandir(folder))
-    except FileNotFoundError:
-        return 0
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            total += bytes_in(Path(entry.path))
-        else:
-            try:
-                total += entry.stat(follow_symlinks=False).st_size
-            except FileNotFoundError:
-                continue
-    return total

@@ -24,6 +24,7 @@ from mlgsearch.results.fence import Fence
 from mlgsearch.results.outage import limit_waits
 from mlgsearch.results.places import cache_directory, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
+from mlgsearch.study.artifacts import Artifacts, artifacts_of
 from mlgsearch.study.change import file_changes, other_changes, refuse
 from mlgsearch.study.disk_bound import DiskBound
 from mlgsearch.study.draft import Drafts
@@ -144,11 +145,13 @@ def drive(
             libraries, the data or the teacher are not those that the study began with.
         StudyFailedError: its first trials all failed.
         DiskFullError: there is no room for its files, or not by ``resources.max_disk_gb``.
+        ArtifactsAwayError: what ``resources.artifact_path`` names cannot be written.
         DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
         UserError: the data, the teacher or a first trial cannot be used.
     """
     cache = cache_directory()
-    directory = study_directory(runs_directory(str(engine.url)), study)
+    runs = runs_directory(str(engine.url))
+    directory = study_directory(runs, study)
     limit_waits(engine, _LOCK_WAIT_S)
     with LeaseKeeper(engine, study.name) as keeper:
         store = ResultStore(engine, keeper.lease)
@@ -172,6 +175,8 @@ def drive(
         store.set_target(study.name, spec.search.n_trials)
         store.set_content(study.name, spec.content())
         study = store.study(study.name)
+        artifacts = artifacts_of(study, runs)
+        artifacts.prepare()
         space = _space(spec, ground)
         drafts = Drafts(
             spec, space, ground.shape, ground.teacher_hash, library_versions(), ground.tables
@@ -192,12 +197,12 @@ def drive(
                 ledger,
                 trial_timeout_s=spec.resources.trial_timeout_s,
                 is_asked_to_stop=lambda: stop.is_set() or keeper.lost is not None,
-                disk=DiskBound(directory, spec.resources.max_disk_gb),
+                disk=DiskBound(artifacts, spec.resources.max_disk_gb),
             )
             queued: list[int] = []
             try:
                 if not ledger.has_no_more:
-                    _run(spec, study, ledger, searcher, watch, options, cache, directory)
+                    _run(spec, study, ledger, searcher, watch, options, cache, artifacts)
             finally:
                 if isinstance(searcher.failure, LeaseLostError):
                     keeper.lost = keeper.lost or str(searcher.failure)
@@ -245,7 +250,7 @@ def _run(
     watch: Watch,
     options: Options,
     cache: Path,
-    directory: Path,
+    artifacts: Artifacts,
 ) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="mlgsearch-ray-") as scratch,
@@ -255,7 +260,7 @@ def _run(
         context = WorkerContext(
             train=spec.train_spec().model_dump(mode="json"),
             cache=str(cache),
-            study_directory=str(directory),
+            artifacts=artifacts.place,
             threads=slots.threads,
             uses_gpu=slots.gpu > 0,
             trial_timeout_s=spec.resources.trial_timeout_s,

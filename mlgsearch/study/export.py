@@ -8,9 +8,8 @@ from torch import nn
 
 from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.places import study_directory, trial_directory
 from mlgsearch.results.store import ResultStore
-from mlgsearch.study.attempt_folder import last_attempt
+from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.train.dense_file import write_dense, write_onnx
 from mlgsearch.train.finished_student import FinishedStudent, open_student
 from mlgsearch.train.packed_card import PackedCard
@@ -38,9 +37,10 @@ def export_trial(
 ) -> int:
     """Write a COMPLETE trial's student to a file, and give the file's size in bytes.
 
-    It comes from the trial's last checkpoint under ``runs``; a trial that shares another's result
-    is written from that one's. Nothing is trained. A network of one's own is imported where
-    ``allowed_code`` has the ``module:callable`` that the checkpoint names.
+    It comes from the trial's last checkpoint, under ``runs`` unless the study keeps them elsewhere;
+    a trial that shares another's result is written from that one's. Nothing is trained. A network
+    of one's own is imported where ``allowed_code`` has the ``module:callable`` that the checkpoint
+    names.
 
     Raises:
         CodeNotAllowedError: it names other code.
@@ -48,6 +48,7 @@ def export_trial(
         TrialNotFoundError: it has no such trial.
         UserError: the trial is not COMPLETE, ``out`` exists and may not be replaced, or cannot be
             written.
+        ArtifactsAwayError: the store of checkpoints does not answer.
         DataError: the checkpoint is missing, damaged, or not of this trial.
     """
     record = store.trial(study, number)
@@ -84,14 +85,17 @@ def _student(
     allowed_code: Collection[str],
 ) -> FinishedStudent:
     source = record.number if record.reused_from is None else record.reused_from
-    directory = last_attempt(trial_directory(study_directory(runs, store.study(study)), source))
+    artifacts = artifacts_of(store.study(study), runs)
     try:
-        student = open_student(directory, allowed_code)
+        with artifacts.last(source) as directory:
+            student = open_student(directory, allowed_code)
     except DataError as error:
-        raise DataError(f"trial {source} of {study!r}: {error}") from error
+        raise DataError(
+            f"trial {source} of {study!r}: {error} (kept in {artifacts.place})"
+        ) from error
     if student.fingerprint != record.fingerprint or student.epochs_done != record.epochs_wanted:
         raise DataError(
-            f"trial {source} of {study!r}: the checkpoint in {directory} is not the end of it, but "
-            f"epoch {student.epochs_done} of job {student.fingerprint[:12]}"
+            f"trial {source} of {study!r}: its checkpoint in {artifacts.place} is not the end of "
+            f"it, but epoch {student.epochs_done} of job {student.fingerprint[:12]}"
         )
     return student

@@ -163,7 +163,7 @@ class StudySearcher(DriverOnly, Searcher):
         if "disk_full" in payload:
             raise DiskFullError(
                 f"trial {known.number}: {payload['disk_full']}; the study stops, and loses "
-                "nothing: make room, then resume it"
+                "nothing: make room, or mend its store, then resume it"
             )
         if not self._ledger.add_epochs(known.number, _epochs(payload)):
             return

@@ -20,6 +20,7 @@ from mlgsearch.errors import SettingError, StudyFileError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.study import strict_yaml
+from mlgsearch.study.artifact_path import checked_artifact_path, is_url
 from mlgsearch.study.complaint import complaints
 from mlgsearch.study.hyperparameter import Hyperparameters
 from mlgsearch.study.reference import ReferenceSpec
@@ -174,12 +175,16 @@ class SearchSpec(Spec):
         return self
 
 
+ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(checked_artifact_path)]
+
+
 class ResourcesSpec(Spec):
     """What one trial may use (fractions are allowed), and how many run at once at most.
 
     Without ``gpu`` a trial takes one where the cluster has any. A trial that takes longer than
     ``trial_timeout_s``, from its worker's beginning, fails. The study stops where its files take
-    more than ``max_disk_gb`` (in 10**9 bytes).
+    more than ``max_disk_gb`` (in 10**9 bytes). ``artifact_path`` is where they are kept: a folder
+    that all workers see, or the URL of a store that fsspec knows.
     """
 
     cpu: Annotated[float, Field(gt=0, le=1024, strict=False)] = 1.0
@@ -188,6 +193,7 @@ class ResourcesSpec(Spec):
     worker_retries: int = Field(default=3, ge=0, le=1000)
     trial_timeout_s: Positive | None = None
     max_disk_gb: Positive | None = None
+    artifact_path: ArtifactPath | None = None
 
 
 class StudySpec(TrainSpec):
@@ -236,7 +242,8 @@ class StudySpec(TrainSpec):
 def load_study_file(path: Path) -> tuple[StudySpec, str]:
     """Read a study file.
 
-    Relative paths in it (``data.root``, ``teacher.checkpoint``) are taken from the file's folder.
+    Relative paths in it (``data.root``, ``teacher.checkpoint``, ``resources.artifact_path``) are
+    taken from the file's folder.
 
     Returns:
         The specification, and the file's text.
@@ -276,6 +283,9 @@ def _with_paths_from(folder: Path, spec: StudySpec) -> StudySpec:
             return None
         return os.path.normpath(folder.absolute() / Path(text).expanduser())
 
+    asked = spec.resources.artifact_path
+    kept = asked if asked is not None and is_url(asked) else absolute(asked)
+    resources = spec.resources.model_copy(update={"artifact_path": kept})
     data = spec.data.model_copy(update={"root": absolute(spec.data.root)})
     teacher = spec.teacher.model_copy(update={"checkpoint": absolute(spec.teacher.checkpoint)})
-    return spec.model_copy(update={"data": data, "teacher": teacher})
+    return spec.model_copy(update={"data": data, "teacher": teacher, "resources": resources})

@@ -10,9 +10,10 @@ from sqlalchemy import Engine
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
 from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.places import cache_directory, runs_directory, study_directory
+from mlgsearch.results.places import cache_directory, runs_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.interrupt import stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.slots import slots_on
@@ -118,7 +119,7 @@ class _Session:
         self._store = ResultStore(engine, keeper.lease)
         self._verifications = VerificationStore(engine, keeper.lease)
         self._spec = spec
-        self._directory = study_directory(runs_directory(str(engine.url)), study)
+        self._artifacts = artifacts_of(study, runs_directory(str(engine.url)))
         self._cache = cache_directory()
         self._watch = watch
         self._keeper = keeper
@@ -142,7 +143,7 @@ class _Session:
             context = WorkerContext(
                 train=self._spec.train_spec().model_dump(mode="json"),
                 cache=str(self._cache),
-                study_directory=str(self._directory),
+                artifacts=self._artifacts.place,
                 threads=slots.threads,
                 uses_gpu=slots.gpu > 0,
             )

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import FiveNumbers, StudyRecord, TrialRecord, TrialState, VerificationRecord
 from mlgsearch.results.front import front
-from mlgsearch.results.places import trial_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.space import Proposal
 from mlgsearch.study.spec import StudySpec
@@ -61,9 +59,10 @@ class VerifyTask:
             settings, train.model_copy(update={"seed": self.seed, "training": training})
         )
 
-    def directory(self, study: Path) -> Path:
-        """Give the folder of its checkpoints and its packed file."""
-        return trial_directory(study, self.trial) / f"verify-{self.epochs}-{self.seed}"
+    @property
+    def folder(self) -> str:
+        """Name the folder, in its trial's, of its checkpoints and its packed file."""
+        return f"verify-{self.epochs}-{self.seed}"
 
     def record(self, state: TrialState, epochs_done: int = 0, **found: Any) -> VerificationRecord:
         """Give what is known of it."""

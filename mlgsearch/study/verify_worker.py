@@ -12,7 +12,7 @@ import torch
 
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.records import TrialState, VerificationRecord
-from mlgsearch.results.places import make_private
+from mlgsearch.study.artifacts import Work, open_artifacts
 from mlgsearch.study.verify_task import VerifyTask
 from mlgsearch.study.worker import WorkerContext
 from mlgsearch.train.device import best_device, memory_format, release_memory, set_up_device
@@ -44,6 +44,7 @@ class VerifyWorker:
         self._prepared: Prepared | None = None
         self._task: VerifyTask | None = None
         self._training: StudentTraining | None = None
+        self._work: Work | None = None
 
     def step(self, task: VerifyTask) -> VerificationRecord:
         """Train one epoch of the task; after the last one look at the test part.
@@ -63,9 +64,11 @@ class VerifyWorker:
         if self._training is None or self._task != task:
             self._training = self._begin(task)
         training = self._training
+        assert self._work is not None
         if not training.is_done:
             epoch = training.run_epoch()
             self._log("epoch", epoch=epoch.epoch, accuracy=epoch.validation_accuracy)
+            self._work.publish()
         accuracy = training.history[-1].validation_accuracy
         if not training.is_done:
             return task.record(
@@ -73,6 +76,7 @@ class VerifyWorker:
             )
         found = self._look(training)
         self._log("finished", **found)
+        self._work.publish()
         epochs_done = training.epochs_done
         self._close()
         return task.record(
@@ -89,12 +93,11 @@ class VerifyWorker:
             train = TrainSpec.model_validate(self._context.train)
             self._prepared = Prepared.open(train, Path(self._context.cache), self._device)
         self._task = task
-        self._directory = task.directory(Path(self._context.study_directory))
-        make_private(self._directory)
+        self._work = open_artifacts(self._context.artifacts).beside(task.trial, task.folder)
         training = StudentTraining(
             self._prepared,
             task.job(self._prepared.spec),
-            directory=self._directory,
+            directory=self._work.path,
             threads=self._context.threads,
             resumes=True,
         )
@@ -104,13 +107,14 @@ class VerifyWorker:
     def _look(self, training: StudentTraining) -> dict[str, Any]:
         """Read the test part, once for the student and once for its packed file."""
         assert self._prepared is not None
+        assert self._work is not None
         began = time.perf_counter()
         images = self._prepared.images
         layout = memory_format(images.input_shape)
         part = HeldOutPart(images, images.test, self._device)
         _, accuracy = part.evaluate(training.network, layout)
         card = training.card()
-        path = self._directory / PACKED
+        path = self._work.path / PACKED
         packed_bytes = write_packed(path, training.network, card)
         own = load_callable(card.model.name) if ":" in card.model.name else None
         on_cpu = HeldOutPart(images, images.test, torch.device("cpu"))
@@ -134,9 +138,13 @@ class VerifyWorker:
         if training is not None:
             training.close()
             release_memory(self._device)
+        work, self._work = self._work, None
+        if work is not None:
+            work.close()
 
     def _log(self, event: str, **values: Any) -> None:
         """Add a line to the training's own log, the place to look when one asks what happened."""
         line = {"time": time.time(), "event": event, "pid": os.getpid(), **values}
-        with (self._directory / "events.jsonl").open("a") as log:
+        assert self._work is not None
+        with (self._work.log_folder / "events.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")

@@ -14,11 +14,10 @@ from typing import Any, TextIO
 import torch
 from ray import tune
 
-from mlgsearch.errors import MlgsearchError
+from mlgsearch.errors import ArtifactsAwayError, MlgsearchError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import EpochRecord
-from mlgsearch.results.places import trial_directory
-from mlgsearch.study.attempt_folder import claim_attempt
+from mlgsearch.study.artifacts import Work, open_artifacts
 from mlgsearch.study.space import Proposal
 from mlgsearch.train.device import best_device, release_memory, set_up_device
 from mlgsearch.train.prepared import Prepared
@@ -30,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 #: What the system says where there is no room: not the trial's fault, so no reason to fail it.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-#: In a trial's folder: where its threads stood when it took too long.
+#: In the log's folder: where a trial's threads stood when it took too long.
 HUNG = "hung.txt"
 
 
@@ -40,7 +39,7 @@ class WorkerContext:
 
     train: dict[str, Any]
     cache: str
-    study_directory: str
+    artifacts: str
     threads: int
     uses_gpu: bool = False
     trial_timeout_s: float | None = None
@@ -60,8 +59,8 @@ class TrialWorker(tune.Trainable):
 
     A step's result carries ``payload``, JSON text: the ``attempt``, ``epochs`` finished since the
     last result, and in the last one ``summary``, or ``error`` where the training cannot go on, or
-    ``disk_full`` where it could, had it room. An error is a result, not an exception: the actor
-    lives on, and another try stays for workers that died. One that takes longer than
+    ``disk_full`` where it could, had it room or its store. An error is a result, not an exception:
+    the actor lives on, and another try stays for workers that died. One that takes longer than
     ``trial_timeout_s`` ends its own process.
 
     The first result of a trial that was begun before holds what its checkpoint knows and nothing
@@ -75,6 +74,7 @@ class TrialWorker(tune.Trainable):
         set_up_device(self._device, self._context.threads)
         self._prepared: Prepared | None = None
         self._training: StudentTraining | None = None
+        self._work: Work | None = None
         self._hung_file: TextIO | None = None
         self.reset_config(config)
 
@@ -97,6 +97,8 @@ class TrialWorker(tune.Trainable):
         payload: dict[str, Any] = {"epochs": []}
         try:
             payload = self._advance()
+        except ArtifactsAwayError as error:
+            payload["disk_full"] = str(error)
         except MlgsearchError as error:
             payload["error"] = str(error)
         except Exception as error:  # a model or a loader may raise anything
@@ -134,19 +136,20 @@ class TrialWorker(tune.Trainable):
         if training.is_done:
             payload["summary"] = asdict(training.summary())
             self._log("finished")
+            self._publish()
         return payload
 
     def _begin(self) -> StudentTraining:
-        trial = trial_directory(Path(self._context.study_directory), self._number)
-        directory = claim_attempt(trial, self._attempt)
-        self._log_file = trial / "events.jsonl"
-        self._set_watchdog(trial / HUNG)
+        artifacts = open_artifacts(self._context.artifacts)
+        self._work = work = artifacts.begin(self._number, self._attempt)
+        self._log_file = work.log_folder / "events.jsonl"
+        self._set_watchdog(work.log_folder / HUNG)
         if self._prepared is None:
             train = TrainSpec.model_validate(self._context.train)
             self._prepared = Prepared.open(train, Path(self._context.cache), self._device)
         job = TrialJob(self._proposal.settings, self._proposal.train_spec(self._prepared.spec))
         training = StudentTraining(
-            self._prepared, job, directory, threads=self._context.threads, resumes=True
+            self._prepared, job, work.path, threads=self._context.threads, resumes=True
         )
         self._log("began", epochs_done=training.epochs_done)
         return training
@@ -154,7 +157,12 @@ class TrialWorker(tune.Trainable):
     def _epoch(self, training: StudentTraining) -> EpochRecord:
         epoch = training.run_epoch()
         self._log("epoch", epoch=epoch.epoch, accuracy=epoch.validation_accuracy)
+        self._publish()  # before it is told, so that what is told can be gone on from
         return epoch
+
+    def _publish(self) -> None:
+        assert self._work is not None
+        self._work.publish()
 
     def _set_watchdog(self, path: Path) -> None:
         """End this process where the trial takes too long; Python may hang, so C watches."""
@@ -173,6 +181,9 @@ class TrialWorker(tune.Trainable):
             self._hung_file.close()
             Path(self._hung_file.name).unlink(missing_ok=True)
             self._hung_file = None
+        work, self._work = self._work, None
+        if work is not None:
+            work.close()
         release_memory(self._device)
 
     def _log(self, event: str, **values: Any) -> None:

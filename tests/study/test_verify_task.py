@@ -77,7 +77,7 @@ def test_the_job_has_the_trials_hyperparameters_and_its_own_seed_and_length() ->
 
 def test_every_seed_and_length_has_a_folder_of_its_own(filled: ResultStore) -> None:
     tasks = [*wanted(filled), *wanted(filled, epochs=40)]
-    assert len({task.directory(Path("study")) for task in tasks}) == len(tasks)
+    assert len({(task.trial, task.folder) for task in tasks}) == len(tasks)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import torch
 
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import TrialState
+from mlgsearch.results.places import trial_directory
 from mlgsearch.study.verify_task import VerifyTask
 from mlgsearch.study.verify_worker import PACKED, VerifyWorker
 from mlgsearch.study.worker import WorkerContext
@@ -47,7 +48,11 @@ class Worker(VerifyWorker):
         super().__init__(WorkerContext(train, str(cache), str(folder), 1).to_text())
 
     def events(self, task: VerifyTask) -> list[tuple[str, int | None]]:
-        lines = (task.directory(self.folder) / "events.jsonl").read_text().splitlines()
+        lines = (
+            (trial_directory(self.folder, task.trial) / task.folder / "events.jsonl")
+            .read_text()
+            .splitlines()
+        )
         events = [json.loads(line) for line in lines]
         return [(event["event"], event.get("epoch", event.get("epochs_done"))) for event in events]
 
@@ -74,7 +79,7 @@ def test_a_step_is_an_epoch_and_the_last_one_reads_the_test_part(
     test = HeldOutPart(images, images.test, torch.device("cpu"))
     assert last.test_accuracy == test.evaluate(alone.network, layout)[1]
     assert last.test_samples == len(images.test)
-    path = task.directory(tmp_path) / PACKED
+    path = trial_directory(tmp_path, task.trial) / task.folder / PACKED
     assert last.packed_bytes == path.stat().st_size
     assert last.packed_accuracy == test.evaluate(load_packed(path), layout)[1]
     assert last.seconds is not None
