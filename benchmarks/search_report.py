@@ -41,7 +41,13 @@ _COLOURS = {
 }
 
 _AFTER = (6, 12, 20, 40, 60)
-_RULES = {"factor 3": Halving(3, 1, 4), "factor 6": Halving(6, 1, 4)}
+#: The first is that of the word ``on``.
+_RULES = {
+    "on": Halving(),
+    "factor 3, tolerance 0": Halving(tolerance=0),
+    "factor 6, tolerance 0": Halving(6, tolerance=0),
+    "factor 24, rung_factor 2": Halving(24, rung_factor=2),
+}
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,13 @@ class Searched:
             float(done.sum() / curves.size),
             front_hypervolume(left, OBJECTIVES) / front_hypervolume(own, OBJECTIVES),
         )
+
+    @property
+    def least_epochs(self) -> float:
+        """The share of the epochs if all that is not on the front had stopped after the first."""
+        own = [trial for trial in self.trials if trial.reused_from is None]
+        on_front = len(front(own, OBJECTIVES)) / len(own)
+        return on_front + (1 - on_front) / own[0].epochs_wanted
 
 
 #: Studies by arm and seed.
@@ -177,6 +190,9 @@ def _replayed(rule: Halving, runs: Runs) -> dict[str, Any]:
                 "front_lost": lost,
                 "epochs_share": round(statistics.fmean(row[2] for row in rows), 3),
                 "hypervolume_kept": round(statistics.fmean(row[3] for row in rows), 4),
+                "least_epochs_share": round(
+                    statistics.fmean(searched.least_epochs for searched in seeds.values()), 3
+                ),
             }
     return found
 

@@ -4,7 +4,7 @@
 
 Networks have a CIFAR stem, ten classes and random weights; images are random, 256 of them, as many
 as a study takes. Ranges, refinement and the settings that are checked are a study's defaults. It
-prints a JSON object a network and writes them to `benchmarks/tables.json`: seconds of the wall and
+prints a JSON object a network and puts it into `benchmarks/tables.json`: seconds of the wall and
 of the processor for the moments and for the layers, layers, settings kept, mean rank correlation of
 predicted with projected damage, the machine's load before (mean over a minute) and the threads.
 """
@@ -120,11 +120,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     set_up_device(torch.device("cpu"), arguments.threads)
-    found = []
+    path = Path(__file__).with_name("tables.json")
+    found = {row["network"]: row for row in json.loads(path.read_text())}
     for name in arguments.only:
-        found.append(figures(name, arguments.threads))
-        print(json.dumps(found[-1]), flush=True)
-    Path(__file__).with_name("tables.json").write_text(json.dumps(found, indent=1) + "\n")
+        found[name] = figures(name, arguments.threads)
+        print(json.dumps(found[name]), flush=True)
+    path.write_text(json.dumps(list(found.values()), indent=1) + "\n")
 
 
 if __name__ == "__main__":

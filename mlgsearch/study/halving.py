@@ -3,7 +3,8 @@
 Memory is known before training and accuracy is not, so a small student must not be stopped for
 being less accurate than a large one. At a rung a trial goes on if its accuracy stands in the top
 fraction among the trials at least as small, or extends the front at that rung: then it is the best
-of them. The asynchronous form of successive halving of Li et al., "A system for
+of them. Accuracies after a short training are not sharp, so another is better only by more than a
+tolerance. The asynchronous form of successive halving of Li et al., "A system for
 massively parallel hyperparameter tuning" (MLSys 2020), with this comparison in place of theirs.
 """
 
@@ -22,13 +23,17 @@ class Halving:
 
     Args:
         factor: one in so many trials goes on from a rung; above 1.
-        first_rung: the epoch of the first rung; the next are at ``factor`` times the one before.
+        first_rung: the epoch of the first rung.
+        rung_factor: the next are at so many times the one before; above 1, None: ``factor``.
+        tolerance: another trial is better by more than this, a fraction.
         min_trials: while fewer trials can be compared, the one judged included, all go on.
     """
 
-    factor: int
-    first_rung: int
-    min_trials: int
+    factor: int = 3
+    first_rung: int = 1
+    rung_factor: int | None = None
+    tolerance: float = 0.05
+    min_trials: int = 4
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Give the epochs at which trials of a full length of ``epochs`` are judged."""
@@ -36,16 +41,17 @@ class Halving:
         rung = self.first_rung
         while rung < epochs:
             rungs.append(rung)
-            rung *= self.factor
+            rung *= self.rung_factor or self.factor
         return tuple(rungs)
 
     def goes_on(self, one: int, costs: Values, accuracies: Values) -> bool:
         """Tell whether a trial goes on from a rung that n trials have reached.
 
         It does where no other dominates it there, and where fewer than one in ``factor`` of the
-        trials at least as small, itself included, are more accurate; of those that are equally
-        accurate half count as more, so that a crowd at chance level does not go on together.
-        Equal costs are at least as small. A NaN accuracy stops no trial and is better than none.
+        trials at least as small, itself included, are better. Of those that are as accurate, or
+        more so within the tolerance, half count as better, so that a crowd at chance level does
+        not go on together. Equal costs are at least as small. A NaN accuracy stops no trial and is
+        better than none.
 
         Args:
             one: the trial's row.
@@ -56,13 +62,14 @@ class Halving:
         n_rivals = int(are_rivals.sum())
         if n_rivals < self.min_trials:
             return True
-        are_better = are_rivals & (accuracies > accuracies[one])
+        are_ahead = are_rivals & (accuracies > accuracies[one])
         are_equal = are_rivals & (accuracies == accuracies[one])
-        n_better, n_equal = int(are_better.sum()), int(are_equal.sum()) - 1
         is_smaller = (costs < costs[one]).any(axis=1)
-        if n_better == 0 and not (are_equal & is_smaller).any():
+        if not are_ahead.any() and not (are_equal & is_smaller).any():
             return True
-        return (n_better + n_equal / 2) * self.factor < n_rivals
+        n_better = int((are_ahead & (accuracies > accuracies[one] + self.tolerance)).sum())
+        n_alike = int(are_ahead.sum()) - n_better + int(are_equal.sum()) - 1
+        return (n_better + n_alike / 2) * self.factor < n_rivals
 
 
 class _Rung:

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from mlgsearch.results.front import hypervolume, is_non_dominated
 from mlgsearch.study.halving import Halving, Ladder, replay
 
-RULE = Halving(factor=3, first_rung=1, min_trials=4)
+RULE = Halving(factor=3, first_rung=1, tolerance=0, min_trials=4)
 
 Values = npt.NDArray[np.float64]
 
@@ -30,6 +30,8 @@ rules = st.builds(
     Halving,
     factor=st.integers(2, 5),
     first_rung=st.integers(1, 4),
+    rung_factor=st.none() | st.integers(2, 5),
+    tolerance=coarse,
     min_trials=st.integers(1, 8),
 )
 
@@ -41,8 +43,9 @@ rules = st.builds(
         (RULE, 3, (1,)),
         (RULE, 10, (1, 3, 9)),
         (RULE, 9, (1, 3)),
-        (Halving(2, 5, 4), 41, (5, 10, 20, 40)),
-        (Halving(4, 6, 4), 6, ()),
+        (Halving(2, 5), 41, (5, 10, 20, 40)),
+        (Halving(4, 6), 6, ()),
+        (Halving(24, 1, rung_factor=2), 9, (1, 2, 4, 8)),
     ],
 )
 def test_rungs_lie_below_the_full_length(rule: Halving, epochs: int, rungs: tuple[int]) -> None:
@@ -60,6 +63,19 @@ def test_one_in_factor_of_the_trials_at_least_as_small_goes_on() -> None:
     assert kept == [True] * 3 + [False] * 6
     kept = [RULE.goes_on(i, costs, accuracies[::-1]) for i in range(9)]
     assert kept == [True] * 9
+
+
+def test_another_is_better_only_by_more_than_the_tolerance() -> None:
+    rule = Halving(factor=3, tolerance=0.05, min_trials=4)
+    costs = np.ones((4, 1))
+    # The last is judged: of the others none, one, two are better, and the rest count by half.
+    for others, goes_on in [
+        ((0.54, 0.54, 0.1), True),
+        ((0.56, 0.1, 0.1), True),
+        ((0.56, 0.54, 0.1), False),
+        ((0.56, 0.56, 0.1), False),
+    ]:
+        assert rule.goes_on(3, costs, np.array([*others, 0.5])) is goes_on
 
 
 def test_a_crowd_at_chance_level_does_not_go_on_together() -> None:
@@ -114,7 +130,7 @@ def test_a_more_accurate_trial_does_not_fare_worse(
 @given(rungs())
 def test_while_there_are_few_to_compare_all_go_on(rung: tuple[Values, Values]) -> None:
     costs, accuracies = rung
-    rule = Halving(2, 1, len(costs) + 1)
+    rule = Halving(2, min_trials=len(costs) + 1)
     assert all(rule.goes_on(i, costs, accuracies) for i in range(len(costs)))
 
 
