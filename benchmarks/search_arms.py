@@ -48,6 +48,9 @@ ARMS = {
     "layerwise, NSGA-II": Arm(_LAYERWISE, {"sampler": "nsga2"}),
     "layerwise, random": Arm(_LAYERWISE, {"sampler": "random"}),
     "allocation, TPE, stopped early": Arm(_ALLOCATION, {"early_stopping": "on"}),
+    "allocation, TPE, stopped eagerly": Arm(
+        _ALLOCATION, {"early_stopping": {"factor": 24, "rung_factor": 2}}
+    ),
 }
 _SPACES = list(ARMS)[:5]
 
@@ -55,7 +58,11 @@ _SPACES = list(ARMS)[:5]
 TASKS = {
     "digits": _SPACES,
     "cifar10": _SPACES,
-    "digits-long": ["allocation, TPE", "allocation, TPE, stopped early"],
+    "digits-long": [
+        "allocation, TPE",
+        "allocation, TPE, stopped early",
+        "allocation, TPE, stopped eagerly",
+    ],
 }
 
 _ADAM = {"optimiser": "adamw", "schedule": "one_cycle"}

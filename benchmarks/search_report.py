@@ -27,7 +27,7 @@ RATIOS = {
 }
 
 OURS = "allocation, TPE"
-STOPPED = "allocation, TPE, stopped early"
+STOPPED = ("allocation, TPE, stopped early", "allocation, TPE, stopped eagerly")
 UNIFORM = "uniform grid"
 BLIND = ("layerwise, TPE", "layerwise, NSGA-II", "layerwise, random")
 
@@ -136,7 +136,7 @@ def summarise(task: str, runs: Runs) -> dict[str, Any]:
             for ratio in RATIOS[task]
         },
         "points_above_uniform": _above_uniform(task, runs),
-        "early_stopping": _early_stopping(runs),
+        "early_stopping": {arm: _early_stopping(arm, runs) for arm in STOPPED},
         "early_stopping_replayed": {name: _replayed(rule, runs) for name, rule in _RULES.items()},
     }
 
@@ -168,9 +168,9 @@ def _above_uniform(task: str, runs: Runs) -> dict[str, Any]:
     }
 
 
-def _early_stopping(runs: Runs) -> dict[str, list[float]]:
+def _early_stopping(arm: str, runs: Runs) -> dict[str, list[float]]:
     """Compare our search with itself stopped early: hypervolume kept, epochs spent, by seed."""
-    full, stopped = runs.get(OURS, {}), runs.get(STOPPED, {})
+    full, stopped = runs.get(OURS, {}), runs.get(arm, {})
     pairs = [(full[seed], stopped[seed]) for seed in full if seed in stopped]
     return {
         "hypervolume_kept": [round(b.hypervolumes[-1] / a.hypervolumes[-1], 4) for a, b in pairs],
@@ -182,7 +182,7 @@ def _replayed(rule: Halving, runs: Runs) -> dict[str, Any]:
     """Replay a rule on every study that trained all its trials in full."""
     found = {}
     for arm, seeds in runs.items():
-        if arm != STOPPED:
+        if arm not in STOPPED:
             rows = [searched.stopped_by(rule) for searched in seeds.values()]
             members, lost = sum(row[0] for row in rows), sum(row[1] for row in rows)
             found[arm] = {
