@@ -13,6 +13,10 @@ for word; do [ "${last:-}" = --output ] && printf %s "$FOUND" > "$word"; last=$w
 echo "$SAID" >&2
 exit "$CODE"
 """
+UNKNOWN = "".join(
+    f"{name} Dependency not found on PyPI and could not be audited: {name} (1.0)\n"
+    for name in ("torch", "ray")
+)
 NO_ANSWER = "requests.exceptions.ConnectionError: nobody is there"
 
 
@@ -34,6 +38,8 @@ def audit(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str
     ("environment", "code", "told"),
     [
         ({"CODE": "0"}, 0, "no known vulnerability in constraints.txt\n"),
+        ({"CODE": "0", "FOUND": UNKNOWN}, 0, "not audited: the service does not know 2 of the "),
+        ({"CODE": "0", "FOUND": UNKNOWN, "AUDIT_REQUIRED": "1"}, 1, "not audited: "),
         ({"FOUND": "torch 1.0 CVE-1\n"}, 1, "torch 1.0 CVE-1\n"),
         ({"SAID": NO_ANSWER}, 0, f"not audited: no vulnerability service answered: {NO_ANSWER}\n"),
         ({"SAID": NO_ANSWER, "AUDIT_REQUIRED": "1"}, 1, "not audited: "),
