@@ -38,6 +38,7 @@ from mlgsearch.study.plan_report import predicted_front
 from mlgsearch.study.planning import needs_tables, open_tables
 from mlgsearch.study.scheduler import StudyScheduler
 from mlgsearch.study.searcher import DriverOnly, StartClock, StudySearcher
+from mlgsearch.study.shipping import ship
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
@@ -265,9 +266,14 @@ def _run(
             uses_gpu=slots.gpu > 0,
             trial_timeout_s=spec.resources.trial_timeout_s,
         )
+        worker = options.worker
+        if options.address is not None and options.lay_groundwork is None:
+            train = spec.train_spec()
+            shipped = ship(train, cache, [train.seed], train.training.epochs)
+            worker = tune.with_parameters(worker, shipped=shipped)
         watch.started(study, ledger.records, slots.count)
         tuner = Tuner(
-            tune.with_resources(options.worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
+            tune.with_resources(worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
             param_space={"context": context.to_text()},
             tune_config=TuneConfig(
                 search_alg=searcher,

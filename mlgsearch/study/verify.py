@@ -16,6 +16,7 @@ from mlgsearch.results.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.interrupt import stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
+from mlgsearch.study.shipping import Shipped, ship
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.study.user_code import stored_spec
@@ -148,8 +149,15 @@ class _Session:
                 uses_gpu=slots.gpu > 0,
             )
             self._watch.started(self.study, list(self.runs.values()), slots.count)
-            pool = VerifyPool(context, slots, self._spec.resources.worker_retries)
+            shipped = None if address is None else self._ship()
+            pool = VerifyPool(context, slots, self._spec.resources.worker_retries, shipped)
             pool.run(self._todo, self._tell, self._stopping(stop.is_set))
+
+    def _ship(self) -> Shipped:
+        """Send what the trainings share to where this disk is not."""
+        seeds = [task.seed for task in self._todo]
+        epochs = max(task.epochs for task in self._todo)
+        return ship(self._spec.train_spec(), self._cache, seeds, epochs)
 
     def queue_unfinished(self) -> None:
         """Put back what is stored as running: under our lease nobody else runs it."""

@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
 
 from mlgsearch.records import TrialState, VerificationRecord
+from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.slots import Slots
 from mlgsearch.study.verify_task import Key, VerifyTask
 from mlgsearch.study.verify_worker import VerifyWorker
@@ -27,9 +28,12 @@ class VerifyPool:
     A task whose worker dies goes on, from its checkpoint, on a new one, ``retries`` times.
     """
 
-    def __init__(self, context: WorkerContext, slots: Slots, retries: int):
+    def __init__(
+        self, context: WorkerContext, slots: Slots, retries: int, shipped: Shipped | None = None
+    ):
         self._actor = ray.remote(VerifyWorker).options(num_cpus=slots.cpu, num_gpus=slots.gpu)
         self._context = context.to_text()
+        self._shipped = shipped
         self._slots = slots
         self._retries = retries
         self._idle: list[Any] = []
@@ -77,7 +81,7 @@ class VerifyPool:
                     steps[actor.step.remote(task)] = actor, task
 
     def _begin(self) -> Any:
-        return self._actor.remote(self._context)
+        return self._actor.remote(self._context, self._shipped)
 
     def _may_try_again(self, task: VerifyTask, error: Exception) -> bool:
         """Take note that a task's worker died; tell whether another one takes it up."""

@@ -13,6 +13,7 @@ import torch
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.records import TrialState, VerificationRecord
 from mlgsearch.study.artifacts import Work, open_artifacts
+from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.verify_task import VerifyTask
 from mlgsearch.study.worker import WorkerContext
 from mlgsearch.train.device import best_device, memory_format, release_memory, set_up_device
@@ -20,7 +21,6 @@ from mlgsearch.train.evaluation import HeldOutPart
 from mlgsearch.train.models import load_callable
 from mlgsearch.train.packed_file import load_packed, write_packed
 from mlgsearch.train.prepared import Prepared
-from mlgsearch.train.spec import TrainSpec
 from mlgsearch.train.student import StudentTraining
 from mlgsearch.train.versions import library_versions
 
@@ -37,8 +37,9 @@ class VerifyWorker:
     exception: the actor lives on, and retries stay for workers that died.
     """
 
-    def __init__(self, context: str):
+    def __init__(self, context: str, shipped: Shipped | None = None):
         self._context = WorkerContext.from_text(context)
+        self._shipped = shipped
         self._device = best_device() if self._context.uses_gpu else torch.device("cpu")
         set_up_device(self._device, self._context.threads)
         self._prepared: Prepared | None = None
@@ -90,8 +91,7 @@ class VerifyWorker:
     def _begin(self, task: VerifyTask) -> StudentTraining:
         self._close()
         if self._prepared is None:
-            train = TrainSpec.model_validate(self._context.train)
-            self._prepared = Prepared.open(train, Path(self._context.cache), self._device)
+            self._prepared = self._context.open(self._shipped, self._device)
         self._task = task
         self._work = open_artifacts(self._context.artifacts).beside(task.trial, task.folder)
         training = StudentTraining(

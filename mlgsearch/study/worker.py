@@ -18,6 +18,7 @@ from mlgsearch.errors import ArtifactsAwayError, MlgsearchError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import EpochRecord
 from mlgsearch.study.artifacts import Work, open_artifacts
+from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.space import Proposal
 from mlgsearch.train.device import best_device, release_memory, set_up_device
 from mlgsearch.train.prepared import Prepared
@@ -53,6 +54,17 @@ class WorkerContext:
         """Read what `to_text` wrote."""
         return cls(**json.loads(text))
 
+    def open(self, shipped: Shipped | None, device: torch.device) -> Prepared:
+        """Open what all trials share, from what was shipped, or else from the driver's cache.
+
+        Raises:
+            DataError: it is not there, or does not fit what is installed here.
+        """
+        train = TrainSpec.model_validate(self.train)
+        if shipped is not None:
+            return shipped.open(train, device)
+        return Prepared.open(train, Path(self.cache), device)
+
 
 class TrialWorker(tune.Trainable):
     """Trains the trial it is given, an epoch a step, and is then given another.
@@ -67,8 +79,9 @@ class TrialWorker(tune.Trainable):
     new, so that a driver which missed some of it catches up, and may stop it there.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Open what the study's trials share."""
+    def setup(self, config: dict[str, Any], shipped: Shipped | None = None) -> None:
+        """Note where to find what the study's trials share: in the cache, or shipped."""
+        self._shipped = shipped
         self._context = WorkerContext.from_text(config["context"])
         self._device = best_device() if self._context.uses_gpu else torch.device("cpu")
         set_up_device(self._device, self._context.threads)
@@ -145,8 +158,7 @@ class TrialWorker(tune.Trainable):
         self._log_file = work.log_folder / "events.jsonl"
         self._set_watchdog(work.log_folder / HUNG)
         if self._prepared is None:
-            train = TrainSpec.model_validate(self._context.train)
-            self._prepared = Prepared.open(train, Path(self._context.cache), self._device)
+            self._prepared = self._context.open(self._shipped, self._device)
         job = TrialJob(self._proposal.settings, self._proposal.train_spec(self._prepared.spec))
         training = StudentTraining(
             self._prepared, job, work.path, threads=self._context.threads, resumes=True

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,20 +22,31 @@ _log = logging.getLogger(__name__)
 _BATCH = 512
 
 
+#: Gives logits by seed and epoch (0 where all epochs are alike), or None where it has none.
+Given = Callable[[int, int], Tensor | None]
+
+
 class TeacherLogits:
     """Logits by epoch, in files that all processes of a machine map and share.
 
     Without augmentation the images are the same in all epochs, and one file serves them all.
     An epoch that is not there is computed by whoever needs it first; when two do at once, either
-    file is right.
+    file is right. What is ``given`` comes before any file.
     """
 
     def __init__(
-        self, teacher: Teacher, images: Images, batches: TrainingBatches, cache: Path, seed: int
+        self,
+        teacher: Teacher,
+        images: Images,
+        batches: TrainingBatches,
+        cache: Path,
+        seed: int,
+        given: Given | None = None,
     ) -> None:
         self._teacher = teacher
         self._batches = batches
         self._seed = seed
+        self._given = given
         self._layout = memory_format(images.input_shape)
         self._fixed: Tensor | None = None
         key = logits_hash(teacher.hash, images.data_hash, batches, seed)
@@ -43,14 +54,17 @@ class TeacherLogits:
 
     def path(self, epoch: int) -> Path:
         """Give the file of an epoch (from 1)."""
-        number = 0 if self._batches.augmentation.is_identity else epoch
-        return self.directory / f"epoch-{number:04d}.safetensors"
+        return self.directory / f"epoch-{self.number(epoch):04d}.safetensors"
+
+    def number(self, epoch: int) -> int:
+        """Give what an epoch's logits are known by: 0 where they are the same in all."""
+        return 0 if self._batches.augmentation.is_identity else epoch
 
     def ensure(self, epochs: Iterable[int], progress: Progress) -> None:
         """Compute the epochs that are missing or damaged."""
         wanted = list({self.path(epoch): epoch for epoch in epochs}.values())
         for done, epoch in enumerate(wanted):
-            if self._read(epoch) is None:
+            if self.cached(epoch) is None:
                 self._compute(epoch)
             progress("logits", done + 1, len(wanted), "")
 
@@ -58,7 +72,9 @@ class TeacherLogits:
         """Give an epoch's logits, float32 (N_train, classes), on the device of the images."""
         if self._fixed is not None:
             return self._fixed
-        logits = self._read(epoch)
+        logits = None if self._given is None else self._given(self._seed, self.number(epoch))
+        if logits is None:
+            logits = self.cached(epoch)
         if logits is None:
             logits = self._compute(epoch)
         logits = logits.to(self._batches.device)
@@ -66,7 +82,8 @@ class TeacherLogits:
             self._fixed = logits
         return logits
 
-    def _read(self, epoch: int) -> Tensor | None:
+    def cached(self, epoch: int) -> Tensor | None:
+        """Give what an epoch's file holds, on the CPU, or None where it is not there or damaged."""
         try:
             tensors, _ = read_tensors(self.path(epoch))
         except FileNotFoundError:

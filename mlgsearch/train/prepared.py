@@ -15,7 +15,7 @@ from mlgsearch.train.data import load_images
 from mlgsearch.train.device import set_up_device
 from mlgsearch.train.evaluation import HeldOutPart
 from mlgsearch.train.images import Images
-from mlgsearch.train.logits import TeacherLogits
+from mlgsearch.train.logits import Given, TeacherLogits
 from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.spec import TrainSpec
 from mlgsearch.train.teacher import Teacher, build_network, load_or_train_teacher, open_teacher
@@ -25,11 +25,17 @@ class Prepared:
     """Images on the device, the teacher, and its logits; made once a process.
 
     The driver calls `prepare`, which loads, trains and computes what is not in the cache; a worker
-    calls `Prepared.open`, which finds it there.
+    calls `Prepared.open`, which finds it there, or is given it where it does not see that cache.
     """
 
     def __init__(
-        self, spec: TrainSpec, cache: Path, device: torch.device, images: Images, teacher: Teacher
+        self,
+        spec: TrainSpec,
+        cache: Path,
+        device: torch.device,
+        images: Images,
+        teacher: Teacher,
+        given_logits: Given | None = None,
     ) -> None:
         self.spec = spec
         self.device = device
@@ -38,6 +44,7 @@ class Prepared:
         self.training = TrainingBatches(images, Augmentation.of(spec.data), device)
         self.validation = HeldOutPart(images, images.validation, device)
         self._cache = cache
+        self._given_logits = given_logits
         self._logits: dict[int, TeacherLogits] = {}
 
     @classmethod
@@ -76,7 +83,12 @@ class Prepared:
         """Give the teacher's logits under the augmentation of a training seed."""
         if seed not in self._logits:
             self._logits[seed] = TeacherLogits(
-                self.teacher, self.images, self.training, self._cache, seed
+                self.teacher,
+                self.images,
+                self.training,
+                self._cache,
+                seed,
+                self._given_logits,
             )
         return self._logits[seed]
 

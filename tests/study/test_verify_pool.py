@@ -25,7 +25,7 @@ class PlayedRay:
         self.most_at_once = 0
         self._epochs: dict[int, int] = defaultdict(int)
 
-    def remote(self, worker: type | str) -> Any:
+    def remote(self, worker: type | str, shipped: None = None) -> Any:
         """Make a class of actors of a class, and then an actor with its context."""
         return self if worker is VerifyWorker else PlayedActor(self)
 
