@@ -1,6 +1,7 @@
 """`python -m dashboard`: serve the page over one database."""
 
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from dashboard.database import DEFAULT_STORAGE, Database
 from dashboard.hosts import host_names, is_loopback
 from dashboard.server import serve
 from dashboard.token_file import read_token
+from dashboard.warm_up import warm_up
 from mlgsearch.errors import UserError
 
 
@@ -42,7 +44,9 @@ def dashboard(
         )
     database = Database(storage)
     token = None if token_file is None else read_token(token_file)
-    serve(create_app(database, host_names(host), token), host, port)
+    app = create_app(database, host_names(host), token)
+    threading.Thread(target=warm_up, args=(database,), daemon=True).start()
+    serve(app, host, port)
 
 
 def main() -> None:

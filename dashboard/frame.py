@@ -28,8 +28,6 @@ from dashboard.table import digest
 from mlgsearch.errors import StorageError, UserError
 
 PRODUCT = "mlgsearch"
-#: How often an open page asks whether there is news.
-PULSE_MS = 1000
 
 _ROUTE: Final = "route"
 #: What came with the page: its title, and the pulse that it was made at.
@@ -46,7 +44,6 @@ def frame() -> html.Div:
     return html.Div(
         [
             dcc.Location(id="location", refresh=False),
-            dcc.Interval(id="tick", interval=PULSE_MS),
             dcc.Store(id=_ROUTE),
             dcc.Store(id=VIEW, data={}),
             dcc.Store(id=PULSE, data=""),
@@ -82,10 +79,12 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
     in_browser(
         ClientsideFunction("frame", "route"),
         Output(_ROUTE, "data"),
+        Output(VIEW, "data", allow_duplicate=True),
         Input("location", "pathname"),
         Input("location", "search"),
         Input(SCHEME, "data"),
         State(_ROUTE, "data"),
+        prevent_initial_call="initial_duplicate",
     )
     in_browser(
         ClientsideFunction("frame", "view"),
@@ -93,12 +92,6 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         Input({"view": ALL, "default": ALL}, "value"),
         Input({"view": ALL, "default": ALL}, "data"),
         State(VIEW, "data"),
-    )
-    in_browser(
-        ClientsideFunction("frame", "pulse"),
-        Output(PULSE, "data"),
-        Input("tick", "n_intervals"),
-        prevent_initial_call=True,
     )
     in_browser(
         ClientsideFunction("frame", "arrived"),

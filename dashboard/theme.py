@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from typing import Literal
 
@@ -79,6 +80,13 @@ def text(value: str) -> str:
 
 def dress(figure: go.Figure, scheme: Literal["light", "dark"]) -> go.Figure:
     """Give a figure the page's colours and type; what the figure itself says comes first."""
+    figure.update_layout(template=_template(scheme))
+    return figure
+
+
+@cache
+def _template(scheme: Literal["light", "dark"]) -> go.layout.Template:
+    """Make a scheme's template once: plotly takes longer to look it through than to use it."""
     colours = palette(scheme)
     axis = {
         "gridcolor": colours.grid,
@@ -90,36 +98,33 @@ def dress(figure: go.Figure, scheme: Literal["light", "dark"]) -> go.Figure:
         "automargin": True,
         "title": {"standoff": 12},
     }
-    figure.update_layout(
-        template=go.layout.Template(
-            layout={
-                "paper_bgcolor": colours.paper,
-                "plot_bgcolor": colours.paper,
-                "font": {"family": "system-ui, sans-serif", "size": 13, "color": colours.ink},
-                "colorway": list(colours.series),
-                "xaxis": axis,
-                "yaxis": axis,
-                "legend": {
-                    "orientation": "h",
-                    "x": 0,
-                    "xanchor": "left",
-                    "y": 1.02,
-                    "yanchor": "bottom",
-                },
-                "margin": {"l": 64, "r": 24, "t": 48, "b": 56},
-                "hovermode": "closest",
-                "hoverlabel": {
-                    "align": "left",
-                    "bgcolor": colours.paper,
-                    "bordercolor": colours.faint,
-                    "font": {"color": colours.ink},
-                },
-                "modebar": {
-                    "bgcolor": "rgba(0,0,0,0)",
-                    "color": colours.faint,
-                    "activecolor": colours.front,
-                },
-            }
-        )
+    return go.layout.Template(
+        layout={
+            "paper_bgcolor": colours.paper,
+            "plot_bgcolor": colours.paper,
+            "font": {"family": "system-ui, sans-serif", "size": 13, "color": colours.ink},
+            "colorway": list(colours.series),
+            "xaxis": axis,
+            "yaxis": axis,
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.02,
+                "yanchor": "bottom",
+            },
+            "margin": {"l": 64, "r": 24, "t": 48, "b": 56},
+            "hovermode": "closest",
+            "hoverlabel": {
+                "align": "left",
+                "bgcolor": colours.paper,
+                "bordercolor": colours.faint,
+                "font": {"color": colours.ink},
+            },
+            "modebar": {
+                "bgcolor": "rgba(0,0,0,0)",
+                "color": colours.faint,
+                "activecolor": colours.front,
+            },
+        }
     )
-    return figure

@@ -5,6 +5,8 @@
   const keep = () => clientside.no_update;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+  // How often an open page asks whether there is news.
+  const PULSE_MS = 1000;
 
   // The search that we wrote into the address ourselves; it asks for no new page.
   let written = null;
@@ -44,22 +46,61 @@
     clientside.set_props("banner", { children: sentence, hidden: !sentence });
   };
 
-  // Half of what a first chart takes the browser is reading this library: it does so while the
-  // server makes the page, and not after. Dash awaits what window.Plotly is, and fetches the
-  // library itself only where there is nothing (dash 4.4, dcc.Graph).
-  const readPlotly = () => {
-    if (window.Plotly || !window._dashPlotlyJSURL) return;
+  // Half of what a first chart takes the browser is reading plotly: it does so while the server
+  // makes the page, and not after. Dash awaits what window.Plotly is, and fetches the library
+  // itself only where there is nothing (dash 4.4, dcc.Graph).
+  const readLibraries = () => {
+    if (window.Plotly) return;
+    const [plotly, graph] = document.querySelectorAll("link[rel=preload]");
     window.Plotly = new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = window._dashPlotlyJSURL;
-      script.onload = () => resolve();
-      script.onerror = () => {
+      const fail = () => {
         delete window.Plotly;
         reject(new Error("plotly.js did not load"));
       };
-      document.head.append(script);
+      // Idle once the page is asked for; Safari does not tell when that is.
+      (window.requestIdleCallback || window.setTimeout)(() => read(plotly.href, resolve, fail));
     });
+    read(graph.href);
   };
+
+  const read = (url, done = null, failed = null) => {
+    const script = document.createElement("script");
+    script.src = url;
+    script.onload = () => done && done();
+    script.onerror = failed;
+    document.head.append(script);
+  };
+
+  const pulse = async () => {
+    if (asking || document.hidden || seen === null) return;
+    asking = true;
+    try {
+      const names = about.map((name) => `name=${encodeURIComponent(name)}`);
+      const answer = await fetch(`/pulse?${names.join("&")}`);
+      if (answer.status === 401) {
+        window.location.reload();
+        return;
+      }
+      const { pulse: now, trouble } = await answer.json();
+      say(trouble || "");
+      if (trouble || now === seen || seen === null) return;
+      // In place of a page stands why there is none, which may not be so any more.
+      if (document.querySelector("#content .notice") && !document.querySelector("#content .card")) {
+        seen = null;
+        clientside.set_props("route", { data: { ...route, pulse: now } });
+        return;
+      }
+      seen = now;
+      clientside.set_props("pulse", { data: now });
+    } catch {
+      say("The dashboard's server does not answer; what is shown may be old.");
+    } finally {
+      asking = false;
+    }
+  };
+
+  // Not Dash's interval, which has the whole page look at each of its ticks.
+  window.setInterval(pulse, PULSE_MS);
 
   dark.addEventListener("change", () => {
     clientside.set_props("scheme", { data: dark.matches ? "dark" : "light" });
@@ -68,19 +109,21 @@
   clientside.frame = {
     scheme: () => (dark.matches ? "dark" : "light"),
 
+    // Gives what the page is asked for by, and at the first page its view as well, so that the
+    // controls bring no news when they come.
     route: (pathname, found, scheme, before) => {
-      if (!scheme || pathname === undefined) return keep();
+      if (!scheme || pathname === undefined) return [keep(), keep()];
       const address = pathname + found;
       const current = written === null ? before && before.address : before.path + written;
       // Shown already: a change of colours alone is the figures' business.
-      if (address === current) return keep();
+      if (address === current) return [keep(), keep()];
       const query = parse(found);
       written = null;
       seen = null;
       about = query.name || [];
       route = { path: pathname, query, address, scheme };
-      readPlotly();
-      return route;
+      readLibraries();
+      return [route, before ? keep() : query];
     },
 
     view: (_values, _datas, before) => {
@@ -104,35 +147,6 @@
         clientside.set_props("location", { search: now, href: window.location.href });
       }
       return same(query, before) ? keep() : query;
-    },
-
-    pulse: async () => {
-      if (asking || document.hidden || seen === null) return keep();
-      asking = true;
-      try {
-        const names = about.map((name) => `name=${encodeURIComponent(name)}`);
-        const answer = await fetch(`/pulse?${names.join("&")}`);
-        if (answer.status === 401) {
-          window.location.reload();
-          return keep();
-        }
-        const { pulse, trouble } = await answer.json();
-        say(trouble || "");
-        if (trouble || pulse === seen || seen === null) return keep();
-        // In place of a page stands why there is none, which may not be so any more.
-        if (document.querySelector("#content .notice") && !document.querySelector("#content .card")) {
-          seen = null;
-          clientside.set_props("route", { data: { ...route, pulse } });
-          return keep();
-        }
-        seen = pulse;
-        return pulse;
-      } catch {
-        say("The dashboard's server does not answer; what is shown may be old.");
-        return keep();
-      } finally {
-        asking = false;
-      }
     },
 
     arrived: (data) => {

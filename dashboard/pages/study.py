@@ -153,7 +153,10 @@ def _parts(
     digests = {
         "front": data.digest(view, scheme),
         "course": data.digest(view.until, scheme),
-        "chosen": data.digest(view.selected, scheme, data.written(view.selected)),
+        # Of trials that were not chosen there is nothing to tell.
+        "chosen": data.digest(view.selected, scheme, data.written(view.selected))
+        if view.selected
+        else scheme,
         "facts": data.digest(),
         "failures": data.failures_digest(),
     }

@@ -1,5 +1,6 @@
 """How the hypervolume grew, point by point."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,8 +17,8 @@ def hypervolume_course(
 ) -> NDArray[np.float64]:
     """Give the hypervolume of the first 1, 2, ... n points; it never falls.
 
-    Only a point that the front before it does not cover is measured: 10,000 trials have some
-    hundreds of those.
+    Two columns are followed step by step; of more, only a point that the front before it does not
+    cover is measured: 10,000 trials have some hundreds of those.
 
     Args:
         values: one point a row, shape (n, m), finite.
@@ -31,6 +32,8 @@ def hypervolume_course(
     signs = np.where(larger_is_better, 1.0, -1.0)
     # Everything as gains over the reference: larger is better, and the corner is 0.
     gains = (values - np.asarray(reference)) * signs  # (n, m)
+    if gains.shape[1] == 2:
+        return _area_course(gains)
     course = np.zeros(len(gains))
     front = np.empty((0, gains.shape[1]))
     volume = 0.0
@@ -47,6 +50,34 @@ def hypervolume_course(
             front = np.vstack([front[~(front <= point).all(axis=1)], point])
             volume = hypervolume(front, [True] * len(signs), [0.0] * len(signs))
         course[start + done : start + len(block)] = volume
+    return course
+
+
+def _area_course(gains: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Follow the area under the staircase of (n, 2) gains; 10,000 take some milliseconds."""
+    course = np.zeros(len(gains))
+    # The front's corners: widths rise, heights fall. Each holds to the left, up to the one before.
+    widths: list[float] = []
+    heights: list[float] = []
+    area = 0.0
+    for at, (width, height) in enumerate(gains.tolist()):
+        right = bisect_left(widths, width)
+        above = heights[right] if right < len(heights) else 0.0
+        if width > 0 and height > above:
+            # What it dominates lies side by side: those before it, and one as wide.
+            end = right + (right < len(widths) and widths[right] == width)
+            begin = right
+            while begin and heights[begin - 1] <= height:
+                begin -= 1
+            left = widths[begin - 1] if begin else 0.0
+            area += (width - left) * height
+            for i in range(begin, end):
+                area -= (widths[i] - left) * heights[i]
+                left = widths[i]
+            if left < width:  # up to here the next corner stood
+                area -= (width - left) * above
+            widths[begin:end], heights[begin:end] = [width], [height]
+        course[at] = area
     return course
 
 
