@@ -33,8 +33,8 @@ _INDEX = """<!doctype html>
 {%metas%}
 <title>{%title%}</title>
 <link rel="icon" href="/assets/favicon.svg" type="image/svg+xml">
-<link rel="preload" as="script" href="/_dash-component-suites/plotly/package_data/plotly.min.js">
-<link rel="preload" as="script" href="/_dash-component-suites/dash/dcc/async-graph.js">
+<script async src="/_dash-component-suites/plotly/package_data/plotly.min.js"></script>
+<script async src="/_dash-component-suites/dash/dcc/async-graph.js"></script>
 {%css%}
 </head>
 <body>

@@ -46,30 +46,19 @@
     clientside.set_props("banner", { children: sentence, hidden: !sentence });
   };
 
-  // Half of what a first chart takes the browser is reading plotly: it does so while the server
-  // makes the page, and not after. Dash awaits what window.Plotly is, and fetches the library
-  // itself only where there is nothing (dash 4.4, dcc.Graph).
-  const readLibraries = () => {
-    if (window.Plotly) return;
-    const [plotly, graph] = document.querySelectorAll("link[rel=preload]");
+  // Half of what a first chart takes the browser is reading plotly: the page's head has it begin
+  // at once. Dash awaits what window.Plotly is, and fetches the library itself only where there is
+  // nothing (dash 4.4, dcc.Graph).
+  if (!window.Plotly) {
+    const library = document.querySelector("script[src$='/plotly.min.js']");
     window.Plotly = new Promise((resolve, reject) => {
-      const fail = () => {
+      library.addEventListener("load", () => resolve());
+      library.addEventListener("error", () => {
         delete window.Plotly;
         reject(new Error("plotly.js did not load"));
-      };
-      // Idle once the page is asked for; Safari does not tell when that is.
-      (window.requestIdleCallback || window.setTimeout)(() => read(plotly.href, resolve, fail));
+      });
     });
-    read(graph.href);
-  };
-
-  const read = (url, done = null, failed = null) => {
-    const script = document.createElement("script");
-    script.src = url;
-    script.onload = () => done && done();
-    script.onerror = failed;
-    document.head.append(script);
-  };
+  }
 
   const pulse = async () => {
     if (asking || document.hidden || seen === null) return;
@@ -122,7 +111,6 @@
       seen = null;
       about = query.name || [];
       route = { path: pathname, query, address, scheme };
-      readLibraries();
       return [route, before ? keep() : query];
     },
 

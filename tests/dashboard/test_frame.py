@@ -93,15 +93,17 @@ def test_rows_that_did_not_change_are_not_drawn_again(visit: Visit, writer: Resu
     assert line.evaluate("line => line.marked")
 
 
-def test_the_library_of_charts_is_fetched_once_and_while_the_page_is_made(visit: Visit) -> None:
+def test_the_library_of_charts_is_fetched_once_and_before_the_page(visit: Visit) -> None:
     asked: list[str] = []
     visit.page.on("request", lambda request: asked.append(request.url))
     page = visit.go("/study?name=digits")
     page.wait_for_selector("#study-chart .main-svg .legend")
     library = [place for place, url in enumerate(asked) if url.endswith("plotly.min.js")]
-    charts = next(place for place, url in enumerate(asked) if url.endswith("async-graph.js"))
+    first = next(place for place, url in enumerate(asked) if "/_dash-update-component" in url)
     assert len(library) == 1
-    assert library[0] < charts
+    assert library[0] < first
+    # What came with the page is not asked for once more.
+    assert len([url for url in asked if "/_dash-update-component" in url]) == 1
 
 
 def test_an_unknown_address(visit: Visit) -> None:
