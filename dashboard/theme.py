@@ -13,8 +13,9 @@ import plotly.graph_objects as go
 class Palette:
     """Colours of one scheme.
 
-    The hues are Okabe and Ito's, which readers of every colour vision tell apart; each stands at
-    least 3 to 1 against the paper. What is told by colour is told by shape or word as well.
+    The hues are Okabe and Ito's, as light or dark as it takes for readers of every colour vision to
+    tell them apart; each stands at least 3 to 1 against the paper. What is told by colour is told
+    by shape or word as well.
     """
 
     paper: str
@@ -42,12 +43,12 @@ PALETTES: Mapping[str, Palette] = {
         faint="#59636E",
         grid="#E4E8EC",
         front="#0072B2",
-        complete="#7F868D",
+        complete="#8A9199",
         pruned="#D55E00",
         fail="#1D2329",
-        planned="#008462",
-        verified="#B65A8E",
-        reference="#A87400",
+        planned="#006B4F",
+        verified="#A23C7C",
+        reference="#7A5400",
     ),
     "dark": Palette(
         paper="#171B20",
@@ -55,12 +56,12 @@ PALETTES: Mapping[str, Palette] = {
         faint="#9DA7B1",
         grid="#2C333B",
         front="#56B4E9",
-        complete="#8A939C",
-        pruned="#F0803C",
+        complete="#757E88",
+        pruned="#EC7430",
         fail="#E7EBEF",
-        planned="#2CC295",
-        verified="#E39BC4",
-        reference="#E6B422",
+        planned="#1FA37D",
+        verified="#E9A3CC",
+        reference="#F0C84A",
     ),
 }
 

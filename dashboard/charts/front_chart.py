@@ -91,7 +91,7 @@ def _trials(
         marks.mass(
             complete,
             f"complete ({len(complete):,})",
-            {"symbol": "circle", "size": 7, "color": colours.complete, "opacity": 0.8},
+            {"symbol": "circle", "size": 7, "color": colours.complete},
             _scale(colours.complete, colours),
         ),
         marks.points(
