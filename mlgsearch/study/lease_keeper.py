@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from types import TracebackType
 
 import psutil
@@ -18,6 +19,8 @@ from mlgsearch.results import lease as leases
 logger = logging.getLogger(__name__)
 
 TTL_S = 30.0
+#: Between one renewal and the next; and the next try, where the database did not answer.
+_RENEW_S, _RETRY_S = TTL_S / 3, 1.0
 
 
 class LeaseKeeper:
@@ -70,14 +73,21 @@ class LeaseKeeper:
         return self._lease
 
     def _renew(self) -> None:
-        while not self._stop.wait(TTL_S / 3):
+        wait_s, renewed = _RENEW_S, time.monotonic()
+        while not self._stop.wait(wait_s):
             try:
                 self._lease = leases.renew(self._engine, self.lease, ttl_s=TTL_S)
             except LeaseLostError as error:
                 self.lost = str(error)
                 return
-            except DBAPIError as error:  # away for a moment; the next try may find it
-                logger.warning("the lease of %s could not be renewed: %s", self._study, error.orig)
+            except DBAPIError as error:
+                # Busy for a moment, most often. A lease that ran out is still ours, but another
+                # driver may take it.
+                wait_s = _RETRY_S
+                if time.monotonic() > renewed + TTL_S:
+                    logger.warning("the lease of %s has run out: %s", self._study, error.orig)
+            else:
+                wait_s, renewed = _RENEW_S, time.monotonic()
 
 
 def _user() -> str:
