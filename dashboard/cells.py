@@ -2,6 +2,7 @@
 
 from dashboard.charts.student import written_bytes
 from dashboard.table import Column, Row
+from mlgsearch.results.layer_grid import NUMBERS
 
 
 def number(key: str, label: str, form: str = "{}", *, scale: float = 1, hint: str = "") -> Column:
@@ -34,3 +35,11 @@ def level(name: str) -> Column:
         return str(row[name]) if row[name] else "\N{EN DASH}"
 
     return Column(name, name, show, is_number=True, hint=f"Sort by {name}; absent is 0")
+
+
+#: What a student gives a layer.
+SETTING = (
+    *map(level, NUMBERS),
+    size("layer_bytes", "bytes"),
+    number("bits_a_weight", "bits a weight", "{:.3g}"),
+)

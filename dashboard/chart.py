@@ -25,6 +25,7 @@ def chart(
     title: str,
     summary: str,
     file: str,
+    table: Component | str,
     height: int = 450,
     more: Component | None = None,
 ) -> html.Figure:
@@ -32,10 +33,16 @@ def chart(
 
     The ``summary`` says in a sentence or two what is to be seen, for who does not see it; a
     callback that changes the figure changes the summary too. Pictures are saved as ``file`` with
-    .png or .svg. ``height`` in pixels is for a figure that needs more or less of it than others, as
-    one with a row a layer. ``more`` stands below, such as the chart's table in a ``html.Details``.
+    .png or .svg. ``table`` has the chart's values and stands folded below; or it is the id of one
+    that stands elsewhere on the page. ``height`` in pixels is for a figure that needs more or less
+    of it than others, as one with a row a layer. ``more`` stands under the chart.
     """
-    summary_id = f"{id_}-summary"
+    summary_id, table_id = f"{id_}-summary", f"{id_}-table"
+    parts = [] if more is None else [more]
+    if isinstance(table, str):
+        table_id = table
+    else:
+        parts.append(html.Details([html.Summary("Table"), html.Div(table, id=table_id)]))
     return html.Figure(
         [
             html.Div(
@@ -58,10 +65,10 @@ def chart(
                     style={"height": f"{height}px"},
                 ),
                 role="img",
-                **attributes(aria_label=title, aria_describedby=summary_id),
+                **attributes(aria_label=title, aria_describedby=summary_id, aria_details=table_id),
             ),
             html.Figcaption(summary, id=summary_id),
-            *([] if more is None else [more]),
+            *parts,
         ],
         className="card chart",
     )

@@ -36,6 +36,11 @@ class StudyData:
         return _course(self.columns, tuple(self.record.objectives), reference)
 
     @property
+    def steps(self) -> Rows:
+        """Where the hypervolume rose: places in ``course``, shape (k,)."""
+        return np.flatnonzero(np.diff(self.course[1], prepend=0.0) > 0)
+
+    @property
     def hypervolume(self) -> float:
         """What the front dominates."""
         volumes = self.course[1]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from dashboard.charts.epoch_line import epoch_line
 from dashboard.charts.teacher_line import draw_teacher
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette
@@ -32,26 +33,15 @@ def curves_chart(
             continue
         colour = colours.series[place % len(colours.series)]
         figure.add_trace(
-            go.Scatter(
-                x=[epoch.epoch for epoch in epochs],
-                y=[
-                    # NaN is no JSON; None is a gap.
-                    round(100 * epoch.validation_accuracy, 4)
-                    if epoch.validation_accuracy == epoch.validation_accuracy
-                    else None
-                    for epoch in epochs
-                ],
-                mode="lines+markers",
-                line={
-                    "width": 2,
-                    "color": colour,
-                    "dash": _DASHES[place // len(colours.series) % len(_DASHES)],
-                },
+            epoch_line(
+                epochs,
+                [100 * epoch.validation_accuracy for epoch in epochs],
+                colour=colour,
+                dash=_DASHES[place // len(colours.series) % len(_DASHES)],
+                unit="%{y:.2f} %",
+                what=f"<b>trial {number}</b><br>",
                 marker={"size": 5},
                 name=f"trial {number}",
-                hovertemplate=(
-                    f"<b>trial {number}</b><br>epoch %{{x}}: %{{y:.2f}} %<extra></extra>"
-                ),
                 showlegend=True,
             )
         )

@@ -75,9 +75,9 @@ def importance_chart(
             xaxis2={
                 **axis,
                 "domain": [_RIGHT, 1],
-                "title": {"text": "predicted damage", **title},
+                "title": {"text": "predicted", **title},
                 "rangemode": "tozero",
-                "nticks": 4,
+                "nticks": 3,
                 "tickangle": 0,
                 "ticksuffix": " %",
             }

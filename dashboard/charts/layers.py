@@ -117,6 +117,20 @@ def layers_chart(
         showline=False,
         ticks="",
     )
+    # Not the key's own title, which plotly 7.1 writes over a key that lies.
+    figure.add_annotation(
+        text=text(measure.label),
+        x=0,
+        xref="paper",
+        xanchor="left",
+        xshift=12 - figure.layout.margin.l,
+        y=1,
+        yref="paper",
+        yanchor="top",
+        yshift=top - 2,
+        font={"size": 12},
+        showarrow=False,
+    )
     if selected in grid.numbers:
         _frame(figure, grid.numbers.index(selected), len(grid.layers), colours)
     return dress(figure, scheme)
@@ -222,12 +236,11 @@ def _key(measure: Measure, scale: _Scale) -> dict[str, Any]:
         "y": 1,
         "yref": "container",
         "yanchor": "top",
-        "ypad": 2,
+        "ypad": 20,  # under its title
         "len": 290,
         "lenmode": "pixels",
         "thickness": 11,
         "outlinewidth": 0,
-        "title": {"text": text(measure.label), "side": "top", "font": {"size": 12}},
         "tickfont": {"size": 11},
         "tickangle": 0,
         "tickvals": ticks,

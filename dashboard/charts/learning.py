@@ -6,6 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from dashboard.charts.epoch_line import epoch_line
 from dashboard.charts.teacher_line import draw_teacher
 from dashboard.page import Scheme
 from dashboard.theme import Palette, dress, palette
@@ -83,21 +84,17 @@ def _line(
     colours: Palette,
 ) -> go.Scatter:
     name = ("validation", "training")[part]
-    unit = "%{y:.2f} %" if not place else "%{y:.4f}"
-    return go.Scatter(
-        x=[epoch.epoch for epoch in epochs],
-        y=[round(value, 5) if math.isfinite(value) else None for value in values],
+    return epoch_line(
+        epochs,
+        values,
+        colour=(colours.front, colours.pruned)[part],
+        dash=("solid", "dot")[part],
+        unit="%{y:.4f}" if place else "%{y:.2f} %",
+        what=f"{name}, ",
         xaxis="x2" if place else "x",
         yaxis="y2" if place else "y",
-        mode="lines+markers",
-        line={
-            "width": 2,
-            "color": (colours.front, colours.pruned)[part],
-            "dash": ("solid", "dot")[part],
-        },
         marker={"size": 6, "symbol": ("circle", "square")[part]},
         name=name,
         legendgroup=name,
         showlegend=not place,
-        hovertemplate=f"{name}, epoch %{{x}}: {unit}<extra></extra>",
     )

@@ -1,5 +1,6 @@
 """The planned front beside a study's trials: predicted damage has an axis of its own."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -65,7 +66,18 @@ class PlannedLine:
             "fixedrange": True,  # it follows the accuracies
             "showgrid": False,
             "zeroline": False,
+            "tickvals": _ticks(low, high),
             "ticksuffix": " %",
             "title": {"text": "predicted damage", "font": {"color": colours.planned}},
             "tickfont": {"color": colours.planned},
         }
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Give round damages in percent between two; there is none below 0, and none above all."""
+    few = abs(high - low) / 7
+    decade = 10.0 ** math.floor(math.log10(few))
+    step = next(step for step in (decade, 2 * decade, 5 * decade, 10 * decade) if step >= few)
+    first, last = (max(0.0, min(low, high)), min(100.0, max(low, high)))
+    places = range(math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9) + 1)
+    return [round(place * step, 9) for place in places]

@@ -187,13 +187,15 @@ def _layout(database: Database, view: View) -> Component:
                 title="Fronts",
                 summary=summary,
                 file="fronts",
-                more=OVERVIEW.render(database, view.query),
+                table="compare-table",
+                more=html.Div(OVERVIEW.render(database, view.query), id="compare-table"),
             ),
             html.Section(
                 [
                     html.H2("Where the study files differ"),
                     DIFFERENCES.render(database, view.query),
-                ]
+                ],
+                className="card",
             ),
         ],
         className="compare",

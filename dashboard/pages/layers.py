@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.cells import level, number, percent, size
+from dashboard.cells import SETTING, number, percent, size
 from dashboard.chart import chart
 from dashboard.charts.layer_bytes import layer_bytes_chart, layer_bytes_summary
 from dashboard.charts.layer_measure import available
@@ -27,7 +27,6 @@ from dashboard.query import Query, address
 from dashboard.table import Column, Table
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.grid_scan import GridScan
-from mlgsearch.results.layer_grid import NUMBERS
 
 PATH = "/study/layers"
 
@@ -69,9 +68,7 @@ CELLS = Table(
         number("trial", "trial", "{:.0f}"),
         percent("accuracy", "accuracy"),
         size("packed_bytes", "packed file"),
-        *map(level, NUMBERS),
-        size("layer_bytes", "bytes"),
-        number("bits_a_weight", "bits a weight", "{:.3g}"),
+        *SETTING,
         percent("share", "share", digits=1),
         percent("damage", "predicted damage", digits=1),
     ),
@@ -152,7 +149,7 @@ def _layout(database: Database, view: View) -> Component:
                         summary=figure_summary,
                         file=f"layers-{name}",
                         height=figure.layout.height,
-                        more=_folded(CELLS, database, view),
+                        table=CELLS.render(database, view.query),
                     ),
                     chart(
                         "layers-bytes",
@@ -161,7 +158,7 @@ def _layout(database: Database, view: View) -> Component:
                         summary=bars_summary,
                         file=f"layer-bytes-{name}",
                         height=bars.layout.height,
-                        more=_folded(BYTES, database, view),
+                        table=BYTES.render(database, view.query),
                     ),
                 ],
                 className="layers",
@@ -268,10 +265,6 @@ def _trial_link(name: str, trial: int) -> Component:
     return link(f"Open trial {trial}", "/study/trial", name=name, number=trial)
 
 
-def _folded(table: Table, database: Database, view: View) -> html.Details:
-    return html.Details([html.Summary("Table"), table.render(database, view.query)])
-
-
 def _nothing(database: Database, study: StudyRecord) -> html.Div:
     return notice(
         "No trial of this study is COMPLETE yet: there is no front to draw. It shows here as soon "
@@ -308,7 +301,7 @@ def _scan_section(database: Database, study: StudyRecord, view: View) -> Compone
         title=title,
         summary=scan_summary(found),
         file=f"scan-{study.name}",
-        more=_folded(POINTS, database, view),
+        table=POINTS.render(database, view.query),
     )
 
 

@@ -15,6 +15,7 @@ from dashboard.menu import menu
 from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, view_id
 from dashboard.query import Query
 from dashboard.study_cards import cards
+from dashboard.study_chart_tables import COURSE_TABLE, CURVES_TABLE
 from dashboard.study_controls import controls, replay
 from dashboard.study_data import (
     StudyData,
@@ -81,6 +82,7 @@ def _layout(database: Database, view: View) -> Component:
                 title="Accuracy against size",
                 summary=parts["front_summary"],
                 file=f"{name}-front",
+                table="study-table",
                 more=replay(data, StudyView.of(view.query), parts["moment"]),
             ),
             html.Div(
@@ -95,6 +97,7 @@ def _layout(database: Database, view: View) -> Component:
                         title="Learning curves",
                         summary=parts["curves_summary"],
                         file=f"{name}-curves",
+                        table=CURVES_TABLE.render(database, view.query),
                         height=_SMALL,
                     ),
                 ],
@@ -115,6 +118,7 @@ def _layout(database: Database, view: View) -> Component:
                         title="Hypervolume over trials",
                         summary=parts["course_summary"],
                         file=f"{name}-hypervolume",
+                        table=COURSE_TABLE.render(database, view.query),
                         height=_SMALL,
                     ),
                     html.Section(
@@ -269,5 +273,5 @@ PAGE = Page(
     title=lambda query: query.one("name"),
     layout=_layout,
     register=_register,
-    tables=(FRONT_TABLE, TRIALS_TABLE),
+    tables=(FRONT_TABLE, TRIALS_TABLE, CURVES_TABLE, COURSE_TABLE),
 )

@@ -6,7 +6,7 @@ from typing import Any
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.cells import level, number, percent, size
+from dashboard.cells import SETTING, number, percent, size
 from dashboard.chart import chart
 from dashboard.charts.learning import learning_chart, learning_summary
 from dashboard.database import Database
@@ -15,7 +15,6 @@ from dashboard.query import Query
 from dashboard.table import Column, Table
 from dashboard.trial_data import TrialData, epoch_rows, layer_rows, run_rows
 from dashboard.trial_facts import around, facts, origin, take_home
-from mlgsearch.results.layer_grid import NUMBERS
 
 PATH = "/study/trial"
 
@@ -25,9 +24,7 @@ SETTINGS = Table(
     columns=(
         Column("layer", "layer"),
         Column("shape", "shape"),
-        *map(level, NUMBERS),
-        size("layer_bytes", "bytes"),
-        number("bits_a_weight", "bits a weight", "{:.3g}"),
+        *SETTING,
         percent("damage", "predicted damage", digits=1),
         number("projection_error", "projection error", "{:.3f}", hint="Relative, before training"),
     ),
@@ -97,7 +94,7 @@ def _layout(database: Database, view: View) -> Component:
                 title="How it learned",
                 summary=learning_summary(data.epochs),
                 file=f"trial-{trial.number}-{name}",
-                more=html.Details([html.Summary("Table"), EPOCHS.render(database, view.query)]),
+                table=EPOCHS.render(database, view.query),
             ),
             html.Section(
                 [html.H2("Settings"), SETTINGS.render(database, view.query)], className="card"

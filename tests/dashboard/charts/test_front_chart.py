@@ -124,6 +124,9 @@ def test_planned_students_have_an_axis_of_their_own_that_keeps_to_the_other() ->
         share = (95 - low) / (high - low)
         bottom, top = figure.layout.yaxis3.range
         assert bottom + share * (top - bottom) == pytest.approx(0, abs=1e-9)
+        ticks = figure.layout.yaxis3.tickvals
+        assert 3 <= len(ticks) <= 8
+        assert all(top <= tick <= bottom and 0 <= tick <= 100 for tick in ticks)
     kilobytes = front_chart(replace(picture, axis=SIZE_AXES["packed_kb"]), "light")
     assert list(_traces(kilobytes)["planned"].x) == [20, 90]
     macs = front_chart(replace(picture, axis=SIZE_AXES["execution_macs"]), "light")

@@ -1,0 +1,34 @@
+"""What became of something from epoch to epoch, as a line of a chart."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from mlgsearch.records import EpochRecord
+
+
+def epoch_line(
+    epochs: Sequence[EpochRecord],
+    values: Sequence[float],
+    *,
+    colour: str,
+    dash: str,
+    unit: str,
+    what: str,
+    **more: Any,
+) -> go.Scatter:
+    """Draw a value for each epoch; what is not finite is a gap.
+
+    ``unit`` is a value as d3 writes it, and ``what`` the beginning of the hover, before the epoch.
+    """
+    return go.Scatter(
+        x=[epoch.epoch for epoch in epochs],
+        # NaN is no JSON; None is a gap.
+        y=[round(value, 5) if math.isfinite(value) else None for value in values],
+        mode="lines+markers",
+        line={"width": 2, "color": colour, "dash": dash},
+        hovertemplate=f"{what}epoch %{{x}}: {unit}<extra></extra>",
+        **more,
+    )

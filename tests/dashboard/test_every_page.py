@@ -1,0 +1,122 @@
+"""What is promised of every page, light and dark, wide and narrow."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mlgsearch.results.store import ResultStore
+from tests.dashboard.conftest import Fill
+from tests.dashboard.layered import layered_study
+from tests.dashboard.serving import Visit
+from tests.results.samples import a_complete, a_study
+
+#: Page to how many charts it has.
+PAGES = {
+    "/": 0,
+    "/study?name=deep&trials=3": 3,
+    "/study/layers?name=deep": 2,
+    "/study/layers?name=uniform": 3,
+    "/study/trial?name=deep&number=3": 1,
+    "/study/importance?name=deep": 1,
+    "/compare?name=deep&name=uniform": 1,
+}
+WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 400, "height": 800}
+
+#: Controls with neither a text nor a label, or that the keyboard passes by.
+_UNNAMED = """() => [...document.querySelectorAll("button, a, input, select, summary, [tabindex]")]
+  .filter((e) => !e.closest(".modebar") && e.getAttribute("tabindex") !== "-1")
+  .filter((e) => !(e.ariaLabel || e.textContent.trim() || e.labels?.length))
+  .map((e) => e.outerHTML)"""
+_PASSED_BY = """() => [...document.querySelectorAll("button, a, input, select, summary")]
+  .filter((e) => !e.closest(".modebar") && !e.disabled && e.checkVisibility())
+  .filter((e) => e.tabIndex !== 0)
+  .map((e) => e.outerHTML)"""
+#: Of each chart: its name, its summary, the cells of its table, and its buttons.
+_CHARTS = """() => [...document.querySelectorAll("figure.chart")].map((chart) => {
+  const image = chart.querySelector("[role=img]");
+  const table = document.getElementById(image.getAttribute("aria-details"));
+  return {
+    name: image.ariaLabel,
+    summary: document.getElementById(image.getAttribute("aria-describedby"))?.textContent,
+    cells: table?.querySelectorAll("td").length,
+    buttons: [...chart.querySelectorAll("button[data-save]")].map((b) => b.ariaLabel),
+  };
+})"""
+_POOR = """() => {
+  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = (rgb) => rgb.slice(0, 3)
+    .map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = channels(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0.5) return colour;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll("body *")]
+    .filter((e) => !e.closest("svg") && e.checkVisibility() && !e.disabled)
+    .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+    .map((e) => {
+      const [low, high] = [luminance(channels(getComputedStyle(e).color)), luminance(ground(e))]
+        .sort((a, b) => a - b);
+      return [(high + 0.05) / (low + 0.05), e.outerHTML.slice(0, 200)];
+    })
+    .filter(([contrast]) => contrast < 4.5);
+}"""
+
+
+@pytest.fixture(scope="module")
+def fill() -> Fill:
+    def write(store: ResultStore) -> None:
+        layered_study(store, "deep", trials=30)
+        store.create_study(a_study("uniform", content={"space": {"kind": "uniform"}}))
+        for number in range(9):
+            five = (1 + number % 3, 8 * (1 + number // 3), 4, 4, 4)
+            trial = a_complete(
+                number, 0.5 + number / 30, 0.01 + number / 100, settings={"conv1": five}
+            )
+            store.put_trial("uniform", trial)
+
+    return write
+
+
+def opened(visit: Visit, address: str) -> Page:
+    """Open a page and wait for all its charts."""
+    page = visit.go(address)
+    expect(page.locator("figure.chart .main-svg:first-child")).to_have_count(PAGES[address])
+    return page
+
+
+@pytest.mark.parametrize(
+    "_look",
+    [
+        pytest.param(name, id=name, marks=pytest.mark.view(viewport=size, color_scheme=scheme))
+        for name, size, scheme in (("light", WIDE, "light"), ("dark and narrow", NARROW, "dark"))
+    ],
+)
+@pytest.mark.parametrize("address", PAGES)
+def test_it_can_be_read_named_and_reached(visit: Visit, address: str, _look: str) -> None:
+    page = opened(visit, address)
+    window = page.viewport_size
+    assert window is not None
+    assert page.evaluate("document.documentElement.scrollWidth") <= window["width"]
+    assert page.locator("h1").count() == 1
+    assert page.evaluate(_UNNAMED) == []
+    assert page.evaluate(_PASSED_BY) == []
+    assert page.evaluate(_POOR) == []
+    charts: list[dict[str, Any]] = page.evaluate(_CHARTS)
+    assert len({chart["name"] for chart in charts}) == PAGES[address]
+    for chart in charts:
+        assert chart["summary"]
+        assert chart["cells"]
+        assert chart["buttons"] == [f"Save {chart['name']} as {kind}" for kind in ("PNG", "SVG")]
+
+
+def test_charts_follow_the_systems_colours(visit: Visit) -> None:
+    page = opened(visit, "/compare?name=deep&name=uniform")
+    paper = page.locator("figure.chart .main-svg").first
+    for scheme, colour in (("dark", "rgb(23, 27, 32)"), ("light", "rgb(255, 255, 255)")):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        expect(paper).to_have_css("background-color", colour)
