@@ -29,25 +29,33 @@ import ray  # noqa: E402
 import ray._private.ray_constants as ray_constants  # noqa: E402
 from ray._common.utils import get_default_system_temp_dir  # noqa: E402
 from ray._private.authentication.authentication_token_setup import (  # noqa: E402
+    AUTH_MODE_ENV_VAR,
     maybe_enable_token_auth_if_token_available,
 )
-from ray._raylet import setproctitle  # type: ignore[attr-defined]  # noqa: E402
+from ray._raylet import (  # type: ignore[attr-defined]  # noqa: E402
+    AuthenticationMode,
+    get_authentication_mode,
+    setproctitle,
+)
 
 from mlgsearch.errors import UserError  # noqa: E402
 from mlgsearch.results.engine import safe_url  # noqa: E402
 
 
 @contextmanager
-def ray_cluster(address: str | None, *, cpus: int | None = None) -> Iterator[dict[str, float]]:
-    """Give the cluster's resources, and leave the cluster at the end.
+def ray_cluster(
+    address: str | None, *, cpus: int | None = None
+) -> Iterator[list[dict[str, float]]]:
+    """Give the resources of each node of a cluster, and leave the cluster at the end.
 
     Args:
-        address: of a running cluster; None starts one here, on the loopback address alone, without
-            dashboard, its sockets and logs in a folder of its user's, and stops it at the end.
+        address: of a running cluster, or ``auto`` for the one that this machine is of; None starts
+            one here, on the loopback address alone, without dashboard, its sockets and logs in a
+            folder of its user's, and stops it at the end.
         cpus: how many processors a cluster started here has; None for this machine's.
 
     Raises:
-        UserError: no cluster answers at the address.
+        UserError: no cluster answers at the address, or one that asks nobody for a token.
     """
     _protect_token()
     _hide_passwords()
@@ -74,7 +82,30 @@ def ray_cluster(address: str | None, *, cpus: int | None = None) -> Iterator[dic
                 "its head, or leave --address out to run on this machine"
             ) from error
         stack.callback(ray.shutdown)
-        yield ray.cluster_resources()  # type: ignore[no-untyped-call]
+        if address is not None:
+            _refuse_open_cluster(address)
+        yield [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _refuse_open_cluster(address: str) -> None:
+    """See that a cluster asks for a token, unless its user says that none is wanted.
+
+    Raises:
+        UserError: it does not.
+    """
+    if os.environ.get(AUTH_MODE_ENV_VAR) == "disabled":
+        return
+    if not ray.get(ray.remote(_asks_for_token).options(num_cpus=0).remote()):
+        raise UserError(
+            f"--address {address}: that cluster asks for no token, so whoever reaches it can run "
+            f"code there: start it with {AUTH_MODE_ENV_VAR}=token on every node, or, where only "
+            f"you reach it, set {AUTH_MODE_ENV_VAR}=disabled for this command"
+        )
+
+
+def _asks_for_token() -> bool:
+    """Tell, on a node, whether Ray answers to its token alone."""
+    return bool(get_authentication_mode() == AuthenticationMode.TOKEN)
 
 
 def _private_folder() -> tempfile.TemporaryDirectory[str]:

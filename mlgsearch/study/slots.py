@@ -1,6 +1,6 @@
 """What one training takes of a cluster, and how many fit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlgsearch.errors import StudyFileError
@@ -22,12 +22,12 @@ class Slots:
 
 
 def slots_on(
-    cluster: Mapping[str, float], resources: ResourcesSpec, max_parallel: int | None = None
+    nodes: Sequence[Mapping[str, float]], resources: ResourcesSpec, max_parallel: int | None = None
 ) -> Slots:
     """Count the trainings that may run at once.
 
     Args:
-        cluster: what Ray says it has, such as ``{"CPU": 8.0, "GPU": 1.0}``.
+        nodes: what Ray says each has, such as ``{"CPU": 8.0, "GPU": 1.0}``; a training is on one.
         resources: what the study file asks for; without ``gpu`` a training takes one where the
             cluster has any.
         max_parallel: a limit beside the study file's.
@@ -37,15 +37,28 @@ def slots_on(
     """
     gpu = resources.gpu
     if gpu is None:
-        gpu = 1.0 if cluster.get("GPU", 0.0) >= 1 else 0.0
-    asked = {"CPU": resources.cpu, "GPU": gpu}
-    fits = [
-        int(cluster.get(kind, 0.0) / share + 1e-9) for kind, share in asked.items() if share > 0
-    ]
-    if min(fits) < 1:
-        have = {kind: cluster.get(kind, 0.0) for kind in asked}
+        gpu = 1.0 if any(node.get("GPU", 0.0) >= 1 for node in nodes) else 0.0
+    fits = sum(_fitting(node, resources.cpu, gpu) for node in nodes)
+    if fits < 1:
+        asked = {"CPU": resources.cpu, "GPU": gpu}
+        have = [{kind: node.get(kind, 0.0) for kind in asked} for node in nodes]
         raise StudyFileError(
-            f"resources: a trial asks for {asked}, but the cluster has {have}; ask for less"
+            f"resources: a trial asks for {asked}, but no node has that: they have "
+            f"{', '.join(map(str, have))}; ask for less"
         )
     limits = [limit for limit in (max_parallel, resources.max_parallel) if limit is not None]
-    return Slots(resources.cpu, gpu, min([*fits, *limits]))
+    return Slots(resources.cpu, gpu, min([fits, *limits]))
+
+
+def _fitting(node: Mapping[str, float], cpu: float, gpu: float) -> int:
+    """Count the trainings that fit on a node; a part of a GPU is of one, and never of two."""
+    by_cpu = _times(cpu, node.get("CPU", 0.0))
+    if gpu == 0:
+        return by_cpu
+    has = node.get("GPU", 0.0)
+    by_gpu = _times(gpu, has) if gpu >= 1 else int(has) * _times(gpu, 1.0)
+    return min(by_cpu, by_gpu)
+
+
+def _times(share: float, whole: float) -> int:
+    return int(whole / share + 1e-9)

@@ -181,6 +181,15 @@ class SearchSpec(Spec):
 ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(checked_artifact_path)]
 
 
+def _is_gpu(gpu: float) -> float:
+    if 0 < gpu < 0.0001 or (gpu > 1 and gpu != int(gpu)):
+        raise ValueError(
+            f"{gpu} is not possible: write a part of one GPU, from 0.0001 up, such as 0.5, or "
+            "whole ones"
+        )
+    return gpu
+
+
 class ResourcesSpec(Spec):
     """What one trial may use (fractions are allowed), and how many run at once at most.
 
@@ -191,7 +200,7 @@ class ResourcesSpec(Spec):
     """
 
     cpu: Annotated[float, Field(gt=0, le=1024, strict=False)] = 1.0
-    gpu: Annotated[float, Field(ge=0, le=64, strict=False)] | None = None
+    gpu: Annotated[float, Field(ge=0, le=64, strict=False), AfterValidator(_is_gpu)] | None = None
     max_parallel: int | None = Field(default=None, ge=1)
     worker_retries: int = Field(default=3, ge=0, le=1000)
     trial_timeout_s: Positive | None = None

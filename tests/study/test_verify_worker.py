@@ -64,6 +64,20 @@ def worker(common: Prepared, cache: Path, tmp_path: Path) -> Iterator[Worker]:
     worker._close()
 
 
+def test_a_worker_elsewhere_goes_on_from_what_was_published(
+    cache: Path, task: VerifyTask, tmp_path: Path
+) -> None:
+    store = f"file://{tmp_path}/store"
+    context = WorkerContext(spec().train_spec().model_dump(mode="json"), str(cache), store, 1)
+    workers = [VerifyWorker(context.to_text()) for _ in range(2)]
+    records = [worker.step(task) for worker in workers]
+    assert [record.epochs_done for record in records] == [1, 2]
+    assert records[1].state is TrialState.COMPLETE
+    (packed,) = tmp_path.glob(f"store/*/{task.folder}/{PACKED}")
+    assert packed.stat().st_size == records[1].packed_bytes
+    workers[0]._close()
+
+
 def test_a_step_is_an_epoch_and_the_last_one_reads_the_test_part(
     worker: Worker, task: VerifyTask, common: Prepared, tmp_path: Path
 ) -> None:

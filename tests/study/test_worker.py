@@ -9,6 +9,7 @@ import torch
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers
 from mlgsearch.results.places import trial_directory
+from mlgsearch.study import remote_artifacts
 from mlgsearch.study.space import Proposal
 from mlgsearch.study.worker import TrialWorker, WorkerContext
 from mlgsearch.train.prepared import prepare
@@ -129,6 +130,43 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(bench: Bench, begin: Any) ->
     payload, is_done = step(begin(bench.config(4)))
     assert (numbers(payload), is_done) == ([1, 2], True)
     assert payload["summary"]["epochs_done"] == 2
+
+
+def stored(bench: Bench, folder: Path) -> str:
+    """Give a context whose artifacts are in a store, reached by its URL."""
+    place = f"file://{folder}/store"
+    return WorkerContext(SPEC.model_dump(mode="json"), str(bench.cache), place, 1).to_text()
+
+
+def test_a_worker_elsewhere_goes_on_from_what_was_published(
+    bench: Bench, begin: Any, tmp_path: Path
+) -> None:
+    context = stored(bench, tmp_path)
+    payload, _ = step(begin(bench.config(0, context=context)))
+    assert numbers(payload) == [1]
+    elsewhere = begin(bench.config(0, context=context, attempt=2))
+    payload, _ = step(elsewhere)
+    assert numbers(payload) == [1]  # what the checkpoint knows
+    payload, is_done = step(elsewhere)
+    assert (numbers(payload), is_done) == ([2], True)
+    (log,) = tmp_path.glob("store/000000/attempt-0002/events.jsonl")
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert events == ["began", "epoch", "began", "epoch", "finished"]
+    assert len(list(log.parent.glob("student-*.safetensors"))) == 2
+
+
+def test_a_store_that_is_away_stops_the_study_and_fails_no_trial(
+    bench: Bench, begin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = begin(bench.config(0, context=stored(bench, tmp_path)))
+    step(worker)
+    monkeypatch.setattr(remote_artifacts, "_WAITS_S", ())
+    (tmp_path / "store").rename(tmp_path / "away")
+    (tmp_path / "store").write_text("")
+    payload, is_done = step(worker)
+    assert is_done
+    assert "error" not in payload
+    assert "resources.artifact_path: writing failed at file://" in payload["disk_full"]
 
 
 def test_hyperparameters_reach_the_training(bench: Bench, begin: Any) -> None:

@@ -1,0 +1,108 @@
+"""A Ray cluster of several nodes on this machine, in a process of its own; it asks for a token.
+
+The nodes are those of `ray.cluster_utils.Cluster`; a process of its own, for Ray reads how to ask
+for tokens once a process.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.study.driver import ROOT
+
+#: Bytes of each node's object store, which is enough for what the tests send.
+OBJECT_STORE = 80_000_000
+
+
+class RayNodes:
+    """The cluster as its user sees it: an address, and nodes that come and die.
+
+    Args:
+        home: of the user, with the token.
+        auth_mode: Ray's ``token`` or ``disabled``.
+        head: what the head node has, such as ``{"num_cpus": 0}``.
+    """
+
+    def __init__(self, home: Path, auth_mode: str = "token", **head: int):
+        self.home = home
+        token = home / ".ray" / "auth_token"
+        token.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+        #: Nothing of this process's own user, or of where its tests keep things.
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MLGSEARCH_", "RAY_"))
+        } | {
+            "HOME": str(home),
+            "OMP_NUM_THREADS": "1",
+            "RAY_AUTH_MODE": auth_mode,
+            "RAY_enable_worker_prestart": "0",  # each takes a second of a processor
+            "RAY_prestart_worker_first_driver": "0",
+        }
+        # Not pytest's tmp_path: that is too long for a socket's name.
+        self._sockets = tempfile.mkdtemp(prefix="mlg-ray-")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, self._sockets],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.address = self.add(**head)
+
+    def add(self, **resources: int) -> str:
+        """Start a node, as ``num_cpus=2, num_gpus=1``; gives the cluster's address."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(resources) + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def kill_node_of(self, pid: int) -> None:
+        """Kill every process of a worker's node at once, as a power cut does."""
+        raylet = next(p for p in psutil.Process(pid).parents() if p.name() == "raylet")
+        _kill([raylet, *raylet.children(recursive=True)])
+
+    def stop(self) -> None:
+        """Kill them all: to shut them down in order takes many seconds."""
+        family = psutil.Process(self._process.pid)
+        _kill([*family.children(recursive=True), family])
+        self._process.communicate()
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def main() -> None:
+    """Start a head, and then a node a line, until the input ends."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    for line in sys.stdin:
+        asked: dict[str, Any] = json.loads(line)
+        if cluster.head_node is None:
+            asked |= {"include_dashboard": False, "temp_dir": sys.argv[1]}
+        cluster.add_node(**asked, object_store_memory=OBJECT_STORE)
+        sys.stdout.write(f"{cluster.address}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""A study on a cluster of nodes that share no disk with its driver, and one of them dies."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.store import ResultStore
+from mlgsearch.study.artifacts import artifacts_of
+from mlgsearch.study.export import export_trial
+from mlgsearch.train.packed_file import read_packed
+from tests.study.driver import ROOT
+from tests.study.ray_nodes import RayNodes
+
+TRIALS, EPOCHS = 2, 24
+#: The trial whose node dies.
+LOST = 1
+STUDY = """
+name: far
+data: {{name: folder, root: images, augmentation: crop}}
+model: {{name: resnet8, width: 4}}
+teacher: {{training: {{epochs: 2}}}}
+training: {{epochs: {epochs}}}
+space: {{kind: layerwise}}
+search: {{n_trials: {trials}, sampler: random}}
+resources: {{gpu: 0, max_parallel: 2, artifact_path: "file://{store}"}}
+"""
+#: Runs a command where a folder is this process's alone: a disk of its own.
+OWN_DISK = """
+mount -t tmpfs none "$0" && cp -r "$1/." "$0" && cd "$0" && shift && exec "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
+    nodes = RayNodes(tmp_path_factory.mktemp("home"), num_cpus=0)
+    yield nodes
+    nodes.stop()
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """What a study left behind that lost a node on its way."""
+
+    folder: Path
+    events: list[dict[str, Any]]
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        engine = open_engine(f"sqlite:///{self.folder}/a.db")
+        trials = ResultStore(engine).trials("far")
+        engine.dispose()
+        return trials
+
+    def log(self, number: int) -> list[dict[str, Any]]:
+        (path,) = self.folder.glob(f"store/far-*/{number:06d}/attempt-*/events.jsonl")
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def own_disk() -> list[str]:
+    """Give what a command is run by to see a disk that no node sees, where the system lets us."""
+    namespace = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    tried = subprocess.run([*namespace, "true"], capture_output=True, check=False)
+    return namespace if tried.returncode == 0 else []
+
+
+def draw_images(root: Path) -> None:
+    """Write three classes of noisy grey squares."""
+    noise = np.random.default_rng(0)
+    for grey in (40, 110, 180):
+        folder = root / str(grey)
+        folder.mkdir(parents=True)
+        for number in range(40):
+            pixels = grey + noise.integers(0, 60, (8, 8, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def survivor(nodes: RayNodes, tmp_path_factory: pytest.TempPathFactory) -> Survivor:
+    """Run a study with a trial on each of two nodes, and kill that of the second at its epoch 3."""
+    folder = tmp_path_factory.mktemp("far")
+    seed, disk = folder / "seed", folder / "disk"
+    draw_images(seed / "images")
+    disk.mkdir()
+    text = STUDY.format(epochs=EPOCHS, trials=TRIALS, store=folder / "store")
+    (seed / "far.yaml").write_text(text)
+    for _ in range(2):
+        nodes.add(num_cpus=1)
+    namespace = own_disk()
+    if not namespace:
+        (seed / "images").rename(disk / "images")
+        (seed / "far.yaml").rename(disk / "far.yaml")
+    run_by = [*namespace, "sh", "-c", OWN_DISK, str(disk), str(seed)] if namespace else []
+    events = []
+    errors = folder / "stderr.txt"
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(
+            [
+                *(*run_by, sys.executable, str(ROOT / "search.py"), "launch", "far.yaml", "--json"),
+                *("--storage", f"sqlite:///{folder}/a.db", "--address", nodes.address),
+            ],
+            cwd=disk,
+            env=nodes.environment
+            | {"MLGSEARCH_CACHE": f"{disk}/cache", "MLGSEARCH_RUNS": f"{disk}/runs"},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as driver,
+    ):
+        assert driver.stdout is not None
+        for line in driver.stdout:
+            event = json.loads(line)
+            events.append(event)
+            if (event["event"], event.get("trial"), event.get("epoch")) == ("epoch", LOST, 3):
+                (path,) = folder.glob(f"store/far-*/{LOST:06d}/attempt-*/events.jsonl")
+                nodes.kill_node_of(json.loads(path.read_text().splitlines()[0])["pid"])
+        assert driver.wait() == 0, errors.read_text()
+    return Survivor(folder, events)
+
+
+def test_a_study_outlives_a_node_and_loses_nothing(survivor: Survivor) -> None:
+    trials = survivor.trials
+    assert [trial.number for trial in trials] == list(range(TRIALS))
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+    assert [trial.attempts for trial in trials] == [1, 2]
+    engine = open_engine(f"sqlite:///{survivor.folder}/a.db")
+    for trial in trials:
+        curve = ResultStore(engine).epochs("far", trial.number)
+        assert [epoch.epoch for epoch in curve] == list(range(1, EPOCHS + 1))
+        assert curve[-1].validation_accuracy == trial.accuracy
+    engine.dispose()
+
+
+def test_the_next_attempt_begins_at_the_checkpoint_made_on_the_dead_node(
+    survivor: Survivor,
+) -> None:
+    log = survivor.log(LOST)
+    first, second = (event for event in log if event["event"] == "began")
+    assert (first["epochs_done"], first["attempt"]) == (0, 1)
+    assert second["attempt"] == 2
+    assert second["epochs_done"] >= 3
+    assert second["pid"] != first["pid"]
+    # What an attempt tells its driver it has published before: so no epoch is done twice.
+    done = [event["epoch"] for event in log if event["event"] == "epoch"]
+    assert done == list(range(1, EPOCHS + 1))
+
+
+def test_workers_need_nothing_of_the_drivers_disk(survivor: Survivor, nodes: RayNodes) -> None:
+    # With a namespace they could not see it; and they computed no logits of their own.
+    assert not (nodes.home / ".cache").exists()
+    if own_disk():
+        assert list((survivor.folder / "disk").iterdir()) == []
+    started = next(event for event in survivor.events if event["event"] == "started")
+    assert started["slots"] == 2
+    (study,) = (survivor.folder / "store").iterdir()
+    assert sorted(path.name for path in study.iterdir()) == ["000000", "000001"]
+
+
+def test_a_student_is_exported_from_where_it_is_kept(survivor: Survivor, tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{survivor.folder}/a.db")
+    store = ResultStore(engine)
+    out = tmp_path / "student.safetensors"
+    written = export_trial(store, tmp_path / "no-runs-here", "far", LOST, out)
+    trial = store.trial("far", LOST)
+    study = store.study("far")
+    engine.dispose()
+    assert written == trial.packed_bytes == out.stat().st_size
+    assert read_packed(out)[0].accuracy == pytest.approx(trial.accuracy, abs=1e-6)
+    kept = artifacts_of(study, tmp_path)
+    assert 0 < kept.bytes_used() < 10_000_000
+
+
+def test_two_trials_share_a_gpu(nodes: RayNodes, tmp_path: Path) -> None:
+    nodes.add(num_cpus=4, num_gpus=1)
+    driver = subprocess.run(
+        [sys.executable, "-m", "tests.study.half_gpu", nodes.address, str(tmp_path)],
+        cwd=ROOT,
+        env=nodes.environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert driver.returncode == 0, driver.stderr
+    assert driver.stdout.split() == ["2"]  # not four, for which there are processors
+    notes = [json.loads(path.read_text()) for path in tmp_path.glob("notes/*.json")]
+    assert [(note["gpu"], note["devices"]) for note in notes] == [(0.5, "0")] * 2
+    assert len({note["pid"] for note in notes}) == 2
+
+
+JOIN = """
+import sys
+from mlgsearch.errors import UserError
+from mlgsearch.study.cluster import ray_cluster
+try:
+    with ray_cluster(sys.argv[1]):
+        print("joined")
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_cluster_that_asks_for_no_token_is_not_joined(tmp_path: Path) -> None:
+    nodes = RayNodes(tmp_path, "disabled", num_cpus=0)
+    joined = subprocess.run(
+        [sys.executable, "-c", JOIN, nodes.address],
+        env={name: value for name, value in nodes.environment.items() if name != "RAY_AUTH_MODE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    nodes.stop()
+    said = "that cluster asks for no token, so whoever reaches it can run code there"
+    assert said in joined.stdout
