@@ -75,11 +75,10 @@ def importance_chart(
             xaxis2={
                 **axis,
                 "domain": [_RIGHT, 1],
-                "title": {"text": "predicted", **title},
+                "title": {"text": "predicted, %", **title},
                 "rangemode": "tozero",
                 "nticks": 3,
                 "tickangle": 0,
-                "ticksuffix": " %",
             }
         )
     figure.update_layout(

@@ -67,8 +67,7 @@ class PlannedLine:
             "showgrid": False,
             "zeroline": False,
             "tickvals": _ticks(low, high),
-            "ticksuffix": " %",
-            "title": {"text": "predicted damage", "font": {"color": colours.planned}},
+            "title": {"text": "predicted damage in %", "font": {"color": colours.planned}},
             "tickfont": {"color": colours.planned},
         }
 

@@ -106,6 +106,17 @@ def test_the_library_of_charts_is_fetched_once_and_before_the_page(visit: Visit)
     assert len([url for url in asked if "/_dash-update-component" in url]) == 1
 
 
+def test_a_name_that_is_made_to_point_here_gets_nothing(visit: Visit) -> None:
+    # Browsers take every name under localhost for this machine; the server knows only some.
+    url = visit.base.replace("127.0.0.1", "evil.localhost")
+    answer = visit.page.goto(f"{url}/study?name=digits")
+    assert answer is not None
+    assert answer.status == 400
+    expect(visit.page.locator("body")).to_contain_text("not the dashboard's")
+    assert "digits" not in visit.page.content()
+    visit.complaints.clear()
+
+
 def test_an_unknown_address(visit: Visit) -> None:
     page = visit.go("/none")
     expect(page.locator("#content")).to_contain_text("There is no page at this address.")
