@@ -31,7 +31,7 @@ Trials = Annotated[
     int | None, typer.Option("--trials", min=1, help="Total of trials wanted, not more of them.")
 ]
 Address = Annotated[
-    str | None, typer.Option(metavar="RAY", help="Address of a running Ray cluster.")
+    str | None, typer.Option(metavar="RAY", help="A running Ray cluster: HOST:PORT, or auto.")
 ]
 Parallel = Annotated[int | None, typer.Option(min=1, help="Most trials to run at once.")]
 AcceptChange = Annotated[

@@ -27,7 +27,6 @@ class Shipped:
 
     common: "ray.ObjectRef[Shipment]"
     logits: Mapping[tuple[int, int], "ray.ObjectRef[object]"]
-    total_bytes: int
 
     def open(self, spec: TrainSpec, device: torch.device) -> Prepared:
         """Open on a worker what was shipped; an epoch's logits are fetched when they are needed.
@@ -75,4 +74,4 @@ def ship(spec: TrainSpec, cache: Path, seeds: Iterable[int], epochs: int) -> Shi
                 total += found.nbytes
                 references[seed, epoch] = ray.put(as_array(found))
     logger.info("%.1f MB in the object store", total / 1e6)
-    return Shipped(ray.put(common), references, total)
+    return Shipped(ray.put(common), references)

@@ -27,6 +27,7 @@ from mlgsearch.results.engine import open_engine
 from mlgsearch.results.places import runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.table import COLUMNS
+from mlgsearch.study.artifacts import artifacts_of
 from tests.results.samples import a_complete, a_study, a_trial, an_epoch
 from tests.study.driverless import empty_database
 
@@ -262,6 +263,19 @@ def checkpoints(filled: Filled) -> Path:
     (folder / "000000").mkdir(parents=True)
     (folder / "000000" / "student.safetensors").write_text("x")
     return folder
+
+
+def test_delete_takes_what_lies_in_a_store_along(run: Run, filled: Filled, tmp_path: Path) -> None:
+    content = {**filled.study.content, "resources": {"artifact_path": f"file://{tmp_path}/store"}}
+    filled.store.set_content(NAME, content)
+    artifacts = artifacts_of(filled.study, tmp_path)
+    work = artifacts.begin(0, 1)
+    (work.path / "student.safetensors").write_text("x")
+    work.publish()
+    work.close()
+    assert len(list((tmp_path / "store").iterdir())) == 1
+    assert run("delete", NAME, "--yes").stdout == f"deleted {NAME}\n"
+    assert list((tmp_path / "store").iterdir()) == []
 
 
 def test_delete_asks_and_takes_no_for_an_answer(run: Run, filled: Filled) -> None:
