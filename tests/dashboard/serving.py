@@ -17,12 +17,12 @@ HOSTS = ("127.0.0.1", "localhost")
 
 
 @contextmanager
-def serving(database_url: str) -> Iterator[str]:
+def serving(database_url: str, token: str | None = None) -> Iterator[str]:
     """Serve a database on a free port; gives the address without a slash at its end."""
     database = Database(database_url)
     sockets: dict[int, object] = {}
     server = create_server(
-        create_app(database, HOSTS),
+        create_app(database, HOSTS, token),
         host="127.0.0.1",
         port=0,
         threads=4,

@@ -23,6 +23,12 @@ _CELL = """([column, row]) => {
   const { left, top } = graph.getBoundingClientRect();
   return [left + xaxis._offset + xaxis.d2p(column), top + yaxis._offset + yaxis.d2p(row)];
 }"""
+_UNTIL_DRAWN = """async (column) => {
+  const graph = document.querySelector("#layers-chart .js-plotly-plot");
+  for (const end = Date.now() + 90_000; Date.now() < end && !graph.data[0].x.includes(column); ) {
+    await new Promise(requestAnimationFrame);
+  }
+}"""
 _TRIALS = """() => document.querySelector("#layers-chart .js-plotly-plot").data[0].x"""
 
 
@@ -105,6 +111,7 @@ def test_a_front_that_grows_is_followed(visit: Visit, writer: ResultStore) -> No
     writer.put_trial("deep", better)
     option = page.get_by_role("combobox", name="Bytes of").locator("option", has_text="trial 999")
     expect(option).to_have_count(1)
+    page.evaluate(_UNTIL_DRAWN, "trial 999")  # a chart follows its menus
     assert 999 in trials_drawn(page)
     assert len(trials_drawn(page)) <= MOST_COLUMNS
 

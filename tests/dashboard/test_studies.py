@@ -4,18 +4,20 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from mlgsearch.records import LeaseRecord
 from mlgsearch.results import lease
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.store import ResultStore
 from tests.dashboard.conftest import Fill
 from tests.dashboard.samples import NASTY, add_trial, fill_some_studies
 from tests.dashboard.serving import Visit
-from tests.results.samples import a_study
+from tests.results.samples import a_complete, a_study
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +32,14 @@ def fill() -> Fill:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def driver(database_file: Path) -> None:
+def driver(database_file: Path) -> LeaseRecord:
     """Hold one study, as a driver on another machine does."""
     engine = open_engine(f"sqlite:///{database_file}")
-    lease.acquire(engine, "digits", holder="ada", host="there", pid=7, pid_started=1, ttl_s=3600)
+    held = lease.acquire(
+        engine, "digits", holder="ada", host="there", pid=7, pid_started=1, ttl_s=3600
+    )
     engine.dispose()
+    return held
 
 
 def row(visit: Visit, name: str) -> str:
@@ -102,6 +107,22 @@ def test_the_table_is_downloaded_whole_and_harmless(visit: Visit) -> None:
         page.get_by_role("link", name="Download Studies as JSON, all rows").click()
     rows = json.loads(waiting.value.path().read_text())
     assert [row["study"] for row in rows] == [NASTY, "=1+1", "digits", "empty", "failing"]
+
+
+def test_a_driven_study_tells_what_is_left(
+    visit: Visit, database_file: Path, driver: LeaseRecord
+) -> None:
+    visit.go("/")
+    assert "left" not in row(visit, "digits")  # nothing has ended yet under this driver
+    engine = open_engine(f"sqlite:///{database_file}")
+    store = ResultStore(engine, driver)
+    for number in (40, 41, 42):
+        ended = driver.acquired_at + timedelta(minutes=number - 39)
+        store.put_trial("digits", a_complete(number, 0.5, 0.1, finished_at=ended))
+    engine.dispose()
+    expect(visit.page.locator("tbody tr", has_text="ada@there")).to_contain_text(
+        "43 of 60, 17 min left"
+    )
 
 
 @pytest.mark.view(viewport={"width": 400, "height": 800}, color_scheme="dark")
