@@ -15,7 +15,7 @@ from mlgsearch.results.trial_columns import NO_TRIAL, STATES, Floats, Rows, Tria
 MOST_MARKS = 300
 
 #: A rug has at most so many marks over the width of the chart, and lies so high in it.
-RUG_CELLS = 120
+RUG_CELLS = 80
 _RUG_HEIGHT = 0.02
 
 _PRUNED = STATES.index(TrialState.PRUNED)

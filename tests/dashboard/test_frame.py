@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from sqlalchemy.exc import OperationalError
 
 from dashboard.database import Database
@@ -104,6 +104,29 @@ def test_the_library_of_charts_is_fetched_once_and_before_the_page(visit: Visit)
     assert library[0] < first
     # What came with the page is not asked for once more.
     assert len([url for url in asked if "/_dash-update-component" in url]) == 1
+
+
+def test_while_a_page_is_made_it_says_that_it_loads(visit: Visit) -> None:
+    page, held = visit.page, list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/_dash-update-component*", hold)
+    with page.expect_request("**/_dash-update-component*"):
+        page.goto(f"{visit.base}/study?name=digits")
+    expect(page.get_by_text("Loading\N{HORIZONTAL ELLIPSIS}")).to_be_visible()
+    held.pop().continue_()
+    expect(page.get_by_role("heading", level=1)).to_have_text("digits")
+    # The page before stays meanwhile, and is faint.
+    with page.expect_request("**/_dash-update-component*"):
+        page.get_by_role("link", name="Layers", exact=True).click()
+    content = page.locator("#content")
+    expect(content).to_have_attribute("data-dash-is-loading", "true")
+    expect(content.locator("> *").first).to_have_css("opacity", "0.45")
+    held.pop().continue_()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Layers of digits")
+    expect(content).not_to_have_attribute("data-dash-is-loading", "true")
 
 
 def test_a_name_that_is_made_to_point_here_gets_nothing(visit: Visit) -> None:
