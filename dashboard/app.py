@@ -33,8 +33,8 @@ _INDEX = """<!doctype html>
 {%metas%}
 <title>{%title%}</title>
 <link rel="icon" href="/assets/favicon.svg" type="image/svg+xml">
-<script async src="/_dash-component-suites/plotly/package_data/plotly.min.js"></script>
-<script async src="/_dash-component-suites/dash/dcc/async-graph.js"></script>
+<script defer src="/_dash-component-suites/plotly/package_data/plotly.min.js"></script>
+<script defer src="/_dash-component-suites/dash/dcc/async-graph.js"></script>
 {%css%}
 </head>
 <body>

@@ -46,19 +46,17 @@
     clientside.set_props("banner", { children: sentence, hidden: !sentence });
   };
 
-  // Half of what a first chart takes the browser is reading plotly: the page's head has it begin
-  // at once. Dash awaits what window.Plotly is, and fetches the library itself only where there is
-  // nothing (dash 4.4, dcc.Graph).
-  if (!window.Plotly) {
-    const library = document.querySelector("script[src$='/plotly.min.js']");
-    window.Plotly = new Promise((resolve, reject) => {
-      library.addEventListener("load", () => resolve());
-      library.addEventListener("error", () => {
-        delete window.Plotly;
-        reject(new Error("plotly.js did not load"));
-      });
+  // Half of what a first chart takes the browser is reading plotly: it is fetched from the page's
+  // first line on, and runs once Dash has begun. Dash awaits what window.Plotly is, and fetches the
+  // library itself only where there is nothing (dash 4.4, dcc.Graph).
+  const library = document.querySelector("script[src$='/plotly.min.js']");
+  window.Plotly = new Promise((resolve, reject) => {
+    library.addEventListener("load", () => resolve());
+    library.addEventListener("error", () => {
+      delete window.Plotly;
+      reject(new Error("plotly.js did not load"));
     });
-  }
+  });
 
   const pulse = async () => {
     if (asking || document.hidden || seen === null) return;
