@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from ray.cluster_utils import Cluster
 
 from tests.study.driver import ROOT
 
@@ -92,8 +93,6 @@ def _kill(processes: list[psutil.Process]) -> None:
 
 def main() -> None:
     """Start a head, and then a node a line, until the input ends."""
-    from ray.cluster_utils import Cluster
-
     cluster = Cluster()
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
