@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from sqlalchemy.exc import DBAPIError
 
 from mlgsearch import __version__
 from mlgsearch.cli.choosing import choose_trial
@@ -28,6 +29,7 @@ from mlgsearch.cli.sensitivity import sensitivity
 from mlgsearch.cli.sizes import sizes
 from mlgsearch.cli.tables import (
     curve_table,
+    lineage_lines,
     settings_table,
     studies_table,
     study_row,
@@ -38,6 +40,7 @@ from mlgsearch.errors import UserError
 from mlgsearch.results import lease as leases
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.front import front, front_hypervolume
+from mlgsearch.results.outage import outage
 from mlgsearch.results.places import runs_directory, study_directory
 from mlgsearch.results.trial_fields import detailed_trial_fields, trial_fields
 
@@ -124,6 +127,8 @@ def show(
         f"{', '.join(study.objectives)}",
         highlight=False,
     )
+    for line in lineage_lines(study):
+        console.print(escape(line), highlight=False, soft_wrap=True)
     console.print(trials_table(trials, best))
 
 
@@ -177,6 +182,12 @@ def main() -> None:
         app()
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except DBAPIError as error:  # a driver outlasts it, but not while it prepares
+        reason = outage(error)
+        if reason is None:
+            raise
+        typer.echo(f"error: the database does not answer: {reason}; try again later", err=True)
         sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

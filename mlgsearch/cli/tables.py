@@ -1,6 +1,6 @@
 """What is stored, as tables for a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.box import SIMPLE
@@ -80,6 +80,18 @@ def study_row(
         "last activity": age(last_activity),
         "driver": "" if holder is None else f"{holder.holder}@{holder.host}:{holder.pid}",
     }
+
+
+def lineage_lines(study: StudyRecord) -> Iterator[str]:
+    """Say what became different since a study began, each time that it was accepted."""
+    for change in study.lineage:
+        moment = datetime.fromisoformat(str(change["at"])).astimezone(UTC)
+        yield (
+            f"Changed after {change['trials']} trials, and accepted on {moment:%Y-%m-%d %H:%M} UTC:"
+        )
+        changes = change["changes"]
+        assert isinstance(changes, list)
+        yield from (f"  {line}" for line in changes)
 
 
 def trials_table(trials: Sequence[TrialRecord], on_front: set[int]) -> Table:

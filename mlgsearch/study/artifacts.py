@@ -13,7 +13,7 @@ from typing import Protocol
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.places import make_private, trial_directory
+from mlgsearch.results.places import trial_directory
 from mlgsearch.study.artifact_path import artifact_place, is_url
 from mlgsearch.study.attempt_folder import claim_attempt, last_attempt
 from mlgsearch.study.folder_size import bytes_in
@@ -64,8 +64,8 @@ class Artifacts(Protocol):
             ArtifactsAwayError: the store does not answer.
         """
 
-    def beside(self, trial: int, name: str) -> Work:
-        """Go on in a folder of a trial that is no attempt at it, such as one of `verify`."""
+    def beside(self, trial: int, name: str, attempt: int) -> Work:
+        """Take over another training of a trial's student, such as one of `verify`, as `begin`."""
 
     @contextmanager
     def last(self, trial: int) -> Iterator[Path]:
@@ -111,11 +111,10 @@ class FolderArtifacts:
         folder = trial_directory(self._folder, trial)
         return FolderWork(claim_attempt(folder, attempt), folder)
 
-    def beside(self, trial: int, name: str) -> FolderWork:
-        """Go on in ``name`` of a trial's folder."""
+    def beside(self, trial: int, name: str, attempt: int) -> FolderWork:
+        """Take over what is in ``name`` of a trial's folder."""
         folder = trial_directory(self._folder, trial) / name
-        make_private(folder)
-        return FolderWork(folder, folder)
+        return FolderWork(claim_attempt(folder, attempt), folder)
 
     @contextmanager
     def last(self, trial: int) -> Iterator[Path]:

@@ -26,6 +26,7 @@ from mlgsearch.results.places import cache_directory, runs_directory, study_dire
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.artifacts import Artifacts, artifacts_of
 from mlgsearch.study.change import file_changes, other_changes, refuse
+from mlgsearch.study.delivery import LOCK_WAIT_S, POLL_S
 from mlgsearch.study.disk_bound import DiskBound
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
@@ -34,6 +35,7 @@ from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.ledger import Ledger
 from mlgsearch.study.optuna_storage import directions, guard, metric_names, open_optuna_storage
 from mlgsearch.study.outbox import Outbox
+from mlgsearch.study.parcel import TrialParcel
 from mlgsearch.study.plan_report import predicted_front
 from mlgsearch.study.planning import needs_tables, open_tables
 from mlgsearch.study.scheduler import StudyScheduler
@@ -46,11 +48,6 @@ from mlgsearch.study.worker import TrialWorker, WorkerContext
 from mlgsearch.train.device import best_device
 from mlgsearch.train.prepared import prepare
 from mlgsearch.train.versions import library_versions
-
-#: How long a write waits for another process's lock, while the workers wait for the driver.
-_LOCK_WAIT_S = 2.0
-#: Between two looks at a database that is away, when all trials have ended.
-_POLL_S = 0.2
 
 
 class Watch(Protocol):
@@ -153,7 +150,7 @@ def drive(
     cache = cache_directory()
     runs = runs_directory(str(engine.url))
     directory = study_directory(runs, study)
-    limit_waits(engine, _LOCK_WAIT_S)
+    limit_waits(engine, LOCK_WAIT_S)
     with LeaseKeeper(engine, study.name) as keeper:
         store = ResultStore(engine, keeper.lease)
         ground = (options.lay_groundwork or lay_groundwork)(spec, cache, watch)
@@ -189,7 +186,7 @@ def drive(
             drafts=drafts,
             history=_history(study, engine, keeper),
             store=store,
-            outbox=Outbox(directory / "outbox"),
+            outbox=Outbox(directory / "outbox", TrialParcel),
             n_trials=study.n_trials,
             watch=watch.trial,
         )
@@ -220,7 +217,7 @@ def drive(
 def _history(study: StudyRecord, engine: Engine, keeper: LeaseKeeper) -> History:
     """Open Optuna's tables of a study, for this driver alone to write to."""
     storage = open_optuna_storage(engine)
-    limit_waits(storage.engine, _LOCK_WAIT_S)
+    limit_waits(storage.engine, LOCK_WAIT_S)
     guard(storage, Fence(keeper.lease), study.name)
     return History(
         storage, study.name, directions(study.objectives), metric_names(study.objectives)
@@ -235,7 +232,7 @@ def _deliver_rest(ledger: Ledger, searcher: StudySearcher, stop: threading.Event
         LeaseLostError: another driver took the study.
     """
     while not ledger.deliver():
-        if searcher.is_stopping or stop.wait(_POLL_S):
+        if searcher.is_stopping or stop.wait(POLL_S):
             raise DatabaseAwayError(
                 f"the database cannot be written: {ledger.away}; results of {ledger.undelivered} "
                 f"trials wait in {ledger.outbox}, and are delivered when the study is resumed"

@@ -25,6 +25,7 @@ from mlgsearch.study.draft import Drafts
 from mlgsearch.study.early_stopping import EarlyStopping, is_stopped
 from mlgsearch.study.history import History
 from mlgsearch.study.outbox import Outbox
+from mlgsearch.study.parcel import TrialParcel
 from mlgsearch.study.sampler import make_sampler
 from mlgsearch.study.space import Proposal, Space
 from mlgsearch.study.spec import StudySpec
@@ -65,7 +66,7 @@ class Ledger:
         drafts: Drafts,
         history: History,
         store: ResultStore,
-        outbox: Outbox,
+        outbox: Outbox[TrialParcel],
         n_trials: int,
         watch: Watcher = lambda record, epochs: None,
     ):

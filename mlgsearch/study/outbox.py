@@ -3,59 +3,50 @@
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
-from mlgsearch.records import EpochRecord, Sizes, TrialRecord, TrialState
 from mlgsearch.results.places import make_private
+from mlgsearch.study.parcel import Parcel
 from mlgsearch.train.tensor_file import write_atomically
 
 logger = logging.getLogger(__name__)
 
-_MOMENTS = ("created_at", "finished_at")
+P = TypeVar("P", bound=Parcel)
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A trial's record, and epochs of it, that wait to be delivered."""
+class Outbox(Generic[P]):
+    """A folder with one file a parcel, each written whole and checked by its SHA-256 when read.
 
-    record: TrialRecord
-    epochs: tuple[EpochRecord, ...]
+    Delivering twice is harmless: what a parcel holds is named by its key, an epoch by key and
+    epoch, and what is older than the database's row is not delivered at all.
 
-
-class Outbox:
-    """A folder with one file a trial, each written whole and checked by its SHA-256 when read.
-
-    Delivering twice is harmless: a trial is named by its number, an epoch by number and epoch, and
-    what is older than the database's row is not delivered at all.
+    Args:
+        folder: made with the first parcel, for its owner alone.
+        kind: of the parcels.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, kind: type[P]):
         self.folder = folder
+        self._kind = kind
 
-    def keep(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
-        """Keep a trial's record and all epochs of it that wait, instead of what was kept of it.
+    def keep(self, parcel: P) -> None:
+        """Keep a parcel instead of what was kept under its key.
 
         Raises:
             OSError: it cannot be written; what was kept before is as it was.
         """
-        fields = asdict(record)
-        for name in _MOMENTS:
-            fields[name] = None if fields[name] is None else fields[name].isoformat()
-        text = json.dumps({"record": fields, "epochs": [asdict(epoch) for epoch in epochs]})
+        text = json.dumps(parcel.to_json())
         whole = json.dumps({"sha256": _digest(text), "content": text})
         make_private(self.folder)
-        write_atomically(self._path(record.number), whole.encode())
+        write_atomically(self._path(parcel.key), whole.encode())
 
-    def drop(self, number: int) -> None:
-        """Forget a trial that was delivered."""
-        self._path(number).unlink(missing_ok=True)
+    def drop(self, key: str) -> None:
+        """Forget a parcel that was delivered."""
+        self._path(key).unlink(missing_ok=True)
 
-    def kept(self) -> list[Kept]:
-        """Give what is kept, by number; a file that is not whole is passed over with a warning."""
+    def kept(self) -> list[P]:
+        """Give what is kept, by key; a file that is not whole is passed over with a warning."""
         found = []
         for path in sorted(self.folder.glob("[0-9]*.json")):
             try:
@@ -65,28 +56,14 @@ class Outbox:
             except (ValueError, KeyError, TypeError, AttributeError):
                 is_whole = False
             if is_whole:
-                found.append(_read(json.loads(text)))
+                found.append(self._kind.from_json(json.loads(text)))
             else:
                 logger.error("%s is damaged and passed over", path)
         return found
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.json"
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read(content: dict[str, Any]) -> Kept:
-    fields = content["record"]
-    fields |= {
-        "state": TrialState(fields["state"]),
-        "settings": {layer: tuple(five) for layer, five in fields["settings"].items()},
-        "sizes": Sizes(**fields["sizes"]),
-    }
-    for name in _MOMENTS:
-        if fields[name] is not None:
-            fields[name] = datetime.fromisoformat(fields[name])
-    epochs = tuple(EpochRecord(**epoch) for epoch in content["epochs"])
-    return Kept(TrialRecord(**fields), epochs)

@@ -106,7 +106,13 @@ class RemoteArtifacts:
 
     def begin(self, trial: int, attempt: int) -> RemoteWork:
         """Take a trial over, with what its last attempt left."""
-        folder = f"{self._root}/{trial:06d}"
+        return self._begin(f"{self._root}/{trial:06d}", attempt)
+
+    def beside(self, trial: int, name: str, attempt: int) -> RemoteWork:
+        """Take over what is in ``name`` of a trial's folder."""
+        return self._begin(f"{self._root}/{trial:06d}/{name}", attempt)
+
+    def _begin(self, folder: str, attempt: int) -> RemoteWork:
         attempts = self._attempts(folder)
         last = max(attempts, default=0)
         if last > attempt:
@@ -121,13 +127,6 @@ class RemoteArtifacts:
         for number, earlier in attempts.items():
             if number < attempt:
                 self.remove(earlier, recursive=True)
-        return work
-
-    def beside(self, trial: int, name: str) -> RemoteWork:
-        """Go on in ``name`` of a trial's folder."""
-        folder = f"{self._root}/{trial:06d}/{name}"
-        work = RemoteWork(self, folder)
-        work.take(folder)
         return work
 
     @contextmanager

@@ -17,7 +17,8 @@ from mlgsearch.results.store import ResultStore
 from mlgsearch.study.delivery import Delivery
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
-from mlgsearch.study.outbox import Kept, Outbox
+from mlgsearch.study.outbox import Outbox
+from mlgsearch.study.parcel import TrialParcel
 from mlgsearch.study.spec import StudySpec
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class TrialRows:
         spec: StudySpec,
         history: History,
         store: ResultStore,
-        outbox: Outbox,
+        outbox: Outbox[TrialParcel],
         watch: Watcher,
     ):
         self._name = spec.name
@@ -66,9 +67,9 @@ class TrialRows:
             )
         for kept in outbox.kept():
             if self._take_over(kept):
-                outbox.drop(kept.record.number)
+                outbox.drop(kept.key)
 
-    def _take_over(self, kept: Kept) -> bool:
+    def _take_over(self, kept: TrialParcel) -> bool:
         """Deliver what an earlier driver could not, unless the study has gone on without it.
 
         Returns:
@@ -135,7 +136,7 @@ class TrialRows:
             LeaseLostError: another driver took the study.
         """
         self.by_number[record.number] = record
-        return self.delivery.put(record, epochs)
+        return self.delivery.put(TrialParcel(record, tuple(epochs)))
 
     def finish(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
         """Write that a trial ended as its record says.
@@ -165,7 +166,7 @@ class TrialRows:
     def withdraw(self, record: TrialRecord) -> None:
         """Take a trial's change back that the database has not taken; ``record`` is as before."""
         self.by_number[record.number] = record
-        self.delivery.withdraw(record.number)
+        self.delivery.withdraw(TrialParcel(record).key)
 
     def queue(self, record: TrialRecord) -> None:
         """Put an unfinished trial back to WAITING."""
@@ -191,8 +192,9 @@ class TrialRows:
             searched[name] = OBJECTIVES[name].to_search(value)
         return [searched[name] for name in self._objectives]
 
-    def _write(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+    def _write(self, parcel: TrialParcel) -> None:
         """Write both rows of a trial, in the order that a crash may cut anywhere."""
+        record, epochs = parcel.record, parcel.epochs
         number = record.number
         theirs = self._history.trials()[number].state
         if theirs == OptunaState.PRUNED and record.state != TrialState.PRUNED:

@@ -1,5 +1,6 @@
 """Verify trials: train them again at full length under other seeds, then read the test part."""
 
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -7,26 +8,34 @@ from typing import Protocol
 from mlgsearch.study.cluster import ray_cluster  # isort: skip  # sets Ray's environment first
 from sqlalchemy import Engine
 
-from mlgsearch.errors import StudyConflictError
-from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
+from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyConflictError
+from mlgsearch.records import StudyRecord, VerificationRecord
 from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.places import cache_directory, runs_directory
+from mlgsearch.results.outage import limit_waits
+from mlgsearch.results.places import cache_directory, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
+from mlgsearch.study.delivery import LOCK_WAIT_S, POLL_S
 from mlgsearch.study.interrupt import stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
+from mlgsearch.study.outbox import Outbox
+from mlgsearch.study.parcel import VerificationParcel
 from mlgsearch.study.shipping import Shipped, ship
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.study.user_code import stored_spec
 from mlgsearch.study.verify_pool import VerifyPool
-from mlgsearch.study.verify_task import Key, VerifyRequest, wanted_tasks
+from mlgsearch.study.verify_rows import VerifyRows
+from mlgsearch.study.verify_task import VerifyRequest, wanted_tasks
 from mlgsearch.study.worker import WorkerContext
 from mlgsearch.train.device import best_device, memory_format
 from mlgsearch.train.evaluation import HeldOutPart
 from mlgsearch.train.prepared import Prepared, prepare
 from mlgsearch.train.progress import Progress
+
+#: A task is not given out more often under one lease: `worker_retries` is at most 1000.
+_ATTEMPTS_A_LEASE = 10_000
 
 
 class VerifyWatch(Protocol):
@@ -87,21 +96,27 @@ def verify(
         StudyNotFoundError: there is no such study.
         TrialNotFoundError: it has no such trial.
         StudyConflictError: a driver holds the study, or took it; or the teacher is another.
+        DiskFullError: there is no room for its files.
+        ArtifactsAwayError: what ``resources.artifact_path`` names cannot be written.
+        DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
         UserError: a trial is not COMPLETE, or the data cannot be used.
     """
     upgrade(engine)
+    limit_waits(engine, LOCK_WAIT_S)
     study = ResultStore(engine).study(name)
     spec = stored_spec(study, allowed_code)
     with LeaseKeeper(engine, name) as keeper:
         session = _Session(engine, study, spec, request, watch, keeper)
         try:
             session.run(address, max_parallel)
+        except LeaseLostError as error:
+            keeper.lost = keeper.lost or str(error)
         finally:
             if keeper.lost is None:
-                session.queue_unfinished()
+                session.rows.queue_unfinished()
         if keeper.lost is not None:
-            raise StudyConflictError(keeper.lost)
-        return Verified(session.study, tuple(session.runs.values()))
+            raise LeaseLostError(keeper.lost)
+        return Verified(session.study, tuple(session.rows.wanted.values()))
 
 
 class _Session:
@@ -118,40 +133,40 @@ class _Session:
     ):
         self.study = study
         self._store = ResultStore(engine, keeper.lease)
-        self._verifications = VerificationStore(engine, keeper.lease)
         self._spec = spec
-        self._artifacts = artifacts_of(study, runs_directory(str(engine.url)))
+        runs = runs_directory(str(engine.url))
+        self._artifacts = artifacts_of(study, runs)
         self._cache = cache_directory()
         self._watch = watch
         self._keeper = keeper
-        #: Every training that is wanted, as far as it is.
-        self.runs: dict[Key, VerificationRecord] = {}
-        self.queue_unfinished()  # what a killed one left
+        self._outbox = Outbox(study_directory(runs, study) / "verify-outbox", VerificationParcel)
+        verifications = VerificationStore(engine, keeper.lease)
+        self.rows = VerifyRows(study.name, verifications, self._outbox, watch.run)
+        # Larger than any attempt under an earlier lease.
+        attempt = keeper.lease.token * _ATTEMPTS_A_LEASE
         tasks = wanted_tasks(self._store, study, self._spec, request)
-        known = {_key(run): run for run in self._verifications.verifications(study.name)}
-        self.runs = {
-            task.key: known.get(task.key, task.record(TrialState.WAITING)) for task in tasks
-        }
-        self._todo = [t for t in tasks if self.runs[t.key].state is not TrialState.COMPLETE]
+        self._todo = [replace(task, attempt=attempt) for task in self.rows.want(tasks)]
 
     def run(self, address: str | None, max_parallel: int | None) -> None:
-        """Prepare, then train what is not finished."""
+        """Prepare, train what is not finished, and see that the database has it."""
         if not self._todo:
             return
         self._prepare()
-        with ray_cluster(address) as resources, stopping_on_signals() as stop:
-            slots = slots_on(resources, self._spec.resources, max_parallel)
-            context = WorkerContext(
-                train=self._spec.train_spec().model_dump(mode="json"),
-                cache=str(self._cache),
-                artifacts=self._artifacts.place,
-                threads=slots.threads,
-                uses_gpu=slots.gpu > 0,
-            )
-            self._watch.started(self.study, list(self.runs.values()), slots.count)
-            shipped = None if address is None else self._ship()
-            pool = VerifyPool(context, slots, self._spec.resources.worker_retries, shipped)
-            pool.run(self._todo, self._tell, self._stopping(stop.is_set))
+        with stopping_on_signals() as stop:
+            with ray_cluster(address) as resources:
+                slots = slots_on(resources, self._spec.resources, max_parallel)
+                context = WorkerContext(
+                    train=self._spec.train_spec().model_dump(mode="json"),
+                    cache=str(self._cache),
+                    artifacts=self._artifacts.place,
+                    threads=slots.threads,
+                    uses_gpu=slots.gpu > 0,
+                )
+                self._watch.started(self.study, list(self.rows.wanted.values()), slots.count)
+                shipped = None if address is None else self._ship()
+                pool = VerifyPool(context, slots, self._spec.resources.worker_retries, shipped)
+                pool.run(self._todo, self.rows.tell, self._stopping(stop.is_set))
+            self._deliver_rest(stop)
 
     def _ship(self) -> Shipped:
         """Send what the trainings share to where this disk is not."""
@@ -159,14 +174,21 @@ class _Session:
         epochs = max(task.epochs for task in self._todo)
         return ship(self._spec.train_spec(), self._cache, seeds, epochs)
 
-    def queue_unfinished(self) -> None:
-        """Put back what is stored as running: under our lease nobody else runs it."""
-        for run in self._verifications.verifications(self.study.name):
-            if run.state is TrialState.RUNNING:
-                waiting = replace(run, state=TrialState.WAITING)
-                self._verifications.put(self.study.name, waiting)
-                if _key(run) in self.runs:
-                    self.runs[_key(run)] = waiting
+    def _deliver_rest(self, stop: threading.Event) -> None:
+        """Wait until the database took everything, but not where it was told to stop.
+
+        Raises:
+            DatabaseAwayError: results stay in the outbox.
+            LeaseLostError: another driver took the study.
+        """
+        delivery = self.rows.delivery
+        while not delivery.flush():
+            if stop.wait(POLL_S) or self._keeper.lost is not None:
+                raise DatabaseAwayError(
+                    f"the database cannot be written: {delivery.away}; results of "
+                    f"{len(delivery.waiting)} trainings wait in {self._outbox.folder}, and are "
+                    "delivered when `verify` is called again"
+                )
 
     def _prepare(self) -> None:
         """Open what the trainings share, the teacher's logits under each seed among it."""
@@ -190,17 +212,16 @@ class _Session:
             note = f"seed {seed}, {place + 1} of {len(seeds)}"
             prepared.logits(seed).ensure(range(1, epochs + 1), _noted(self._watch, note))
 
-    def _tell(self, record: VerificationRecord) -> None:
-        self._verifications.put(self.study.name, record)
-        self.runs[_key(record)] = record
-        self._watch.run(record)
-
     def _stopping(self, is_asked: Callable[[], bool]) -> Callable[[int], bool]:
-        """Give what tells the pool to stop: a signal, or a lease that is lost."""
+        """Give what tells the pool to stop: a signal, or a lease that is lost.
+
+        It is asked several times a second, so what waits for the database is tried then.
+        """
         told = False
 
         def is_stopping(running: int) -> bool:
             nonlocal told
+            self.rows.delivery.flush()
             is_it = is_asked() or self._keeper.lost is not None
             if is_it and not told:
                 told = True
@@ -208,10 +229,6 @@ class _Session:
             return is_it
 
         return is_stopping
-
-
-def _key(run: VerificationRecord) -> Key:
-    return run.trial, run.seed, run.epochs
 
 
 def _teacher_on_test(prepared: Prepared) -> float:

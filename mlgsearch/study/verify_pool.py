@@ -3,12 +3,14 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mlgsearch.study.cluster import ray_cluster  # noqa: F401  # isort: skip  # sets Ray's environment first
 import ray
-from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
+from mlgsearch.errors import ArtifactsAwayError, DiskFullError, UserError
 from mlgsearch.records import TrialState, VerificationRecord
 from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.slots import Slots
@@ -52,17 +54,24 @@ class VerifyPool:
             tell: called when a task begins, after each of its epochs, and when it ends.
             is_stopping: called several times a second with the number of tasks that run; once it
                 says yes, no step is begun any more, and `run` returns after those in flight.
+
+        Raises:
+            DiskFullError: there was no room for a task's files; no step was begun after that.
+            ArtifactsAwayError: the same, where the store of its files did not answer.
         """
         waiting = deque(tasks)
+        trouble: UserError | None = None
         steps: dict[Any, tuple[Any, VerifyTask]] = {}  # by the reference of what a step will give
         while waiting or steps:
-            if is_stopping(len(steps)):
+            if is_stopping(len(steps)) or trouble is not None:
                 waiting.clear()
             while waiting and len(steps) < self._slots.count:
                 task = waiting.popleft()
                 tell(task.record(TrialState.RUNNING))
                 actor = self._idle.pop() if self._idle else self._begin()
                 steps[actor.step.remote(task)] = actor, task
+            if not steps:  # it was told to stop
+                break
             done, _ = ray.wait(list(steps), timeout=_LOOK_S)
             for step in done:
                 actor, task = steps.pop(step)
@@ -70,15 +79,22 @@ class VerifyPool:
                     record = ray.get(step)
                 except (RayActorError, OutOfMemoryError) as error:
                     if self._may_try_again(task, error):
-                        waiting.appendleft(task)
+                        waiting.appendleft(replace(task, attempt=task.attempt + 1))
                     else:
                         tell(self._failure(task, error))
+                    continue
+                except RayTaskError as error:
+                    if not isinstance(error.cause, DiskFullError | ArtifactsAwayError):
+                        raise
+                    trouble = _told(task, error.cause)
                     continue
                 tell(record)
                 if record.state.is_finished:
                     self._idle.append(actor)
-                elif not is_stopping(len(steps) + 1):
+                elif not is_stopping(len(steps) + 1) and trouble is None:
                     steps[actor.step.remote(task)] = actor, task
+        if trouble is not None:
+            raise trouble
 
     def _begin(self) -> Any:
         return self._actor.remote(self._context, self._shipped)
@@ -95,6 +111,13 @@ class VerifyPool:
         times = self._deaths[task.key]
         said = f"its worker died {times} time{'' if times == 1 else 's'}: {_first_line(error)}"
         return task.record(TrialState.FAIL, error=said)
+
+
+def _told(task: VerifyTask, error: UserError) -> UserError:
+    return type(error)(
+        f"trial {task.trial}, seed {task.seed}: {error}; verifying stops, and loses nothing: "
+        "mend that, then call it again"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -37,13 +37,17 @@ class VerifyRequest:
 
 @dataclass(frozen=True)
 class VerifyTask:
-    """A student to train again: the trial's settings and hyperparameters, another seed."""
+    """A student to train again: the trial's settings and hyperparameters, another seed.
+
+    ``attempt`` is larger each time that it is given to a worker, so that a late one disturbs none.
+    """
 
     trial: int
     seed: int
     epochs: int
     settings: Mapping[str, FiveNumbers]
     hyperparameters: Mapping[str, float | int | str]
+    attempt: int = 1
 
     @property
     def key(self) -> Key:

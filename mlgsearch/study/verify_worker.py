@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from mlgsearch.errors import MlgsearchError
+from mlgsearch.errors import ArtifactsAwayError, DiskFullError, MlgsearchError
 from mlgsearch.records import TrialState, VerificationRecord
 from mlgsearch.study.artifacts import Work, open_artifacts
 from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.verify_task import VerifyTask
-from mlgsearch.study.worker import WorkerContext
+from mlgsearch.study.worker import NO_ROOM, WorkerContext
 from mlgsearch.train.device import best_device, memory_format, release_memory, set_up_device
 from mlgsearch.train.evaluation import HeldOutPart
 from mlgsearch.train.models import load_callable
@@ -51,15 +51,28 @@ class VerifyWorker:
         """Train one epoch of the task; after the last one look at the test part.
 
         The record's state is RUNNING, COMPLETE or FAIL; another task before that drops this one.
+
+        Raises:
+            DiskFullError: there is no room for its files; it goes on where there is.
+            ArtifactsAwayError: the store of its files does not answer.
         """
         try:
             return self._advance(task)
+        except ArtifactsAwayError:
+            self._close()
+            raise
         except MlgsearchError as error:
             return self._give_up(task, str(error))
-        except Exception as error:  # noqa: BLE001 - a model or a loader may raise anything
+        except Exception as error:  # a model or a loader may raise anything
             last = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(last.filename).name}:{last.lineno}"
-            return self._give_up(task, f"{type(error).__name__}: {error} ({place})")
+            text = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+            logger.warning("trial %d, seed %d: %s", task.trial, task.seed, text, exc_info=True)
+            # The frames hold the tensors that a training out of memory must give back.
+            traceback.clear_frames(error.__traceback__)
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                self._close()
+                raise DiskFullError(text) from None
+            return self._give_up(task, text)
 
     def _advance(self, task: VerifyTask) -> VerificationRecord:
         if self._training is None or self._task != task:
@@ -93,7 +106,9 @@ class VerifyWorker:
         if self._prepared is None:
             self._prepared = self._context.open(self._shipped, self._device)
         self._task = task
-        self._work = open_artifacts(self._context.artifacts).beside(task.trial, task.folder)
+        self._work = open_artifacts(self._context.artifacts).beside(
+            task.trial, task.folder, task.attempt
+        )
         training = StudentTraining(
             self._prepared,
             task.job(self._prepared.spec),
@@ -128,7 +143,6 @@ class VerifyWorker:
         }
 
     def _give_up(self, task: VerifyTask, error: str) -> VerificationRecord:
-        logger.warning("trial %d, seed %d: %s", task.trial, task.seed, error, exc_info=True)
         done = 0 if self._training is None else self._training.epochs_done
         self._close()
         return task.record(TrialState.FAIL, done, error=error, versions=library_versions())

@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from pathlib import Path
 import optuna
 import psutil
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, text
 from typer.testing import CliRunner, Result
 
 from mlgsearch import __version__
@@ -142,6 +144,25 @@ def test_show_lists_every_trial_with_the_front_starred(run: Run) -> None:
     assert " ".join(row(result, "3 ")).endswith("the same student as trial 0")
     assert " ".join(row(result, "4 ")).endswith("no [red]memory[/] left")
     assert row(result, "5 ")[-1] == "1/10"
+
+
+def test_show_tells_what_changed_and_was_accepted(run: Run, filled: Filled) -> None:
+    changes = ["library torch: 2.14.1 -> 2.15.0", "training.epochs: [red]10[/] -> 20"]
+    study = filled.store.study(NAME)
+    filled.store.accept_change(
+        NAME,
+        changes,
+        content=study.content,
+        content_hash=study.content_hash,
+        source=study.source,
+        versions=study.versions,
+    )
+    head, *accepted = lines(run("show", NAME))[:4]
+    assert head.startswith(f"{NAME}: 7 of 9")
+    assert re.fullmatch(
+        r"Changed after 7 trials, and accepted on [-0-9]{10} [:0-9]{5} UTC:", accepted[0]
+    )
+    assert accepted[1:] == changes
 
 
 def test_show_one_trial(run: Run) -> None:
@@ -379,6 +400,28 @@ def test_a_mistake_exits_with_2_and_no_traceback(
     assert SECRET not in done.stderr + done.stdout
     assert done.stdout == ""
     assert set(filled.folder.iterdir()) == before
+
+
+def test_a_database_that_goes_away_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    other.execute("CREATE TABLE results (x)")
+    other.execute("BEGIN EXCLUSIVE")
+    engine = create_engine(f"sqlite:///{tmp_path}/a.db", connect_args={"timeout": 0})
+
+    def command() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT * FROM results"))
+
+    monkeypatch.setattr("mlgsearch.cli.app.app", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    engine.dispose()
+    other.close()
+    said = "error: the database does not answer: another process holds it (database is locked); "
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"{said}try again later\n"
 
 
 def test_the_installed_command_is_the_same() -> None:

@@ -32,13 +32,13 @@ search:
 
 
 class Study:
-    """A study file with a database of its own in a folder."""
+    """A study file with a database of its own, an SQLite file in its folder or at ``url``."""
 
-    def __init__(self, folder: Path, cache: Path, text: str = STUDY):
+    def __init__(self, folder: Path, cache: Path, text: str = STUDY, url: str | None = None):
         self.folder = folder
         self.file = folder / "tiny.yaml"
         self.file.write_text(text)
-        self.url = f"sqlite:///{folder / 'a.db'}"
+        self.url = url or f"sqlite:///{folder / 'a.db'}"
         self._cache = cache
 
     def start(self, *arguments: str) -> "Driver":
@@ -70,8 +70,14 @@ class Study:
         """Read every trial's own log of events."""
         return {
             int(path.parent.name): [json.loads(line) for line in path.read_text().splitlines()]
-            for path in self.folder.glob("a.db.runs/*/*/events.jsonl")
+            for path in self.folder.glob("*runs/*/*/events.jsonl")
         }
+
+    def logs(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Read every training's own log, also of trials that were trained again."""
+        for path in sorted(self.folder.glob("*runs/**/events.jsonl")):
+            lines = path.read_text().splitlines()
+            yield str(path.parent.relative_to(self.folder)), [json.loads(line) for line in lines]
 
     def repeated_epochs(self) -> list[tuple[int, int]]:
         """List (trial, epoch) that were finished more than once."""
@@ -138,9 +144,10 @@ class Driver:
 
     def kill_with_workers(self) -> None:
         """Kill the driver and every process that it started, at once and for good."""
-        for process in [psutil.Process(self._process.pid), *self.family()]:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        if self._process.poll() is None:
+            for process in [psutil.Process(self._process.pid), *self.family()]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
         self.wait()
 
     def wait(self) -> int:

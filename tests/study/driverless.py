@@ -27,6 +27,7 @@ from mlgsearch.study.optuna_storage import (
     open_optuna_storage,
 )
 from mlgsearch.study.outbox import Outbox
+from mlgsearch.study.parcel import TrialParcel
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
 from tests.study.samples import MIXED, a_spec
@@ -60,7 +61,7 @@ class Driverless:
         self.n_trials = n_trials
         # Not a TemporaryDirectory: a study that a test drops would warn wherever it is collected.
         self._folder = Path(tempfile.mkdtemp())
-        self.outbox = Outbox(self._folder)
+        self.outbox = Outbox(self._folder, TrialParcel)
         self.restart()
 
     def restart(self, n_trials: int | None = None) -> None:

@@ -91,16 +91,19 @@ def test_a_worker_that_comes_back_late_publishes_nothing_that_is_taken(
         work.close()
 
 
-def test_what_is_beside_the_attempts_is_gone_on_with(artifacts: Artifacts) -> None:
-    work = artifacts.beside(3, "verify-2-1")
+def test_what_is_beside_the_attempts_has_attempts_of_its_own(artifacts: Artifacts) -> None:
+    work = artifacts.beside(3, "verify-2-1", 1)
     save(work, 5)
     (work.log_folder / "events.jsonl").write_text("one\n")
     work.publish()
     work.close()
-    again = artifacts.beside(3, "verify-2-1")
+    again = artifacts.beside(3, "verify-2-1", 20_001)
     assert taken(again.path) == 5
     assert (again.log_folder / "events.jsonl").read_text() == "one\n"
+    again.publish()
     again.close()
+    with pytest.raises(LateAttemptError, match="attempt 2 comes late"):
+        artifacts.beside(3, "verify-2-1", 2)
     assert last(artifacts, 3) is None
 
 

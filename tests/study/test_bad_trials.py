@@ -4,18 +4,23 @@ import errno
 import gc
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from mlgsearch.results.places import trial_directory
 from mlgsearch.study.attempt_folder import claim_attempt
 from mlgsearch.study.worker import HUNG, TrialWorker, WorkerContext
+from mlgsearch.train.spec import DataSpec
 from mlgsearch.train.student import StudentTraining
 from tests.study.test_worker import SPEC, Bench, numbers, step
 
@@ -26,7 +31,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("bad"))
 
 
-@pytest.mark.parametrize("kind", ["torch", "python"])
+@pytest.mark.parametrize("kind", ["torch", "python", "cuda"])
 def test_out_of_memory_fails_the_trial_and_gives_all_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -35,22 +40,91 @@ def test_out_of_memory_fails_the_trial_and_gives_all_back(
     def greedy(self: StudentTraining) -> None:
         large = torch.ones(2**20)
         held.append(weakref.ref(large))
+        if kind == "cuda":  # what its allocator raises, on a machine that need not have one
+            worker._device = torch.device("cuda")
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         if kind == "torch":
             torch.empty(2**55)  # more than any machine has: torch's own words
         raise MemoryError("no more")
 
-    number = 100 if kind == "torch" else 110
+    number, said = {
+        "torch": (100, "RuntimeError: "),
+        "python": (110, "MemoryError: no more"),
+        "cuda": (115, "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"),
+    }[kind]
+    given_back: list[bool] = []
     worker = TrialWorker(config=bench.config(number))
     with monkeypatch.context() as patch:
         patch.setattr(StudentTraining, "run_epoch", greedy)
+        patch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(held[0]() is None))
         payload, is_done = step(worker)
+    worker._device = torch.device("cpu")
     assert is_done
     assert ("allocate memory" in payload["error"]) == (kind == "torch")
-    assert payload["error"].startswith("RuntimeError" if kind == "torch" else "MemoryError")
+    assert payload["error"].startswith(said)
+    # The cache is emptied once nothing holds the tensor any more, or it would keep its memory.
+    assert given_back == [True] * (kind == "cuda")
     gc.collect()
     assert held[0]() is None
     worker.reset_config(bench.config(number + 1))
     assert numbers(step(worker)[0]) == [1]
+    worker.cleanup()
+
+
+class Dying(Dataset[int]):
+    """Images whose third one ends the process that loads it, or cannot be read."""
+
+    def __init__(self, is_killed: bool):
+        self._is_killed = is_killed
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, place: int) -> int:
+        if place == 2 and self._is_killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if place == 2:
+            raise OSError(errno.EIO, "image 2 cannot be read")
+        return place
+
+
+@pytest.mark.parametrize(
+    ("number", "is_killed", "said"),
+    [
+        (180, True, "DataLoader worker|Connection reset|EOFError"),
+        (185, False, "image 2 cannot be read"),
+    ],
+)
+def test_a_data_loader_that_dies_fails_the_trial_and_the_next_one_runs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int, is_killed: bool, said: str
+) -> None:
+    """A network of its user's may feed itself so; torch's own loader, in processes of its own."""
+
+    def fed(self: StudentTraining) -> None:
+        list(DataLoader(Dying(is_killed), num_workers=1))
+
+    worker = TrialWorker(config=bench.config(number))
+    with monkeypatch.context() as patch:
+        patch.setattr(StudentTraining, "run_epoch", fed)
+        payload, is_done = step(worker)
+    assert is_done
+    # Of one that was killed torch says so in several ways, whichever it meets first.
+    assert re.search(said, payload["error"])
+    worker.reset_config(bench.config(number + 1))
+    assert numbers(step(worker)[0]) == [1]
+    worker.cleanup()
+
+
+def test_data_that_cannot_be_read_in_the_worker_fail_the_trial_by_their_name(
+    bench: Bench, tmp_path: Path
+) -> None:
+    gone = SPEC.model_copy(update={"data": DataSpec(name="folder", root=str(tmp_path / "gone"))})
+    context = WorkerContext(gone.model_dump(mode="json"), str(bench.cache), str(bench.study), 1)
+    worker = TrialWorker(config=bench.config(190, context=context.to_text()))
+    payload, is_done = step(worker)
+    assert is_done
+    assert str(tmp_path / "gone") in payload["error"]
+    worker.reset_config(bench.config(191))
     worker.cleanup()
 
 
@@ -137,3 +211,39 @@ def test_a_hung_trial_ends_its_own_process_and_says_where_it_hung(bench: Bench) 
     said = (Path(trial_directory(bench.study, 170)) / HUNG).read_text()
     assert "Timeout" in said
     assert "in step" in said
+
+
+SHIFTED = """
+import json, sys, time
+time.time = lambda real=time.time: real() + 3600
+from mlgsearch.study.worker import TrialWorker
+worker = TrialWorker(config=json.loads(sys.argv[1]))
+for _ in range(2):
+    print(worker.step()["payload"])
+worker.cleanup()
+"""
+
+
+def test_a_clock_one_hour_off_on_a_worker_changes_nothing_that_it_reports(bench: Bench) -> None:
+    """What it reports is durations; moments are the database's, in rows and in leases."""
+    right = TrialWorker(config=bench.config(195))
+    expected = [step(right)[0] for _ in range(2)]
+    right.cleanup()
+    ran = subprocess.run(
+        [sys.executable, "-c", SHIFTED, json.dumps(bench.config(196))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = [json.loads(line) for line in ran.stdout.splitlines()]
+    log = (trial_directory(bench.study, 196) / "events.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["time"] > time.time() + 3000 for line in log)
+    for payload in found:
+        for epoch in payload["epochs"]:
+            assert 0 < epoch.pop("epoch_s") < 1000
+    for payload in expected:
+        for epoch in payload["epochs"]:
+            del epoch["epoch_s"]
+    assert [payload["epochs"] for payload in found] == [payload["epochs"] for payload in expected]
+    seconds = found[1]["summary"]["stage_seconds"]
+    assert all(0 <= value < 1000 for value in seconds.values())

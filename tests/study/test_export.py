@@ -23,6 +23,7 @@ from mlgsearch.train.prepared import prepare
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
 from mlgsearch.train.student import StudentTraining
 from mlgsearch.train.trial import TrialJob
+from tests.full_disk import full_disk
 from tests.results.samples import a_study
 from tests.study.driverless import empty_database
 
@@ -134,6 +135,29 @@ def test_an_exported_trial_gives_the_students_logits(
 def test_other_formats_are_written(exporter: Exporter, kind: str) -> None:
     done = exporter.run("0", str(exporter.out), "--format", kind)
     assert done.stdout == f"{exporter.out}: {kind}, {exporter.out.stat().st_size:,} bytes\n"
+
+
+@pytest.mark.parametrize("kind", ["packed", "dense"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_on_a_full_disk_it_says_so_and_leaves_what_was_there(
+    exporter: Exporter, kind: str, is_there: bool
+) -> None:
+    """The disk is full from the n-th step of writing on, for every n; then there is room."""
+    if is_there:
+        exporter.out.write_text("mine")
+    before = set(exporter.out.parent.iterdir())
+    for failing in range(1, 20):
+        with full_disk(failing) as disk:
+            done = exporter.run("0", str(exporter.out), "--format", kind, "--force")
+        if not disk.is_full:
+            break
+        said = f"{exporter.out}: cannot be written: No space left on device"
+        assert isinstance(done.exception, MlgsearchError), done.output
+        assert str(done.exception) == said
+        assert set(exporter.out.parent.iterdir()) == before
+        assert not is_there or exporter.out.read_text() == "mine"
+    assert 3 < failing < 19
+    assert done.stdout.endswith(f"{exporter.out.stat().st_size:,} bytes\n")
 
 
 def test_a_file_is_replaced_only_when_it_is_asked_for(exporter: Exporter) -> None:

@@ -27,6 +27,7 @@ from mlgsearch.results.outage import limit_waits, outage
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study import delivery
 from mlgsearch.study.optuna_storage import open_optuna_storage
+from mlgsearch.study.parcel import TrialParcel
 from mlgsearch.study.trial_rows import TrialRows
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
@@ -252,8 +253,8 @@ def test_what_an_earlier_driver_kept_is_not_delivered_where_the_study_went_on(
         study.restart()  # elsewhere, where the outbox is not
         assert study.ledger.next_job() is not None
         study.ledger.add_epochs(0, [an_epoch(1), an_epoch(2)])
-        study.outbox.keep(late, [an_epoch(1, accuracy=0.1)])
-        study.outbox.keep(replace(late, number=2), [])  # that number is free again
+        study.outbox.keep(TrialParcel(late, (an_epoch(1, accuracy=0.1),)))
+        study.outbox.keep(TrialParcel(replace(late, number=2)))  # that number is free again
         study.restart()
         for number in (0, 2):
             said = f"trial {number}: what an earlier driver kept is outdated"
@@ -289,6 +290,43 @@ def test_a_full_database_is_an_outage_until_there_is_room(tmp_path: Path) -> Non
         study.close()
 
 
+def test_every_page_may_find_the_disk_full_and_nothing_half_is_stored(tmp_path: Path) -> None:
+    """The n-th page that results need has no room, for every n; then there is room for one more."""
+    with locked_sqlite(tmp_path) as database:
+        study = Driverless(database.url, n_trials=2)
+        for _ in range(2):
+            study.ledger.next_job()
+        epochs = [an_epoch(number) for number in range(1, 400)]
+        error = "it broke " * 2000
+        for act in (
+            lambda: study.ledger.add_epochs(0, epochs),
+            lambda: study.ledger.fail(1, error),
+        ):
+            tries = 0
+            with study.engine.connect() as connection:
+                pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+            while tries == 0 or study.ledger.away is not None:
+                for engine in (study.engine, study.storage.engine):
+                    with engine.connect() as connection:
+                        connection.execute(text(f"PRAGMA max_page_count = {pages + tries}"))
+                if tries == 0:
+                    act()
+                else:
+                    study.ledger.deliver()
+                tries += 1
+                assert study.store.epochs("digits", 0) in ([], epochs)
+                record = study.trials()[1]
+                assert (record.state, record.error) in (
+                    (TrialState.RUNNING, None),
+                    (TrialState.FAIL, error),
+                )
+            assert tries > 3
+        assert study.store.epochs("digits", 0) == epochs
+        assert study.states() == ["RUNNING", "FAIL"]
+        assert study.outbox.kept() == []
+        study.close()
+
+
 def test_what_waiting_does_not_mend_is_no_outage(tmp_path: Path) -> None:
     with locked_sqlite(tmp_path) as database:
         engine = create_engine(database.url)
@@ -311,6 +349,16 @@ def test_postgresqls_states(state: str, said: str | None) -> None:
     found = outage(ProgrammingError("SELECT", {}, Cause("so it says")))
     assert (found is None) == (said is None)
     assert said is None or said in str(found)
+
+
+def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
+    engine = create_engine("postgresql+psycopg://ann:s3cr3t@127.0.0.1:1/results")
+    with pytest.raises(OperationalError) as caught:
+        engine.connect()
+    found = outage(caught.value)
+    assert found is not None
+    assert found.startswith("it is away (connection failed")
+    assert "s3cr3t" not in found
 
 
 def test_mysqls_numbers() -> None:

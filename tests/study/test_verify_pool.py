@@ -4,8 +4,9 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
+from mlgsearch.errors import DiskFullError
 from mlgsearch.records import TrialState, VerificationRecord
 from mlgsearch.study.slots import Slots
 from mlgsearch.study.verify_pool import VerifyPool
@@ -24,6 +25,8 @@ class PlayedRay:
         self.actors = 0
         self.most_at_once = 0
         self._epochs: dict[int, int] = defaultdict(int)
+        self.full: set[int] = set()  # trials that find no room
+        self.attempts: list[tuple[int, int]] = []  # of trials, as their steps were begun
 
     def remote(self, worker: type | str, shipped: None = None) -> Any:
         """Make a class of actors of a class, and then an actor with its context."""
@@ -45,6 +48,8 @@ class PlayedRay:
                 self.deaths[trial] -= 1
             actor.is_dead = True
             raise RayActorError(error_msg="the memory was full\nand more")
+        if trial in self.full:
+            raise RayTaskError("step", "", DiskFullError("no space"))  # type: ignore[no-untyped-call]
         self._epochs[trial] += 1
         done = self._epochs[trial]
         state = TrialState.COMPLETE if done == 2 else TrialState.RUNNING
@@ -56,8 +61,10 @@ class PlayedActor:
         ray.actors += 1
         self.is_dead = False
         self.step = self
+        self._ray = ray
 
     def remote(self, task: VerifyTask) -> tuple["PlayedActor", int]:
+        self._ray.attempts.append((task.trial, task.attempt))
         return self, task.trial
 
 
@@ -95,6 +102,9 @@ def test_a_worker_that_dies_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None
     told.run(slots=1, retries=2)
     assert told.ended() == [(trial, "COMPLETE", None) for trial in range(4)]
     assert told.ray.actors == 3
+    # Each of its workers has an attempt of its own, so that a late one disturbs none.
+    of_it = [attempt for trial, attempt in told.ray.attempts if trial == 1]
+    assert of_it == [1, 2, 3, 3]
 
 
 def test_a_task_whose_workers_keep_dying_fails_and_no_other(
@@ -114,3 +124,21 @@ def test_told_to_stop_it_begins_nothing_more(monkeypatch: pytest.MonkeyPatch) ->
     told = Told(monkeypatch)
     told.run(slots=2, stop_after=3)
     assert [(r.trial, r.epochs_done) for r in told.records] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+
+
+def test_on_a_full_disk_it_begins_nothing_more_and_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Told(monkeypatch)
+    told.ray.full = {1}
+    said = "trial 1, seed 1: no space; verifying stops, and loses nothing"
+    with pytest.raises(DiskFullError, match=said):
+        told.run(slots=2)
+    assert told.ended() == [(0, "COMPLETE", None)]  # its step was in flight
+    assert not [r for r in told.records if r.trial > 1]
+
+
+def test_told_to_stop_before_anything_began_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told(monkeypatch)
+    told.run(slots=2, stop_after=0)
+    assert told.records == []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from mlgsearch.errors import DiskFullError
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import TrialState
 from mlgsearch.results.places import trial_directory
+from mlgsearch.study.attempt_folder import last_attempt
 from mlgsearch.study.verify_task import VerifyTask
 from mlgsearch.study.verify_worker import PACKED, VerifyWorker
 from mlgsearch.study.worker import WorkerContext
@@ -20,6 +23,7 @@ from mlgsearch.train.evaluation import HeldOutPart
 from mlgsearch.train.packed_file import load_packed
 from mlgsearch.train.prepared import Prepared
 from mlgsearch.train.student import StudentTraining
+from tests.full_disk import full_disk
 from tests.study.verifiable import prepared, spec
 
 
@@ -93,7 +97,7 @@ def test_a_step_is_an_epoch_and_the_last_one_reads_the_test_part(
     test = HeldOutPart(images, images.test, torch.device("cpu"))
     assert last.test_accuracy == test.evaluate(alone.network, layout)[1]
     assert last.test_samples == len(images.test)
-    path = trial_directory(tmp_path, task.trial) / task.folder / PACKED
+    path = last_attempt(trial_directory(tmp_path, task.trial) / task.folder) / PACKED
     assert last.packed_bytes == path.stat().st_size
     assert last.packed_accuracy == test.evaluate(load_packed(path), layout)[1]
     assert last.seconds is not None
@@ -124,6 +128,23 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(
         *[("began", 1), ("epoch", 2), ("finished", None)],
         *[("began", 2), ("finished", None)],
     ]
+
+
+def test_every_write_may_find_the_disk_full_and_nothing_half_is_taken(
+    worker: Worker, task: VerifyTask, tmp_path: Path
+) -> None:
+    """The disk is full from the n-th step of writing on, for every n; then there is room."""
+    undisturbed = worker.step(replace(task, trial=100, epochs=1))
+    for failing in range(1, 50):
+        here = replace(task, trial=failing, epochs=1)
+        with full_disk(failing) as disk, suppress(DiskFullError):
+            worker.step(here)
+        if not disk.is_full:
+            break
+        assert not list(tmp_path.rglob("*.tmp"))
+        again = worker.step(replace(here, attempt=2))
+        assert replace(again, trial=100, seconds=0.0) == replace(undisturbed, seconds=0.0)
+    assert 5 < failing < 49  # folders, the log, the checkpoint, the packed file
 
 
 @pytest.mark.parametrize(
