@@ -47,9 +47,9 @@ ARMS = {
     "uniform grid": Arm({"kind": "uniform"}, {"sampler": "random", "first": GRID}),
     "layerwise, NSGA-II": Arm(_LAYERWISE, {"sampler": "nsga2"}),
     "layerwise, random": Arm(_LAYERWISE, {"sampler": "random"}),
-    "allocation, TPE, stopped early": Arm(_ALLOCATION, {"early_stopping": "on"}),
+    "allocation, TPE, stopped early": Arm(_ALLOCATION, {"early_stopping": {"min_trials": 4}}),
     "allocation, TPE, stopped eagerly": Arm(
-        _ALLOCATION, {"early_stopping": {"factor": 24, "rung_factor": 2}}
+        _ALLOCATION, {"early_stopping": {"factor": 24, "rung_factor": 2, "min_trials": 4}}
     ),
 }
 _SPACES = list(ARMS)[:5]

@@ -44,9 +44,9 @@ _AFTER = (6, 12, 20, 40, 60)
 #: The first is that of the word ``on``.
 _RULES = {
     "on": Halving(),
-    "factor 3, tolerance 0": Halving(tolerance=0),
-    "factor 6, tolerance 0": Halving(6, tolerance=0),
-    "factor 24, rung_factor 2": Halving(24, rung_factor=2),
+    "min_trials 4": Halving(min_trials=4),
+    "min_trials 4, tolerance 0": Halving(min_trials=4, tolerance=0),
+    "factor 24, rung_factor 2, min_trials 4": Halving(24, rung_factor=2, min_trials=4),
 }
 
 

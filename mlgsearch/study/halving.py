@@ -33,7 +33,7 @@ class Halving:
     first_rung: int = 1
     rung_factor: int | None = None
     tolerance: float = 0.05
-    min_trials: int = 4
+    min_trials: int = 12
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Give the epochs at which trials of a full length of ``epochs`` are judged."""
