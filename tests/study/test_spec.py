@@ -207,8 +207,8 @@ def test_differences_are_told_by_key_with_both_values() -> None:
     [
         ("off", None),
         (None, None),
-        ("on", EarlyStoppingSpec(factor=3, first_rung=1, min_trials=4)),
-        ({"factor": 4}, EarlyStoppingSpec(factor=4, first_rung=1, min_trials=4)),
+        ("on", EarlyStoppingSpec(factor=3, first_rung=1, min_trials=12)),
+        ({"factor": 4}, EarlyStoppingSpec(factor=4, first_rung=1, min_trials=12)),
         ({}, EarlyStoppingSpec()),
     ],
 )

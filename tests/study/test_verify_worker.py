@@ -74,10 +74,11 @@ def test_a_worker_elsewhere_goes_on_from_what_was_published(
     store = f"file://{tmp_path}/store"
     context = WorkerContext(spec().train_spec().model_dump(mode="json"), str(cache), store, 1)
     workers = [VerifyWorker(context.to_text()) for _ in range(2)]
-    records = [worker.step(task) for worker in workers]
+    tasks = [task, replace(task, attempt=task.attempt + 1)]
+    records = [worker.step(its) for worker, its in zip(workers, tasks, strict=True)]
     assert [record.epochs_done for record in records] == [1, 2]
     assert records[1].state is TrialState.COMPLETE
-    (packed,) = tmp_path.glob(f"store/*/{task.folder}/{PACKED}")
+    (packed,) = tmp_path.glob(f"store/*/{task.folder}/attempt-*/{PACKED}")
     assert packed.stat().st_size == records[1].packed_bytes
     workers[0]._close()
 
