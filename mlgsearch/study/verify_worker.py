@@ -4,8 +4,6 @@ import json
 import logging
 import os
 import time
-import traceback
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +11,10 @@ import torch
 from mlgsearch.errors import ArtifactsAwayError, DiskFullError, MlgsearchError
 from mlgsearch.records import TrialState, VerificationRecord
 from mlgsearch.study.artifacts import Work, open_artifacts
+from mlgsearch.study.failure import take_failure
 from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.verify_task import VerifyTask
-from mlgsearch.study.worker import NO_ROOM, WorkerContext
+from mlgsearch.study.worker import WorkerContext
 from mlgsearch.train.device import best_device, memory_format, release_memory, set_up_device
 from mlgsearch.train.evaluation import HeldOutPart
 from mlgsearch.train.models import load_callable
@@ -63,16 +62,12 @@ class VerifyWorker:
             raise
         except MlgsearchError as error:
             return self._give_up(task, str(error))
-        except Exception as error:  # a model or a loader may raise anything
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            text = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
-            logger.warning("trial %d, seed %d: %s", task.trial, task.seed, text, exc_info=True)
-            # The frames hold the tensors that a training out of memory must give back.
-            traceback.clear_frames(error.__traceback__)
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
+        except Exception as error:  # noqa: BLE001 - a model or a loader may raise anything
+            failure = take_failure(f"trial {task.trial}, seed {task.seed}", error)
+            if failure.is_disk_full:
                 self._close()
-                raise DiskFullError(text) from None
-            return self._give_up(task, text)
+                raise DiskFullError(failure.text) from None
+            return self._give_up(task, failure.text)
 
     def _advance(self, task: VerifyTask) -> VerificationRecord:
         if self._training is None or self._task != task:

@@ -1,12 +1,10 @@
 """The Ray actor that trains trials, one after another."""
 
-import errno
 import faulthandler
 import json
 import logging
 import os
 import time
-import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,6 +16,7 @@ from mlgsearch.errors import ArtifactsAwayError, MlgsearchError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import EpochRecord
 from mlgsearch.study.artifacts import Work, open_artifacts
+from mlgsearch.study.failure import take_failure
 from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.space import Proposal
 from mlgsearch.train.device import best_device, release_memory, set_up_device
@@ -28,8 +27,6 @@ from mlgsearch.train.trial import TrialJob
 
 logger = logging.getLogger(__name__)
 
-#: What the system says where there is no room: not the trial's fault, so no reason to fail it.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 #: In the log's folder: where a trial's threads stood when it took too long.
 HUNG = "hung.txt"
 
@@ -115,12 +112,8 @@ class TrialWorker(tune.Trainable):
         except MlgsearchError as error:
             payload["error"] = str(error)
         except Exception as error:  # noqa: BLE001 - a model or a loader may raise anything
-            try:
-                payload |= self._failure(error)
-            except RuntimeError as second:
-                # Where a process of torch's DataLoader dies its signal handler raises once,
-                # wherever we are just then.
-                payload |= self._failure(second)
+            failure = take_failure(f"trial {self._number}", error)
+            payload["disk_full" if failure.is_disk_full else "error"] = failure.text
         is_done = payload.keys() & {"summary", "error", "disk_full"} != set()
         if is_done:
             self._close()
@@ -135,16 +128,6 @@ class TrialWorker(tune.Trainable):
     def cleanup(self) -> None:
         """Give memory back before the actor ends."""
         self._close()
-
-    def _failure(self, error: Exception) -> dict[str, str]:
-        """Give what a step tells of what was raised in it, and let go of what that holds."""
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
-        is_full = isinstance(error, OSError) and error.errno in NO_ROOM
-        logger.warning("trial %d: %s", self._number, text, exc_info=error)
-        # The frames hold the tensors that a training out of memory must give back.
-        traceback.clear_frames(error.__traceback__)
-        return {"disk_full" if is_full else "error": text}
 
     def _advance(self) -> dict[str, Any]:
         if self._training is None:
