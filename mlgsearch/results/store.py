@@ -161,20 +161,17 @@ class ResultStore:
             trials = connection.execute(
                 select(func.count()).where(trial_table.c.study_id == study_id)
             ).scalar_one()
-            now = self._moment(connection, study_id)
-            change = {"at": now.isoformat(), "trials": trials, "changes": list(changes)}
-            connection.execute(
-                update(study_table)
-                .where(study_table.c.id == study_id)
-                .values(
-                    content=dict(content),
-                    content_hash=content_hash,
-                    source=source,
-                    versions=dict(versions),
-                    teacher_test_accuracy=None,
-                    lineage=[*(lineage or ()), change],
-                    updated_at=now,
-                )
+            at = self._moment(connection, study_id).isoformat()
+            change = {"at": at, "trials": trials, "changes": list(changes)}
+            self._write_study(
+                connection,
+                study_id,
+                content=dict(content),
+                content_hash=content_hash,
+                source=source,
+                versions=dict(versions),
+                teacher_test_accuracy=None,
+                lineage=[*(lineage or ()), change],
             )
 
     def set_network(
