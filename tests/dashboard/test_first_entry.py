@@ -52,7 +52,7 @@ def pasted(spec: StudySpec, entry: str) -> StudySpec:
 
 @pytest.mark.parametrize("network", [MIXED, resnet8()], ids=["mixed", "resnet8"])
 @pytest.mark.parametrize("kind", SPACES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_a_study_file_with_the_entry_tries_the_same_student(
     data: st.DataObject, kind: str, network: NetworkShape

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.query import Query, address
@@ -11,7 +11,6 @@ from dashboard.query import Query, address
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(TEXTS, st.lists(TEXTS, min_size=1), min_size=1))
 def test_what_is_written_is_read(values: dict[str, list[str]]) -> None:
     url = address("/study", **values)

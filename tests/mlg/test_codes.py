@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgsearch.mlg.bits import pack, unpack
@@ -21,7 +21,6 @@ def trained(method: Method, bits: int, latent: torch.Tensor) -> Quantiser:
     return quantiser
 
 
-@settings(deadline=None)
 @given(
     method=st.sampled_from(METHODS),
     bits=st.sampled_from(BITS),

@@ -42,7 +42,7 @@ SHAPES = st.tuples(st.integers(2, 12), st.integers(2, 8), st.sampled_from([1, 2,
 
 
 @given(SHAPES, st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_unquantised_error_never_grows_with_rank_and_ends_at_zero(
     dims: tuple[int, int, int], seed: int
 ) -> None:

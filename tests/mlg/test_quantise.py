@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -30,7 +30,6 @@ def relative_error(quantiser: Quantiser, target: Tensor) -> float:
     return float((value - target).norm() / target.norm())
 
 
-@settings(deadline=None)
 @given(st.sampled_from(METHODS), FEW_BITS, VALUES)
 def test_few_levels_and_finite_values(method: Method, bits: int, target: Tensor) -> None:
     quantiser = make_quantiser(method, bits)
@@ -42,7 +41,6 @@ def test_few_levels_and_finite_values(method: Method, bits: int, target: Tensor)
     assert value.abs().max() <= target.abs().max() * reach
 
 
-@settings(deadline=None)
 @given(st.sampled_from(METHODS), FEW_BITS, VALUES)
 def test_a_value_that_has_been_quantised_is_a_fixed_point_of_the_fit(
     method: Method, bits: int, target: Tensor
@@ -57,7 +55,6 @@ def test_a_value_that_has_been_quantised_is_a_fixed_point_of_the_fit(
         )
 
 
-@settings(deadline=None)
 @given(FEW_BITS, VALUES)
 def test_dorefa_is_symmetric(bits: int, target: Tensor) -> None:
     n = 2**bits - 1

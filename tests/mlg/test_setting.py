@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgsearch.errors import SettingError
@@ -29,7 +29,6 @@ def test_importing_the_setting_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@settings(deadline=None)
 @given(SETTINGS, SHAPES)
 def test_canonical_is_idempotent_and_never_dearer_than_the_plain_weight(
     setting: LayerSetting, shape: LayerShape
@@ -43,7 +42,6 @@ def test_canonical_is_idempotent_and_never_dearer_than_the_plain_weight(
     assert (canonical.q_coeff_out == 0) == (canonical.base_out == 0)
 
 
-@settings(deadline=None)
 @given(SETTINGS, SHAPES)
 def test_costs_agree_with_the_factors_shapes(setting: LayerSetting, shape: LayerShape) -> None:
     canonical = setting.canonical(shape)
@@ -61,13 +59,11 @@ def test_costs_agree_with_the_factors_shapes(setting: LayerSetting, shape: Layer
     assert canonical.execution_macs(shape) <= shape.out_positions * shape.weight_numel
 
 
-@settings(deadline=None)
 @given(SHAPES)
 def test_a_shape_survives_json(shape: LayerShape) -> None:
     assert LayerShape.from_dict(json.loads(json.dumps(shape.to_dict()))) == shape
 
 
-@settings(deadline=None)
 @given(SETTINGS)
 def test_five_numbers_survive_json(setting: LayerSetting) -> None:
     assert LayerSetting.from_five(json.loads(json.dumps(setting.five))) == setting

@@ -73,7 +73,7 @@ def test_a_gain_gives_a_layer_more() -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_gains_keep_the_budget_and_repeat_themselves(data: st.DataObject) -> None:
     gains = {name: data.draw(st.floats(-2, 2), label=name) for name in tables().layers}
     allocator = Allocator(tables())

@@ -66,7 +66,7 @@ def test_it_is_never_one_percent_worse_than_the_exact_solution(seed: int, convex
     ),
     share=st.floats(0, 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_steepest_lists_are_solved_too(data: list[list[tuple[int, int]]], share: float) -> None:
     lists: Lists = []
     for pairs in data:

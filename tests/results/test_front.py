@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgsearch.records import TrialState
@@ -52,7 +52,6 @@ def _sweep(values: np.ndarray, larger: list[bool], reference: list[float]) -> fl
     return total
 
 
-@settings(deadline=None)
 @given(clouds())
 def test_the_front_is_what_brute_force_finds(cloud: tuple[np.ndarray, list[bool]]) -> None:
     values, larger = cloud
@@ -60,7 +59,6 @@ def test_the_front_is_what_brute_force_finds(cloud: tuple[np.ndarray, list[bool]
     assert is_non_dominated(values, larger).tolist() == expected
 
 
-@settings(deadline=None)
 @given(clouds(most=8), st.lists(grid, min_size=4, max_size=4))
 def test_hypervolume_is_inclusion_exclusion(
     cloud: tuple[np.ndarray, list[bool]], corner: list[float]
@@ -71,7 +69,6 @@ def test_hypervolume_is_inclusion_exclusion(
     assert hypervolume(values, larger, reference) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), max_size=60),
     st.tuples(st.booleans(), st.booleans()),
@@ -85,7 +82,6 @@ def test_hypervolume_is_a_sweep_in_two_dimensions(
     assert hypervolume(values, larger, reference) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(clouds(), st.lists(grid, min_size=4, max_size=4))
 def test_hypervolume_is_that_of_the_front_and_never_shrinks(
     cloud: tuple[np.ndarray, list[bool]], corner: list[float]

@@ -53,7 +53,7 @@ def test_it_has_a_budget_and_a_gain_a_layer() -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_point_keeps_its_budget_in_canonical_settings(data: st.DataObject) -> None:
     space = a_space(hyperparameters=NORM_BITS)
     point = {n: data.draw(st.floats(*bounds(d)), label=n) for n, d in space.distributions.items()}

@@ -25,7 +25,7 @@ def naive(image: Tensor, padding: int, draw: list[int]) -> Tensor:
     return out
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     augmentations,
     st.integers(1, 4),
@@ -51,7 +51,7 @@ def test_equals_a_loop_over_pixels(
         assert torch.equal(got, naive(image, augmentation.padding, draw))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(augmentations, st.permutations(range(12)), st.integers(1, 11), st.integers(0, 99))
 def test_a_sample_does_not_depend_on_its_batch(
     augmentation: Augmentation, order: list[int], cut: int, epoch: int

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -8,7 +8,6 @@ from mlgsearch.train.distillation import SoftTargets
 from mlgsearch.train.spec import DistillationSpec
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0.5, 10), st.integers(0, 1000))
 def test_equals_the_formula(weight: float, temperature: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -44,7 +44,7 @@ def test_tensors_that_share_memory_or_are_strided(tmp_path: Path) -> None:
         assert torch.equal(tensor, tensors[name])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_flipped_bit_is_noticed_or_harmless(
     content: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dashboard.charts.density import CELLS, blend, density
@@ -10,7 +10,6 @@ from dashboard.charts.density import CELLS, blend, density
 _some = st.lists(st.floats(1e-3, 1.0), min_size=1, max_size=50)
 
 
-@settings(deadline=None)  # the first builds plotly's validators
 @given(x=_some, is_log_x=st.booleans())
 @example(x=[1.0, 0.99609375], is_log_x=False)
 def test_every_point_is_counted_in_one_cell(x: list[float], is_log_x: bool) -> None:
