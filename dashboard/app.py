@@ -33,7 +33,7 @@ _INDEX = """<!doctype html>
 {%metas%}
 <title>{%title%}</title>
 <link rel="icon" href="/assets/favicon.svg" type="image/svg+xml">
-<script defer src="/_dash-component-suites/plotly/package_data/plotly.min.js"></script>
+<link rel="preload" as="script" href="/_dash-component-suites/plotly/package_data/plotly.min.js">
 <script defer src="/_dash-component-suites/dash/dcc/async-graph.js"></script>
 {%css%}
 </head>

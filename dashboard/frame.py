@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from dash import (
     ALL,
-    MATCH,
     ClientsideFunction,
     Dash,
     Input,
@@ -22,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.attributes import attributes
 from dashboard.database import Database, trouble
+from dashboard.markup import lighten
 from dashboard.page import PULSE, SCHEME, VIEW, Page, View, link, notice
 from dashboard.query import Query
 from dashboard.table import digest
@@ -122,26 +122,29 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
             content = notice(trouble(error))
         except UserError as error:
             content, place = notice(str(error), link("All studies", "/")), None
-        return content, place, _arrived(title, pulse)
+        return lighten(content), lighten(place), _arrived(title, pulse)
 
     tables = {table.key: table for page in pages for table in page.tables}
 
     @app.callback(
-        Output({"table": MATCH}, "children"),
-        Output({"table": MATCH}, "data-drawn"),
+        Output({"table": ALL}, "children"),
+        Output({"table": ALL}, "data-drawn"),
         Input(PULSE, "data"),
         Input(VIEW, "data"),
-        State({"table": MATCH}, "id"),
-        State({"table": MATCH}, "data-drawn"),
+        State({"table": ALL}, "id"),
+        State({"table": ALL}, "data-drawn"),
         prevent_initial_call=True,
     )
     def _rows(
-        _pulse: str, view: Mapping[str, Any], id_: Mapping[str, str], drawn: str
-    ) -> tuple[Any, Any]:
-        body = tables[id_["table"]].body(database, Query(view))
-        now = digest(body)
-        # Rows that are drawn anew lose the pointer, and cost the browser more than all else.
-        return (no_update, no_update) if now == drawn else (body, now)
+        _pulse: str, view: Mapping[str, Any], ids: Sequence[Mapping[str, str]], drawn: Sequence[str]
+    ) -> tuple[list[Any], list[Any]]:
+        bodies = [tables[id_["table"]].body(database, Query(view)) for id_ in ids]
+        digests = [digest(body) for body in bodies]
+        is_new = [now != then for now, then in zip(digests, drawn, strict=True)]
+        return (
+            [lighten(body) if new else no_update for body, new in zip(bodies, is_new, strict=True)],
+            [now if new else no_update for now, new in zip(digests, is_new, strict=True)],
+        )
 
 
 def answer_trouble(error: Exception) -> None:
@@ -156,7 +159,7 @@ def answer_trouble(error: Exception) -> None:
         return
     if not isinstance(error, UserError):
         raise error
-    set_props("content", {"children": notice(str(error), link("All studies", "/"))})
+    set_props("content", {"children": lighten(notice(str(error), link("All studies", "/")))})
 
 
 def _arrived(title: str, pulse: str | None) -> dict[str, str | None]:

@@ -64,9 +64,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from dash import Dash, dcc, html
+from dash import Dash, html
 from dash.development.base_component import Component
 
+from dashboard.attributes import attributes
 from dashboard.database import Database
 from dashboard.query import Query, address
 from dashboard.table import Table
@@ -111,9 +112,13 @@ def view_id(parameter: str, default: str = "") -> dict[str, str]:
     return {"view": parameter, "default": default}
 
 
-def link(children: Component | str, path: str, /, **parameters: object) -> dcc.Link:
-    """Make a link to a page of the dashboard."""
-    return dcc.Link(children, href=address(path, **parameters))
+def link(
+    children: Component | str, path: str, /, *, classes: str | None = None, **parameters: object
+) -> html.A:
+    """Make a link to a page of the dashboard, where the browser stays on its page (frame.js)."""
+    return html.A(
+        children, href=address(path, **parameters), className=classes, **attributes(data_page="")
+    )
 
 
 def notice(sentence: str, *more: Component | str) -> html.Div:

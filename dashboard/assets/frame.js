@@ -46,17 +46,30 @@
     clientside.set_props("banner", { children: sentence, hidden: !sentence });
   };
 
-  // Half of what a first chart takes the browser is reading plotly: it is fetched from the page's
-  // first line on, and runs once Dash has begun. Dash awaits what window.Plotly is, and fetches the
-  // library itself only where there is nothing (dash 4.4, dcc.Graph).
-  const library = document.querySelector("script[src$='/plotly.min.js']");
+  // Most of what a first chart takes the browser is running plotly, a second on a slow machine, in
+  // which it does nothing else: it is fetched from the page's first line on, and runs once there is
+  // something to be read. Dash awaits what window.Plotly is, and fetches the library itself only
+  // where there is nothing (dash 4.4, dcc.Graph).
+  let runPlotly = null;
   window.Plotly = new Promise((resolve, reject) => {
-    library.addEventListener("load", () => resolve());
-    library.addEventListener("error", () => {
-      delete window.Plotly;
-      reject(new Error("plotly.js did not load"));
-    });
+    runPlotly = () => {
+      runPlotly = () => {};
+      const library = document.createElement("script");
+      library.src = document.querySelector("link[href$='/plotly.min.js']").href;
+      library.addEventListener("load", () => resolve());
+      library.addEventListener("error", () => {
+        delete window.Plotly;
+        reject(new Error("plotly.js did not load"));
+      });
+      document.head.append(library);
+    };
   });
+
+  // A tab that is not seen is not painted.
+  const afterPainting = (act) => {
+    if (document.hidden) act();
+    else window.requestAnimationFrame(() => window.setTimeout(act, 0));
+  };
 
   const pulse = async () => {
     if (asking || document.hidden || seen === null) return;
@@ -140,9 +153,21 @@
         if (data.title) document.title = data.title;
         seen = data.pulse;
       }
+      afterPainting(runPlotly);
       return keep();
     },
   };
+
+  // A link to a page of ours: only the address changes, and dcc.Location is told (dash 4.4).
+  document.addEventListener("click", (event) => {
+    const inner = event.target.closest("a[data-page]");
+    const is_plain = !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+    if (!inner || !is_plain) return;
+    event.preventDefault();
+    window.history.pushState({}, "", inner.href);
+    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+    window.scrollTo(0, 0);
+  });
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");

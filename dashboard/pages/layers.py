@@ -21,6 +21,7 @@ from dashboard.charts.layers import (
 from dashboard.charts.scan import is_area, scan_chart, scan_summary
 from dashboard.database import Database
 from dashboard.front_layers import COLOUR, TRIAL, FrontLayers, scan
+from dashboard.markup import lighten
 from dashboard.menu import menu
 from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.query import Query, address
@@ -195,11 +196,11 @@ def _register(app: Dash, database: Database) -> None:
         students = {str(student.number): student.label for student in layers.students}
         menus: Any = no_update
         if shown[0] != before[0]:
-            menus = menu("Bytes of", TRIAL, students, str(trial), default=_largest(layers))
+            menus = lighten(menu("Bytes of", TRIAL, students, str(trial), default=_largest(layers)))
         return (
             *_drawn(layers, query, scheme),
             menus,
-            _trial_link(query.one("name"), trial),
+            lighten(_trial_link(query.one("name"), trial)),
             shown,
         )
 

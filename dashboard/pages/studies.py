@@ -7,9 +7,10 @@ from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from dashboard.database import Database
+from dashboard.markup import lighten
 from dashboard.menu import menu
-from dashboard.page import VIEW, Page, View, notice, view_id
-from dashboard.query import Query, address
+from dashboard.page import VIEW, Page, View, link, notice, view_id
+from dashboard.query import Query
 from dashboard.studies_table import PICK, SEARCH, SHOW, SHOWN, TABLE
 
 
@@ -65,19 +66,15 @@ def _compare(query: Query) -> Component:
     picked = query.all(PICK)
     if len(picked) < 2:
         return html.Span("Tick two or more studies to compare their fronts.", className="faint")
-    return dcc.Link(
-        f"Compare {len(picked)} studies",
-        href=address("/compare", name=picked),
-        className="button primary",
-    )
+    return link(f"Compare {len(picked)} studies", "/compare", name=picked, classes="button primary")
 
 
 def _register(app: Dash, _database: Database) -> None:
     @app.callback(
         Output("studies-compare", "children"), Input(VIEW, "data"), prevent_initial_call=True
     )
-    def _picked(view: Mapping[str, Any]) -> Component:
-        return _compare(Query(view))
+    def _picked(view: Mapping[str, Any]) -> Any:
+        return lighten(_compare(Query(view)))
 
 
 PAGE = Page(

@@ -11,6 +11,7 @@ from dashboard.charts.curves_chart import curves_chart
 from dashboard.charts.front_chart import front_chart
 from dashboard.charts.hypervolume_chart import hypervolume_chart
 from dashboard.database import Database
+from dashboard.markup import lighten
 from dashboard.menu import menu
 from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, view_id
 from dashboard.query import Query
@@ -181,14 +182,14 @@ def _parts(
             curves, view.selected, scheme, teacher_accuracy=data.record.teacher_accuracy
         )
         parts["curves_summary"] = tell_curves(curves, view.selected)
-        parts["cards"] = cards(data, view, scheme)
+        parts["cards"] = lighten(cards(data, view, scheme))
     if "facts" in news:
-        parts["facts"] = facts(data)
+        parts["facts"] = lighten(facts(data))
         parts["last"] = last_moment(data.columns)
         if view.until is None:
             parts["replay"] = parts["last"]
     if "failures" in news:
-        parts["failures"] = failures(database, name)
+        parts["failures"] = lighten(failures(database, name))
     parts["drawn"] = digests if news else no_update
     return parts
 
@@ -218,9 +219,9 @@ def _register(app: Dash, database: Database) -> None:
         State(VIEW, "data"),
         prevent_initial_call=True,
     )
-    def _table(rows: str, asked: Mapping[str, Any]) -> Component:
+    def _table(rows: str, asked: Mapping[str, Any]) -> Any:
         query = Query({**asked, ROWS: [rows]})
-        return table_of(query).render(database, query)
+        return lighten(table_of(query).render(database, query))
 
     client: dict[str, tuple[list[Output], list[Input | State]]] = {
         "pick": (

@@ -10,6 +10,7 @@ from dashboard.cells import SETTING, number, percent, size
 from dashboard.chart import chart
 from dashboard.charts.learning import learning_chart, learning_summary
 from dashboard.database import Database
+from dashboard.markup import lighten
 from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link
 from dashboard.query import Query
 from dashboard.table import Column, Table
@@ -130,10 +131,10 @@ def _register(app: Dash, database: Database) -> None:
         if shown == before:
             return (no_update,) * 7
         return (
-            take_home(database, data),
-            around(data),
-            facts(data),
-            origin(data),
+            lighten(take_home(database, data)),
+            lighten(around(data)),
+            lighten(facts(data)),
+            lighten(origin(data)),
             learning_chart(
                 data.epochs,
                 scheme,
