@@ -4,15 +4,21 @@ import logging
 import os
 import secrets
 import shlex
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 #: Workers hand over epochs and numbers only; the data come from memory-mapped files.
 _OBJECT_STORE_BYTES = 80_000_000
+#: How long a cluster's address may take to answer at all.
+_KNOCK_S = 10.0
+#: Says how many seconds Ray waits for its own head to begin, which a busy machine may take, and
+#: how often it asks a cluster that refuses it, which takes a second each time.
+_PATIENCE = "RAY_gcs_server_port_wait_time_s"
 
 # Read by Ray when it is imported or started, so set before its first import below.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -32,6 +38,7 @@ from ray._private.authentication.authentication_token_setup import (  # noqa: E4
     AUTH_MODE_ENV_VAR,
     maybe_enable_token_auth_if_token_available,
 )
+from ray._private.services import canonicalize_bootstrap_address  # noqa: E402
 from ray._raylet import (  # type: ignore[attr-defined]  # noqa: E402
     AuthenticationMode,
     get_authentication_mode,
@@ -43,48 +50,88 @@ from mlgsearch.results.engine import safe_url  # noqa: E402
 
 
 @contextmanager
-def ray_cluster(
-    address: str | None, *, cpus: int | None = None
-) -> Iterator[list[dict[str, float]]]:
-    """Give the resources of each node of a cluster, and leave the cluster at the end.
+def local_ray() -> Iterator[None]:
+    """Start Ray on this machine, on the loopback address alone, and stop it at the end.
 
-    Args:
-        address: of a running cluster, or ``auto`` for the one that this machine is of; None starts
-            one here, on the loopback address alone, without dashboard, its sockets and logs in a
-            folder of its user's, and stops it at the end.
-        cpus: how many processors a cluster started here has; None for this machine's.
-
-    Raises:
-        UserError: no cluster answers at the address, or one that asks nobody for a token.
+    It has no dashboard, and its sockets and logs lie in a folder of its user's.
     """
     _protect_token()
     _hide_passwords()
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with ExitStack() as stack:
-        if address is None:
-            options |= {
-                "num_cpus": cpus,
-                "include_dashboard": False,
-                "object_store_memory": _OBJECT_STORE_BYTES,
-                "_temp_dir": stack.enter_context(_private_folder()) + "/ray",
-            }
-        else:
-            # Ray shows its token to a cluster it finds by itself, but not to one that is named.
-            maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    with _private_folder() as folder:
+        with _own_environment(is_local=True):
+            ray.init(
+                "local",
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=f"{folder}/ray",
+                **_quietly(),
+            )
         try:
-            with _own_environment(is_local=address is None):
-                ray.init(address or "local", **options)
-        except (ConnectionError, ValueError) as error:
-            raise UserError(
-                f"--address {address}: no Ray cluster answers there, or not to this machine's "
-                f"token ({error}); start one with `ray start --head`, copy ~/.ray/auth_token from "
-                "its head, or leave --address out to run on this machine"
-            ) from error
-        stack.callback(ray.shutdown)
-        if address is not None:
-            _refuse_open_cluster(address)
-        yield [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def joined(address: str | None) -> Iterator[None]:
+    """Join a cluster that runs, and leave it at the end; without an address do nothing.
+
+    Meant for before anything that takes long, so that a wrong address is told at once.
+
+    Args:
+        address: of the cluster, or ``auto`` for the one that this machine is of.
+
+    Raises:
+        UserError: no cluster answers there, or one that is of other versions, does not know this
+            machine's token, or asks nobody for a token.
+    """
+    if address is None:
+        yield
+        return
+    try:
+        _knock(address)
+        _protect_token()
+        _hide_passwords()
+        # Ray shows its token to a cluster it finds by itself, but not to one that is named.
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        with _own_environment(is_local=False):
+            ray.init(address, **_quietly())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"--address {address}: no Ray cluster answers there, or not to this machine's token "
+            f"and versions ({' '.join(str(error).split())}); start one with `ray start --head`, "
+            "copy ~/.ray/auth_token from its head, or leave --address out to run on this machine"
+        ) from error
+    try:
+        _refuse_open_cluster(address)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def nodes() -> list[dict[str, float]]:
+    """Give the resources of each node that is alive now, of the cluster that was joined."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _quietly() -> dict[str, Any]:
+    """Give Ray's options to say nothing of its own."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    return {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+def _knock(address: str) -> None:
+    """See that anything listens at an address: Ray takes minutes to find that nothing does.
+
+    Raises:
+        OSError: nothing does.
+        ValueError: it is no address.
+    """
+    place = canonicalize_bootstrap_address(address)
+    if place is None:
+        raise ValueError("that is no cluster's")
+    host, _, port = place.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
 
 
 def _refuse_open_cluster(address: str) -> None:
@@ -122,15 +169,20 @@ def _own_environment(*, is_local: bool) -> Iterator[None]:
     them; it keeps to the loopback where it believes that it cannot be a cluster, as it does by
     default on macOS and Windows.
     """
-    url = os.environ.pop("MLGSEARCH_STORAGE", None)
+    before = {name: os.environ.get(name) for name in ("MLGSEARCH_STORAGE", _PATIENCE)}
     can_be_cluster = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = can_be_cluster and not is_local
+    os.environ.pop("MLGSEARCH_STORAGE", None)
+    os.environ.setdefault(_PATIENCE, "120" if is_local else "1")
     try:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = can_be_cluster
-        if url is not None:
-            os.environ["MLGSEARCH_STORAGE"] = url
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _hide_passwords() -> None:

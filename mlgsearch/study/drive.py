@@ -3,11 +3,12 @@
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlgsearch.study.cluster import ray_cluster  # isort: skip  # sets Ray's environment first
+from mlgsearch.study.cluster import joined, local_ray, nodes  # isort: skip  # sets Ray's environment first
 from ray import tune
 from ray.tune import RunConfig, Stopper, TuneConfig, Tuner
 from sqlalchemy import Engine
@@ -151,7 +152,9 @@ def drive(
     runs = runs_directory(str(engine.url))
     directory = study_directory(runs, study)
     limit_waits(engine, LOCK_WAIT_S)
-    with LeaseKeeper(engine, study.name) as keeper:
+    with LeaseKeeper(engine, study.name) as keeper, joined(options.address):
+        if options.address is not None:
+            slots_on(nodes(), spec.resources)  # to tell now what does not fit
         store = ResultStore(engine, keeper.lease)
         ground = (options.lay_groundwork or lay_groundwork)(spec, cache, watch)
         changes = [
@@ -252,9 +255,9 @@ def _run(
 ) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="mlgsearch-ray-") as scratch,
-        ray_cluster(options.address) as resources,
+        local_ray() if options.address is None else nullcontext(),
     ):
-        slots = slots_on(resources, spec.resources, options.max_parallel)
+        slots = slots_on(nodes(), spec.resources, options.max_parallel)
         context = WorkerContext(
             train=spec.train_spec().model_dump(mode="json"),
             cache=str(cache),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlgsearch.study.cluster import ray_cluster  # noqa: F401  # isort: skip  # sets Ray's environment first
+from mlgsearch.study.cluster import local_ray  # noqa: F401  # isort: skip  # sets Ray's environment first
 import ray
 import torch
 from torch import Tensor

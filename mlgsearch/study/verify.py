@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mlgsearch.study.cluster import ray_cluster  # isort: skip  # sets Ray's environment first
+from mlgsearch.study.cluster import joined, local_ray, nodes  # isort: skip  # sets Ray's environment first
 from sqlalchemy import Engine
 
 from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyConflictError
@@ -151,22 +152,29 @@ class _Session:
         """Prepare, train what is not finished, and see that the database has it."""
         if not self._todo:
             return
-        self._prepare()
-        with stopping_on_signals() as stop:
-            with ray_cluster(address) as resources:
-                slots = slots_on(resources, self._spec.resources, max_parallel)
-                context = WorkerContext(
-                    train=self._spec.train_spec().model_dump(mode="json"),
-                    cache=str(self._cache),
-                    artifacts=self._artifacts.place,
-                    threads=slots.threads,
-                    uses_gpu=slots.gpu > 0,
-                )
-                self._watch.started(self.study, list(self.rows.wanted.values()), slots.count)
-                shipped = None if address is None else self._ship()
-                pool = VerifyPool(context, slots, self._spec.resources.worker_retries, shipped)
-                pool.run(self._todo, self.rows.tell, self._stopping(stop.is_set))
-            self._deliver_rest(stop)
+        with joined(address):
+            if address is not None:
+                slots_on(nodes(), self._spec.resources)  # to tell now what does not fit
+            self._prepare()
+            with stopping_on_signals() as stop:
+                with local_ray() if address is None else nullcontext():
+                    self._train(address is not None, max_parallel, stop)
+                self._deliver_rest(stop)
+
+    def _train(self, is_far: bool, max_parallel: int | None, stop: threading.Event) -> None:
+        """Train what is not finished, on nodes of which some may not see this disk."""
+        slots = slots_on(nodes(), self._spec.resources, max_parallel)
+        context = WorkerContext(
+            train=self._spec.train_spec().model_dump(mode="json"),
+            cache=str(self._cache),
+            artifacts=self._artifacts.place,
+            threads=slots.threads,
+            uses_gpu=slots.gpu > 0,
+        )
+        self._watch.started(self.study, list(self.rows.wanted.values()), slots.count)
+        shipped = self._ship() if is_far else None
+        pool = VerifyPool(context, slots, self._spec.resources.worker_retries, shipped)
+        pool.run(self._todo, self.rows.tell, self._stopping(stop.is_set))
 
     def _ship(self) -> Shipped:
         """Send what the trainings share to where this disk is not."""

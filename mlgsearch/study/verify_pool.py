@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlgsearch.study.cluster import ray_cluster  # noqa: F401  # isort: skip  # sets Ray's environment first
+from mlgsearch.study.cluster import local_ray  # noqa: F401  # isort: skip  # sets Ray's environment first
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 

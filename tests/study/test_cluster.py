@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,10 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.artifacts import artifacts_of
+from mlgsearch.study.cluster import joined
 from mlgsearch.study.export import export_trial
 from mlgsearch.train.packed_file import read_packed
 from tests.study.driver import ROOT
@@ -199,12 +202,68 @@ def test_two_trials_share_a_gpu(nodes: RayNodes, tmp_path: Path) -> None:
     assert len({note["pid"] for note in notes}) == 2
 
 
+def refused(address: str, folder: Path, environment: dict[str, str], cpu: int = 1) -> str:
+    """Launch a study on a cluster that it cannot join or use; gives what it says."""
+    draw_images(folder / "images")
+    text = STUDY.format(epochs=1, trials=1, store=folder / "store")
+    (folder / "far.yaml").write_text(text.replace("gpu: 0", f"gpu: 0, cpu: {cpu}"))
+    driver = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "search.py"), "launch", "far.yaml"),
+            *("--storage", f"sqlite:///{folder}/a.db", "--address", address),
+        ],
+        cwd=folder,
+        env=environment | {"MLGSEARCH_CACHE": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert driver.returncode == 2, driver.stderr
+    assert driver.stdout == ""
+    # Nothing was prepared before: no data looked at, no teacher trained.
+    assert not (folder / "cache").exists()
+    return driver.stderr
+
+
+def test_an_address_where_nothing_listens_is_told_before_anything_long(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    said = refused(address, tmp_path, dict(os.environ))
+    assert said.startswith(f"error: --address {address}: no Ray cluster answers there")
+    assert "Connection refused" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("10.0.0.1", "Invalid address format"), ("local", "that is no cluster's")],
+)
+def test_what_is_no_address_is_told(address: str, said: str) -> None:
+    with pytest.raises(UserError, match=f"--address {address}: .*{said}"), joined(address):
+        pass
+
+
+def test_a_cluster_that_does_not_know_the_token_is_told_at_once(
+    nodes: RayNodes, tmp_path: Path
+) -> None:
+    said = refused(nodes.address, tmp_path, nodes.environment | {"HOME": str(tmp_path)})
+    # Ray's own line goes before: it cannot be told to keep quiet then.
+    assert f"error: --address {nodes.address}: no Ray cluster answers" in said
+    assert "or not to this machine's token" in said
+
+
+def test_trials_that_fit_on_no_node_are_told_at_once(nodes: RayNodes, tmp_path: Path) -> None:
+    said = refused(nodes.address, tmp_path, nodes.environment, cpu=99)
+    assert said.startswith("error: resources: a trial asks for {'CPU': 99.0, 'GPU': 0.0}, but no")
+    assert said.count("\n") == 1
+
+
 JOIN = """
 import sys
 from mlgsearch.errors import UserError
-from mlgsearch.study.cluster import ray_cluster
+from mlgsearch.study.cluster import joined
 try:
-    with ray_cluster(sys.argv[1]):
+    with joined(sys.argv[1]):
         print("joined")
 except UserError as error:
     print(error)

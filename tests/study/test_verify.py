@@ -146,6 +146,7 @@ def test_stopped_or_killed_it_goes_on_from_its_checkpoints(
         (("verify", "tiny", "--trials", "0,9"), "has no trial 9"),
         (("verify", "tiny", "--trials", "0;1"), "--trials 0;1: write numbers of trials with"),
         (("verify", "tony"), "no study 'tony'; there is 'tiny'"),
+        (("verify", "tiny", "--address", "127.0.0.1"), "--address 127.0.0.1: no Ray cluster"),
         (("front", "tiny", "--verified"), "no trial of 'tiny' is verified yet; `search.py verify"),
     ],
 )
