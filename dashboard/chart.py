@@ -7,6 +7,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.attributes import attributes
+from dashboard.sketch import sketch
 
 #: The picture's buttons are ours, because plotly's have no names for a keyboard's user.
 _CONFIG: Any = {
@@ -27,6 +28,7 @@ def chart(
     file: str,
     table: Component | str,
     height: int = 450,
+    is_sketched: bool = False,
     more: Component | None = None,
 ) -> html.Figure:
     """Place a chart; its ``dcc.Graph`` has the id ``id_``, its summary ``id_ + "-summary"``.
@@ -35,7 +37,8 @@ def chart(
     callback that changes the figure changes the summary too. Pictures are saved as ``file`` with
     .png or .svg. ``table`` has the chart's values and stands folded below; or it is the id of one
     that stands elsewhere on the page. ``height`` in pixels is for a figure that needs more or less
-    of it than others, as one with a row a layer. ``more`` stands under the chart.
+    of it than others, as one with a row a layer. One that ``is_sketched`` is seen before plotly has
+    been read. ``more`` stands under the chart.
     """
     summary_id, table_id = f"{id_}-summary", f"{id_}-table"
     parts = [] if more is None else [more]
@@ -56,14 +59,20 @@ def chart(
                 className="head",
             ),
             html.Div(
-                dcc.Graph(
-                    id=id_,
-                    figure=figure,
-                    config=_CONFIG,
-                    responsive=True,
-                    # Without a height it shrinks to none once its figure changes.
-                    style={"height": f"{height}px"},
-                ),
+                [
+                    *([sketch(figure)] if is_sketched else []),
+                    dcc.Graph(
+                        id=id_,
+                        figure=figure,
+                        config=_CONFIG,
+                        responsive=True,
+                        # Without a height it shrinks to none once its figure changes.
+                        style={"height": f"{height}px"},
+                    ),
+                ],
+                className="drawing",
+                # Room for it from the first, or what stands below would jump.
+                style={"minHeight": f"{height}px"},
                 role="img",
                 **attributes(aria_label=title, aria_describedby=summary_id, aria_details=table_id),
             ),

@@ -20,6 +20,11 @@ from mlgsearch.records import PlannedStudent, ReferencePoint, TrialState
 from mlgsearch.results.trial_columns import Rows, TrialColumns
 from mlgsearch.results.verification import VerifiedPoint
 
+#: In pixels, what plotly widens its margins to for the words of this chart on a wide page.
+_MARGIN = {"l": 84, "r": 24, "t": 48, "b": 76}
+#: On the right, with an axis there.
+_MARGIN_OF_PLAN = 61
+
 
 @dataclass(frozen=True)
 class FrontPicture:
@@ -62,7 +67,9 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     figure.add_traces(verified_marks(picture.verified, picture.axis, colours))
     figure.add_trace(_rings(picture, marks, colours))
     figure.update_layout(
-        _axes(picture, marks, planned, zoom, colours), uirevision=picture.axis.shown.name
+        _axes(picture, marks, planned, zoom, colours),
+        uirevision=picture.axis.shown.name,
+        margin=_MARGIN if planned is None else _MARGIN | {"r": _MARGIN_OF_PLAN},
     )
     # Small students never come near its left end.
     draw_teacher(figure, picture.teacher_accuracy, colours, "left")

@@ -84,6 +84,7 @@ def _layout(database: Database, view: View) -> Component:
                 summary=parts["front_summary"],
                 file=f"{name}-front",
                 table="study-table",
+                is_sketched=True,
                 more=replay(data, StudyView.of(view.query), parts["moment"]),
             ),
             html.Div(
