@@ -9,7 +9,7 @@ time is from its first trial's beginning to its last one's end. The last line is
 trial: `ours_s`, `ours_first50_s`, `ours_last50_s`, `ray_optuna_s`. From 400 trials on there is also
 how the driver's process fared over the first 200 of them and the last 200: `_s` a trial, `_cpu_s`
 its own processor time a trial (which other work on the machine does not change), `_mib` the median
-of its resident memory.
+of its resident memory. The last 200 are also told at each thousand, should a long run be cut off.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlgsearch.study.drive import Groundwork, Options, Watch  # isort: skip  # sets Ray's environment
 import optuna
@@ -108,18 +108,20 @@ class Clock:
             self.ended.append(time.perf_counter())
             self.cpu.append(time.process_time())
             self.memory.append(self._process.memory_info().rss / 2**20)
+            if len(self.ended) % (5 * SPAN) == 1 and len(self.ended) > SPAN:
+                last = " ".join(f"{name} {value:.3f}" for name, value in self._use("last").items())
+                print(f"{len(self.ended)} trials, {last}", flush=True)
 
     def growth(self) -> dict[str, float]:
         """Compare the first 200 trials with the last 200; the very first begins no interval."""
+        return self._use("first") | self._use("last")
+
+    def _use(self, end: Literal["first", "last"]) -> dict[str, float]:
+        part = slice(None, SPAN + 1) if end == "first" else slice(-SPAN - 1, None)
         figures = {}
-        for name, part in (
-            ("first200", slice(None, SPAN + 1)),
-            ("last200", slice(-SPAN - 1, None)),
-        ):
-            for what, moments in (("s", self.ended), ("cpu_s", self.cpu)):
-                figures[f"{name}_{what}"] = (moments[part][-1] - moments[part][0]) / SPAN
-            figures[f"{name}_mib"] = statistics.median(self.memory[part])
-        return figures
+        for what, moments in (("s", self.ended), ("cpu_s", self.cpu)):
+            figures[f"{end}{SPAN}_{what}"] = (moments[part][-1] - moments[part][0]) / SPAN
+        return figures | {f"{end}{SPAN}_mib": statistics.median(self.memory[part])}
 
 
 def resnet18_shape() -> NetworkShape:
