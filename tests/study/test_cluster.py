@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.store import ResultStore
+from mlgsearch.results.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.cluster import joined
 from mlgsearch.study.export import export_trial
+from mlgsearch.study.verify_worker import PACKED
 from mlgsearch.train.packed_file import read_packed
 from tests.study.driver import ROOT
 from tests.study.ray_nodes import RayNodes
@@ -88,29 +92,22 @@ def draw_images(root: Path) -> None:
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
 
 
-@pytest.fixture(scope="module")
-def survivor(nodes: RayNodes, tmp_path_factory: pytest.TempPathFactory) -> Survivor:
-    """Run a study with a trial on each of two nodes, and kill that of the second at its epoch 3."""
-    folder = tmp_path_factory.mktemp("far")
-    seed, disk = folder / "seed", folder / "disk"
-    draw_images(seed / "images")
-    disk.mkdir()
-    text = STUDY.format(epochs=EPOCHS, trials=TRIALS, store=folder / "store")
-    (seed / "far.yaml").write_text(text)
-    for _ in range(2):
-        nodes.add(num_cpus=1)
+@contextmanager
+def far_driver(nodes: RayNodes, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a driver on a disk of its own that holds a copy of ``seed``; its end must be good."""
+    disk = folder / "disk"
+    disk.mkdir(exist_ok=True)
     namespace = own_disk()
     if not namespace:
-        (seed / "images").rename(disk / "images")
-        (seed / "far.yaml").rename(disk / "far.yaml")
-    run_by = [*namespace, "sh", "-c", OWN_DISK, str(disk), str(seed)] if namespace else []
-    events = []
+        shutil.copytree(folder / "seed", disk, dirs_exist_ok=True)
+    run_by = [*namespace, "sh", "-c", OWN_DISK, str(disk), str(folder / "seed")]
     errors = folder / "stderr.txt"
     with (
         errors.open("w") as stderr,
         subprocess.Popen(
             [
-                *(*run_by, sys.executable, str(ROOT / "search.py"), "launch", "far.yaml", "--json"),
+                *(run_by if namespace else []),
+                *(sys.executable, str(ROOT / "search.py"), *arguments, "--json"),
                 *("--storage", f"sqlite:///{folder}/a.db", "--address", nodes.address),
             ],
             cwd=disk,
@@ -121,6 +118,21 @@ def survivor(nodes: RayNodes, tmp_path_factory: pytest.TempPathFactory) -> Survi
             text=True,
         ) as driver,
     ):
+        yield driver
+        assert driver.wait() == 0, errors.read_text()
+
+
+@pytest.fixture(scope="module")
+def survivor(nodes: RayNodes, tmp_path_factory: pytest.TempPathFactory) -> Survivor:
+    """Run a study with a trial on each of two nodes, and kill that of the second at its epoch 3."""
+    folder = tmp_path_factory.mktemp("far")
+    draw_images(folder / "seed" / "images")
+    text = STUDY.format(epochs=EPOCHS, trials=TRIALS, store=folder / "store")
+    (folder / "seed" / "far.yaml").write_text(text)
+    for _ in range(2):
+        nodes.add(num_cpus=1)
+    events = []
+    with far_driver(nodes, folder, "launch", "far.yaml") as driver:
         assert driver.stdout is not None
         for line in driver.stdout:
             event = json.loads(line)
@@ -128,7 +140,6 @@ def survivor(nodes: RayNodes, tmp_path_factory: pytest.TempPathFactory) -> Survi
             if (event["event"], event.get("trial"), event.get("epoch")) == ("epoch", LOST, 3):
                 (path,) = folder.glob(f"store/far-*/{LOST:06d}/attempt-*/events.jsonl")
                 nodes.kill_node_of(json.loads(path.read_text().splitlines()[0])["pid"])
-        assert driver.wait() == 0, errors.read_text()
     return Survivor(folder, events)
 
 
@@ -182,6 +193,26 @@ def test_a_student_is_exported_from_where_it_is_kept(survivor: Survivor, tmp_pat
     assert read_packed(out)[0].accuracy == pytest.approx(trial.accuracy, abs=1e-6)
     kept = artifacts_of(study, tmp_path)
     assert 0 < kept.bytes_used() < 10_000_000
+
+
+def test_a_trial_is_verified_on_the_cluster_by_a_driver_that_has_only_the_data(
+    survivor: Survivor, nodes: RayNodes
+) -> None:
+    wanted = ("--trials", str(LOST), "--seeds", "1", "--epochs", "2")
+    with far_driver(nodes, survivor.folder, "verify", "far", *wanted) as driver:
+        assert driver.stdout is not None
+        events = [json.loads(line) for line in driver.stdout]
+    assert events[-1]["states"]["COMPLETE"] == 1
+    engine = open_engine(f"sqlite:///{survivor.folder}/a.db")
+    (record,) = VerificationStore(engine).verifications("far")
+    engine.dispose()
+    assert (record.trial, record.epochs_done) == (LOST, 2)
+    assert record.test_accuracy == record.packed_accuracy is not None
+    pattern = f"store/far-*/{LOST:06d}/verify-2-{record.seed}/attempt-*/{PACKED}"
+    (packed,) = survivor.folder.glob(pattern)
+    assert packed.stat().st_size == record.packed_bytes
+    # What it needed came by the object store, the logits under the new seed too.
+    assert not (nodes.home / ".cache").exists()
 
 
 def test_two_trials_share_a_gpu(nodes: RayNodes, tmp_path: Path) -> None:
