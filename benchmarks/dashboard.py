@@ -9,8 +9,9 @@ opens the study's page. Then new trials of the front are written, one by one, an
 page. What page and server do while nothing happens (a question every second) is subtracted.
 
 The last line is JSON. Seconds: `first_front_s` from the visit's beginning to the front on the
-screen, of a server and a browser that have just started; `again_s` the same once more; `followed_s`
-from a trial's commit to its mark. An update's work in milliseconds of processor time, medians:
+screen, as the server drew it, of a server and a browser that have just started; `first_chart_s` to
+plotly's chart in its place; `again_s` and `again_chart_s` the same once more; `followed_s` from a
+trial's commit to its mark. An update's work in milliseconds of processor time, medians:
 `server_ms` and `page_ms` (its main thread); `wire_kb` is what both sent for it, in 1,000 bytes.
 `server_mb` is the server's resident memory at the end, in 1,000,000 bytes; `dom_nodes` counts the
 page's elements.
@@ -80,6 +81,14 @@ HAS_MARK = """number => {
   return chart.data.some(trace =>
     trace.name?.startsWith('front') && trace.customdata?.some(([found]) => found === number));
 }"""
+
+
+#: Notes when the sketch of the front was painted: the first task after its frame.
+SEEN = """new MutationObserver((_changes, observer) => {
+  if (!document.querySelector(".sketch path")) return;
+  observer.disconnect();
+  requestAnimationFrame(() => setTimeout(() => { window.seen = performance.now(); }, 0));
+}).observe(document, { childList: true, subtree: true });"""
 
 
 class Builder:
@@ -242,14 +251,17 @@ class Wire:
         return self.sent + self.received
 
 
-def visit(browser: Browser, address: str) -> tuple[Page, float]:
-    """Open the study's page; gives it, and the seconds until its front was drawn."""
+def visit(browser: Browser, address: str) -> tuple[Page, float, float]:
+    """Open the study's page; gives it, and the seconds until its front was seen, and its chart."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(PATIENCE_MS)
-    began = time.perf_counter()
+    page.add_init_script(SEEN)
+    began, began_at = time.perf_counter(), time.time()
     page.goto(f"{address}/study?name={STUDY['name']}", wait_until="commit")
     page.wait_for_selector(POINT, state="attached")
-    return page, time.perf_counter() - began
+    chart_s = time.perf_counter() - began
+    seen_at = page.evaluate("performance.timeOrigin + window.seen") / 1_000
+    return page, seen_at - began_at, chart_s
 
 
 def follow(
@@ -315,12 +327,12 @@ def main() -> None:
         print(f"{arguments.trials} trials, {size:.0f} MB, in {time.perf_counter() - began:.1f} s")
         with served(url) as (address, server), sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            page, first_s = visit(browser, address)
+            page, first_s, chart_s = visit(browser, address)
             _settle(page)
             nodes = page.evaluate("document.querySelectorAll('*').length")
             page.close()
-            page, again_s = visit(browser, address)
-            figures = {"first_front_s": first_s, "again_s": again_s}
+            figures = {"first_front_s": first_s, "first_chart_s": chart_s}
+            page, figures["again_s"], figures["again_chart_s"] = visit(browser, address)
             figures |= follow(page, server, builder, arguments.trials, arguments.runs)
             figures |= {"server_mb": server.memory_info().rss / 1e6, "dom_nodes": nodes}
             browser.close()
