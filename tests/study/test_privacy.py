@@ -24,7 +24,8 @@ training: {epochs: 10000}
 space: {kind: layerwise}
 search: {n_trials: 1, first: [[2, 4, 3, 6, 3]]}
 """
-
+#: Where Ray's dashboard listens, unless that is taken.
+DASHBOARD_PORT = 8265
 AUTH_MODES = ("disabled", "token")
 ASK = """
 import sys
@@ -41,7 +42,7 @@ class Seen:
     answers: list[str]
     command_lines: list[str]
     environments: list[str]
-    listening: list[str]
+    listening: list[tuple[str, int]]
     ray_folder_mode: int
     ray_logs: str
     told: str
@@ -71,7 +72,7 @@ def seen(postgres_database: Engine, tmp_path_factory: pytest.TempPathFactory) ->
         # Not the driver's own, where its user put the URL.
         environments = [str(process.environ()) for process in family[1:]]
         listening = [
-            connection.laddr.ip
+            (connection.laddr.ip, connection.laddr.port)
             for process in family
             for connection in process.net_connections("inet")
             if connection.status == psutil.CONN_LISTEN
@@ -153,7 +154,14 @@ def test_nothing_that_is_written_holds_the_password(seen: Seen) -> None:
 
 def test_ray_listens_on_the_loopback_alone(seen: Seen) -> None:
     assert len(seen.listening) > 3
-    assert set(seen.listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert {address for address, _ in seen.listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_rays_dashboard_is_off(seen: Seen) -> None:
+    # What is left of it counts usage, and with `ray[default]` installed it listens nowhere either.
+    (line,) = (line for line in seen.command_lines if "dashboard/dashboard.py" in line)
+    assert line.endswith("--modules-to-load=UsageStatsHead --disable-frontend")
+    assert DASHBOARD_PORT not in {port for _, port in seen.listening}
 
 
 def test_ray_answers_to_its_token_alone(seen: Seen) -> None:
