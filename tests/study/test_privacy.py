@@ -158,7 +158,7 @@ def test_ray_listens_on_the_loopback_alone(seen: Seen) -> None:
 
 
 def test_rays_dashboard_is_off(seen: Seen) -> None:
-    # What is left of it counts usage, and with `ray[default]` installed it listens nowhere either.
+    # What is left of it counts usage; with `ray[default]` installed it tells its metrics, locally.
     (line,) = (line for line in seen.command_lines if "dashboard/dashboard.py" in line)
     assert line.endswith("--modules-to-load=UsageStatsHead --disable-frontend")
     assert DASHBOARD_PORT not in {port for _, port in seen.listening}
