@@ -74,6 +74,21 @@ def palette(scheme: Literal["light", "dark"]) -> Palette:
     return PALETTES[scheme]
 
 
+def ink_on(colour: str) -> str:
+    """Give black or white for words on a colour, #RRGGBB: their contrast is 4.5 to 1 or more.
+
+    Luminance is WCAG 2.2's.
+    """
+    channels = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    red, green, blue = (
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels
+    )
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    # Where both stand out alike: (1 + 0.05) / (L + 0.05) = (L + 0.05) / 0.05.
+    return "#000000" if luminance > 0.179 else "#FFFFFF"
+
+
 def text(value: str) -> str:
     """Write a text for a figure, which reads tags and entities."""
     return escape(value, quote=False)

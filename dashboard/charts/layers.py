@@ -1,5 +1,6 @@
 """Layers along the front: a row a layer, a column a student, colour for what it is given."""
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -8,10 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from dashboard.charts.density import blend
 from dashboard.charts.layer_measure import Measure
 from dashboard.charts.layer_rows import BARE, lay_out_rows
 from dashboard.charts.student import Student
-from dashboard.theme import Palette, dress, palette, text
+from dashboard.theme import Palette, dress, ink_on, palette, text
 from mlgsearch.results.layer_grid import Floats, LayerGrid
 
 #: Columns that a page has room for; of more students so many are shown, evenly spaced.
@@ -84,24 +86,40 @@ def layers_chart(
     absent = measure.absent(grid)
     scale = _Scale.of(measure, shown, colours, has_absent=bool(absent.any()))
     is_wide = len(students) <= _MOST_WIDE
+    cells: dict[str, Any] = {
+        "x": [f"{COLUMN}{student.number}" for student in students],
+        "y": _full_names(grid),
+        "xgap": 1,
+        "ygap": 1,
+        "zmin": scale.zmin,
+        "zmax": scale.zmax,
+        "colorscale": scale.stops,
+    }
     figure = go.Figure(
         go.Heatmap(
-            x=[f"{COLUMN}{student.number}" for student in students],
-            y=_full_names(grid),
             z=_rows(np.where(absent, scale.zmin, shown)),
-            text=_texts(measure, grid, shown, absent) if shown.size <= _MOST_TEXTS else None,
-            texttemplate="%{text}" if shown.size <= _MOST_TEXTS else None,
             customdata=_hover_data(grid),
             hovertemplate=_hover(grid),
             hoverongaps=False,
-            xgap=1,
-            ygap=1,
-            zmin=scale.zmin,
-            zmax=scale.zmax,
-            colorscale=scale.stops,
             colorbar=_key(measure, scale),
+            **cells,
         )
     )
+    if shown.size <= _MOST_TEXTS:
+        for ink, texts in _texts(measure, grid, shown, absent, scale).items():
+            figure.add_heatmap(
+                # No other cells, whose words they would hide.
+                z=[
+                    [place if words else None for place, words in zip(*row, strict=True)]
+                    for row in zip(figure.data[0].z, texts, strict=True)
+                ],
+                text=texts,
+                texttemplate="%{text}",
+                textfont={"color": ink},
+                hoverinfo="skip",
+                showscale=False,
+                **cells,
+            )
     top = pixels_above(len(students))
     lay_out_rows(figure, grid.layers, colours, top=top, bottom=BARE)
     figure.update_layout(uirevision="layers")
@@ -176,18 +194,27 @@ def _full_names(grid: LayerGrid) -> list[str]:
 
 
 def _texts(
-    measure: Measure, grid: LayerGrid, shown: Floats, absent: NDArray[np.bool_]
-) -> list[list[str]]:
-    texts = []
-    for trial, values in enumerate(measure.values(grid).tolist()):
-        is_known = np.isfinite(shown[trial])
-        texts.append(
-            [
-                measure.write(value) if known else "\N{EN DASH}" if gone else ""
-                for value, known, gone in zip(values, is_known, absent[trial], strict=True)
-            ]
-        )
-    return [list(row) for row in zip(*texts, strict=True)]
+    measure: Measure, grid: LayerGrid, shown: Floats, absent: NDArray[np.bool_], scale: "_Scale"
+) -> dict[str, list[list[str]]]:
+    """Write the values (T, L) for the cells (L, T): what is in black, and what is in white.
+
+    Plotly's own choice for one trace, white or a grey, is hard to read on half of the colours.
+    """
+    texts = np.where(absent, "\N{EN DASH}", "").astype(object)
+    known = np.isfinite(shown)
+    texts[known] = [measure.write(value) for value in measure.values(grid)[known].tolist()]
+    places = np.where(absent, scale.zmin, shown)
+    inks = np.full(texts.shape, "", dtype=object)
+    inks[texts != ""] = [ink_on(scale.colour(place)) for place in places[texts != ""].tolist()]
+    widest = max(map(len, texts.flat), default=0)
+    found = {}
+    for ink in dict.fromkeys(inks[texts != ""].tolist()):
+        own = np.where(inks == ink, texts, "")
+        # Plotly's size of a trace's words follows from its longest.
+        trial, layer = np.argwhere(inks == ink)[0]
+        own[trial, layer] = own[trial, layer].center(widest, "\N{FIGURE SPACE}")
+        found[ink] = own.T.tolist()
+    return found
 
 
 @dataclass(frozen=True)
@@ -202,6 +229,15 @@ class _Scale:
     @property
     def zmax(self) -> float:
         return self.high
+
+    def colour(self, value: float) -> str:
+        """Give a value's colour, #RRGGBB, as plotly mixes it."""
+        share = (value - self.zmin) / (self.zmax - self.zmin)
+        places = [float(place) for place, _ in self.stops]
+        above = min(max(bisect(places, share), 1), len(places) - 1)
+        low, high = places[above - 1], places[above]
+        between = min((share - low) / (high - low), 1.0) if high > low else 0.0
+        return blend(str(self.stops[above - 1][1]), str(self.stops[above][1]), between)
 
     @classmethod
     def of(cls, measure: Measure, shown: Floats, colours: Palette, *, has_absent: bool) -> Self:

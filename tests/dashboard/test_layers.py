@@ -54,7 +54,7 @@ def trials_drawn(page: Page) -> list[int]:
 
 def test_a_column_leads_to_its_trial(visit: Visit) -> None:
     page = visit.go(f"/study/layers?name={NASTY.replace('&', '%26')}")
-    expect(page.locator("#layers-chart .heatmaplayer image")).to_have_count(1)
+    expect(page.locator("#layers-chart .heatmaplayer image").first).to_be_attached()
     drawn = trials_drawn(page)
     x, y = page.evaluate(_CELL, [1, 3])
     page.mouse.move(x - 1, y)
@@ -85,7 +85,7 @@ def test_what_is_shown_stands_in_the_address(visit: Visit) -> None:
 
 def test_all_cells_are_downloaded_and_pictures_are_saved(visit: Visit) -> None:
     page = visit.go(f"/study/layers?name={NASTY.replace('&', '%26')}")
-    expect(page.locator("#layers-chart .heatmaplayer image")).to_have_count(1)
+    expect(page.locator("#layers-chart .heatmaplayer image").first).to_be_attached()
     drawn = trials_drawn(page)
     search = f"name={NASTY.replace('&', '%26')}"
     answer = page.request.get(f"/download/layers-cells.csv?{search}")
@@ -104,7 +104,7 @@ def test_all_cells_are_downloaded_and_pictures_are_saved(visit: Visit) -> None:
 
 def test_a_front_that_grows_is_followed(visit: Visit, writer: ResultStore) -> None:
     page = visit.go("/study/layers?name=deep")
-    expect(page.locator("#layers-chart .heatmaplayer image")).to_have_count(1)
+    expect(page.locator("#layers-chart .heatmaplayer image").first).to_be_attached()
     best = max(writer.trials("deep"), key=lambda trial: trial.accuracy or 0)
     assert best.accuracy is not None
     better = best.__class__(**vars(best) | {"number": 999, "accuracy": best.accuracy + 0.01})

@@ -5,8 +5,10 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dashboard.theme import PALETTES
+from dashboard.theme import PALETTES, ink_on
 from tests.dashboard.vision import VISIONS, contrast, distance
 
 MARKS = ("front", "complete", "pruned", "fail", "planned", "verified", "reference")
@@ -28,6 +30,12 @@ def sheet(scheme: str) -> dict[str, str]:
     blocks = re.findall(r":root \{(.*?)\}", style.read_text(), re.DOTALL)
     light, dark = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block)) for block in blocks[:2])
     return {"light": light, "dark": dark}[scheme]
+
+
+@given(st.integers(0, 0xFFFFFF))
+def test_words_on_any_colour_are_legible(number: int) -> None:
+    colour = f"#{number:06X}"
+    assert contrast(ink_on(colour), colour) >= 4.5
 
 
 def test_contrasts_and_distances_are_those_of_their_definitions() -> None:

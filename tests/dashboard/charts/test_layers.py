@@ -1,6 +1,7 @@
 """Charts with a row a layer: what they draw, say, and leave out."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mlgsearch.records import LayerRecord
 from mlgsearch.results.grid_scan import GridScan
 from mlgsearch.results.importance import Importance, LayerImportance
 from mlgsearch.results.layer_grid import LayerGrid
+from tests.dashboard.vision import contrast
 
 NASTY = "<b>layer</b>&1"
 STUDENTS = (Student(7, 0.8, 0.01, 1_000), Student(3, 0.9, 0.02, 2_500))
@@ -47,7 +49,7 @@ def lists(rows: Iterable[Iterable[object]]) -> list[list[object]]:
 
 def test_rows_are_layers_and_columns_are_students() -> None:
     figure = layers_chart(a_grid(), STUDENTS, MEASURES["bits"], "light", selected=3)
-    (cells,) = figure.data
+    cells, *_ = figure.data
     assert cells.z == pytest.approx(np.log2(np.array([[8, 8], [16, 64], [0.8, 0.8]])), abs=1e-3)
     assert [row[0][0] for row in cells.customdata] == [7, 7, 7]
     assert list(cells.customdata[1][1]) == [3, 4, 8, 3, 6, 3, 800.0, 64.0]
@@ -67,11 +69,11 @@ def test_names_are_shown_as_they_are_written() -> None:
 
 def test_a_level_that_is_absent_is_no_small_value() -> None:
     grid, measure = a_grid(), MEASURES["B_in"]
-    (cells,) = layers_chart(grid, STUDENTS, measure, "light").data
+    cells, *inked = layers_chart(grid, STUDENTS, measure, "light").data
     assert np.isnan(measure.coloured(grid)[0, 1])
     assert list(cells.z[1]) == [cells.zmin, 4.0]
     assert cells.zmin < 2 == min(cells.z[0])
-    assert list(cells.text[1]) == ["\N{EN DASH}", "4"]
+    assert "".join(words for trace in inked for words in trace.text[1]) == "\N{EN DASH}4"
     begin = cells.colorscale[1][0]
     assert cells.colorscale[0][1] == cells.colorscale[1][1] != cells.colorscale[2][1]
     assert cells.zmin + begin * (cells.zmax - cells.zmin) == pytest.approx(2)
@@ -80,7 +82,7 @@ def test_a_level_that_is_absent_is_no_small_value() -> None:
 
 def test_a_change_is_told_against_the_student_to_the_left() -> None:
     grid, measure = a_grid(), MEASURES["change"]
-    (cells,) = layers_chart(grid, STUDENTS, measure, "light").data
+    cells, *_ = layers_chart(grid, STUDENTS, measure, "light").data
     assert lists(cells.z) == [[None, 0.0], [None, 2.0], [None, 0.0]]
     assert (cells.zmin, cells.zmax) == (-2, 2)
     assert "changes most" not in layers_summary(grid.at([0]), measure, front_size=1)
@@ -125,6 +127,27 @@ def test_summaries_say_what_is_to_be_seen() -> None:
 )
 def test_bytes_are_written_in_three_digits(count: float, said: str) -> None:
     assert written_bytes(count) == said
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("measure", ["bits", "B_in", "change"])
+def test_values_are_written_in_the_ink_of_their_cell(scheme: Any, measure: str) -> None:
+    cells, *inked = layers_chart(a_grid(), STUDENTS, MEASURES[measure], scheme).data
+    places, hues = zip(*cells.colorscale, strict=True)
+    channels = np.array([[int(hue[i : i + 2], 16) for i in (1, 3, 5)] for hue in hues])
+    known = np.array(cells.z, dtype=float)
+    written = np.zeros(known.shape, dtype=int)
+    for trace in inked:
+        own = np.array(trace.text) != ""
+        assert np.array_equal(own, np.isfinite(np.array(trace.z, dtype=float)))
+        written += own
+        for value in known[own]:
+            share = (value - cells.zmin) / (cells.zmax - cells.zmin)
+            fill = [np.interp(share, places, channel) for channel in channels.T]
+            paper = "#" + "".join(f"{round(part):02X}" for part in fill)
+            assert contrast(trace.textfont.color, paper) >= 4.4  # the paper was rounded once more
+    assert np.array_equal(written, np.isfinite(known).astype(int))
+    assert len({max(len(words) for row in trace.text for words in row) for trace in inked}) == 1
 
 
 def a_scan(*, has_none: bool = False) -> GridScan:
