@@ -271,6 +271,7 @@ def _run(
             train = spec.train_spec()
             shipped = ship(train, cache, [train.seed], train.training.epochs)
             worker = tune.with_parameters(worker, shipped=shipped)
+        searcher.room = lambda: slots.count_on(nodes())
         watch.started(study, ledger.records, slots.count)
         tuner = Tuner(
             tune.with_resources(worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
@@ -279,7 +280,6 @@ def _run(
                 search_alg=searcher,
                 scheduler=StudyScheduler(searcher),
                 num_samples=-1,
-                max_concurrent_trials=slots.count,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
                 trial_name_creator=lambda trial: str(trial.trial_id),

@@ -76,6 +76,8 @@ class StudySearcher(DriverOnly, Searcher):
         self._is_asked_to_stop = is_asked_to_stop
         self._disk = disk
         self._attempts: dict[str, _Attempt] = {}
+        #: Tells how many trials may run at once just now; None where Ray alone sees to that.
+        self.room: Callable[[], int] | None = None
         #: Set where the study is being stopped: what Ray reports after that says nothing.
         self.is_stopping = False
         #: Why the study cannot go on; None where it was asked to stop, or is finished.
@@ -103,6 +105,8 @@ class StudySearcher(DriverOnly, Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Give the next job's configuration, None for later, or Ray's word for no more."""
         self.tick()
+        if not self.is_stopping and self.room is not None and len(self._attempts) >= self.room():
+            return None
         job = None if self.is_stopping else self._guarded(self._ledger.next_job)
         if job is None:
             if not self.is_stopping and not self._ledger.has_no_more:

@@ -9,16 +9,25 @@ from mlgsearch.study.spec import ResourcesSpec
 
 @dataclass(frozen=True)
 class Slots:
-    """What one training takes (processors and GPUs, may be fractions), and how many run at once."""
+    """What one training takes (processors and GPUs, may be fractions), and how many run at once.
+
+    ``count`` is that of the moment it was made, ``most`` what their user allows.
+    """
 
     cpu: float
     gpu: float
     count: int
+    most: int | None = None
 
     @property
     def threads(self) -> int:
         """How many threads torch gets in each."""
         return max(1, int(self.cpu))
+
+    def count_on(self, nodes: Sequence[Mapping[str, float]]) -> int:
+        """Count those that may run at once where nodes joined and left; one at least may wait."""
+        fits = sum(_fitting(node, self.cpu, self.gpu) for node in nodes)
+        return max(1, fits if self.most is None else min(fits, self.most))
 
 
 def slots_on(
@@ -47,7 +56,7 @@ def slots_on(
             f"{', '.join(map(str, have))}; ask for less"
         )
     limits = [limit for limit in (max_parallel, resources.max_parallel) if limit is not None]
-    return Slots(resources.cpu, gpu, min([fits, *limits]))
+    return Slots(resources.cpu, gpu, min([fits, *limits]), min(limits, default=None))
 
 
 def _fitting(node: Mapping[str, float], cpu: float, gpu: float) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlgsearch.study.cluster import local_ray  # noqa: F401  # isort: skip  # sets Ray's environment first
+from mlgsearch.study.cluster import nodes  # isort: skip  # sets Ray's environment first
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
@@ -25,7 +25,7 @@ _LOOK_S = 0.2
 
 
 class VerifyPool:
-    """As many workers as there are slots, each used for task after task.
+    """As many workers as there is room for at the moment, each used for task after task.
 
     A task whose worker dies goes on, from its checkpoint, on a new one, ``retries`` times.
     """
@@ -65,7 +65,7 @@ class VerifyPool:
         while waiting or steps:
             if is_stopping(len(steps)) or trouble is not None:
                 waiting.clear()
-            while waiting and len(steps) < self._slots.count:
+            while waiting and len(steps) < self._slots.count_on(nodes()):
                 task = waiting.popleft()
                 tell(task.record(TrialState.RUNNING))
                 actor = self._idle.pop() if self._idle else self._begin()

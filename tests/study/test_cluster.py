@@ -215,22 +215,55 @@ def test_a_trial_is_verified_on_the_cluster_by_a_driver_that_has_only_the_data(
     assert not (nodes.home / ".cache").exists()
 
 
-def test_two_trials_share_a_gpu(nodes: RayNodes, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def gpu_node(nodes: RayNodes) -> None:
+    """A node that says it has a GPU."""
     nodes.add(num_cpus=4, num_gpus=1)
-    driver = subprocess.run(
-        [sys.executable, "-m", "tests.study.half_gpu", nodes.address, str(tmp_path)],
-        cwd=ROOT,
-        env=nodes.environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert driver.returncode == 0, driver.stderr
-    assert driver.stdout.split() == ["2"]  # not four, for which there are processors
-    notes = [json.loads(path.read_text()) for path in tmp_path.glob("notes/*.json")]
-    assert [(note["gpu"], note["devices"]) for note in notes] == [(0.5, "0")] * 2
-    assert len({note["pid"] for note in notes}) == 2
+
+
+@contextmanager
+def gpu_trials(nodes: RayNodes, folder: Path, share: float) -> Iterator[int]:
+    """Run two trials that must run at once, each on a share of a GPU; gives the first slots."""
+    with (
+        (folder / "stderr.txt").open("w") as stderr,
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.study.gpu_trials"),
+                *(nodes.address, str(folder), str(share)),
+            ],
+            cwd=ROOT,
+            env=nodes.environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as driver,
+    ):
+        assert driver.stdout is not None
+        slots = driver.stdout.readline()
+        assert slots, (folder / "stderr.txt").read_text()
+        yield int(slots)
+        assert driver.wait() == 0, (folder / "stderr.txt").read_text()
+
+
+def gpu_notes(folder: Path) -> list[dict[str, Any]]:
+    notes = [json.loads(path.read_text()) for path in folder.glob("notes/*.json")]
+    assert len({note["pid"] for note in notes}) == len(notes) == 2
+    return notes
+
+
+@pytest.mark.usefixtures("gpu_node")
+def test_two_trials_share_a_gpu(nodes: RayNodes, tmp_path: Path) -> None:
+    with gpu_trials(nodes, tmp_path, 0.5) as slots:
+        assert slots == 2  # not four, for which there are processors
+    assert [(n["gpu"], n["devices"]) for n in gpu_notes(tmp_path)] == [(0.5, "0")] * 2
+
+
+@pytest.mark.usefixtures("gpu_node")
+def test_a_node_that_joins_a_running_study_is_used(nodes: RayNodes, tmp_path: Path) -> None:
+    with gpu_trials(nodes, tmp_path, 1) as slots:
+        assert slots == 1
+        nodes.add(num_cpus=1, num_gpus=1)
+    assert [note["gpu"] for note in gpu_notes(tmp_path)] == [1, 1]
 
 
 def refused(address: str, folder: Path, environment: dict[str, str], cpu: int = 1) -> str:

@@ -64,6 +64,23 @@ def test_there_is_nothing_more_to_suggest_after_the_last(searcher: StudySearcher
     assert suggested(searcher, "d") == Searcher.FINISHED
 
 
+def test_no_more_are_suggested_than_there_is_room_for(searcher: StudySearcher) -> None:
+    room = [1]
+    searcher.room = lambda: room[0]
+    assert searcher.suggest("a") is not None
+    assert searcher.suggest("b") is None
+    room[0] = 2  # a node joined
+    assert searcher.suggest("b") is not None
+    assert searcher.suggest("c") is None
+    room[0] = 1  # and left
+    searcher.on_trial_complete("b", None, error=True)
+    assert searcher.suggest("c") is None
+    searcher.on_trial_complete("a", a_result(summary=a_summary()))
+    again = searcher.suggest("c")
+    assert again is not None
+    assert (again["number"], again["attempt"]) == (1, 2)
+
+
 def test_results_reach_the_ledger(searcher: StudySearcher, study: Driverless) -> None:
     searcher.suggest("a")
     searcher.on_trial_result("a", a_result(an_epoch(1)))

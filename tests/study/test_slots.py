@@ -14,8 +14,8 @@ from tests.study.samples import a_spec
         ({"CPU": 8.0, "GPU": 2.0}, {"cpu": 2}, None, Slots(2, 1, 2)),
         ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0}, None, Slots(1, 0, 8)),
         ({"CPU": 8.0, "GPU": 1.0}, {"gpu": 0.1}, None, Slots(1, 0.1, 8)),
-        ({"CPU": 8.0}, {"max_parallel": 3}, None, Slots(1, 0, 3)),
-        ({"CPU": 8.0}, {"max_parallel": 3}, 2, Slots(1, 0, 2)),
+        ({"CPU": 8.0}, {"max_parallel": 3}, None, Slots(1, 0, 3, 3)),
+        ({"CPU": 8.0}, {"max_parallel": 3}, 2, Slots(1, 0, 2, 2)),
         ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0.5}, None, Slots(1, 0.5, 4)),
         ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0.4}, None, Slots(1, 0.4, 4)),  # two on each, not five
         ({"CPU": 8.0, "GPU": 4.0}, {"gpu": 2}, None, Slots(1, 2, 2)),
@@ -42,6 +42,12 @@ def test_a_training_is_on_one_node() -> None:
     assert slots_on(nodes, ResourcesSpec(cpu=3)) == Slots(3, 1, 1)
     with pytest.raises(StudyFileError, match="no node has that"):
         slots_on(nodes, ResourcesSpec(cpu=9, gpu=0))
+
+
+def test_room_grows_and_shrinks_with_the_nodes() -> None:
+    slots = slots_on([{"CPU": 2.0}], ResourcesSpec(gpu=0), 5)
+    counts = [slots.count_on(n) for n in ([{"CPU": 2.0}] * 2, [{"CPU": 9.0}], [{"CPU": 1.0}], [])]
+    assert counts == [4, 5, 1, 1]  # one trial waits where no node is left
 
 
 @pytest.mark.parametrize("gpu", [1.5, 2.25])

@@ -73,11 +73,13 @@ class Told:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **deaths: int) -> None:
         self.ray = PlayedRay({int(name[1:]): times for name, times in deaths.items()})
+        self.patch = monkeypatch
         monkeypatch.setattr("mlgsearch.study.verify_pool.ray", self.ray)
         self.records: list[VerificationRecord] = []
 
     def run(self, slots: int, retries: int = 0, stop_after: int = 1000) -> None:
         context = WorkerContext({}, "cache", "study", 1)
+        self.patch.setattr("mlgsearch.study.verify_pool.nodes", lambda: [{"CPU": slots}])
         pool = VerifyPool(context, Slots(1, 0, slots), retries)
         pool.run(TASKS, self.records.append, lambda _: len(self.records) >= stop_after)
 

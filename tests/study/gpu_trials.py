@@ -1,7 +1,7 @@
-"""A driver whose trials take half a GPU each, and tell what Ray gave them.
+"""A driver whose trials take a share of a GPU each, and tell what Ray gave them.
 
-Run as ``python -m tests.study.half_gpu ADDRESS FOLDER``. There need be no GPU: Ray counts what a
-node says it has.
+Run as ``python -m tests.study.gpu_trials ADDRESS FOLDER SHARE``. There need be no GPU: Ray counts
+what a node says it has.
 """
 
 import json
@@ -26,7 +26,7 @@ PATIENCE_S = 100.0
 EPOCH = vars(an_epoch(1))
 
 
-class HalfGpuTrial(tune.Trainable):
+class GpuTrial(tune.Trainable):
     """Writes down what it was given, and ends once all have."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -66,25 +66,25 @@ class Watch:
         pass
 
     def started(self, study: Any, trials: Any, slots: int) -> None:
-        print(slots)  # noqa: T201 - the test reads it
+        print(slots, flush=True)  # noqa: T201 - the test reads it
 
     def trial(self, *told: Any) -> None:
         pass
 
 
-def main(address: str, folder: Path) -> None:
+def main(address: str, folder: Path, share: float) -> None:
     spec = a_spec(
-        resources={"gpu": 0.5},
+        resources={"gpu": share},
         training={"epochs": 1},
         search={"n_trials": TRIALS, "sampler": "random"},
     )
     options = Options(
         address=address,
-        worker=HalfGpuTrial,
+        worker=GpuTrial,
         lay_groundwork=lambda *_: Groundwork(resnet8(), "none", 1.0),
     )
     launch(spec, "", open_engine(f"sqlite:///{folder}/a.db"), Watch(), options=options)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]))
