@@ -62,8 +62,8 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
     SQLite gets a 60 s busy timeout, foreign keys, and its rollback journal: WAL has a corruption
     bug before SQLite 3.51.3, and one writer does not need it. Servers get a ping before each
     borrowed connection, because one that restarted while we idled would fail the next call.
-    ``must_exist`` never creates a SQLite file; ``read_only`` neither, and refuses writes on SQLite
-    and PostgreSQL. ``url`` may be ``@FILE``, a file that holds it.
+    ``must_exist`` never creates a SQLite file; ``read_only`` neither, and has the database refuse
+    writes. ``url`` may be ``@FILE``, a file that holds it.
 
     Raises:
         StorageError: the URL is malformed, its driver is not installed, the server does not
@@ -105,6 +105,8 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
         raise StorageError(f"{safe_url(url)}: not a database URL: {error}") from error
     if dialect == "sqlite":
         _prepare_sqlite(engine, read_only=read_only)
+    elif dialect in ("mysql", "mariadb") and read_only:
+        _let_mysql_refuse_writes(engine)
     try:
         with engine.connect() as connection:
             # The first read of a file; connecting alone would accept any file at all.
@@ -183,6 +185,13 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get("mlg_begin", "BEGIN"))
+
+
+def _let_mysql_refuse_writes(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION READ ONLY")
 
 
 def _why(error: DBAPIError, url: str, parsed: URL) -> str:

@@ -96,6 +96,8 @@ def test_an_older_schema_is_refused_by_check(
 
 
 def test_a_failed_upgrade_leaves_nothing_behind(empty: Engine) -> None:
+    if empty.dialect.name == "mysql":
+        pytest.skip("MySQL commits each change of the schema by itself")
     with empty.begin() as connection:
         connection.execute(text("CREATE TABLE mlg_lease (x INTEGER)"))
     with pytest.raises(StorageError, match="cannot bring the schema to"):
