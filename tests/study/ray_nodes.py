@@ -22,6 +22,8 @@ from tests.study.driver import ROOT
 
 #: Bytes of each node's object store, which is enough for what the tests send.
 OBJECT_STORE = 80_000_000
+#: How often a node is started, at most.
+TRIES = 3
 
 
 class RayNodes:
@@ -91,6 +93,22 @@ def _kill(processes: list[psutil.Process]) -> None:
             process.kill()
 
 
+def add_node(cluster: Cluster, **asked: Any) -> None:
+    """Start a node, again where it did not come up in time.
+
+    Ray gives a node's own helpers 15 s to start and the node 30, and no setting changes that: a
+    starved machine passes both, and is quicker with what it has read by then.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            cluster.add_node(**asked, object_store_memory=OBJECT_STORE)
+        except Exception as error:  # Ray raises a plain one
+            if left == 0 or "timed out during startup" not in str(error):
+                raise
+        else:
+            return
+
+
 def main() -> None:
     """Start a head, and then a node a line, until the input ends."""
     cluster = Cluster()
@@ -98,7 +116,7 @@ def main() -> None:
         asked: dict[str, Any] = json.loads(line)
         if cluster.head_node is None:
             asked |= {"include_dashboard": False, "temp_dir": sys.argv[1]}
-        cluster.add_node(**asked, object_store_memory=OBJECT_STORE)
+        add_node(cluster, **asked)
         sys.stdout.write(f"{cluster.address}\n")
         sys.stdout.flush()
 
