@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mlgsearch.results.store import ResultStore
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
 from mlgsearch.study.launch import register
-from mlgsearch.study.ledger import Ledger
+from mlgsearch.study.ledger import Job, Ledger
 from mlgsearch.study.optuna_storage import (
     directions,
     guard,
@@ -109,6 +109,16 @@ class Driverless:
 
     def optuna_study(self) -> optuna.Study:
         return optuna.load_study(study_name=self.spec.name, storage=self.storage)
+
+
+#: What makes a study, by `Driverless`'s options, in a database of a test's own.
+Make = Callable[..., Driverless]
+
+
+def next_job(ledger: Ledger) -> Job:
+    job = ledger.next_job()
+    assert job is not None
+    return job
 
 
 @cache

@@ -1,0 +1,24 @@
+"""Studies on a real database, without Ray and without training."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.study.driverless import Driverless, Make, empty_database
+
+
+@pytest.fixture
+def driverless(tmp_path: Path) -> Iterator[Make]:
+    """Make studies, in one database that is the test's own."""
+    made: list[Driverless] = []
+    (tmp_path / "a.db").write_bytes(empty_database())
+
+    def make(**options: Any) -> Driverless:
+        made.append(Driverless(f"sqlite:///{tmp_path}/a.db", **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
