@@ -10,6 +10,9 @@ from mlgsearch.results.axis import scale_of
 #: Low and high x as the axis counts (log10 on a log axis), low and high y in percent.
 Zoom = tuple[float, float, float, float]
 
+#: A zoom is wider: in less there are no ticks that a number could tell apart.
+_NARROWEST = 1e-9
+
 
 def read_zoom(text: str, axis: SizeAxis) -> Zoom | None:
     """Read a zoom as an address has it, the axis's name before its four numbers.
@@ -24,8 +27,10 @@ def read_zoom(text: str, axis: SizeAxis) -> Zoom | None:
     if name != axis.shown.name:
         return None
     # Not so for NaN either. A logarithmic axis counts in powers of ten.
-    is_sane = -99 < left < right < 1e15 and -999 < low < high < 999
-    return (left, right, low, high) if is_sane else None
+    most = 99.0 if axis.shown.is_log10 else 1e15
+    is_sane = -99 < left < right < most and -999 < low < high < 999
+    is_wide = right - left > _NARROWEST and high - low > _NARROWEST
+    return (left, right, low, high) if is_sane and is_wide else None
 
 
 def front_scales(
