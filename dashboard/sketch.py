@@ -17,6 +17,9 @@ from dashboard.markup import Markup, Node
 #: The plot's sides in units of the drawing; it is stretched to the chart, lines and dots are not.
 _SIDE = 1000
 
+#: Of thousand, million and so on.
+_PREFIXES = "kMGTPEZY"
+
 _SVG = {"aria-hidden": "true", "width": "100%", "height": "100%"}
 
 
@@ -74,14 +77,22 @@ class _Axis:
         return np.round(_SIDE - self.right(values), 1)
 
     def ticks(self) -> Iterator[tuple[float, list[str]]]:
-        """Give values with the lines that are written at them."""
+        """Give values within the axis with the lines that are written at them."""
         values = self.settings.get("tickvals")
         if values is None:
             values = _round_values(self._low, self._high)
-        suffix = self.settings.get("ticksuffix", "")
-        words = self.settings.get("ticktext", [f"{value:g}{suffix}" for value in values])
+        words = self.settings.get("ticktext", map(self._write, values))
         for value, text in zip(values, words, strict=True):
-            yield value, text.split("<br>")
+            if 0 <= self.right(value) <= _SIDE:
+                yield value, text.split("<br>")
+
+    def _write(self, value: float) -> str:
+        """Write a value as ``tickformat`` has it: "~s" of d3 is 20k for 20,000."""
+        prefix = ""
+        if self.settings.get("tickformat") == "~s" and value >= 1000:
+            power = min(math.floor(math.log10(value) + 1e-9) // 3, len(_PREFIXES))
+            value, prefix = value / 1000**power, _PREFIXES[power - 1]
+        return f"{value:g}{prefix}{self.settings.get('ticksuffix', '')}"
 
 
 def _round_values(low: float, high: float) -> list[float]:

@@ -94,6 +94,15 @@ def test_ticks_are_written() -> None:
     assert words[2:] == [f"{value} %" for value in range(0, 101, 10)]
 
 
+def test_a_tick_is_written_within_the_axis_only_and_as_plotly_writes_it() -> None:
+    figure = a_figure()
+    figure.update_xaxes(
+        range=[3, 6.1], tickvals=[500, 20_000, 1e6, 2e6], ticktext=None, tickformat="~s"
+    )
+    (drawn,) = sketch(figure).nodes
+    assert [text for _, (text,) in elements(drawn, "text")][:3] == ["20k", "1M", "0 %"]
+
+
 def test_a_mark_on_another_axis_lies_by_it() -> None:
     trace = go.Scatter(x=[0.1], y=[0.25], yaxis="y2", mode="markers", marker={"color": "#123456"})
     figure = a_figure(trace, yaxis2={"overlaying": "y", "range": [0, 1]})
