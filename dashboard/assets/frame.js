@@ -7,6 +7,8 @@
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   // How often an open page asks whether there is news.
   const PULSE_MS = 1000;
+  // So long after the document a page's content is long in coming.
+  const LONG_MS = 2000;
 
   // The search that we wrote into the address ourselves; it asks for no new page.
   let written = null;
@@ -48,22 +50,32 @@
 
   // Most of what a first chart takes the browser is running plotly, a second on a slow machine, in
   // which it does nothing else: it is fetched from the page's first line on, and runs once there is
-  // something to be read. Dash awaits what window.Plotly is, and fetches the library itself only
-  // where there is nothing (dash 4.4, dcc.Graph).
+  // something to be read, or once that is long in coming. Dash awaits what window.Plotly is (dash
+  // 4.4, dcc.Graph). It never asks again for what failed, and a fetch from the first line that
+  // failed fails the script as well; so it is the second script that does not load that counts.
+  let attempts = 0;
   let runPlotly = null;
   window.Plotly = new Promise((resolve, reject) => {
-    runPlotly = () => {
-      runPlotly = () => {};
+    const load = () => {
+      attempts += 1;
       const library = document.createElement("script");
       library.src = document.querySelector("link[href$='/plotly.min.js']").href;
       library.addEventListener("load", () => resolve());
       library.addEventListener("error", () => {
+        if (attempts === 1) {
+          load();
+          return;
+        }
         delete window.Plotly;
         reject(new Error("plotly.js did not load"));
       });
       document.head.append(library);
     };
+    runPlotly = () => {
+      if (attempts === 0) load();
+    };
   });
+  window.addEventListener("load", () => window.setTimeout(runPlotly, LONG_MS));
 
   // A tab that is not seen is not painted.
   const afterPainting = (act) => {
@@ -175,7 +187,8 @@
     const { save, kind, file, set, toggle, value } = button.dataset;
     if (save) {
       const graph = document.querySelector(`#${CSS.escape(save)} .js-plotly-plot`);
-      window.Plotly.downloadImage(graph, { format: kind, filename: file, scale: 2 });
+      // Not yet drawn: there is no picture to save.
+      if (graph) window.Plotly.downloadImage(graph, { format: kind, filename: file, scale: 2 });
     } else if (set) {
       clientside.set_props({ view: set, default: button.dataset.default || "" }, { data: value });
     } else if (toggle) {

@@ -106,6 +106,50 @@ def test_the_library_of_charts_is_fetched_once_and_before_the_page(visit: Visit)
     assert len([url for url in asked if "/_dash-update-component" in url]) == 1
 
 
+def test_the_library_of_charts_is_fetched_again_where_that_failed(visit: Visit) -> None:
+    page, failed = visit.page, list[str]()
+
+    def fail_once(route: Route) -> None:
+        if failed:
+            route.continue_()
+        else:
+            failed.append(route.request.url)
+            route.abort()
+
+    page.route("**/plotly.min.js", fail_once)
+    visit.go("/study?name=digits")
+    page.wait_for_selector("#study-chart .main-svg .legend")
+    assert [told for told in visit.complaints if "ERR_FAILED" not in told] == []
+    visit.complaints.clear()
+
+
+def test_the_library_of_charts_runs_while_a_page_is_long_in_coming(visit: Visit) -> None:
+    page, held = visit.page, list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/_dash-update-component*", hold)
+    page.goto(f"{visit.base}/study?name=digits")
+    expect(page.locator("script[src$='/plotly.min.js']")).to_be_attached()
+    assert len(held) == 1
+    held.pop().continue_()
+    page.wait_for_selector("#study-chart .main-svg .legend")
+
+
+def test_a_picture_of_what_is_not_drawn_yet_is_not_saved(visit: Visit) -> None:
+    page, held = visit.page, list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/plotly.min.js", hold)
+    page.goto(f"{visit.base}/study?name=digits", wait_until="commit")
+    page.get_by_role("button", name="PNG").first.click()
+    held.pop().continue_()
+    page.wait_for_selector("#study-chart .main-svg .legend")
+
+
 def test_while_a_page_is_made_it_says_that_it_loads(visit: Visit) -> None:
     page, held = visit.page, list[Route]()
 
