@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.attributes import attributes
 from dashboard.database import Database, trouble
-from dashboard.markup import lighten
+from dashboard.markup import lighten, nodes_of
 from dashboard.page import PULSE, SCHEME, VIEW, Page, View, link, notice
 from dashboard.query import Query
 from dashboard.table import digest
@@ -127,12 +127,12 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
     tables = {table.key: table for page in pages for table in page.tables}
 
     @app.callback(
-        Output({"table": ALL}, "children"),
-        Output({"table": ALL}, "data-drawn"),
+        Output({"table": ALL}, "nodes"),
+        Output({"table": ALL}, "drawn"),
         Input(PULSE, "data"),
         Input(VIEW, "data"),
         State({"table": ALL}, "id"),
-        State({"table": ALL}, "data-drawn"),
+        State({"table": ALL}, "drawn"),
         prevent_initial_call=True,
     )
     def _rows(
@@ -142,7 +142,10 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         digests = [digest(body) for body in bodies]
         is_new = [now != then for now, then in zip(digests, drawn, strict=True)]
         return (
-            [lighten(body) if new else no_update for body, new in zip(bodies, is_new, strict=True)],
+            [
+                nodes_of(body) if new else no_update
+                for body, new in zip(bodies, is_new, strict=True)
+            ],
             [now if new else no_update for now, new in zip(digests, is_new, strict=True)],
         )
 

@@ -19,16 +19,31 @@ _HTML = "dash_html_components"
 
 
 class Markup(Component):
-    """Elements side by side, as one component."""
+    """Elements side by side, as one component.
+
+    A callback that changes the ``nodes`` of one with an ``id`` leaves the elements that are the
+    same in place, and with them what has the focus; new children of a component are all made anew.
+    ``drawn`` is for the callback's own use.
+    """
 
     _namespace = "dashboard"
     _type = "Markup"
     nodes: list[Node]
 
-    def __init__(self, nodes: Sequence[Node]):
-        self._prop_names = ["nodes"]
+    def __init__(
+        self, nodes: Sequence[Node], id: dict[str, str] | None = None, drawn: str | None = None
+    ):
+        self._prop_names = ["id", "nodes", "drawn"]
         self._valid_wildcard_attributes = []
-        super().__init__(nodes=list(nodes))  # type: ignore[no-untyped-call]
+        given = {} if id is None else {"id": id, "drawn": drawn}
+        super().__init__(nodes=list(nodes), **given)  # type: ignore[no-untyped-call]
+
+
+def nodes_of(parts: Sequence[Component]) -> list[Node]:
+    """Give elements, of which none has an id, as nodes."""
+    nodes = [_node(part) for part in parts]
+    assert None not in nodes, f"an element with an id among {parts}"
+    return [node for node in nodes if node is not None]
 
 
 def lighten(part: Any) -> Any:

@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 
 from dashboard.attributes import attributes
 from dashboard.database import Database
+from dashboard.markup import Markup, nodes_of
 from dashboard.query import Query, address
 from mlgsearch.results.table import to_csv
 
@@ -64,7 +65,7 @@ class Table:
             [
                 self._store("sort", self.sort, query),
                 self._store("page", "1", query),
-                html.Div(body, id={"table": self.key}, **attributes(data_drawn=digest(body))),
+                Markup(nodes_of(body), id={"table": self.key}, drawn=digest(body)),
             ],
             className="table",
         )

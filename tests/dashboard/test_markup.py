@@ -9,7 +9,7 @@ from dash import dcc, html
 from dashboard.app import PAGES
 from dashboard.attributes import attributes
 from dashboard.database import Database
-from dashboard.markup import Markup, lighten
+from dashboard.markup import Markup, lighten, nodes_of
 from dashboard.page import View
 from dashboard.query import Query
 from tests.dashboard.samples import NASTY
@@ -47,6 +47,12 @@ def test_what_has_an_id_stays_with_all_above_it() -> None:
     assert isinstance(head, html.Div)
     assert isinstance(head.children, html.Span)
     assert head.children.children == "now"
+
+
+def test_an_id_among_nodes_is_a_mistake() -> None:
+    assert nodes_of([html.P("a")]) == [["p", {}, ["a"]]]
+    with pytest.raises(AssertionError, match="an element with an id"):
+        nodes_of([html.P("a"), html.P("b", id="b")])
 
 
 @pytest.mark.parametrize("part", ["text", None, ["a", "b"]])

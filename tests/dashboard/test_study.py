@@ -178,6 +178,25 @@ def test_a_replay_goes_back_in_time_and_plays(visit: Visit) -> None:
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
+def test_what_has_the_focus_keeps_it(visit: Visit) -> None:
+    page = study(visit, "digits")
+    focused = page.locator("#study-table :focus")
+    page.get_by_role("button", name="Select trial").first.focus()
+    page.keyboard.press("Enter")
+    expect(focused).to_have_accessible_name(re.compile("Remove trial"))
+    page.keyboard.press("Enter")
+    expect(focused).to_have_accessible_name(re.compile("Select trial"))
+    page.locator("#study-table").get_by_role("button", name="accuracy").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#study-table th[aria-sort=descending]")).to_have_text(re.compile("accur"))
+    expect(focused).to_have_text(re.compile("accuracy"))
+    page.get_by_role("button", name="Next rows of The front").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#study-table")).to_contain_text("11 to 13 of 13 rows")
+    page.keyboard.press("Shift+Tab")  # Next is now disabled, and its neighbour is not
+    expect(focused).to_have_accessible_name("Previous rows of The front")
+
+
 def test_all_rows_are_downloaded(visit: Visit) -> None:
     page = study(visit, "digits")
     expect(page.locator("#study-table tbody tr")).to_have_count(10)
