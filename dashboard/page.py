@@ -51,7 +51,10 @@ as plain data from the database and the query. ``layout`` places
 the frame's.
 
 **Charts** are placed with `chart.chart`, which adds the summary in words and the buttons PNG and
-SVG.
+SVG. The one that a page is opened for may be seen before plotly has run (``is_sketched``).
+
+**Elements without an id** can't be a callback's. The frame sends those of a layout as `Markup`,
+which spares the browser most of its work; a callback that gives elements calls `markup.lighten`.
 
 **Commands** to copy are written by ``database.command("export", name, ...)``, which quotes.
 
