@@ -1,5 +1,6 @@
 """The trials of a study as tables: its front, or all of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from dash import html
@@ -23,9 +24,13 @@ def table_of(query: Query) -> Table:
 def _front(database: Database, query: Query) -> list[dict[str, Any]]:
     name = query.one("name")
     columns = database.trials(name)
-    rows = _rows(columns, columns.front_rows(database.store.study(name).objectives), query)
-    settings = settings_of(database.engine, name, [row["trial"] for row in rows])
-    return [row | {"settings": settings.get(row["trial"])} for row in rows]
+    return _rows(columns, columns.front_rows(database.store.study(name).objectives), query)
+
+
+def _with_settings(database: Database, query: Query, rows: Sequence[Row]) -> list[Row]:
+    numbers = [row["trial"] for row in rows]
+    settings = settings_of(database.engine, query.one("name"), numbers)
+    return [{**row, "settings": settings.get(row["trial"])} for row in rows]
 
 
 def _trials(database: Database, query: Query) -> list[dict[str, Any]]:
@@ -126,6 +131,7 @@ FRONT_TABLE = Table(
     rows=_front,
     page_size=10,
     extra=("state", "epochs_done", "reused_from", "settings"),
+    complete=_with_settings,
     empty="No trial is on the front yet.",
 )
 TRIALS_TABLE = Table(

@@ -46,7 +46,8 @@ class Table:
     plain data (numbers, texts, None, lists and mappings of them), and may raise any `UserError`.
     ``sort`` is the key of the column it is sorted by at first, with a ``-`` in front for the
     largest first; without it rows stay in their order. ``extra`` are keys that are downloaded but
-    not shown; ``empty`` is what stands in place of no rows.
+    not shown; ``complete`` gives rows with those that are read for a download only. ``empty`` is
+    what stands in place of no rows.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Table:
     sort: str = ""
     page_size: int = 25
     extra: tuple[str, ...] = ()
+    complete: Callable[[Database, Query, Sequence[Row]], Sequence[Row]] | None = None
     empty: str = "Nothing to show."
 
     def render(self, database: Database, query: Query) -> html.Div:
@@ -110,6 +112,8 @@ class Table:
 
     def _data(self, database: Database, query: Query) -> list[dict[str, Any]]:
         rows = self._sorted(self.rows(database, query), self._sorting(query))
+        if self.complete is not None:
+            rows = self.complete(database, query, rows)
         return [{key: row.get(key) for key in self._keys()} for row in rows]
 
     def _keys(self) -> list[str]:
