@@ -172,7 +172,7 @@ def _path(
 
 
 def _words(x: _Axis, y: _Axis, font: Any) -> Iterator[Node]:
-    """Write at the ticks, and what the axes show."""
+    """Write at the ticks; what the axes show is plotly's to write."""
     look = {"fill": font.color, "fontSize": font.size}
     for value, lines in x.ticks():
         place = look | {"x": _percent(x.right(value)), "textAnchor": "middle"}

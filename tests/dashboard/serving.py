@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import ConsoleMessage, Page, Route
 from waitress import wasyncore
 from waitress.server import create_server
 
@@ -54,6 +54,16 @@ class Visit:
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("request", lambda request: self._asked(request.url))
+
+    def hold(self, pattern: str) -> list[Route]:
+        """Let what the page asks for wait; gives the list that what came grows on."""
+        held: list[Route] = []
+
+        def keep(route: Route) -> None:
+            held.append(route)
+
+        self.page.route(pattern, keep)
+        return held
 
     def go(self, path: str) -> Page:
         """Open a page of the dashboard and wait until it is there."""

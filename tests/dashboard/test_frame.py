@@ -124,12 +124,7 @@ def test_the_library_of_charts_is_fetched_again_where_that_failed(visit: Visit) 
 
 
 def test_the_library_of_charts_runs_while_a_page_is_long_in_coming(visit: Visit) -> None:
-    page, held = visit.page, list[Route]()
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/_dash-update-component*", hold)
+    page, held = visit.page, visit.hold("**/_dash-update-component*")
     page.goto(f"{visit.base}/study?name=digits")
     expect(page.locator("script[src$='/plotly.min.js']")).to_be_attached()
     assert len(held) == 1
@@ -138,12 +133,7 @@ def test_the_library_of_charts_runs_while_a_page_is_long_in_coming(visit: Visit)
 
 
 def test_a_picture_of_what_is_not_drawn_yet_is_not_saved(visit: Visit) -> None:
-    page, held = visit.page, list[Route]()
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/plotly.min.js", hold)
+    page, held = visit.page, visit.hold("**/plotly.min.js")
     page.goto(f"{visit.base}/study?name=digits", wait_until="commit")
     page.get_by_role("button", name="PNG").first.click()
     held.pop().continue_()
@@ -151,12 +141,7 @@ def test_a_picture_of_what_is_not_drawn_yet_is_not_saved(visit: Visit) -> None:
 
 
 def test_while_a_page_is_made_it_says_that_it_loads(visit: Visit) -> None:
-    page, held = visit.page, list[Route]()
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/_dash-update-component*", hold)
+    page, held = visit.page, visit.hold("**/_dash-update-component*")
     with page.expect_request("**/_dash-update-component*"):
         page.goto(f"{visit.base}/study?name=digits")
     expect(page.get_by_text("Loading\N{HORIZONTAL ELLIPSIS}")).to_be_visible()

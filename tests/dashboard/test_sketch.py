@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from dashboard.charts.density import density
 from dashboard.sketch import sketch
@@ -121,12 +121,7 @@ def test_a_line_across_is_drawn() -> None:
 
 @pytest.mark.parametrize("size", ["memory_ratio", "packed_kb"])
 def test_the_front_is_seen_before_plotly_and_in_its_places(visit: Visit, size: str) -> None:
-    page, held = visit.page, list[Route]()
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/plotly.min.js", hold)
+    page, held = visit.page, visit.hold("**/plotly.min.js")
     page.goto(f"{visit.base}/study?name=digits&size={size}", wait_until="commit")
     expect(page.locator("#study-facts")).to_contain_text("best accuracy")
     shown = page.locator(".sketch")
