@@ -1,17 +1,15 @@
 """Layers along the front: a row a layer, a column a student, colour for what it is given."""
 
-from bisect import bisect
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dashboard.charts.density import blend
 from dashboard.charts.layer_measure import Measure
 from dashboard.charts.layer_rows import BARE, lay_out_rows
+from dashboard.charts.layer_scale import Scale
 from dashboard.charts.student import Student
 from dashboard.theme import Palette, dress, ink_on, palette, text
 from mlgsearch.results.layer_grid import Floats, LayerGrid
@@ -29,24 +27,6 @@ _MOST_WIDE = 9
 #: Pixels of the key to the colours, and of headings in two lines and upright ones.
 _KEY = 60
 _TWO_LINES, _UPRIGHT = 44, 112
-
-#: Van der Walt and Smith (2015): told apart by every colour vision and by lightness alone; unlike
-#: others of the kind it has no grey, which stands for what is absent.
-_VIRIDIS = (
-    "#440154",
-    "#482878",
-    "#3E4A89",
-    "#31688E",
-    "#26828E",
-    "#1F9E89",
-    "#35B779",
-    "#6DCD59",
-    "#B4DE2C",
-    "#FDE725",
-)
-
-#: Length of the key's part for what is absent, in lengths of the others'.
-_ABSENT = 0.24
 
 
 def columns_shown(count: int) -> list[int]:
@@ -84,7 +64,7 @@ def layers_chart(
     colours = palette(scheme)
     shown = measure.coloured(grid)  # (T, L)
     absent = measure.absent(grid)
-    scale = _Scale.of(measure, shown, colours, has_absent=bool(absent.any()))
+    scale = Scale.of(measure, shown, colours, has_absent=bool(absent.any()))
     is_wide = len(students) <= _MOST_WIDE
     cells: dict[str, Any] = {
         "x": [f"{COLUMN}{student.number}" for student in students],
@@ -92,7 +72,7 @@ def layers_chart(
         "xgap": 1,
         "ygap": 1,
         "zmin": scale.zmin,
-        "zmax": scale.zmax,
+        "zmax": scale.high,
         "colorscale": scale.stops,
     }
     figure = go.Figure(
@@ -101,7 +81,7 @@ def layers_chart(
             customdata=_hover_data(grid),
             hovertemplate=_hover(grid),
             hoverongaps=False,
-            colorbar=_key(measure, scale),
+            colorbar=scale.key(measure),
             **cells,
         )
     )
@@ -194,7 +174,7 @@ def _full_names(grid: LayerGrid) -> list[str]:
 
 
 def _texts(
-    measure: Measure, grid: LayerGrid, shown: Floats, absent: NDArray[np.bool_], scale: "_Scale"
+    measure: Measure, grid: LayerGrid, shown: Floats, absent: NDArray[np.bool_], scale: Scale
 ) -> dict[str, list[list[str]]]:
     """Write the values (T, L) for the cells (L, T): what is in black, and what is in white.
 
@@ -215,92 +195,6 @@ def _texts(
         own[trial, layer] = own[trial, layer].center(widest, "\N{FIGURE SPACE}")
         found[ink] = own.T.tolist()
     return found
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """A scale of colours from ``low`` to ``high``; below it is room for what is absent."""
-
-    low: float
-    high: float
-    zmin: float
-    stops: list[list[float | str]]
-
-    @property
-    def zmax(self) -> float:
-        return self.high
-
-    def colour(self, value: float) -> str:
-        """Give a value's colour, #RRGGBB, as plotly mixes it."""
-        share = (value - self.zmin) / (self.zmax - self.zmin)
-        places = [float(place) for place, _ in self.stops]
-        above = min(max(bisect(places, share), 1), len(places) - 1)
-        low, high = places[above - 1], places[above]
-        between = min((share - low) / (high - low), 1.0) if high > low else 0.0
-        return blend(str(self.stops[above - 1][1]), str(self.stops[above][1]), between)
-
-    @classmethod
-    def of(cls, measure: Measure, shown: Floats, colours: Palette, *, has_absent: bool) -> Self:
-        low, high = _range(measure, shown)
-        hues = (colours.front, colours.grid, colours.pruned) if measure.is_change else _VIRIDIS
-        if not has_absent:
-            return cls(low, high, low, [[place, hue] for place, hue in _spread(hues, 0.0)])
-        zmin = low - _ABSENT * (high - low)
-        begin = _ABSENT / (1 + _ABSENT)
-        grey: list[list[float | str]] = [[0.0, colours.grid], [begin, colours.grid]]
-        return cls(low, high, zmin, grey + [[place, hue] for place, hue in _spread(hues, begin)])
-
-
-def _spread(hues: Sequence[str], begin: float) -> Iterator[tuple[float, str]]:
-    for place, hue in enumerate(hues):
-        yield begin + (1 - begin) * place / (len(hues) - 1), hue
-
-
-def _key(measure: Measure, scale: _Scale) -> dict[str, Any]:
-    """Describe the key to the colours, over the chart's left end."""
-    ticks = _ticks(measure, scale.low, scale.high)
-    words = [measure.write(measure.unscaled(tick)) for tick in ticks]
-    if scale.zmin < scale.low:
-        ticks = [(scale.zmin + scale.low) / 2, *ticks]
-        words = ["absent", *words]
-    return {
-        "orientation": "h",
-        "x": 0,
-        "xref": "container",
-        "xanchor": "left",
-        "xpad": 12,
-        "y": 1,
-        "yref": "container",
-        "yanchor": "top",
-        "ypad": 20,  # under its title
-        "len": 290,
-        "lenmode": "pixels",
-        "thickness": 11,
-        "outlinewidth": 0,
-        "tickfont": {"size": 11},
-        "tickangle": 0,
-        "tickvals": ticks,
-        "ticktext": words,
-    }
-
-
-def _range(measure: Measure, shown: Floats) -> tuple[float, float]:
-    known = shown[np.isfinite(shown)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    if measure.is_change:
-        most = max(high, -low, 1.0)
-        return -most, most
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _ticks(measure: Measure, low: float, high: float) -> list[float]:
-    """Give some places of the scale: whole ones where there are enough."""
-    step = max(1, round((high - low) / 5))
-    whole = [float(tick) for tick in range(int(np.ceil(low)), int(high) + 1, step)]
-    if len(whole) > 2 or (measure.is_whole and whole):
-        return whole
-    places: list[float] = np.linspace(low, high, 4).tolist()
-    return places
 
 
 def _hover_data(grid: LayerGrid) -> list[list[list[Any]]]:
