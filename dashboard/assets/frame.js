@@ -7,8 +7,6 @@
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   // How often an open page asks whether there is news.
   const PULSE_MS = 1000;
-  // So long after the document a page's content is long in coming.
-  const LONG_MS = 2000;
 
   // The search that we wrote into the address ourselves; it asks for no new page.
   let written = null;
@@ -46,41 +44,6 @@
     if (sentence === banner) return;
     banner = sentence;
     clientside.set_props("banner", { children: sentence, hidden: !sentence });
-  };
-
-  // Most of what a first chart takes the browser is running plotly, a second on a slow machine, in
-  // which it does nothing else: it is fetched from the page's first line on, and runs once there is
-  // something to be read, or once that is long in coming. Dash awaits what window.Plotly is (dash
-  // 4.4, dcc.Graph). It never asks again for what failed, and a fetch from the first line that
-  // failed fails the script as well; so it is the second script that does not load that counts.
-  let attempts = 0;
-  let runPlotly = null;
-  window.Plotly = new Promise((resolve, reject) => {
-    const load = () => {
-      attempts += 1;
-      const library = document.createElement("script");
-      library.src = document.querySelector("link[href$='/plotly.min.js']").href;
-      library.addEventListener("load", () => resolve());
-      library.addEventListener("error", () => {
-        if (attempts === 1) {
-          load();
-          return;
-        }
-        delete window.Plotly;
-        reject(new Error("plotly.js did not load"));
-      });
-      document.head.append(library);
-    };
-    runPlotly = () => {
-      if (attempts === 0) load();
-    };
-  });
-  window.addEventListener("load", () => window.setTimeout(runPlotly, LONG_MS));
-
-  // A tab that is not seen is not painted.
-  const afterPainting = (act) => {
-    if (document.hidden) act();
-    else window.requestAnimationFrame(() => window.setTimeout(act, 0));
   };
 
   const pulse = async () => {
@@ -165,7 +128,7 @@
         if (data.title) document.title = data.title;
         seen = data.pulse;
       }
-      afterPainting(runPlotly);
+      clientside.charts.begin();
       return keep();
     },
   };
@@ -188,7 +151,7 @@
     if (save) {
       const graph = document.querySelector(`#${CSS.escape(save)} .js-plotly-plot`);
       // Not yet drawn: there is no picture to save.
-      if (graph) window.Plotly.downloadImage(graph, { format: kind, filename: file, scale: 2 });
+      if (graph) clientside.charts.save(graph, kind, file);
     } else if (set) {
       clientside.set_props({ view: set, default: button.dataset.default || "" }, { data: value });
     } else if (toggle) {

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 from sqlalchemy.exc import OperationalError
 
 from dashboard.database import Database
@@ -91,53 +91,6 @@ def test_rows_that_did_not_change_are_not_drawn_again(visit: Visit, writer: Resu
     writer.set_teacher("digits", "0" * 64, 0.7654)
     expect(page.locator("#study-facts")).to_contain_text("76.54 %")
     assert line.evaluate("line => line.marked")
-
-
-def test_the_library_of_charts_is_fetched_once_and_before_the_page(visit: Visit) -> None:
-    asked: list[str] = []
-    visit.page.on("request", lambda request: asked.append(request.url))
-    page = visit.go("/study?name=digits")
-    page.wait_for_selector("#study-chart .main-svg .legend")
-    library = [place for place, url in enumerate(asked) if url.endswith("plotly.min.js")]
-    first = next(place for place, url in enumerate(asked) if "/_dash-update-component" in url)
-    assert len(library) == 1
-    assert library[0] < first
-    # What came with the page is not asked for once more.
-    assert len([url for url in asked if "/_dash-update-component" in url]) == 1
-
-
-def test_the_library_of_charts_is_fetched_again_where_that_failed(visit: Visit) -> None:
-    page, failed = visit.page, list[str]()
-
-    def fail_once(route: Route) -> None:
-        if failed:
-            route.continue_()
-        else:
-            failed.append(route.request.url)
-            route.abort()
-
-    page.route("**/plotly.min.js", fail_once)
-    visit.go("/study?name=digits")
-    page.wait_for_selector("#study-chart .main-svg .legend")
-    assert [told for told in visit.complaints if "ERR_FAILED" not in told] == []
-    visit.complaints.clear()
-
-
-def test_the_library_of_charts_runs_while_a_page_is_long_in_coming(visit: Visit) -> None:
-    page, held = visit.page, visit.hold("**/_dash-update-component*")
-    page.goto(f"{visit.base}/study?name=digits")
-    expect(page.locator("script[src$='/plotly.min.js']")).to_be_attached()
-    assert len(held) == 1
-    held.pop().continue_()
-    page.wait_for_selector("#study-chart .main-svg .legend")
-
-
-def test_a_picture_of_what_is_not_drawn_yet_is_not_saved(visit: Visit) -> None:
-    page, held = visit.page, visit.hold("**/plotly.min.js")
-    page.goto(f"{visit.base}/study?name=digits", wait_until="commit")
-    page.get_by_role("button", name="PNG").first.click()
-    held.pop().continue_()
-    page.wait_for_selector("#study-chart .main-svg .legend")
 
 
 def test_while_a_page_is_made_it_says_that_it_loads(visit: Visit) -> None:

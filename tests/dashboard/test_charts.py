@@ -1,0 +1,93 @@
+"""When the library of charts runs in the browser, and which charts it draws."""
+
+from typing import Any
+
+from playwright.sync_api import Page, Route, expect
+
+from mlgsearch.results.store import ResultStore
+from tests.dashboard.samples import add_trial
+from tests.dashboard.serving import Visit
+
+
+def test_the_library_of_charts_is_fetched_once_and_before_the_page(visit: Visit) -> None:
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    page = visit.go("/study?name=digits")
+    page.wait_for_selector("#study-chart .main-svg .legend")
+    library = [place for place, url in enumerate(asked) if url.endswith("plotly.min.js")]
+    first = next(place for place, url in enumerate(asked) if "/_dash-update-component" in url)
+    assert len(library) == 1
+    assert library[0] < first
+    # What came with the page is not asked for once more.
+    assert len([url for url in asked if "/_dash-update-component" in url]) == 1
+
+
+def test_the_library_of_charts_is_fetched_again_where_that_failed(visit: Visit) -> None:
+    page, failed = visit.page, list[str]()
+
+    def fail_once(route: Route) -> None:
+        if failed:
+            route.continue_()
+        else:
+            failed.append(route.request.url)
+            route.abort()
+
+    page.route("**/plotly.min.js", fail_once)
+    visit.go("/study?name=digits")
+    page.wait_for_selector("#study-chart .main-svg .legend")
+    assert [told for told in visit.complaints if "ERR_FAILED" not in told] == []
+    visit.complaints.clear()
+
+
+def test_the_library_of_charts_runs_while_a_page_is_long_in_coming(visit: Visit) -> None:
+    page, held = visit.page, visit.hold("**/_dash-update-component*")
+    page.goto(f"{visit.base}/study?name=digits")
+    expect(page.locator("script[src$='/plotly.min.js']")).to_be_attached()
+    assert len(held) == 1
+    held.pop().continue_()
+    page.wait_for_selector("#study-chart .main-svg .legend")
+
+
+def test_a_picture_of_what_is_not_drawn_yet_is_not_saved(visit: Visit) -> None:
+    page, held = visit.page, visit.hold("**/plotly.min.js")
+    page.goto(f"{visit.base}/study?name=digits", wait_until="commit")
+    page.get_by_role("button", name="PNG").first.click()
+    held.pop().continue_()
+    page.wait_for_selector("#study-chart .main-svg .legend")
+
+
+def test_a_chart_that_cannot_be_seen_is_drawn_once_it_can(
+    visit: Visit, writer: ResultStore
+) -> None:
+    page = visit.go("/study?name=digits")
+    page.wait_for_selector("#study-course .main-svg")
+    drawn = _course(page)
+    add_trial(writer, "digits", 40)
+    told = page.locator("#study-course-summary")
+    expect(told).to_contain_text("after 31 trials")
+    assert _course(page) == drawn
+    told.scroll_into_view_if_needed()
+    expect(page.locator("#study-course .js-plotly-plot")).to_be_in_viewport()
+    _await_course(page, 31)
+
+
+def test_on_paper_every_chart_is_as_new_as_the_page(visit: Visit, writer: ResultStore) -> None:
+    page = visit.go("/study?name=digits")
+    page.wait_for_selector("#study-course .main-svg")
+    add_trial(writer, "digits", 41)
+    expect(page.locator("#study-course-summary")).to_contain_text("after 32 trials")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    _await_course(page, 32)
+
+
+def _course(page: Page) -> Any:
+    """Give the trials over which the chart of the hypervolume goes."""
+    return page.evaluate("document.querySelector('#study-course .js-plotly-plot').data[0].x.at(-1)")
+
+
+def _await_course(page: Page, trials: int) -> None:
+    for _ in range(100):
+        if _course(page) == trials:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"the chart goes over {_course(page)} trials, not {trials}")
