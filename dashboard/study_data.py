@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 
 import numpy as np
@@ -11,13 +10,10 @@ from dashboard.charts.front_chart import FrontPicture
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.database import Database
 from dashboard.states import STATE_WORDS
-from dashboard.study_view import StudyView, finishing_order
+from dashboard.study_view import StudyView
 from mlgsearch.records import EpochRecord, StudyRecord, TrialState
-from mlgsearch.results.trial_columns import Floats, Rows, TrialColumns
+from mlgsearch.results.trial_columns import Course, Rows, TrialColumns
 from mlgsearch.results.verification import VerifiedPoint, verified_points
-
-#: Rows of trials in the order they finished with a result, and the hypervolume once each had.
-Course = tuple[Rows, Floats]
 
 
 @dataclass(frozen=True)
@@ -32,8 +28,8 @@ class StudyData:
     @property
     def course(self) -> Course:
         """How the hypervolume grew, from the study's own reference."""
-        reference = tuple(self.record.hypervolume_reference.items())
-        return _course(self.columns, tuple(self.record.objectives), reference)
+        record = self.record
+        return self.columns.hypervolume_over_trials(record.objectives, record.hypervolume_reference)
 
     @property
     def steps(self) -> Rows:
@@ -49,7 +45,7 @@ class StudyData:
     def picture(self, view: StudyView) -> FrontPicture:
         """Give what the chart of the front draws in a view."""
         seen = view.seen(self.columns)
-        then = self.columns.at(seen)
+        then = self.columns if len(seen) == len(self.columns) else self.columns.at(seen)
         front = seen[then.front_rows(self.record.objectives)]
         kept = view.kept(self.columns)
         if view.is_front_only:
@@ -75,7 +71,7 @@ class StudyData:
 
     def results_until(self, until: int | None) -> int | None:
         """Give how many of the first finished trials had a result, None for the present."""
-        order = finishing_order(self.columns)
+        order = self.columns.finished_rows
         if until is None or until >= len(order):
             return None
         return int(np.isin(self.course[0], order[:until]).sum())
@@ -98,14 +94,6 @@ class StudyData:
         """Give a text that differs when another trial failed."""
         failed = self.columns.updated_at[self.columns.is_in(TrialState.FAIL)]
         return sha256(np.ascontiguousarray(failed).tobytes()).hexdigest()[:16]
-
-
-@lru_cache(maxsize=16)
-def _course(
-    columns: TrialColumns, objectives: tuple[str, ...], reference: tuple[tuple[str, float], ...]
-) -> Course:
-    """Follow the hypervolume once for all who look at the same trials; columns never change."""
-    return columns.hypervolume_over_trials(objectives, dict(reference))
 
 
 def read_study(database: Database, name: str) -> StudyData:
@@ -164,7 +152,7 @@ def tell_hypervolume(data: StudyData) -> str:
 
 def tell_moment(data: StudyData, view: StudyView) -> str:
     """Say what moment of the study a replay shows."""
-    order = finishing_order(data.columns)
+    order = data.columns.finished_rows
     if view.until is None or view.until >= len(order):
         return "now"
     if not view.until:

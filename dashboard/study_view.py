@@ -71,7 +71,7 @@ class StudyView:
 
         In the past only finished trials are seen: what ran then is not known any more.
         """
-        order = finishing_order(columns)
+        order = columns.finished_rows
         if self.until is None or self.until >= len(order):
             return np.arange(len(columns))
         return np.sort(order[: self.until])
@@ -90,18 +90,9 @@ def axis_of(query: Query) -> SizeAxis:
     return SIZE_AXES[query.choice(AXIS, SIZE_AXES, DEFAULT_AXIS)]
 
 
-def finishing_order(columns: TrialColumns) -> Rows:
-    """Give the rows of the trials that have finished, first to last."""
-    finished = np.flatnonzero(
-        columns.is_in(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-        & ~np.isnat(columns.finished_at)
-    )
-    return finished[np.lexsort((columns.number[finished], columns.finished_at[finished]))]
-
-
 def last_moment(columns: TrialColumns) -> int:
     """Give how many trials have finished: the right end of a replay."""
-    return len(finishing_order(columns))
+    return len(columns.finished_rows)
 
 
 def _selected(query: Query) -> tuple[int, ...]:

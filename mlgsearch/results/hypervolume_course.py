@@ -54,16 +54,25 @@ def hypervolume_course(
 
 
 def _area_course(gains: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Follow the area under the staircase of (n, 2) gains; 10,000 take some milliseconds."""
+    """Follow the area under the staircase of (n, 2) gains; 10,000 take a millisecond."""
     course = np.zeros(len(gains))
     # The front's corners: widths rise, heights fall. Each holds to the left, up to the one before.
     widths: list[float] = []
     heights: list[float] = []
     area = 0.0
-    for at, (width, height) in enumerate(gains.tolist()):
-        right = bisect_left(widths, width)
-        above = heights[right] if right < len(heights) else 0.0
-        if width > 0 and height > above:
+    done = 0
+    for start in range(0, len(gains), _BLOCK):
+        block = gains[start : start + _BLOCK]
+        reached = np.append(heights, 0.0)[np.searchsorted(widths, block[:, 0])]
+        fresh = (block[:, 0] > 0) & (block[:, 1] > reached)
+        for at in (start + np.flatnonzero(fresh)).tolist():
+            width, height = gains[at].tolist()
+            right = bisect_left(widths, width)
+            above = heights[right] if right < len(heights) else 0.0
+            if height <= above:  # one of the same block covers it
+                continue
+            course[done:at] = area
+            done = at
             # What it dominates lies side by side: those before it, and one as wide.
             end = right + (right < len(widths) and widths[right] == width)
             begin = right
@@ -77,7 +86,7 @@ def _area_course(gains: NDArray[np.float64]) -> NDArray[np.float64]:
             if left < width:  # up to here the next corner stood
                 area -= (width - left) * above
             widths[begin:end], heights[begin:end] = [width], [height]
-        course[at] = area
+    course[done:] = area
     return course
 
 

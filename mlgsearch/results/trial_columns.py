@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,9 @@ Integers = NDArray[np.int64]
 Moments = NDArray[np.datetime64]
 Rows = NDArray[np.intp]
 
+#: Rows of trials in the order they finished with a result, and the hypervolume once each had.
+Course = tuple[Rows, Floats]
+
 _CODES = {state.value: code for code, state in enumerate(STATES)}
 _FLOATS = ("accuracy", "loss", "memory_ratio", "parameter_ratio", "packed_bytes")
 _INTEGERS = (
@@ -39,6 +43,8 @@ _MOMENTS = ("created_at", "finished_at", "updated_at")
 @dataclass(frozen=True, eq=False)
 class TrialColumns:
     """Trials by number, shape (n,) in every column; arrays are read-only.
+
+    As they never change, what was worked out of them once is kept as long as they are.
 
     ``state`` indexes ``STATES``. Accuracy is a fraction; what is not known is NaN (also of
     ``packed_bytes``, which is a float therefore), ``NO_TRIAL`` in ``reused_from``, NaT in
@@ -154,6 +160,27 @@ class TrialColumns:
         As ``mlgsearch.results.front.front``: among COMPLETE trials, and of those that are equal in
         all objectives the lowest number only.
         """
+        asked = tuple(objectives)
+        if asked not in self._fronts:
+            self._fronts[asked] = _read_only(self._front(asked))
+        return self._fronts[asked]
+
+    @cached_property
+    def finished_rows(self) -> Rows:
+        """The rows of the trials that have finished, first to last."""
+        is_over = self.is_in(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        rows = np.flatnonzero(is_over & ~np.isnat(self.finished_at))
+        return _read_only(rows[np.lexsort((self.number[rows], self.finished_at[rows]))])
+
+    @cached_property
+    def _fronts(self) -> dict[tuple[str, ...], Rows]:
+        return {}
+
+    @cached_property
+    def _courses(self) -> dict[tuple[object, ...], Course]:
+        return {}
+
+    def _front(self, objectives: Sequence[str]) -> Rows:
         rows = self.usable_rows(objectives)
         values = np.column_stack([self.objective(name)[rows] for name in objectives])
         kept = is_non_dominated(values, [OBJECTIVES[name].larger_is_better for name in objectives])
@@ -164,7 +191,7 @@ class TrialColumns:
 
     def hypervolume_over_trials(
         self, objectives: Sequence[str], reference: Mapping[str, float] | None = None
-    ) -> tuple[Rows, Floats]:
+    ) -> Course:
         """Follow the hypervolume as trials finished.
 
         Args:
@@ -177,18 +204,28 @@ class TrialColumns:
             hypervolume once each had, both of shape (k,); the last is the study's.
         """
         kinds = [OBJECTIVES[name] for name in objectives]
+        corner = [(reference or {}).get(kind.name, kind.reference) for kind in kinds]
+        asked = (*objectives, *corner)
+        if asked not in self._courses:
+            self._courses[asked] = self._course(kinds, corner)
+        return self._courses[asked]
+
+    def _course(self, kinds: Sequence[Objective], corner: Sequence[float]) -> Course:
+        objectives = [kind.name for kind in kinds]
         rows = self.usable_rows(objectives)
         rows = rows[np.lexsort((self.number[rows], self.finished_at[rows]))]
-        corner = [(reference or {}).get(kind.name, kind.reference) for kind in kinds]
         values = np.column_stack([_searched(self.objective(o.name)[rows], o) for o in kinds])
         course = hypervolume_course(values, [kind.larger_is_better for kind in kinds], corner)
-        return rows, course
+        return _read_only(rows), _read_only(course)
 
     @classmethod
     def _frozen(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        for array in arrays.values():
-            array.flags.writeable = False  # many threads read the same
-        return cls(**arrays)
+        return cls(**{name: _read_only(array) for name, array in arrays.items()})
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False  # many threads read the same
+    return array
 
 
 def _searched(values: Floats, objective: Objective) -> Floats:

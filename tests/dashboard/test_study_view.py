@@ -6,7 +6,7 @@ import numpy as np
 
 from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.query import Query
-from dashboard.study_view import MOST_SELECTED, StudyView, finishing_order, last_moment
+from dashboard.study_view import MOST_SELECTED, StudyView, last_moment
 from mlgsearch.records import TrialState
 from tests.dashboard.columns import some_columns
 
@@ -67,7 +67,7 @@ def test_a_replay_goes_by_the_order_in_which_trials_finished() -> None:
         ("COMPLETE", 0.8, 0.02), ("PRUNED", 0.4, 0.03), ("FAIL", None, 0.04),
         ("RUNNING", None, 0.06), ("COMPLETE", 0.9, 0.1), finished_at=moments[:5].tolist(),
     )  # fmt: skip
-    assert finishing_order(columns).tolist() == [4, 0, 1, 2]
+    assert columns.finished_rows.tolist() == [4, 0, 1, 2]
     assert last_moment(columns) == 4
     assert _view("until=0").seen(columns).tolist() == []
     assert _view("until=3").seen(columns).tolist() == [0, 1, 4]
