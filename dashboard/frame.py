@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.attributes import attributes
 from dashboard.database import Database, trouble
-from dashboard.markup import lighten, nodes_of
+from dashboard.markup import lighten
 from dashboard.page import PULSE, SCHEME, VIEW, Page, View, link, notice
 from dashboard.query import Query
 from dashboard.table import digest
@@ -138,14 +138,11 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
     def _rows(
         _pulse: str, view: Mapping[str, Any], ids: Sequence[Mapping[str, str]], drawn: Sequence[str]
     ) -> tuple[list[Any], list[Any]]:
-        bodies = [tables[id_["table"]].body(database, Query(view)) for id_ in ids]
-        digests = [digest(body) for body in bodies]
+        found = [tables[id_["table"]].nodes(database, Query(view)) for id_ in ids]
+        digests = [digest(nodes) for nodes in found]
         is_new = [now != then for now, then in zip(digests, drawn, strict=True)]
         return (
-            [
-                nodes_of(body) if new else no_update
-                for body, new in zip(bodies, is_new, strict=True)
-            ],
+            [nodes if new else no_update for nodes, new in zip(found, is_new, strict=True)],
             [now if new else no_update for now, new in zip(digests, is_new, strict=True)],
         )
 

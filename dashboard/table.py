@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from dashboard.attributes import attributes
 from dashboard.database import Database
-from dashboard.markup import Markup, nodes_of
+from dashboard.markup import Markup, Node, nodes_of
 from dashboard.query import Query, address
 from mlgsearch.results.table import to_csv
 
@@ -62,18 +62,29 @@ class Table:
 
     def render(self, database: Database, query: Query) -> html.Div:
         """Place the table, as the address wants it."""
-        body = self.body(database, query)
+        nodes = self.nodes(database, query)
         return html.Div(
             [
                 self._store("sort", self.sort, query),
                 self._store("page", "1", query),
-                Markup(nodes_of(body), id={"table": self.key}, drawn=digest(body)),
+                Markup(nodes, id={"table": self.key}, drawn=digest(nodes)),
             ],
             className="table",
         )
 
-    def body(self, database: Database, query: Query) -> list[Component]:
+    def nodes(self, database: Database, query: Query) -> list[Node]:
         """Give the rows of one page, with what goes around them."""
+        return nodes_of(self._body(database, query))
+
+    def csv(self, database: Database, query: Query) -> str:
+        """Write all rows as CSV; text that a spreadsheet would run is escaped."""
+        return to_csv(self._data(database, query), self._keys())
+
+    def data(self, database: Database, query: Query) -> list[dict[str, Any]]:
+        """Give all rows as JSON's data."""
+        return self._data(database, query)
+
+    def _body(self, database: Database, query: Query) -> list[Component]:
         rows = self.rows(database, query)
         if not rows:
             return [html.P(self.empty, className="faint")]
@@ -101,14 +112,6 @@ class Table:
                 className="foot",
             ),
         ]
-
-    def csv(self, database: Database, query: Query) -> str:
-        """Write all rows as CSV; text that a spreadsheet would run is escaped."""
-        return to_csv(self._data(database, query), self._keys())
-
-    def data(self, database: Database, query: Query) -> list[dict[str, Any]]:
-        """Give all rows as JSON's data."""
-        return self._data(database, query)
 
     def _data(self, database: Database, query: Query) -> list[dict[str, Any]]:
         rows = self._sorted(self.rows(database, query), self._sorting(query))
@@ -222,9 +225,9 @@ class Table:
         )
 
 
-def digest(body: Sequence[Component]) -> str:
-    """Give a text that differs when the body of a table does."""
-    return sha256(repr(body).encode()).hexdigest()[:16]
+def digest(nodes: Sequence[Node]) -> str:
+    """Give a text that differs when what is shown of a table does."""
+    return sha256(repr(nodes).encode()).hexdigest()[:16]
 
 
 def _is_missing(value: object) -> bool:
