@@ -8,6 +8,7 @@ from dash.development.base_component import Component
 
 from dashboard.attributes import attributes
 from dashboard.sketch import sketch
+from dashboard.theme import Figure
 
 #: The picture's buttons are ours, because plotly's have no names for a keyboard's user.
 _CONFIG: Any = {
@@ -21,7 +22,7 @@ _CONFIG: Any = {
 
 def chart(
     id_: str,
-    figure: go.Figure,
+    figure: go.Figure | Figure,
     *,
     title: str,
     summary: str,

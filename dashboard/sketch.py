@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashboard.markup import Markup, Node
+from dashboard.theme import Figure
 
 #: The plot's sides in units of the drawing; it is stretched to the chart, lines and dots are not.
 _SIDE = 1000
@@ -23,36 +23,37 @@ _PREFIXES = "kMGTPEZY"
 _SVG = {"aria-hidden": "true", "width": "100%", "height": "100%"}
 
 
-def sketch(figure: go.Figure) -> Markup:
+def sketch(figure: Figure) -> Markup:
     """Draw the traces of kinds scatter and heatmap, lines across, and the axes ``x`` and ``y``.
 
     Args:
-        figure: dressed by `theme.dress`; its axes have ranges, and it has margins.
+        figure: with `theme.template` as its template; its axes have ranges, and it has margins.
     """
-    plot = figure.to_plotly_json()
-    layout = plot["layout"]
-    base = figure.layout.template.layout
+    layout = figure["layout"]
+    base = layout["template"]["layout"]
     axes = {name: _Axis(layout[name]) for name in layout if name[1:].startswith("axis")}
     x, y = axes["xaxis"], axes["yaxis"]
-    drawn: list[Node] = [_path(_grid(x, y), base.xaxis.gridcolor, 1)]
+    drawn: list[Node] = [_path(_grid(x, y), base["xaxis"]["gridcolor"], 1)]
     # What is open is made by a hole in it, which must not hide what it surrounds.
     for trace in sorted(
-        plot["data"], key=lambda trace: _is_open(trace.get("marker", {})), reverse=True
+        figure["data"], key=lambda trace: _is_open(trace.get("marker", {})), reverse=True
     ):
         up = axes[f"yaxis{trace.get('yaxis', 'y')[1:]}"]
         is_image = trace["type"] == "heatmap"
-        drawn += _heatmap(trace, x, up) if is_image else _scatter(trace, x, up, base.paper_bgcolor)
+        drawn += (
+            _heatmap(trace, x, up) if is_image else _scatter(trace, x, up, base["paper_bgcolor"])
+        )
     for shape in layout.get("shapes", ()):
         if shape.get("xref") == "x domain":
             drawn.append(_path(f"M0 {y.down(shape['y0'])}h{_SIDE}", **_stroke(shape["line"])))
-    drawn.append(_path(f"M0 0v{_SIDE}h{_SIDE}", base.xaxis.linecolor, 1))
+    drawn.append(_path(f"M0 0v{_SIDE}h{_SIDE}", base["xaxis"]["linecolor"], 1))
     box = {"viewBox": f"0 0 {_SIDE} {_SIDE}", "preserveAspectRatio": "none"}
     return Markup(
         [
             [
                 "div",
                 {"className": "sketch", "style": {"inset": _inset(layout["margin"])}},
-                [["svg", _SVG | box, drawn], ["svg", _SVG, [*_words(x, y, base.font)]]],
+                [["svg", _SVG | box, drawn], ["svg", _SVG, [*_words(x, y, base["font"])]]],
             ]
         ]
     )
@@ -171,9 +172,9 @@ def _path(
     return ["path", look | {"vectorEffect": "non-scaling-stroke"}, []]
 
 
-def _words(x: _Axis, y: _Axis, font: Any) -> Iterator[Node]:
+def _words(x: _Axis, y: _Axis, font: Mapping[str, Any]) -> Iterator[Node]:
     """Write at the ticks; what the axes show is plotly's to write."""
-    look = {"fill": font.color, "fontSize": font.size}
+    look = {"fill": font["color"], "fontSize": font["size"]}
     for value, lines in x.ticks():
         place = look | {"x": _percent(x.right(value)), "textAnchor": "middle"}
         for row, line in enumerate(lines):

@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from html import escape
-from typing import Literal
+from typing import Any, Literal
 
 import plotly.graph_objects as go
+
+#: A figure as plotly's JSON: ``data``, a list of traces, and ``layout``.
+Figure = dict[str, Any]
+#: One of its traces; `plotly.graph_objects.Figure` takes it as well.
+Trace = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,13 +101,13 @@ def text(value: str) -> str:
 
 def dress(figure: go.Figure, scheme: Literal["light", "dark"]) -> go.Figure:
     """Give a figure the page's colours and type; what the figure itself says comes first."""
-    figure.update_layout(template=_template(scheme))
+    figure.update_layout(template=template(scheme))
     return figure
 
 
 @cache
-def _template(scheme: Literal["light", "dark"]) -> go.layout.Template:
-    """Make a scheme's template once: plotly takes longer to look it through than to use it."""
+def template(scheme: Literal["light", "dark"]) -> dict[str, Any]:
+    """Give the colours and type of a scheme as plotly's template; nobody changes it."""
     colours = palette(scheme)
     axis = {
         "gridcolor": colours.grid,
@@ -114,8 +119,8 @@ def _template(scheme: Literal["light", "dark"]) -> go.layout.Template:
         "automargin": True,
         "title": {"standoff": 12},
     }
-    return go.layout.Template(
-        layout={
+    return {
+        "layout": {
             "paper_bgcolor": colours.paper,
             "plot_bgcolor": colours.paper,
             "font": {"family": "system-ui, sans-serif", "size": 13, "color": colours.ink},
@@ -143,4 +148,4 @@ def _template(scheme: Literal["light", "dark"]) -> go.layout.Template:
                 "activecolor": colours.front,
             },
         }
-    )
+    }

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from textwrap import wrap
 
-import plotly.graph_objects as go
-
 from dashboard.charts.size_axis import SizeAxis
-from dashboard.theme import Palette, text
+from dashboard.theme import Palette, Trace, text
 from mlgsearch.records import ReferencePoint
 from mlgsearch.results.axis import TIMES
 from mlgsearch.results.verification import VerifiedPoint
@@ -14,7 +12,7 @@ from mlgsearch.results.verification import VerifiedPoint
 
 def verified_marks(
     points: Sequence[VerifiedPoint], axis: SizeAxis, colours: Palette
-) -> list[go.Scatter]:
+) -> list[Trace]:
     """Draw the mean test accuracies, with a bar of one standard deviation over the seeds both ways.
 
     A point of which only one seed was trained has no bar. ``customdata`` holds the trial's number.
@@ -23,37 +21,38 @@ def verified_marks(
     if not drawn:
         return []
     return [
-        go.Scatter(
-            x=[size for _, size in drawn],
-            y=[round(100 * point.test_accuracy, 4) for point, _ in drawn],
-            error_y={
+        {
+            "type": "scatter",
+            "x": [size for _, size in drawn],
+            "y": [round(100 * point.test_accuracy, 4) for point, _ in drawn],
+            "error_y": {
                 "type": "data",
                 "array": [round(100 * (point.test_std or 0.0), 4) for point, _ in drawn],
                 "color": colours.verified,
                 "thickness": 1.5,
                 "width": 5,
             },
-            customdata=[[point.trial.number] for point, _ in drawn],
-            text=[_verified(point) for point, _ in drawn],
-            hovertemplate=(
+            "customdata": [[point.trial.number] for point, _ in drawn],
+            "text": [_verified(point) for point, _ in drawn],
+            "hovertemplate": (
                 "<b>trial %{customdata[0]}, verified</b><br>%{text}<br>"
                 f"{axis.shown.label}: %{{x:{axis.d3}}}<extra></extra>"
             ),
-            mode="markers",
-            marker={
+            "mode": "markers",
+            "marker": {
                 "symbol": "diamond",
                 "size": 10,
                 "color": colours.verified,
                 "line": {"width": 1, "color": colours.paper},
             },
-            name=f"verified on the test part ({len(drawn)})",
-        )
+            "name": f"verified on the test part ({len(drawn)})",
+        }
     ]
 
 
 def reference_marks(
     points: Sequence[ReferencePoint], axis: SizeAxis, colours: Palette
-) -> list[go.Scatter]:
+) -> list[Trace]:
     """Draw what others report, with source and protocol in the hover.
 
     They are known by their memory ratio alone; on other axes there are none.
@@ -61,25 +60,26 @@ def reference_marks(
     if not points or axis.objective != "memory_ratio":
         return []
     return [
-        go.Scatter(
-            x=[point.memory_ratio for point in points],
-            y=[round(100 * point.accuracy, 4) for point in points],
-            text=[text(point.name) for point in points],
-            customdata=[[_wrapped(point.source), _wrapped(point.protocol)] for point in points],
-            hovertemplate=(
+        {
+            "type": "scatter",
+            "x": [point.memory_ratio for point in points],
+            "y": [round(100 * point.accuracy, 4) for point in points],
+            "text": [text(point.name) for point in points],
+            "customdata": [[_wrapped(point.source), _wrapped(point.protocol)] for point in points],
+            "hovertemplate": (
                 "<b>%{text}</b><br>accuracy: %{y:.2f} %<br>"
                 f"{axis.shown.label}: %{{x:{axis.d3}}}<br>"
                 "source: %{customdata[0]}<br>protocol: %{customdata[1]}<extra></extra>"
             ),
-            mode="markers",
-            marker={
+            "mode": "markers",
+            "marker": {
                 "symbol": "star",
                 "size": 12,
                 "color": colours.reference,
                 "line": {"width": 1, "color": colours.paper},
             },
-            name=f"reported by others ({len(points)})",
-        )
+            "name": f"reported by others ({len(points)})",
+        }
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from dashboard.charts.epoch_line import epoch_line
-from dashboard.charts.teacher_line import draw_teacher
+from dashboard.charts.teacher_line import teacher_line
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette
 from mlgsearch.records import EpochRecord
@@ -46,7 +46,7 @@ def curves_chart(
             )
         )
     if figure.data:
-        draw_teacher(figure, teacher_accuracy, colours, "right")
+        figure.update_layout(teacher_line(teacher_accuracy, colours, "right"))
     else:
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
     figure.update_layout(

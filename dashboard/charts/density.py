@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
+
+from dashboard.theme import Trace
 
 Floats = NDArray[np.float64]
 
@@ -15,9 +16,7 @@ CELLS = (48, 30)
 _STOPS = 6
 
 
-def density(
-    x: Floats, y: Floats, *, colours: tuple[str, str], name: str, is_log_x: bool
-) -> go.Heatmap:
+def density(x: Floats, y: Floats, *, colours: tuple[str, str], name: str, is_log_x: bool) -> Trace:
     """Draw how many of the points lie in each cell; empty cells are not drawn.
 
     Args:
@@ -33,22 +32,21 @@ def density(
     counts, _, _ = np.histogram2d(y, across, bins=(edges_y, edges_x))  # (up, across)
     most = max(int(counts.max()), 2)
     cells = counts.astype(np.int64).astype(object)
-    cells[counts == 0] = None
-    return go.Heatmap(
-        x=_short(10**edges_x if is_log_x else edges_x),
-        y=_short(edges_y),
-        # None leaves a cell empty. As text small numbers are shorter than as an array's bytes; an
-        # array of objects is written so, and plotly does not look into it as into lists.
-        z=cells,
-        zmin=1,
-        zmax=most,
-        colorscale=_log_scale(most, colours),
-        hovertemplate=f"%{{z}} trials<extra>{name}</extra>",
-        hoverongaps=False,
-        showscale=False,
-        showlegend=True,
-        name=name,
-    )
+    cells[counts == 0] = None  # leaves a cell empty
+    return {
+        "type": "heatmap",
+        "x": _short(10**edges_x if is_log_x else edges_x),
+        "y": _short(edges_y),
+        "z": cells.tolist(),
+        "zmin": 1,
+        "zmax": most,
+        "colorscale": _log_scale(most, colours),
+        "hovertemplate": f"%{{z}} trials<extra>{name}</extra>",
+        "hoverongaps": False,
+        "showscale": False,
+        "showlegend": True,
+        "name": name,
+    }
 
 
 def blend(low: str, high: str, share: float) -> str:

@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
+from dashboard.theme import Trace
 from mlgsearch.records import EpochRecord
 
 
@@ -18,17 +17,18 @@ def epoch_line(
     unit: str,
     what: str,
     **more: Any,
-) -> go.Scatter:
+) -> Trace:
     """Draw a value for each epoch; what is not finite is a gap.
 
     ``unit`` is a value as d3 writes it, and ``what`` the beginning of the hover, before the epoch.
     """
-    return go.Scatter(
-        x=[epoch.epoch for epoch in epochs],
+    return {
+        "type": "scatter",
+        "x": [epoch.epoch for epoch in epochs],
         # NaN is no JSON; None is a gap.
-        y=[round(value, 5) if math.isfinite(value) else None for value in values],
-        mode="lines+markers",
-        line={"width": 2, "color": colour, "dash": dash},
-        hovertemplate=f"{what}epoch %{{x}}: {unit}<extra></extra>",
+        "y": [round(value, 5) if math.isfinite(value) else None for value in values],
+        "mode": "lines+markers",
+        "line": {"width": 2, "color": colour, "dash": dash},
+        "hovertemplate": f"{what}epoch %{{x}}: {unit}<extra></extra>",
         **more,
-    )
+    }

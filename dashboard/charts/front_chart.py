@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashboard.charts.compared import reference_marks, verified_marks
 from dashboard.charts.density import blend
 from dashboard.charts.planned_line import PlannedLine
 from dashboard.charts.size_axis import SizeAxis
-from dashboard.charts.teacher_line import draw_teacher
+from dashboard.charts.teacher_line import teacher_line
 from dashboard.charts.trial_marks import TrialMarks, short
 from dashboard.charts.zoom import Zoom, front_scales
 from dashboard.page import Scheme
-from dashboard.theme import Palette, dress, palette
+from dashboard.theme import Figure, Palette, Trace, palette, template
 from mlgsearch.records import PlannedStudent, ReferencePoint, TrialState
 from mlgsearch.results.trial_columns import Rows, TrialColumns
 from mlgsearch.results.verification import VerifiedPoint
@@ -49,7 +48,7 @@ class FrontPicture:
     verified: Sequence[VerifiedPoint] = ()
 
 
-def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None) -> go.Figure:
+def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None) -> Figure:
     """Draw accuracy upwards against size to the right.
 
     Trials off the front are dots, or where they are many an image of their mass; PRUNED trials are
@@ -59,26 +58,29 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     """
     colours = palette(scheme)
     marks = TrialMarks(picture.columns, picture.axis)
-    figure = go.Figure(_trials(picture, marks, zoom, colours))
     planned = PlannedLine.of(picture.planned, picture.axis, _heights(picture, marks))
-    if planned is not None:
-        figure.add_trace(planned.trace(colours))
-    figure.add_traces(reference_marks(picture.references, picture.axis, colours))
-    figure.add_traces(verified_marks(picture.verified, picture.axis, colours))
-    figure.add_trace(_rings(picture, marks, colours))
-    figure.update_layout(
-        _axes(picture, marks, planned, zoom, colours),
-        uirevision=picture.axis.shown.name,
-        margin=_MARGIN if planned is None else _MARGIN | {"r": _MARGIN_OF_PLAN},
-    )
-    # Small students never come near its left end.
-    draw_teacher(figure, picture.teacher_accuracy, colours, "left")
-    return dress(figure, scheme)
+    return {
+        "data": [
+            *_trials(picture, marks, zoom, colours),
+            *([] if planned is None else [planned.trace(colours)]),
+            *reference_marks(picture.references, picture.axis, colours),
+            *verified_marks(picture.verified, picture.axis, colours),
+            _rings(picture, marks, colours),
+        ],
+        "layout": {
+            "template": template(scheme),
+            **_axes(picture, marks, planned, zoom, colours),
+            # Small students never come near its left end.
+            **teacher_line(picture.teacher_accuracy, colours, "left"),
+            "uirevision": picture.axis.shown.name,
+            "margin": _MARGIN if planned is None else _MARGIN | {"r": _MARGIN_OF_PLAN},
+        },
+    }
 
 
 def _trials(
     picture: FrontPicture, marks: TrialMarks, zoom: Zoom | None, colours: Palette
-) -> list[go.Scatter | go.Heatmap]:
+) -> list[Trace]:
     columns = picture.columns
     shown = picture.shown if zoom is None else _within(picture.shown, marks, zoom)
     drawn = marks.drawable(shown)
@@ -139,45 +141,47 @@ def _scale(colour: str, colours: Palette) -> tuple[str, str]:
     return blend(colours.paper, colour, 0.3), blend(colour, colours.ink, 0.4)
 
 
-def _steps(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> go.Scatter:
+def _steps(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     """Bound the region the trials reach: each holds until a more accurate one takes over."""
     rows = marks.drawable(picture.steps)
     rows = rows[np.lexsort((marks.y[rows], marks.x[rows]))]
-    return go.Scatter(
-        x=short(marks.x[rows]),
-        y=short(marks.y[rows]),
-        mode="lines",
-        line={"shape": "hv", "width": 2, "color": colours.front},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    return {
+        "type": "scatter",
+        "x": short(marks.x[rows]),
+        "y": short(marks.y[rows]),
+        "mode": "lines",
+        "line": {"shape": "hv", "width": 2, "color": colours.front},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
 
 
-def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> go.Scatter:
+def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     places = {number: place for place, number in enumerate(picture.selected)}
     rows = marks.drawable(picture.columns.rows_of(picture.selected))
     series = [
         colours.series[places[number] % len(colours.series)]
         for number in picture.columns.number[rows].tolist()
     ]
-    return go.Scatter(
-        x=short(marks.x[rows]),
-        y=short(marks.y[rows]),
-        customdata=[[number] for number in picture.columns.number[rows].tolist()],
-        text=[f"{number}" for number in picture.columns.number[rows].tolist()],
-        textposition="top center",
-        textfont={"color": colours.ink},
-        mode="markers+text",
-        marker={
+    return {
+        "type": "scatter",
+        "x": short(marks.x[rows]),
+        "y": short(marks.y[rows]),
+        "customdata": [[number] for number in picture.columns.number[rows].tolist()],
+        "text": [f"{number}" for number in picture.columns.number[rows].tolist()],
+        "textposition": "top center",
+        "textfont": {"color": colours.ink},
+        "mode": "markers+text",
+        "marker": {
             "symbol": "circle-open",
             "size": 18,
             "color": series,
             "line": {"width": 2.5},
         },
         # The trial's own mark lies inside the ring and answers to the pointer.
-        hoverinfo="skip",
-        showlegend=False,
-    )
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
 
 
 def _heights(picture: FrontPicture, marks: TrialMarks) -> tuple[float, float]:

@@ -7,9 +7,9 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dashboard.charts.epoch_line import epoch_line
-from dashboard.charts.teacher_line import draw_teacher
+from dashboard.charts.teacher_line import teacher_line
 from dashboard.page import Scheme
-from dashboard.theme import Palette, dress, palette
+from dashboard.theme import Palette, Trace, dress, palette
 from mlgsearch.records import EpochRecord
 
 
@@ -35,7 +35,7 @@ def learning_chart(
     for place, pair in enumerate((accuracies, losses)):
         for part, values in enumerate(pair):
             figure.add_trace(_line(epochs, values, place=place, part=part, colours=colours))
-    draw_teacher(figure, teacher_accuracy, colours, "right")
+    figure.update_layout(teacher_line(teacher_accuracy, colours, "right"))
     if not epochs:
         figure.add_annotation(
             text="no epoch is finished yet",
@@ -82,7 +82,7 @@ def _line(
     place: int,
     part: int,
     colours: Palette,
-) -> go.Scatter:
+) -> Trace:
     name = ("validation", "training")[part]
     return epoch_line(
         epochs,

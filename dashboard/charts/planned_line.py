@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import plotly.graph_objects as go
-
 from dashboard.charts.size_axis import SizeAxis
-from dashboard.theme import Palette
+from dashboard.theme import Palette, Trace
 from mlgsearch.records import PlannedStudent
 
 
@@ -40,21 +38,22 @@ class PlannedLine:
         most = 100 * max(point.damage for point in points)
         return cls(points, axis, high, (most or 1.0) / (high - low))
 
-    def trace(self, colours: Palette) -> go.Scatter:
+    def trace(self, colours: Palette) -> Trace:
         """Draw the line, on the axis ``y3``."""
-        return go.Scatter(
-            x=[getattr(point, self.axis.objective) / self.axis.unit for point in self.points],
-            y=[round(100 * point.damage, 3) for point in self.points],
-            yaxis="y3",
-            hovertemplate=(
+        return {
+            "type": "scatter",
+            "x": [getattr(point, self.axis.objective) / self.axis.unit for point in self.points],
+            "y": [round(100 * point.damage, 3) for point in self.points],
+            "yaxis": "y3",
+            "hovertemplate": (
                 "<b>planned</b><br>predicted damage: %{y:.1f} %<br>"
                 f"{self.axis.shown.label}: %{{x:{self.axis.d3}}}<extra></extra>"
             ),
-            mode="lines+markers",
-            line={"width": 1.5, "dash": "dot", "color": colours.planned},
-            marker={"symbol": "square-open", "size": 6, "color": colours.planned},
-            name=f"planned ({len(self.points)})",
-        )
+            "mode": "lines+markers",
+            "line": {"width": 1.5, "dash": "dot", "color": colours.planned},
+            "marker": {"symbol": "square-open", "size": 6, "color": colours.planned},
+            "name": f"planned ({len(self.points)})",
+        }
 
     def settings(self, accuracies: tuple[float, float], colours: Palette) -> dict[str, Any]:
         """Give the settings of ``y3`` beside an axis of accuracies in percent, lower first."""

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashboard.charts.density import density
 from dashboard.charts.size_axis import SizeAxis
+from dashboard.theme import Trace
 from mlgsearch.records import TrialState
 from mlgsearch.results.axis import TIMES
 from mlgsearch.results.trial_columns import NO_TRIAL, STATES, Floats, Rows, TrialColumns
@@ -40,25 +40,28 @@ class TrialMarks:
 
     def points(
         self, rows: Rows, name: str, marker: dict[str, Any], *, heading: str = "", **more: Any
-    ) -> go.Scatter:
+    ) -> Trace:
         """Draw a mark a trial; ``rows`` are drawable, ``heading`` a first line of the hover."""
-        return go.Scatter(
-            x=short(self.x[rows]),
-            y=short(self.y[rows]),
-            customdata=[[number] for number in self.columns.number[rows].tolist()],
-            text=[self._note(row) for row in rows],
-            hovertemplate=(
+        return {
+            "type": "scatter",
+            "x": short(self.x[rows]),
+            "y": short(self.y[rows]),
+            "customdata": [[number] for number in self.columns.number[rows].tolist()],
+            "text": [self._note(row) for row in rows],
+            "hovertemplate": (
                 f"{heading and f'{heading}<br>'}<b>trial %{{customdata[0]}}</b>%{{text}}<br>"
                 f"accuracy: %{{y:.2f}} %<br>{self._size_line}<extra></extra>"
             ),
-            marker=marker,
-            name=name,
-            **({"mode": "markers", "showlegend": len(rows) > 0} | more),
-        )
+            "mode": "markers",
+            "marker": marker,
+            "name": name,
+            "showlegend": len(rows) > 0,
+            **more,
+        }
 
     def mass(
         self, rows: Rows, name: str, marker: dict[str, Any], colours: tuple[str, str]
-    ) -> go.Scatter | go.Heatmap:
+    ) -> Trace:
         """Draw a mark a trial, or an image where they are many; ``rows`` are drawable.
 
         ``colours`` are the image's, from few trials to many.
@@ -68,7 +71,7 @@ class TrialMarks:
         x, y = self.x[rows], self.y[rows]
         return density(x, y, colours=colours, name=name, is_log_x=self.axis.shown.is_log10)
 
-    def rug(self, rows: Rows, name: str, what: str, marker: dict[str, Any]) -> go.Scatter:
+    def rug(self, rows: Rows, name: str, what: str, marker: dict[str, Any]) -> Trace:
         """Draw trials by their size alone, along the foot, on the axis ``y2`` from 0 to 1.
 
         Where they are too many to tell apart, a mark stands for all within a cell. ``what`` says
@@ -77,21 +80,22 @@ class TrialMarks:
         rows = rows[np.isfinite(self.x[rows])]
         groups = [rows[group] for group in self._cells(self.x[rows])]
         numbers = self.columns.number
-        return go.Scatter(
-            x=short(np.array([self.x[group[0]] for group in groups])),
-            y=[_RUG_HEIGHT] * len(groups),
-            yaxis="y2",
-            customdata=[[int(numbers[group[0]])] if len(group) == 1 else [] for group in groups],
-            text=[
+        return {
+            "type": "scatter",
+            "x": short(np.array([self.x[group[0]] for group in groups])),
+            "y": [_RUG_HEIGHT] * len(groups),
+            "yaxis": "y2",
+            "customdata": [[int(numbers[group[0]])] if len(group) == 1 else [] for group in groups],
+            "text": [
                 f"trial {numbers[group[0]]}" if len(group) == 1 else f"{len(group)} trials"
                 for group in groups
             ],
-            hovertemplate=f"<b>%{{text}}</b>, {what}<br>{self._size_line}<extra></extra>",
-            mode="markers",
-            marker=marker,
-            name=name,
-            showlegend=len(rows) > 0,
-        )
+            "hovertemplate": f"<b>%{{text}}</b>, {what}<br>{self._size_line}<extra></extra>",
+            "mode": "markers",
+            "marker": marker,
+            "name": name,
+            "showlegend": len(rows) > 0,
+        }
 
     @property
     def _size_line(self) -> str:

@@ -1,5 +1,7 @@
 """The growth of the hypervolume as a picture."""
 
+import plotly.graph_objects as go
+
 from dashboard.charts.hypervolume_chart import hypervolume_chart
 from tests.dashboard.columns import some_columns
 
@@ -11,7 +13,7 @@ COURSE = COLUMNS.hypervolume_over_trials(("accuracy", "memory_ratio"))
 
 
 def test_a_step_stands_where_a_trial_brought_it_and_the_last_goes_on() -> None:
-    (line,) = hypervolume_chart(COLUMNS, COURSE, "light").data
+    (line,) = go.Figure(hypervolume_chart(COLUMNS, COURSE, "light")).data
     assert list(line.x) == [1, 3, 4]
     assert list(line.y) == [0.8, 0.9, 0.9]
     assert list(line.customdata) == [[0], [3], [3]]
@@ -19,12 +21,13 @@ def test_a_step_stands_where_a_trial_brought_it_and_the_last_goes_on() -> None:
 
 
 def test_the_moment_of_a_replay_is_marked() -> None:
-    (mark,) = hypervolume_chart(COLUMNS, COURSE, "light", seen=2).layout.shapes
-    assert (mark.x0, mark.x1) == (2, 2)
+    figure = go.Figure(hypervolume_chart(COLUMNS, COURSE, "light", seen=2))
+    (mark,) = figure.layout.shapes
+    assert (mark.x0, mark.x1, mark.yref) == (2, 2, "y domain")
 
 
 def test_without_results_there_is_no_line() -> None:
     columns = some_columns(("FAIL", None, 0.1))
     course = columns.hypervolume_over_trials(("accuracy", "memory_ratio"))
-    (line,) = hypervolume_chart(columns, course, "light").data
+    (line,) = go.Figure(hypervolume_chart(columns, course, "light")).data
     assert list(line.x) == []
