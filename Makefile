@@ -5,7 +5,7 @@ demo: setup
 	.venv/bin/python search.py launch studies/digits.yaml
 
 test: setup
-	scripts/test -n 2 --dist loadfile
+	scripts/test -n 2 --dist loadfile --max-worker-restart 0
 
 check: setup
 	scripts/check

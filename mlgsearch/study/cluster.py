@@ -16,6 +16,8 @@ from typing import Any
 _OBJECT_STORE_BYTES = 80_000_000
 #: How long a cluster's address may take to answer at all.
 _KNOCK_S = 10.0
+#: How long a cluster may take to begin and end a task that needs nothing; it starts a process.
+_TASK_S = 120.0
 #: Says how many seconds Ray waits for its own head to begin, which a busy machine may take, and
 #: how often it asks a cluster that refuses it, which takes a second each time.
 _PATIENCE = "RAY_gcs_server_port_wait_time_s"
@@ -48,6 +50,7 @@ from ray._raylet import (  # type: ignore[attr-defined]  # noqa: E402
     get_authentication_mode,
     setproctitle,
 )
+from ray.exceptions import GetTimeoutError  # noqa: E402
 
 from mlgsearch.errors import UserError  # noqa: E402
 from mlgsearch.results.engine import safe_url  # noqa: E402
@@ -87,7 +90,7 @@ def joined(address: str | None) -> Iterator[None]:
 
     Raises:
         UserError: no cluster answers there, or one that is of other versions, does not know this
-            machine's token, or asks nobody for a token.
+            machine's token, asks nobody for a token, or begins no task.
     """
     if address is None:
         yield
@@ -146,7 +149,15 @@ def _refuse_open_cluster(address: str) -> None:
     """
     if os.environ.get(AUTH_MODE_ENV_VAR) == "disabled":
         return
-    if not ray.get(ray.remote(_asks_for_token).options(num_cpus=0).remote()):
+    asked = ray.remote(_asks_for_token).options(num_cpus=0).remote()
+    try:
+        is_asking = ray.get(asked, timeout=_TASK_S)
+    except GetTimeoutError:
+        raise UserError(
+            f"--address {address}: that cluster began no task within {_TASK_S:.0f} s; see with "
+            "`ray status` whether its nodes are alive"
+        ) from None
+    if not is_asking:
         raise UserError(
             f"--address {address}: that cluster asks for no token, so whoever reaches it can run "
             f"code there: start it with {AUTH_MODE_ENV_VAR}=token on every node, or, where only "

@@ -19,9 +19,8 @@ def test_readers_and_a_writer_do_not_hinder_each_other(
     store.create_study(a_study())
     all_there, is_written = Barrier(READERS + 1), Event()
 
-    def read() -> list[int]:
+    def read(own: Engine) -> list[int]:
         """Count the trials over and over; gives what was counted."""
-        own = open_engine(database_url, read_only=True)
         reader = ResultStore(own)
         all_there.wait()
         counts = []
@@ -32,7 +31,6 @@ def test_readers_and_a_writer_do_not_hinder_each_other(
             for trial in trials[-1:]:
                 assert [e.epoch for e in reader.epochs("digits", trial.number)] == [1, 2]
         counts.append(len(reader.trials("digits")))
-        own.dispose()
         return counts
 
     def write() -> None:
@@ -44,9 +42,13 @@ def test_readers_and_a_writer_do_not_hinder_each_other(
         finally:
             is_written.set()
 
+    # Opened here: where that fails no thread waits for one that never comes.
+    own_engines = [open_engine(database_url, read_only=True) for _ in range(READERS)]
     with ThreadPoolExecutor(READERS + 1) as pool:
-        readers = [pool.submit(read) for _ in range(READERS)]
+        readers = [pool.submit(read, own) for own in own_engines]
         pool.submit(write).result()
         counted = [reader.result() for reader in readers]
+    for own in own_engines:
+        own.dispose()
     assert all(counts == sorted(counts) for counts in counted)
     assert {counts[-1] for counts in counted} == {TRIALS}

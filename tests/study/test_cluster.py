@@ -93,6 +93,21 @@ def draw_images(root: Path) -> None:
 
 
 @contextmanager
+def ended(driver: subprocess.Popen[str], errors: Path) -> Iterator[None]:
+    """Await a driver's end, which must be good; where the test fails before, end it and say why.
+
+    ``errors`` is the file of its standard error.
+    """
+    try:
+        yield
+        assert driver.wait() == 0, errors.read_text()
+    except BaseException:
+        sys.stderr.write(errors.read_text())
+        driver.kill()  # or leaving Popen's block would wait for it
+        raise
+
+
+@contextmanager
 def far_driver(nodes: RayNodes, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run a driver on a disk of its own that holds a copy of ``seed``; its end must be good."""
     disk = folder / "disk"
@@ -117,9 +132,9 @@ def far_driver(nodes: RayNodes, folder: Path, *arguments: str) -> Iterator[subpr
             stderr=stderr,
             text=True,
         ) as driver,
+        ended(driver, errors),
     ):
         yield driver
-        assert driver.wait() == 0, errors.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -237,12 +252,12 @@ def gpu_trials(nodes: RayNodes, folder: Path, share: float) -> Iterator[int]:
             stderr=stderr,
             text=True,
         ) as driver,
+        ended(driver, folder / "stderr.txt"),
     ):
         assert driver.stdout is not None
         slots = driver.stdout.readline()
         assert slots, (folder / "stderr.txt").read_text()
         yield int(slots)
-        assert driver.wait() == 0, (folder / "stderr.txt").read_text()
 
 
 def gpu_notes(folder: Path) -> list[dict[str, Any]]:
@@ -334,15 +349,25 @@ except UserError as error:
 """
 
 
-def test_a_cluster_that_asks_for_no_token_is_not_joined(tmp_path: Path) -> None:
-    nodes = RayNodes(tmp_path, "disabled", num_cpus=0)
-    joined = subprocess.run(
-        [sys.executable, "-c", JOIN, nodes.address],
+def told(nodes: RayNodes, program: str) -> str:
+    """Run a program that joins a cluster and prints what that says; gives it."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, nodes.address],
         env={name: value for name, value in nodes.environment.items() if name != "RAY_AUTH_MODE"},
         capture_output=True,
         text=True,
         check=True,
     )
+    return done.stdout
+
+
+def test_a_cluster_that_begins_no_task_is_told(nodes: RayNodes) -> None:
+    at_once = "import mlgsearch.study.cluster as cluster; cluster._TASK_S = 0.0"
+    assert f"--address {nodes.address}: that cluster began no task" in told(nodes, at_once + JOIN)
+
+
+def test_a_cluster_that_asks_for_no_token_is_not_joined(tmp_path: Path) -> None:
+    nodes = RayNodes(tmp_path, "disabled", num_cpus=0)
+    said = told(nodes, JOIN)
     nodes.stop()
-    said = "that cluster asks for no token, so whoever reaches it can run code there"
-    assert said in joined.stdout
+    assert "that cluster asks for no token, so whoever reaches it can run code there" in said
