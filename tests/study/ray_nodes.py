@@ -50,6 +50,7 @@ class RayNodes:
             "HOME": str(home),
             "OMP_NUM_THREADS": "1",
             "RAY_AUTH_MODE": auth_mode,
+            "RAY_worker_niceness": "0",
             "RAY_enable_worker_prestart": "0",  # each takes a second of a processor
             "RAY_prestart_worker_first_driver": "0",
         }
