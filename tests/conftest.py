@@ -53,7 +53,10 @@ def postgres_database(postgres_server: str) -> Iterator[Engine]:
         connection.execute(text("SELECT pg_reload_conf()"))
         connection.execute(text("CREATE DATABASE tests"))
     admin.dispose()
-    engine = create_engine(admin.url.set(database="tests"), isolation_level="AUTOCOMMIT")
+    # What a test left open might hold a lock for ever: that is told.
+    impatience = {"options": "-c lock_timeout=60s"}
+    url = admin.url.set(database="tests")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args=impatience)
     yield engine
     engine.dispose()
 

@@ -29,7 +29,7 @@ def serving(database_url: str, token: str | None = None) -> Iterator[str]:
         outbuf_overflow=MOST_IN_MEMORY,
         map=sockets,
     )
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
