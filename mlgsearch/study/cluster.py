@@ -16,6 +16,9 @@ from typing import Any
 _OBJECT_STORE_BYTES = 80_000_000
 #: How long a cluster's address may take to answer at all.
 _KNOCK_S = 10.0
+#: How often Ray is started here, at most, and how it says that it took too long. No setting gives
+#: it more time.
+_STARTS, _TOO_SLOW = 3, "timed out during startup"
 #: How long a cluster may take to begin and end a task that needs nothing; it starts a process.
 _TASK_S = 120.0
 #: Says how many seconds Ray waits for its own head to begin, which a busy machine may take, and
@@ -61,22 +64,43 @@ def local_ray() -> Iterator[None]:
     """Start Ray on this machine, on the loopback address alone, and stop it at the end.
 
     It has no dashboard, and its sockets and logs lie in a folder of its user's.
+
+    Raises:
+        UserError: this machine is too busy for Ray to start.
     """
     _protect_token()
     _hide_passwords()
     with _private_folder() as folder:
-        with _own_environment(is_local=True):
-            ray.init(
-                "local",
-                include_dashboard=False,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=f"{folder}/ray",
-                **_quietly(),
-            )
+        _start(f"{folder}/ray")
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _start(folder: str) -> None:
+    """Start Ray, again where it was too slow: it has read its own files by then."""
+    for left in reversed(range(_STARTS)):
+        try:
+            with _own_environment(is_local=True):
+                ray.init(
+                    "local",
+                    include_dashboard=False,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=folder,
+                    **_quietly(),
+                )
+        except Exception as error:  # Ray raises a plain one
+            if _TOO_SLOW not in str(error):
+                raise
+            if not left:
+                raise UserError(
+                    f"Ray did not start on this machine, {_STARTS} times within the 30 s that it "
+                    "gives itself: see what else keeps the processors or the disk busy, then try "
+                    "again; nothing is lost"
+                ) from error
+        else:
+            return
 
 
 @contextmanager

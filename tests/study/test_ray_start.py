@@ -1,0 +1,52 @@
+"""Ray on a machine that is too busy to start it in time."""
+
+from typing import Any
+
+import pytest
+
+from mlgsearch.errors import UserError
+from mlgsearch.study import cluster
+
+SLOW = "The current node timed out during startup. This could happen because"
+
+
+class SlowRay:
+    """A Ray that starts at its last try, or never."""
+
+    def __init__(self, failures: int, why: str = SLOW):
+        self.left, self.why = failures, why
+        self.starts = 0
+
+    def init(self, *_arguments: Any, **_options: Any) -> None:
+        self.starts += 1
+        if self.starts <= self.left:
+            raise Exception(self.why)  # noqa: TRY002 - as Ray does
+
+    def shutdown(self) -> None:
+        """Stop nothing."""
+
+
+def start(monkeypatch: pytest.MonkeyPatch, ray: SlowRay) -> None:
+    monkeypatch.setattr(cluster, "ray", ray)
+    with cluster.local_ray():
+        pass
+
+
+def test_it_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = SlowRay(failures=2)
+    start(monkeypatch, ray)
+    assert ray.starts == 3
+
+
+def test_at_last_it_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = SlowRay(failures=9)
+    with pytest.raises(UserError, match="Ray did not start on this machine, 3 times"):
+        start(monkeypatch, ray)
+    assert ray.starts == 3
+
+
+def test_any_other_trouble_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = SlowRay(failures=9, why="disk on fire")
+    with pytest.raises(Exception, match="disk on fire"):
+        start(monkeypatch, ray)
+    assert ray.starts == 1
