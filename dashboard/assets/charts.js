@@ -64,6 +64,7 @@
           load();
           return;
         }
+        clientside.charts.trouble = "The library that draws the charts did not load: reload the page.";
         delete window.Plotly;
         reject(new Error("plotly.js did not load"));
       });
@@ -82,6 +83,8 @@
   };
 
   clientside.charts = {
+    // Why there are none, for the banner.
+    trouble: "",
     // Called once there is something to be read.
     begin: () => afterPainting(runPlotly),
     save: (chart, format, filename) => {

@@ -1,5 +1,6 @@
 """When the library of charts runs in the browser, and which charts it draws."""
 
+import re
 from typing import Any
 
 from playwright.sync_api import Page, Route, expect
@@ -36,6 +37,14 @@ def test_the_library_of_charts_is_fetched_again_where_that_failed(visit: Visit) 
     visit.go("/study?name=digits")
     page.wait_for_selector("#study-chart .main-svg .legend")
     assert [told for told in visit.complaints if "ERR_FAILED" not in told] == []
+    visit.complaints.clear()
+
+
+def test_a_library_of_charts_that_never_comes_is_told(visit: Visit) -> None:
+    visit.page.route("**/plotly.min.js", lambda route: route.abort())
+    page = visit.go("/study?name=digits")
+    expect(page.locator("#banner")).to_have_text(re.compile("did not load: reload the page"))
+    expect(page.locator(".sketch")).to_be_visible()
     visit.complaints.clear()
 
 
