@@ -40,7 +40,7 @@ from mlgsearch.study.parcel import TrialParcel
 from mlgsearch.study.plan_report import predicted_front
 from mlgsearch.study.planning import needs_tables, open_tables
 from mlgsearch.study.scheduler import StudyScheduler
-from mlgsearch.study.searcher import DriverOnly, StartClock, StudySearcher
+from mlgsearch.study.searcher import DriverOnly, Informer, StudySearcher
 from mlgsearch.study.shipping import ship
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.space import Space
@@ -289,7 +289,7 @@ def _run(
                 storage_path=scratch,
                 verbose=0,
                 stop=_StopWhen(searcher),
-                callbacks=[StartClock(searcher)],
+                callbacks=[Informer(searcher)],
             ),
         )
         tuner.fit()

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,10 @@ from mlgsearch.study.disk_bound import DiskBound
 from mlgsearch.study.ledger import Job, Ledger
 
 logger = logging.getLogger(__name__)
+
+#: How often Ray's own list of trials is looked through. Of a worker that cannot be used again it
+#: tells no searcher (2.60), and a study would wait for its trial for ever.
+GIVEN_UP_S = 5.0
 
 
 def job_config(job: Job) -> dict[str, Any]:
@@ -76,6 +80,9 @@ class StudySearcher(DriverOnly, Searcher):
         self._is_asked_to_stop = is_asked_to_stop
         self._disk = disk
         self._attempts: dict[str, _Attempt] = {}
+        self._looked_s = time.monotonic()
+        #: Ray's own trials, once it runs.
+        self.trials: Sequence[Any] = ()
         #: Tells how many trials may run at once just now; None where Ray alone sees to that.
         self.room: Callable[[], int] | None = None
         #: Set where the study is being stopped: what Ray reports after that says nothing.
@@ -98,6 +105,7 @@ class StudySearcher(DriverOnly, Searcher):
         if self._is_asked_to_stop():
             self.is_stopping = True
         if not self.is_stopping:
+            self._find_given_up()
             self._guarded(self._ledger.deliver)
             if self._disk is not None:
                 self._guarded(self._disk.check)
@@ -157,6 +165,17 @@ class StudySearcher(DriverOnly, Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Do nothing: see `save`."""
 
+    def _find_given_up(self) -> None:
+        """Hand out again what is waited for of trials that Ray ended without a word."""
+        if time.monotonic() - self._looked_s < GIVEN_UP_S:
+            return
+        self._looked_s = time.monotonic()
+        for trial in self.trials:
+            if trial.trial_id in self._attempts and trial.is_finished():
+                number = self._attempts[trial.trial_id].number
+                logger.warning("trial %d: Ray gave its worker up", number)
+                self.on_trial_complete(trial.trial_id, error=True)
+
     def _end(self, known: _Attempt, result: dict[str, Any] | None, error: bool) -> None:
         if error or not result or "payload" not in result:
             self._bury(known)
@@ -212,11 +231,15 @@ class StudySearcher(DriverOnly, Searcher):
             return None
 
 
-class StartClock(DriverOnly, Callback):
-    """Tells the searcher when a trial's worker begins."""
+class Informer(DriverOnly, Callback):
+    """Tells the searcher what Ray tells callbacks alone: its trials, and that a worker begins."""
 
     def __init__(self, searcher: StudySearcher):
         self._searcher = searcher
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Hand over Ray's own list, which it goes on changing."""
+        self._searcher.trials = trials
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note the moment."""

@@ -39,6 +39,11 @@ class GpuTrial(tune.Trainable):
         (folder / f"{self._number}.json").write_text(json.dumps(note))
         self._folder = folder
 
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take a trial whose own worker, which has noted what it was given, came too late."""
+        self._number, self._attempt = new_config["number"], new_config["attempt"]
+        return True
+
     def step(self) -> dict[str, Any]:
         end = time.monotonic() + PATIENCE_S
         while len(list(self._folder.glob("*.json"))) < TRIALS:

@@ -1,5 +1,6 @@
 import json
 import pickle
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from mlgsearch.errors import DiskFullError, LeaseLostError, StudyFailedError
 from mlgsearch.records import EpochRecord, TrialState
 from mlgsearch.results.lease import acquire
 from mlgsearch.study.scheduler import StudyScheduler
-from mlgsearch.study.searcher import StartClock, StudySearcher
+from mlgsearch.study.searcher import GIVEN_UP_S, Informer, StudySearcher
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
 
@@ -143,10 +144,10 @@ def test_a_report_of_an_earlier_attempt_is_dropped_and_logged(
 
 def test_a_worker_that_ended_itself_after_the_timeout_fails_its_trial(study: Driverless) -> None:
     searcher = StudySearcher(study.ledger, trial_timeout_s=1e-9)
-    clock = StartClock(searcher)
+    informer = Informer(searcher)
     searcher.suggest("a")
-    clock.on_trial_start(1, [], SimpleNamespace(trial_id="a"))
-    clock.on_trial_start(1, [], SimpleNamespace(trial_id="unknown"))
+    informer.on_trial_start(1, [], SimpleNamespace(trial_id="a"))
+    informer.on_trial_start(1, [], SimpleNamespace(trial_id="unknown"))
     searcher.on_trial_complete("a", None, error=True)
     record = study.trials()[0]
     assert record.state == TrialState.FAIL
@@ -156,11 +157,33 @@ def test_a_worker_that_ended_itself_after_the_timeout_fails_its_trial(study: Dri
 def test_a_worker_that_died_before_the_timeout_is_replaced(study: Driverless) -> None:
     searcher = StudySearcher(study.ledger, trial_timeout_s=3600)
     searcher.suggest("a")
-    StartClock(searcher).on_trial_start(1, [], SimpleNamespace(trial_id="a"))
+    Informer(searcher).on_trial_start(1, [], SimpleNamespace(trial_id="a"))
     searcher.on_trial_complete("a", None, error=True)
     config = searcher.suggest("b")
     assert config is not None
     assert (config["number"], config["attempt"]) == (0, 2)
+
+
+def test_what_ray_gave_up_without_a_word_is_handed_out_again(
+    searcher: StudySearcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    informer = Informer(searcher)
+    numbers = [config["number"] for name in "ab" if (config := searcher.suggest(name))]
+    trials = [
+        SimpleNamespace(trial_id="a", is_finished=lambda: True),
+        SimpleNamespace(trial_id="b", is_finished=lambda: False),
+        SimpleNamespace(trial_id="before", is_finished=lambda: True),
+    ]
+    informer.on_step_begin(1, trials)
+    searcher.tick()  # it looks now and then only
+    assert searcher.number("a") == 0
+    now = time.monotonic() + GIVEN_UP_S
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    searcher.tick()
+    assert (searcher.number("a"), searcher.number("b")) == (None, 1)
+    again = searcher.suggest("c")
+    assert again is not None
+    assert (numbers, again["number"], again["attempt"]) == ([0, 1], 0, 2)
 
 
 def test_a_full_disk_stops_the_study_and_fails_no_trial(
