@@ -41,6 +41,7 @@ def chart(
     of it than others, as one with a row a layer. One that ``is_sketched`` is seen before plotly has
     been read. ``more`` stands under the chart.
     """
+    assert isinstance(figure, dict) or not is_sketched, "a sketch is made of plotly's JSON"
     summary_id, table_id = f"{id_}-summary", f"{id_}-table"
     parts = [] if more is None else [more]
     if isinstance(table, str):

@@ -42,7 +42,7 @@ clicked; with ``data-toggle`` in place of ``data-set`` it adds the value to the 
 takes it out.
 
 **Light and dark.** The store ``SCHEME`` holds "light" or "dark", also when the system's setting
-changes later: figures take it as Input, and `theme.dress(figure, scheme)` as their last step.
+changes later: figures take it as Input, and their template from `theme` (`dress`, `template`).
 
 **Tables** are `table.Table` objects in ``Page.tables``: columns, and a function that gives all rows
 as plain data from the database and the query. ``layout`` places

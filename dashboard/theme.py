@@ -101,8 +101,14 @@ def text(value: str) -> str:
 
 def dress(figure: go.Figure, scheme: Literal["light", "dark"]) -> go.Figure:
     """Give a figure the page's colours and type; what the figure itself says comes first."""
-    figure.update_layout(template=template(scheme))
+    figure.update_layout(template=_looked_through(scheme))
     return figure
+
+
+@cache
+def _looked_through(scheme: Literal["light", "dark"]) -> go.layout.Template:
+    """Have plotly look a template through once: that takes longer than to use it."""
+    return go.layout.Template(template(scheme))
 
 
 @cache

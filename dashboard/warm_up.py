@@ -13,8 +13,8 @@ from mlgsearch.errors import UserError
 def warm_up(database: Database) -> None:
     """Draw the page of the study that was active last.
 
-    It reads that study's trials, and makes plotly load and compile what it does only as it first
-    draws and writes a figure: 0.4 s of processor time in all with 10,000 trials.
+    It reads that study's trials, and makes the libraries load and compile what they do only as they
+    first read, draw and write.
     """
     try:
         rows = database.studies()

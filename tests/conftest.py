@@ -4,11 +4,12 @@ And on MySQL or MariaDB where ``MLGSEARCH_TEST_MYSQL`` is the URL of a database 
 tests empty.
 """
 
+import faulthandler
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,22 @@ with warnings.catch_warnings():
 # Ray's workers step back for every other process, so beside another test they take for ever.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+#: What ends a test, its module and all tests takes some seconds.
+_MOST_TEARDOWN_S = 240
+
 # By default an example that takes 0.2 s fails, which a busy machine makes of any.
 settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """End the process where what ends a test hangs: after a failure no other limit holds."""
+    faulthandler.dump_traceback_later(_MOST_TEARDOWN_S, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")

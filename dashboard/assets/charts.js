@@ -64,7 +64,6 @@
           load();
           return;
         }
-        clientside.charts.trouble = "The library that draws the charts did not load: reload the page.";
         delete window.Plotly;
         reject(new Error("plotly.js did not load"));
       });
@@ -83,8 +82,9 @@
   };
 
   clientside.charts = {
-    // Why there are none, for the banner.
-    trouble: "",
+    // Why there are none, for the banner. A next page's charts have Dash fetch the library as well.
+    trouble: () => (window.Plotly || !document.querySelector("#content .chart")
+      ? "" : "The library that draws the charts did not load: reload the page."),
     // Called once there is something to be read.
     begin: () => afterPainting(runPlotly),
     save: (chart, format, filename) => {

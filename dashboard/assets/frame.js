@@ -57,7 +57,7 @@
         return;
       }
       const { pulse: now, trouble } = await answer.json();
-      say(trouble || clientside.charts.trouble);
+      say(trouble || clientside.charts.trouble());
       if (trouble || now === seen || seen === null) return;
       // In place of a page stands why there is none, which may not be so any more.
       if (document.querySelector("#content .notice") && !document.querySelector("#content .card")) {

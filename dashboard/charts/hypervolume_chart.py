@@ -4,11 +4,11 @@ import numpy as np
 
 from dashboard.page import Scheme
 from dashboard.theme import Figure, palette, template
-from mlgsearch.results.trial_columns import Floats, Rows, TrialColumns
+from mlgsearch.results.trial_columns import Course, TrialColumns
 
 
 def hypervolume_chart(
-    columns: TrialColumns, course: tuple[Rows, Floats], scheme: Scheme, *, seen: int | None = None
+    columns: TrialColumns, course: Course, scheme: Scheme, *, seen: int | None = None
 ) -> Figure:
     """Draw the hypervolume over the trials that finished with a result, as steps.
 

@@ -54,7 +54,7 @@ def hypervolume_course(
 
 
 def _area_course(gains: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Follow the area under the staircase of (n, 2) gains; 10,000 take a millisecond."""
+    """Follow the area under the staircase of (n, 2) gains: 10,000 at random take a millisecond."""
     course = np.zeros(len(gains))
     # The front's corners: widths rise, heights fall. Each holds to the left, up to the one before.
     widths: list[float] = []

@@ -44,7 +44,7 @@ _MOMENTS = ("created_at", "finished_at", "updated_at")
 class TrialColumns:
     """Trials by number, shape (n,) in every column; arrays are read-only.
 
-    As they never change, what was worked out of them once is kept as long as they are.
+    As they never change, fronts and courses are worked out of them once.
 
     ``state`` indexes ``STATES``. Accuracy is a fraction; what is not known is NaN (also of
     ``packed_bytes``, which is a float therefore), ``NO_TRIAL`` in ``reused_from``, NaT in
@@ -160,10 +160,10 @@ class TrialColumns:
         As ``mlgsearch.results.front.front``: among COMPLETE trials, and of those that are equal in
         all objectives the lowest number only.
         """
-        asked = tuple(objectives)
-        if asked not in self._fronts:
-            self._fronts[asked] = _read_only(self._front(asked))
-        return self._fronts[asked]
+        known, asked = self._fronts, tuple(objectives)
+        if asked not in known:
+            known[asked] = _read_only(self._front(asked))
+        return known[asked]
 
     @cached_property
     def finished_rows(self) -> Rows:
@@ -205,10 +205,10 @@ class TrialColumns:
         """
         kinds = [OBJECTIVES[name] for name in objectives]
         corner = [(reference or {}).get(kind.name, kind.reference) for kind in kinds]
-        asked = (*objectives, *corner)
-        if asked not in self._courses:
-            self._courses[asked] = self._course(kinds, corner)
-        return self._courses[asked]
+        known, asked = self._courses, (*objectives, *corner)
+        if asked not in known:
+            known[asked] = self._course(kinds, corner)
+        return known[asked]
 
     def _course(self, kinds: Sequence[Objective], corner: Sequence[float]) -> Course:
         objectives = [kind.name for kind in kinds]

@@ -8,9 +8,11 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 #: Workers hand over epochs and numbers only; the data come from memory-mapped files.
 _OBJECT_STORE_BYTES = 80_000_000
@@ -80,6 +82,7 @@ def local_ray() -> Iterator[None]:
 
 def _start(folder: str) -> None:
     """Start Ray, again where it was too slow: it has read its own files by then."""
+    before = set(psutil.Process().children(recursive=True))
     for left in reversed(range(_STARTS)):
         try:
             with _own_environment(is_local=True):
@@ -93,6 +96,10 @@ def _start(folder: str) -> None:
         except Exception as error:  # Ray raises a plain one
             if _TOO_SLOW not in str(error):
                 raise
+            # It leaves all that it had begun, until this process ends.
+            for process in set(psutil.Process().children(recursive=True)) - before:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             if not left:
                 raise UserError(
                     f"Ray did not start on this machine, {_STARTS} times within the 30 s that it "

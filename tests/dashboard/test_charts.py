@@ -1,7 +1,6 @@
 """When the library of charts runs in the browser, and which charts it draws."""
 
 import re
-from typing import Any
 
 from playwright.sync_api import Page, Route, expect
 
@@ -68,35 +67,46 @@ def test_a_picture_of_what_is_not_drawn_yet_is_not_saved(visit: Visit) -> None:
 def test_a_chart_that_cannot_be_seen_is_drawn_once_it_can(
     visit: Visit, writer: ResultStore
 ) -> None:
-    page = visit.go("/study?name=digits")
-    page.wait_for_selector("#study-course .main-svg")
-    drawn = _course(page)
-    add_trial(writer, "digits", 40)
-    told = page.locator("#study-course-summary")
-    expect(told).to_contain_text("after 31 trials")
+    page, drawn, now = _with_one_more(visit, writer, 40)
     assert _course(page) == drawn
-    told.scroll_into_view_if_needed()
+    page.locator("#study-course-summary").scroll_into_view_if_needed()
     expect(page.locator("#study-course .js-plotly-plot")).to_be_in_viewport()
-    _await_course(page, 31)
+    for _ in range(100):
+        if _course(page) == now:
+            break
+        page.wait_for_timeout(50)
+    assert _course(page) == now
 
 
 def test_on_paper_every_chart_is_as_new_as_the_page(visit: Visit, writer: ResultStore) -> None:
+    page, drawn, now = _with_one_more(visit, writer, 41)
+    assert _course(page) == drawn
+    assert _course(page, "window.dispatchEvent(new Event('beforeprint'))") == now
+
+
+def test_what_is_saved_is_as_new_as_the_page(visit: Visit, writer: ResultStore) -> None:
+    page, drawn, now = _with_one_more(visit, writer, 42)
+    assert _course(page) == drawn
+    with page.expect_download():
+        assert _course(page, "document.querySelector('[data-save=study-course]').click()") == now
+
+
+def _with_one_more(visit: Visit, writer: ResultStore, number: int) -> tuple[Page, int, int]:
+    """Add a trial to a page; gives the page, and how many its lowest chart went over, and should.
+
+    The chart lies below the window.
+    """
     page = visit.go("/study?name=digits")
     page.wait_for_selector("#study-course .main-svg")
-    add_trial(writer, "digits", 41)
-    expect(page.locator("#study-course-summary")).to_contain_text("after 32 trials")
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    _await_course(page, 32)
+    drawn = _course(page)
+    add_trial(writer, "digits", number)
+    expect(page.locator("#study-course-summary")).to_contain_text(f"after {drawn + 1} trials")
+    return page, drawn, drawn + 1
 
 
-def _course(page: Page) -> Any:
-    """Give the trials over which the chart of the hypervolume goes."""
-    return page.evaluate("document.querySelector('#study-course .js-plotly-plot').data[0].x.at(-1)")
-
-
-def _await_course(page: Page, trials: int) -> None:
-    for _ in range(100):
-        if _course(page) == trials:
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"the chart goes over {_course(page)} trials, not {trials}")
+def _course(page: Page, first: str = "") -> int:
+    """Do something first, and give over how many trials the chart of the hypervolume goes."""
+    chart = "document.querySelector('#study-course .js-plotly-plot')"
+    trials = page.evaluate(f"() => {{ {first}; return {chart}.data[0].x.at(-1); }}")
+    assert isinstance(trials, int)
+    return trials
