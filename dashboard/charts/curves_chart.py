@@ -49,6 +49,15 @@ def curves_chart(
         figure.update_layout(teacher_line(teacher_accuracy, colours, "right"))
     else:
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
+        figure.add_annotation(
+            text="no epoch is known yet" if selected else "select trials to see how they learned",
+            xref="paper",
+            yref="paper",
+            x=0.5,
+            y=0.5,
+            showarrow=False,
+            font={"size": 15, "color": colours.faint},
+        )
     figure.update_layout(
         uirevision="curves",
         xaxis={"title": {"text": "epoch"}, "tickformat": "d"},

@@ -18,7 +18,10 @@ def test_a_selected_trial_has_the_colour_of_its_place_and_a_gap_where_nothing_is
     assert [shape.y0 for shape in figure.layout.shapes] == [90]
 
 
-def test_without_a_curve_there_are_no_axes() -> None:
+def test_without_a_curve_there_are_no_axes_but_a_word() -> None:
     figure = curves_chart({}, (3,), "dark", teacher_accuracy=0.9)
     assert figure.layout.xaxis.visible is False
     assert not figure.layout.shapes
+    (word,) = figure.layout.annotations
+    (first,) = curves_chart({}, (), "dark").layout.annotations
+    assert (word.text, first.text[:13]) == ("no epoch is known yet", "select trials")
