@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from dashboard.charts.epoch_line import epoch_line
+from dashboard.charts.placeholder import say
 from dashboard.charts.teacher_line import teacher_line
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette
@@ -49,15 +50,8 @@ def curves_chart(
         figure.update_layout(teacher_line(teacher_accuracy, colours, "right"))
     else:
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
-        figure.add_annotation(
-            text="no epoch is known yet" if selected else "select trials to see how they learned",
-            xref="paper",
-            yref="paper",
-            x=0.5,
-            y=0.5,
-            showarrow=False,
-            font={"size": 15, "color": colours.faint},
-        )
+        why = "no epoch is known yet" if selected else "select trials to see how they learned"
+        say(figure, why, colours)
     figure.update_layout(
         uirevision="curves",
         xaxis={"title": {"text": "epoch"}, "tickformat": "d"},

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.layer_rows import WITH_AXIS, lay_out_rows
+from dashboard.charts.placeholder import say
 from dashboard.charts.student import Student, written_bytes
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette, text
@@ -108,15 +109,7 @@ def layer_bytes_chart(grid: LayerGrid, student: Student, scheme: Scheme, *, top:
     )
     if not any(now):
         figure.update_xaxes(range=[2, 5])
-        figure.add_annotation(
-            text="not kept by the version<br>that drove this study",
-            xref="paper",
-            x=0.5,
-            yref="paper",
-            y=0.5,
-            showarrow=False,
-            font={"color": colours.faint},
-        )
+        say(figure, "not kept by the version<br>that drove this study", colours)
     figure.update_layout(uirevision="layer-bytes", legend={"y": 1, "yanchor": "bottom", "x": 0})
     return dress(figure, scheme)
 

@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dashboard.charts.epoch_line import epoch_line
+from dashboard.charts.placeholder import say
 from dashboard.charts.teacher_line import teacher_line
 from dashboard.page import Scheme
 from dashboard.theme import Palette, Trace, dress, palette
@@ -37,15 +38,7 @@ def learning_chart(
             figure.add_trace(_line(epochs, values, place=place, part=part, colours=colours))
     figure.update_layout(teacher_line(teacher_accuracy, colours, "right"))
     if not epochs:
-        figure.add_annotation(
-            text="no epoch is finished yet",
-            xref="paper",
-            yref="paper",
-            x=0.5,
-            y=0.5,
-            showarrow=False,
-            font={"size": 16, "color": colours.faint},
-        )
+        say(figure, "no epoch is finished yet", colours)
     axis: dict[str, Any] = {
         "title": {"text": "epoch", "font": {"size": 12}},
         "range": [0.5, epochs_wanted + 0.5],
