@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from dashboard.charts.epoch_line import epoch_line
-from dashboard.charts.placeholder import say
 from dashboard.charts.teacher_line import teacher_line
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette
 from mlgsearch.records import EpochRecord
+from mlgsearch.results.frame import say_empty
 
 #: A line a trial; dashes tell apart those that share a colour.
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -51,7 +51,7 @@ def curves_chart(
     else:
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
         why = "no epoch is known yet" if selected else "select trials to see how they learned"
-        say(figure, why, colours)
+        say_empty(figure, why, colour=colours.faint, size=15)
     figure.update_layout(
         uirevision="curves",
         xaxis={"title": {"text": "epoch"}, "tickformat": "d"},

@@ -4,11 +4,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.layer_rows import WITH_AXIS, lay_out_rows
-from dashboard.charts.placeholder import say
 from dashboard.charts.student import Student, written_bytes
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette, text
 from mlgsearch.results.axis import TIMES
+from mlgsearch.results.frame import say_empty
 from mlgsearch.results.layer_grid import LayerGrid
 
 #: From bytes to how an axis calls them; KB are of 1,000 bytes.
@@ -109,7 +109,8 @@ def layer_bytes_chart(grid: LayerGrid, student: Student, scheme: Scheme, *, top:
     )
     if not any(now):
         figure.update_xaxes(range=[2, 5])
-        say(figure, "not kept by the version<br>that drove this study", colours)
+        why = "not kept by the version<br>that drove this study"
+        say_empty(figure, why, colour=colours.faint, size=15)
     figure.update_layout(uirevision="layer-bytes", legend={"y": 1, "yanchor": "bottom", "x": 0})
     return dress(figure, scheme)
 

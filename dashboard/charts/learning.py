@@ -7,11 +7,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dashboard.charts.epoch_line import epoch_line
-from dashboard.charts.placeholder import say
 from dashboard.charts.teacher_line import teacher_line
 from dashboard.page import Scheme
 from dashboard.theme import Palette, Trace, dress, palette
 from mlgsearch.records import EpochRecord
+from mlgsearch.results.frame import say_empty
 
 
 def learning_chart(
@@ -38,7 +38,7 @@ def learning_chart(
             figure.add_trace(_line(epochs, values, place=place, part=part, colours=colours))
     figure.update_layout(teacher_line(teacher_accuracy, colours, "right"))
     if not epochs:
-        say(figure, "no epoch is finished yet", colours)
+        say_empty(figure, "no epoch is finished yet", colour=colours.faint, size=15)
     axis: dict[str, Any] = {
         "title": {"text": "epoch", "font": {"size": 12}},
         "range": [0.5, epochs_wanted + 0.5],

@@ -55,14 +55,14 @@ def draw_teacher(figure: go.Figure, percent: float) -> None:
     )
 
 
-def say_empty(figure: go.Figure, why: str) -> None:
-    """Say in the middle of a chart why there is nothing in it."""
+def say_empty(figure: go.Figure, why: str, *, colour: str = GREY, size: int = 18) -> None:
+    """Say in the middle of a chart why there is nothing in it, in markup; ``size`` in pixels."""
     figure.add_annotation(
         text=why,
-        xref="x domain",
-        yref="y domain",
+        xref="paper",
+        yref="paper",
         x=0.5,
         y=0.5,
         showarrow=False,
-        font={"size": 18, "color": GREY},
+        font={"size": size, "color": colour},
     )
