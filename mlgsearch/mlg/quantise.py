@@ -5,7 +5,7 @@ goes the other way: it takes the value wanted, sets the quantiser's own scale, a
 ``encode`` gives the integer codes behind a value, ``decode`` the very same value from the codes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.setting import BIT_WIDTHS
 
-Method = Literal["dorefa", "lsq"]
+Method = Literal["dorefa", "lsq", "lsq_symmetric"]
 
 #: Fractions of the largest magnitude at which a fit tries to clip, from none to strong.
 _CLIPS = tuple(0.9**i for i in range(18))
@@ -144,16 +144,7 @@ class DorefaQuantiser(Quantiser):
     @torch.no_grad()
     def fit(self, target: Tensor) -> Tensor:
         """Clip where the squared error is least, choose the gain, and give the latent."""
-        largest = _largest(target)
-        if self.bits < 16:
-            n = 2**self.bits - 1
-            clips = torch.tensor(_CLIPS, device=target.device)
-            best = _least_error(
-                _sample(target, largest),
-                clips * (2 / n),
-                lambda ratio: ratio.floor().add_(0.5).clamp_(-n / 2, n / 2),
-            )
-            largest = largest * _CLIPS[best]
+        largest = _largest(target) * _least_clip(target, self.bits)
         self.gain.copy_(torch.clamp(largest / _TANH_1, min=1.0))
         # In float32 a quotient may round to just above the bound; latents stay within [-1, 1].
         return torch.atanh((target.clamp(-largest, largest) / self.gain).clamp(-_TANH_1, _TANH_1))
@@ -219,21 +210,87 @@ class LsqQuantiser(Quantiser):
         return target
 
 
+class SymmetricLsqQuantiser(Quantiser):
+    """A learned step on DoReFa's levels: odd multiples of half a step, as many on either side.
+
+    The value is ``step * (c + 1/2)`` with an integer c from -2**(bits-1) to 2**(bits-1) - 1; there
+    is no tanh, no running maximum and no level at zero, so two bits have four levels of use where
+    LSQ's -2, -1, 0, 1 are lopsided. Step, its gradient and the latent's are as in `LsqQuantiser`,
+    with Q_p = 2**(bits-1). A tensor fitted to zero has a step of 0 and stays zero for good.
+
+    Source: Esser et al. 2020 (LSQ, arXiv 1902.08153) on the levels of Zhou et al. 2016 (DoReFa,
+    arXiv 1606.06160), symmetric.
+    """
+
+    scale_count = 1
+    scale: Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(bits)
+        self.register_buffer("scale", torch.ones(()))
+        self.log_step = nn.Parameter(torch.zeros(()))
+
+    @property
+    def side(self) -> int:
+        """How many levels there are on either side of zero, Q_p."""
+        return int(2 ** (self.bits - 1))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Return the step times an odd half."""
+        step = self.scale * self.log_step.exp()
+        strength = (latent.numel() * self.side) ** -0.5
+        step = _straight_through(step, step * strength)
+        ratio = torch.clamp(latent / step.clamp_min(_tiny(latent)), -self.side, self.side)
+        level = self._codes(latent, step).sub_(self.side - 0.5)
+        return _straight_through(level, ratio) * step
+
+    @torch.no_grad()
+    def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the levels counted from the lowest, and the step."""
+        step = self.scale * self.log_step.exp()
+        return self._codes(latent, step).to(torch.int32), step.reshape(1)
+
+    def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
+        """Return the step times the odd halves."""
+        return codes.to(scales.dtype).sub_(self.side - 0.5) * scales[0]
+
+    @torch.no_grad()
+    def fit(self, target: Tensor) -> Tensor:
+        """Set the step whose squared error is least on a small grid; the latent is the target."""
+        self.scale.copy_(_largest(target) * _least_clip(target, self.bits) / (self.side - 0.5))
+        self.log_step.zero_()
+        return target
+
+    @torch.no_grad()
+    def _codes(self, latent: Tensor, step: Tensor) -> Tensor:
+        """Return the nearest level's number, from 0, in the latent's dtype."""
+        codes = (latent / step.clamp_min(_tiny(latent))).floor_()
+        return codes.clamp_(-self.side, self.side - 1).add_(self.side)
+
+
 def make_quantiser(method: Method, bits: int) -> Quantiser:
-    """Give the quantiser of a method at a bit width; 1 and 32 bits are the same in both.
+    """Return the quantiser of a method at a bit width; 1 and 32 bits are the same in all.
 
     Raises:
         SettingError: the method or the bit width is unknown.
     """
-    if method not in ("dorefa", "lsq"):
-        raise SettingError(f"quantisation method is {method!r}, expected 'dorefa' or 'lsq'")
+    if method not in _QUANTISERS:
+        known = ", ".join(map(repr, _QUANTISERS))
+        raise SettingError(f"quantisation method is {method!r}, expected one of {known}")
     if bits == 0 or bits not in BIT_WIDTHS:
         raise SettingError(f"bit width is {bits!r}, expected one of {BIT_WIDTHS[1:]}")
     if bits == 32:
         return Quantiser()
     if bits == 1:
         return SignQuantiser()
-    return DorefaQuantiser(bits) if method == "dorefa" else LsqQuantiser(bits)
+    return _QUANTISERS[method](bits)
+
+
+_QUANTISERS: Mapping[Method, Callable[[int], Quantiser]] = {
+    "dorefa": DorefaQuantiser,
+    "lsq": LsqQuantiser,
+    "lsq_symmetric": SymmetricLsqQuantiser,
+}
 
 
 def spread_sample(value: Tensor, count: int) -> Tensor:
@@ -275,6 +332,23 @@ def _largest(value: Tensor) -> Tensor:
     """Give the largest magnitude."""
     largest: Tensor = torch.linalg.vector_norm(value, torch.inf)
     return largest
+
+
+def _least_clip(target: Tensor, bits: int) -> float:
+    """Return the fraction of a tensor's largest magnitude at which symmetric levels meet it best.
+
+    The levels are odd multiples of half a width, the outermost at that fraction; from 16 bits on
+    nothing is clipped.
+    """
+    if bits >= 16:
+        return 1.0
+    n = 2**bits - 1
+    best = _least_error(
+        _sample(target, _largest(target)),
+        torch.tensor(_CLIPS, device=target.device) * (2 / n),
+        lambda ratio: ratio.floor().add_(0.5).clamp_(-n / 2, n / 2),
+    )
+    return _CLIPS[best]
 
 
 def _tiny(like: Tensor) -> float:

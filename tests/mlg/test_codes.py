@@ -1,5 +1,7 @@
 """Codes and scales: the values of every quantiser, bit for bit."""
 
+from typing import get_args
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +11,7 @@ from mlgsearch.mlg.bits import pack, unpack
 from mlgsearch.mlg.quantise import Method, Quantiser, make_quantiser
 
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
-METHODS: tuple[Method, ...] = ("dorefa", "lsq")
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 def trained(method: Method, bits: int, latent: torch.Tensor) -> Quantiser:

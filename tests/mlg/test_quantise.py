@@ -1,5 +1,5 @@
 from copy import deepcopy
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,11 +14,12 @@ from mlgsearch.mlg.quantise import (
     Method,
     Quantiser,
     SignQuantiser,
+    SymmetricLsqQuantiser,
     make_quantiser,
     spread_sample,
 )
 
-METHODS: tuple[Method, ...] = ("dorefa", "lsq")
+METHODS: tuple[Method, ...] = get_args(Method)
 FEW_BITS = st.integers(1, 8)
 VALUES = st.lists(
     st.floats(-1e3, 1e3, allow_nan=False, allow_subnormal=False, width=32), min_size=1, max_size=40
@@ -47,7 +48,7 @@ def test_a_value_that_has_been_quantised_is_a_fixed_point_of_the_fit(
 ) -> None:
     quantiser = make_quantiser(method, bits)
     value = quantiser(quantiser.fit(target))
-    if isinstance(quantiser, LsqQuantiser):  # the step stands: a level is its own latent
+    if isinstance(quantiser, LsqQuantiser | SymmetricLsqQuantiser):  # a level is its own latent
         torch.testing.assert_close(quantiser(value), value, rtol=1e-5, atol=0)
     else:
         torch.testing.assert_close(
@@ -81,6 +82,22 @@ def test_lsq_by_hand() -> None:
     latent = torch.tensor([-9.0, -1.7, -0.2, 0.3, 1.2, 1.4, 9.0])
     expected = 0.5 * torch.tensor([-4.0, -3, 0, 1, 2, 3, 3])
     torch.testing.assert_close(quantiser(latent), expected)
+
+
+def test_symmetric_lsq_by_hand() -> None:
+    quantiser = make_quantiser("lsq_symmetric", 2)
+    assert isinstance(quantiser, SymmetricLsqQuantiser)
+    quantiser.scale.fill_(0.5)
+    latent = torch.tensor([-9.0, -0.6, -0.4, -0.1, 0.0, 0.4, 0.6, 9.0])
+    expected = 0.5 * torch.tensor([-1.5, -1.5, -0.5, -0.5, 0.5, 0.5, 1.5, 1.5])
+    torch.testing.assert_close(quantiser(latent), expected)
+
+
+@given(FEW_BITS.filter(lambda bits: bits > 1), VALUES)
+def test_symmetric_lsq_fits_as_dorefa_does(bits: int, target: Tensor) -> None:
+    dorefa = relative_error(make_quantiser("dorefa", bits), target) if target.any() else 0.0
+    symmetric = relative_error(make_quantiser("lsq_symmetric", bits), target) if target.any() else 0
+    assert symmetric == pytest.approx(dorefa, rel=1e-3, abs=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -137,7 +154,8 @@ def test_zeros_and_single_numbers_are_kept(method: Method, bits: int, target: Te
     value.sum().backward()
     assert latent.grad is not None
     assert torch.isfinite(latent.grad).all()
-    assert (latent.grad != 0).all(), "a zero factor must be able to learn"
+    if not isinstance(quantiser, SymmetricLsqQuantiser):
+        assert (latent.grad != 0).all(), "a zero factor must be able to learn"
 
 
 def gradient(quantiser: Quantiser, latent: Tensor, weight: Tensor) -> Tensor:
@@ -172,6 +190,19 @@ def test_lsqs_gradients_are_the_papers() -> None:
     # Esser et al. 2020, eq. 3; the step is scale*exp(log_step), hence one more factor of it.
     slope = torch.where(inside, ratio.round() - ratio, ratio.clamp(-4, 3))
     expected = (weight * slope).sum() * (60 * 3) ** -0.5 * 0.4
+    torch.testing.assert_close(quantiser.log_step.grad, expected)
+
+
+def test_symmetric_lsqs_gradients_are_lsqs_on_its_levels() -> None:
+    quantiser = SymmetricLsqQuantiser(3).double()
+    quantiser.scale.fill_(0.4)
+    latent = torch.randn(60, dtype=torch.float64)
+    weight = torch.randn(60, dtype=torch.float64)
+    ratio = latent / 0.4
+    inside = (ratio > -4) & (ratio < 4)
+    torch.testing.assert_close(gradient(quantiser, latent, weight), weight * inside)
+    slope = torch.where(inside, ratio.floor() + 0.5 - ratio, 3.5 * ratio.sign())
+    expected = (weight * slope).sum() * (60 * 4) ** -0.5 * 0.4
     torch.testing.assert_close(quantiser.log_step.grad, expected)
 
 
@@ -231,6 +262,9 @@ def test_a_fit_clips_where_the_error_is_least(method: Method) -> None:
         clipped.fit(target)
         if isinstance(clipped, LsqQuantiser):
             clipped.scale.copy_(target.abs().max() * share / clipped.top)
+            value = clipped(target).detach()
+        elif isinstance(clipped, SymmetricLsqQuantiser):
+            clipped.scale.copy_(target.abs().max() * share / (clipped.side - 0.5))
             value = clipped(target).detach()
         else:
             largest = target.abs().max() * share
