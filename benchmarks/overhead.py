@@ -98,6 +98,9 @@ class Clock:
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
         """Nothing is prepared."""
 
+    def notice(self, text: str) -> None:
+        """Say nothing."""
+
     def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
         """Start counting."""
         self.began = time.perf_counter()

@@ -124,6 +124,9 @@ class Line:
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
         """Say nothing."""
 
+    def notice(self, text: str) -> None:
+        """Say nothing."""
+
     def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
         """Say how many are there already."""
         print(f"{self._name}: {len(trials)} of {study.n_trials} trials are there", flush=True)

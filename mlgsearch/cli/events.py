@@ -21,6 +21,10 @@ class JsonEvents:
         """Write a ``preparing`` object."""
         self.write("preparing", stage=stage, done=done, total=total, note=note)
 
+    def notice(self, text: str) -> None:
+        """Write a ``notice`` object."""
+        self.write("notice", text=text)
+
     def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
         """Write a ``started`` object."""
         self.write(

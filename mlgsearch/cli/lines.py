@@ -24,6 +24,10 @@ class PlainLines:
             self._stage = stage
             self._write(f"{stage}: {done}/{total} {note}".rstrip())
 
+    def notice(self, text: str) -> None:
+        """Write a warning."""
+        self._write(f"warning: {text}")
+
     def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
         """Write where the study stands."""
         self._n_trials = study.n_trials

@@ -6,6 +6,7 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 
 class StageView:
@@ -44,6 +45,10 @@ class StageView:
         if stage not in self._stages:
             self._stages[stage] = self._bars.add_task(stage, total=total, note=note)
         self._bars.update(self._stages[stage], completed=done, total=total, note=note)
+
+    def notice(self, text: str) -> None:
+        """Print a warning above what is redrawn."""
+        self._console.print(Text(f"warning: {text}", style="yellow"), highlight=False)
 
     def _draw(self) -> RenderableType:
         return self._bars

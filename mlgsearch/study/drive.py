@@ -47,6 +47,7 @@ from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.study.worker import TrialWorker, WorkerContext
 from mlgsearch.train.device import best_device
+from mlgsearch.train.optim import too_short
 from mlgsearch.train.prepared import prepare
 from mlgsearch.train.versions import library_versions
 
@@ -56,6 +57,9 @@ class Watch(Protocol):
 
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
         """Data are loaded, the teacher trained, its logits computed."""
+
+    def notice(self, text: str) -> None:
+        """Something in the study file is likely not what its user wants; one sentence."""
 
     def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
         """Trials begin; those known from before are listed."""
@@ -110,6 +114,8 @@ def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         device=best_device(),
         progress=watch.preparing,
     )
+    if (warning := too_short(train.training, prepared.training.count)) is not None:
+        watch.notice(f"training.optimiser: {warning}")
     tables: Tables | None = None
     planned: Sequence[PlannedStudent] = ()
     if needs_tables(spec):

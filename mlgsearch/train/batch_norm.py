@@ -8,6 +8,35 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mlgsearch.mlg.generation import generated_once
 from mlgsearch.mlg.input_quantiser import InputQuantiser
+from mlgsearch.train.batches import TrainingBatches, batch_bounds
+from mlgsearch.train.randomness import Purpose, permutation
+
+#: Training batches that statistics are estimated on.
+_BATCHES = 16
+
+
+def reestimate_on(
+    network: nn.Module,
+    batches: TrainingBatches,
+    batch_size: int,
+    *,
+    seed: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> None:
+    """Estimate a network's batch-norm statistics anew, in place, on some training batches.
+
+    They are those that an epoch 0 of this seed would begin with. See `reestimate_batch_norm`.
+    """
+    batches.start_epoch(seed, 0)
+    order = permutation(Purpose.ORDER, seed, 0, batches.count).to(batches.device)
+    bounds = batch_bounds(batches.count, batch_size)[:_BATCHES]
+    reestimate_batch_norm(
+        network,
+        (
+            batches.inputs(order[start:stop]).contiguous(memory_format=memory_format)
+            for start, stop in bounds
+        ),
+    )
 
 
 def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:

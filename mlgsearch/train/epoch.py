@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mlgsearch.errors import MlgsearchError
+from mlgsearch.train.average import add_to_average, adopt_average, first_averaged_step
+from mlgsearch.train.batch_norm import reestimate_on
 from mlgsearch.train.batches import TrainingBatches, batch_bounds
 from mlgsearch.train.optim import learning_rate, set_learning_rate
 from mlgsearch.train.randomness import Purpose, permutation, seed_torch
@@ -55,7 +57,8 @@ def train_epoch(
 
     The outcome is a function of the arguments alone: order, augmentation, torch's generators and
     the learning rate all follow from (seed, epoch), so a resumed training repeats the undisturbed
-    one. The learning rate reported is that of the last step.
+    one. The learning rate reported is that of the last step. Where ``spec.average`` asks for it the
+    last epoch ends with the average of the weights, and batch-norm's statistics of that.
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
@@ -68,6 +71,7 @@ def train_epoch(
     correct = torch.zeros((), dtype=torch.int64, device=batches.device)
     first_step = (epoch - 1) * len(bounds)
     total_steps = spec.epochs * len(bounds)
+    averaged_from = first_averaged_step(spec, total_steps)
     is_bfloat16 = spec.precision == "bfloat16"
     rate = 0.0
     network.train()
@@ -84,10 +88,14 @@ def train_epoch(
         rate = learning_rate(spec, first_step + step, total_steps)
         set_learning_rate(optimiser, rate)
         optimiser.step()
+        if first_step + step >= averaged_from:
+            add_to_average(optimiser)
         losses[step] = loss.detach()
         correct += (logits.detach().argmax(1) == labels).sum()
         if (step + 1) % _CHECK_EVERY == 0 or step + 1 == len(bounds):
             _check_finite(losses[: step + 1], epoch)
+    if epoch == spec.epochs and adopt_average(optimiser):
+        reestimate_on(network, batches, spec.batch_size, seed=seed, memory_format=memory_format)
     sizes = torch.tensor([stop - start for start, stop in bounds], dtype=torch.float64)
     mean_loss = (losses.cpu().double() * sizes).sum().item() / batches.count
     return EpochTotals(mean_loss, correct.item() / batches.count, rate)

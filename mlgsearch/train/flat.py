@@ -22,7 +22,7 @@ def flatten_parameters(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
     offsets, total = [], 0
     for parameter in parameters:
         offsets.append(total)
-        total += -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
+        total += _padded(parameter)
     flat = nn.Parameter(torch.zeros(total, dtype=first.dtype, device=first.device))
     flat.grad = torch.zeros_like(flat)
     for parameter, offset in zip(parameters, offsets, strict=True):
@@ -32,6 +32,16 @@ def flatten_parameters(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
         parameter.data = value
         parameter.grad = gradient
     return flat
+
+
+def flat_values(parameters: Sequence[nn.Parameter], values: Sequence[float]) -> Tensor:
+    """Return a tensor of the flat parameter's shape that holds one value for each parameter."""
+    lengths = torch.tensor([_padded(parameter) for parameter in parameters])
+    return torch.tensor(values, dtype=torch.float32).repeat_interleave(lengths)
+
+
+def _padded(parameter: nn.Parameter) -> int:
+    return -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
 
 
 def _view(flat: Tensor, like: Tensor, offset: int) -> Tensor:

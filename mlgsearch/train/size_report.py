@@ -14,14 +14,14 @@ from mlgsearch.records import FiveNumbers, Sizes
 from mlgsearch.train.models import build_model
 from mlgsearch.train.packed_card import PackedCard
 from mlgsearch.train.packed_file import packed_size
-from mlgsearch.train.spec import ModelSpec
+from mlgsearch.train.spec import ModelSpec, QuantisationSpec
 
 
 @dataclass(frozen=True)
 class SizeReport:
     """A network's layers, their canonical settings, and what they cost together.
 
-    ``packed_bytes`` is the exact size of the packed file, quantised by dorefa.
+    ``packed_bytes`` is the exact size of the packed file, quantised by a study's default method.
     """
 
     shape: NetworkShape
@@ -59,7 +59,7 @@ def size_report(
         classes=classes,
         channels=channels,
         image_size=image_size,
-        method="dorefa",
+        method=QuantisationSpec().method,
         settings=tuple(settings.values()),
         norm_bits=norm_bits,
         mean=(0.0,) * channels,

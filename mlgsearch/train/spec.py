@@ -1,9 +1,12 @@
 """What determines a training, as frozen data: the parts of a study file that `train` reads."""
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from mlgsearch.mlg.quantise import Method
 
 
 class Spec(BaseModel):
@@ -77,29 +80,58 @@ class ModelSpec(Spec):
     head_bias: bool = True
 
 
+#: What goes with an optimiser where a study file does not say it.
+_WITH_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
+    "relative_adamw": {"schedule": "one_cycle", "learning_rate": 0.18, "average": 0.2},
+    "adamw": {"schedule": "one_cycle", "learning_rate": 1e-2, "average": 0.0},
+    "sgd": {"schedule": "one_cycle", "learning_rate": 0.1, "average": 0.0},
+    "radam": {"schedule": "cosine", "learning_rate": 2e-3, "average": 0.0},  # the paper's
+}
+
+
 class OptimiserSpec(Spec):
     """How weights are moved: the optimiser, its schedule, the length of the training.
+
+    ``learning_rate`` is the highest of the schedule: for ``relative_adamw`` a share of each
+    tensor's own size (see `mlgsearch.train.relative_adamw`), else in the weights' units.
+    ``average`` is the share of the steps, the last ones, whose weights are averaged to the trained
+    network. Schedule, rate and average follow from the optimiser where they are not given.
 
     With ``precision: bfloat16`` the convolutions and matrix products of a training step run in
     bfloat16 (torch's autocast); parameters, generated weights, losses and all evaluation stay
     float32.
     """
 
-    optimiser: Literal["radam", "adamw", "sgd"] = "radam"
-    schedule: Literal["cosine", "one_cycle", "constant"] = "cosine"
-    learning_rate: Positive = 2e-3
+    optimiser: Literal["relative_adamw", "adamw", "sgd", "radam"] = "relative_adamw"
+    schedule: Literal["cosine", "one_cycle", "constant"] = "one_cycle"
+    learning_rate: Positive = 0.18
     weight_decay: NonNegative = 5e-4
     momentum: NonNegative = 0.9
+    average: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = 0.2
     epochs: int = Field(default=10, ge=1, le=10_000)
     batch_size: int = Field(default=64, ge=2, le=65_536)
     precision: Literal["float32", "bfloat16"] = "float32"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and isinstance(given.get("optimiser"), str):
+            return {**_WITH_OPTIMISER.get(given["optimiser"], {}), **given}
+        return given
+
+    def content(self) -> dict[str, Any]:
+        """Return it as plain data for a hash.
+
+        ``average``, which came later, is left out where it is off: so earlier hashes hold.
+        """
+        return self.model_dump(mode="json", exclude=None if self.average else {"average"})
 
 
 class TeacherSpec(Spec):
     """Where the teacher comes from: a ``checkpoint`` file, or a training of its own, done once."""
 
     checkpoint: PathText | None = None
-    training: OptimiserSpec = OptimiserSpec(learning_rate=5e-3, epochs=20)
+    training: OptimiserSpec = OptimiserSpec(epochs=20)
     seed: int = Field(default=0, ge=0, lt=2**63)
 
 
@@ -121,7 +153,7 @@ class QuantisationSpec(Spec):
     step; evaluation always quantises all.
     """
 
-    method: Literal["dorefa", "lsq"] = "dorefa"
+    method: Method = "lsq_symmetric"
     refine_steps: int = Field(default=3, ge=0, le=100)
     orthonormality: NonNegative = 1e-3
     norm_bits: Literal[16, 32] = 32

@@ -15,7 +15,7 @@ from mlgsearch.mlg.packed import settings_of
 from mlgsearch.mlg.penalty import orthonormality
 from mlgsearch.records import EpochRecord
 from mlgsearch.train import checkpoint
-from mlgsearch.train.batch_norm import reestimate_batch_norm
+from mlgsearch.train.batch_norm import reestimate_on
 from mlgsearch.train.batches import batch_bounds
 from mlgsearch.train.device import memory_format, release_memory, set_up_device
 from mlgsearch.train.distillation import SoftTargets
@@ -24,15 +24,12 @@ from mlgsearch.train.optim import build_optimiser
 from mlgsearch.train.packed_card import PackedCard
 from mlgsearch.train.packed_file import to_bytes
 from mlgsearch.train.prepared import Prepared
-from mlgsearch.train.randomness import Purpose, permutation
 from mlgsearch.train.teacher import build_network
 from mlgsearch.train.trial import TrialJob, TrialSummary
 from mlgsearch.train.versions import library_versions, versions_text
 
 _log = logging.getLogger(__name__)
 
-#: Training batches that the batch-norm statistics of a new student are estimated on.
-_BATCH_NORM_BATCHES = 16
 #: The name that a student's checkpoints have in its directory.
 CHECKPOINT = "student"
 
@@ -98,7 +95,7 @@ class StudentTraining:
         assert known is None or isinstance(known, dict)
         self.projection_error: dict[str, float] = projected if known is None else known
         self.network: nn.Module = network.to(prepared.device).to(memory_format=self._layout)
-        self._optimiser = build_optimiser(self.network, spec.training)
+        self._optimiser = build_optimiser(self.network, spec.training, self.projection_error)
         if saved is not None:
             self._restore(saved)
 
@@ -125,7 +122,13 @@ class StudentTraining:
         spec, epoch = self.job.spec, self.epochs_done + 1
         if epoch == 1:
             with self._timed("batch_norm"):
-                self._reestimate_batch_norm()
+                reestimate_on(
+                    self.network,
+                    self._prepared.training,
+                    spec.training.batch_size,
+                    seed=spec.seed,
+                    memory_format=self._layout,
+                )
         with self._timed("train"):
             totals = train_epoch(
                 self.network,
@@ -220,19 +223,6 @@ class StudentTraining:
         if self._targets is None or self._targets[0] is not logits:
             self._targets = logits, SoftTargets(logits, self.job.spec.distillation)
         return self._targets[1]
-
-    def _reestimate_batch_norm(self) -> None:
-        batches, spec = self._prepared.training, self.job.spec
-        batches.start_epoch(spec.seed, 0)
-        order = permutation(Purpose.ORDER, spec.seed, 0, batches.count).to(batches.device)
-        bounds = batch_bounds(batches.count, spec.training.batch_size)[:_BATCH_NORM_BATCHES]
-        reestimate_batch_norm(
-            self.network,
-            (
-                batches.inputs(order[start:stop]).contiguous(memory_format=self._layout)
-                for start, stop in bounds
-            ),
-        )
 
     def _last_checkpoint(self) -> checkpoint.Checkpoint | None:
         """Give the last good checkpoint of this job in the directory."""

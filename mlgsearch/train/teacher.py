@@ -74,7 +74,7 @@ def teacher_hash(spec: TrainSpec, images: Images) -> str:
         versions = library_versions()
         content |= {
             "augmentation": asdict(Augmentation.of(spec.data)),
-            "training": spec.teacher.training.model_dump(),
+            "training": spec.teacher.training.content(),
             "seed": spec.teacher.seed,
             "versions": [versions["torch"], versions["torchvision"]],
         }

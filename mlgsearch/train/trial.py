@@ -56,5 +56,7 @@ def fingerprint(settings: Mapping[str, LayerSetting], spec: TrainSpec) -> str:
     for name, default in LATER.items():
         if options[name] == default:
             del options[name]
+    content["spec"]["training"] = spec.training.content()
+    content["spec"]["teacher"]["training"] = spec.teacher.training.content()
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -11,6 +11,7 @@ def test_a_study_as_plain_lines() -> None:
     for done in range(4):
         lines.preparing("teacher", done, 3, f"epoch {done}" if done else "")
     lines.preparing("logits", 1, 1, "")
+    lines.notice("training.optimiser: too short")
     lines.started(a_study(n_trials=3), [a_complete(0, 0.9, 0.1)], 2)
     lines.trial(a_trial(1), [])
     lines.trial(a_trial(1, epochs_done=1), [an_epoch(1)])
@@ -21,6 +22,7 @@ def test_a_study_as_plain_lines() -> None:
         "teacher: 0/3",
         "teacher: 3/3 epoch 3",
         "logits: 1/1",
+        "warning: training.optimiser: too short",
         "study digits: 1 of 3 trials finished, 2 at once, teacher 97.50%",
         "[2/3] trial 1 COMPLETE accuracy 95.00% memory 0.0500 (20.0x smaller)",
         "[3/3] trial 2 FAIL memory 0.0500 (20.0x smaller): out of memory",

@@ -19,6 +19,7 @@ from mlgsearch.train.packed_card import PackedCard
 from mlgsearch.train.packed_file import packed_size
 from mlgsearch.train.prepared import prepare
 from mlgsearch.train.progress import no_progress
+from mlgsearch.train.spec import OptimiserSpec
 from mlgsearch.train.teacher import build_network
 
 FILE = """
@@ -79,9 +80,26 @@ def test_a_driver_keeps_the_front_that_is_printed(file: Path, cache: Path) -> No
     assert [point.damage for point in planned] == sorted((p.damage for p in planned), reverse=True)
 
 
+def test_a_driver_warns_where_radam_has_too_few_steps(file: Path, cache: Path) -> None:
+    spec, _ = load_study_file(file)
+    watch = _Silent()
+    lay_groundwork(spec, cache, watch)
+    assert watch.notices == []
+    radam = OptimiserSpec(optimiser="radam", epochs=1)
+    lay_groundwork(spec.model_copy(update={"training": radam}), cache, watch)
+    (notice,) = watch.notices
+    assert notice.startswith("training.optimiser: radam warms up over thousands of steps")
+
+
 class _Silent:
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
     def preparing(self, *_: object) -> None:
         pass
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
 
     def started(self, *_: object) -> None:
         pass
@@ -104,7 +122,7 @@ def test_a_plan_packs_into_its_budget_and_uses_it(file: Path, share: float, cach
         classes=10,
         channels=1,
         image_size=(8, 8),
-        method="dorefa",
+        method=spec.quantisation.method,
         settings=tuple(LayerSetting(*five) for five in row["settings"].values()),
         mean=(0.0,),
         std=(1.0,),

@@ -120,13 +120,15 @@ def test_evaluate() -> None:
 
 
 def test_the_events_of_a_driver() -> None:
-    preparing, started, epoch, trial = written(
+    preparing, notice, started, epoch, trial = written(
         lambda events: events.preparing("teacher", 1, 2, "x"),
+        lambda events: events.notice("x"),
         lambda events: events.started(a_study(), [a_trial()], 2),
         lambda events: events.trial(a_trial(3), [an_epoch(1)]),
         lambda events: events.trial(a_trial(3), []),
     )
     assert list(preparing) == ["event", *listed("preparing")]
+    assert list(notice) == ["event", *listed("notice")]
     assert list(started) == ["event", *listed("started")]
     assert list(epoch) == ["event", "trial", *listed("An epoch")]
     assert list(trial) == ["event", *listed("A trial")]

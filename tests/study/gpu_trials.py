@@ -70,6 +70,9 @@ class Watch:
     def preparing(self, *told: Any) -> None:
         pass
 
+    def notice(self, text: str) -> None:
+        pass
+
     def started(self, study: Any, trials: Any, slots: int) -> None:
         print(slots, flush=True)  # noqa: T201 - the test reads it
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,17 +11,19 @@ from mlgsearch.errors import SettingError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import EpochRecord, FiveNumbers
-from mlgsearch.train import checkpoint
-from mlgsearch.train import student as student_module
+from mlgsearch.train import batch_norm, checkpoint
 from mlgsearch.train.epoch import TrainingDivergedError
 from mlgsearch.train.packed_file import load_packed, write_packed
 from mlgsearch.train.prepared import Prepared, prepare
 from mlgsearch.train.residual import CifarResNet
-from mlgsearch.train.spec import QuantisationSpec, TrainSpec
+from mlgsearch.train.spec import OptimiserSpec, QuantisationSpec, TrainSpec
 from mlgsearch.train.student import CHECKPOINT, StudentTraining
 from mlgsearch.train.trial import TrialJob
 
 CPU = torch.device("cpu")
+
+#: Half of the steps are averaged, so that the averaging goes over an epoch's end.
+AVERAGED = OptimiserSpec(epochs=4, average=0.5)
 
 
 def job(prepared: Prepared, five: FiveNumbers = (2, 6, 4, 5, 4), **changes: object) -> TrialJob:
@@ -63,18 +66,20 @@ def prepared_with_dropout(tiny_spec: TrainSpec, cache: Path) -> Prepared:
 
 
 @pytest.mark.parametrize(
-    "quantisation",
+    "changes",
     [
-        QuantisationSpec(),
-        QuantisationSpec(method="lsq"),
-        QuantisationSpec(norm_bits=16, in_bits=6, noise_ratio=0.5),
+        {"quantisation": QuantisationSpec(method="dorefa")},
+        {"quantisation": QuantisationSpec(method="lsq")},
+        {"quantisation": QuantisationSpec(norm_bits=16, in_bits=6, noise_ratio=0.5)},
+        {"training": AVERAGED},
+        {"training": AVERAGED.model_copy(update={"average": 0.75})},
     ],
-    ids=["dorefa", "lsq", "options"],
+    ids=["dorefa", "lsq", "options", "averaged after the cut", "averaged across it"],
 )
 def test_resumed_is_undisturbed_bit_for_bit(
-    prepared_with_dropout: Prepared, tmp_path: Path, quantisation: QuantisationSpec
+    prepared_with_dropout: Prepared, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    asked = job(prepared_with_dropout, quantisation=quantisation)
+    asked = job(prepared_with_dropout, **changes)
     straight = StudentTraining(prepared_with_dropout, asked)
     records = finish(straight)
     assert [record.epoch for record in records] == [1, 2, 3, 4]
@@ -148,11 +153,11 @@ def test_batch_norm_is_estimated_anew_once(
     def count(network: nn.Module, batches: object) -> None:
         calls.append(len(list(batches)))  # type: ignore[call-overload]
 
-    monkeypatch.setattr(student_module, "reestimate_batch_norm", count)
-    training = StudentTraining(prepared, job(prepared))
-    training.run_epoch()
-    training.run_epoch()
+    monkeypatch.setattr(batch_norm, "reestimate_batch_norm", count)
+    finish(StudentTraining(prepared, job(prepared)))
     assert calls == [4]
+    finish(StudentTraining(prepared, job(prepared, training=AVERAGED)))
+    assert calls == [4, 4, 4], "weights that were averaged have statistics of their own"
 
 
 def test_weights_are_not_cached_while_training(prepared: Prepared) -> None:

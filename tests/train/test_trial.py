@@ -1,5 +1,12 @@
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.train.spec import DataSpec, OptimiserSpec, QuantisationSpec, TrainSpec
+from mlgsearch.train.spec import (
+    DataSpec,
+    DistillationSpec,
+    OptimiserSpec,
+    QuantisationSpec,
+    TeacherSpec,
+    TrainSpec,
+)
 from mlgsearch.train.trial import LATER, TrialJob, fingerprint
 
 SETTINGS = {"a": LayerSetting.plain(8), "b": LayerSetting(1, 4, 3, 4, 3)}
@@ -17,7 +24,14 @@ def test_a_fingerprint_is_of_content_not_of_order() -> None:
 
 def test_a_training_of_before_an_option_keeps_its_fingerprint() -> None:
     assert {name: getattr(SPEC.quantisation, name) for name in LATER} == LATER
-    first = TrainSpec(quantisation=QuantisationSpec(method="lsq"))
+    first = TrainSpec(
+        teacher=TeacherSpec(
+            training=OptimiserSpec(optimiser="radam", learning_rate=5e-3, epochs=20)
+        ),
+        training=OptimiserSpec(optimiser="radam"),
+        distillation=DistillationSpec(temperature=4.0),
+        quantisation=QuantisationSpec(method="lsq"),
+    )
     assert fingerprint(SETTINGS, first) == (
         "dfca4e5893192388a13c36f98e826a46ce17b5bc78ff66bf18cb432e38903926"
     )
