@@ -11,66 +11,19 @@ the mean over seeds on the test part, in percent; `gap` is how far the default l
 other recipe of that very cell.
 
 The default's numbers were chosen on other sizes and lengths (digits at 0.0115, 0.018 and 0.035 of
-the memory, 2 and 6 epochs; CIFAR-10 at 0.007, 0.014 and 0.030, 2 epochs).
+the memory, 2 and 6 epochs; CIFAR-10 at 0.007, 0.014, 0.030 and 0.060, 2 epochs).
 """
 
 import argparse
 import json
 import statistics
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from mlgsearch.plan.allocation import Allocator
-from mlgsearch.results.places import cache_directory
-from mlgsearch.study.planning import make_allocator, open_tables
-from mlgsearch.study.spec import StudySpec, parse_study
-from mlgsearch.train.device import best_device
-from mlgsearch.train.evaluation import HeldOutPart
-from mlgsearch.train.prepared import Prepared, prepare
-from mlgsearch.train.student import StudentTraining
-from mlgsearch.train.trial import TrialJob
-
-_SPACE = {"hyperparameters": {"quantisation.norm_bits": {"choices": [16, 32]}}}
-_SGD = {"optimiser": "sgd", "schedule": "one_cycle", "learning_rate": 0.2, "epochs": 20}
-
-#: The parts of a study file that a task's recipes share.
-TASKS: dict[str, dict[str, Any]] = {
-    "digits": {
-        "data": {"name": "digits"},
-        "model": {"name": "resnet8", "width": 8},
-        "teacher": {
-            "training": {"optimiser": "adamw", "learning_rate": 0.01, "epochs": 15},
-        },
-        "space": _SPACE,
-    },
-    "cifar10": {
-        "data": {
-            "name": "folder",
-            "image_size": 32,
-            "limit": 10_000,
-            "validation_fraction": 0.2,
-            "test_fraction": 0.2,
-        },
-        "model": {"name": "resnet8"},
-        "teacher": {"training": {**_SGD, "batch_size": 128, "precision": "bfloat16"}},
-        "space": _SPACE,
-    },
-}
-
-#: What every training of a task has, whatever its recipe.
-SHARED: dict[str, dict[str, Any]] = {
-    "digits": {},
-    "cifar10": {"batch_size": 128, "precision": "bfloat16"},
-}
+from students import TASKS, Line, allocator, read, run_missing, train
 
 #: Memory ratios, none of which the default was chosen on.
 RATIOS = {"digits": (0.0135, 0.025, 0.05), "cifar10": (0.010, 0.020, 0.05)}
@@ -98,111 +51,44 @@ RECIPES: dict[str, dict[str, Any]] = {
     **{f"default at rate {rate:g}": {"training": {"learning_rate": rate}} for rate in (0.06, 0.4)},
 }
 
-
-@dataclass(frozen=True)
-class Run:
-    """One training."""
-
-    task: str
-    recipe: str
-    ratio: float
-    epochs: int
-    seed: int
+#: The students are those that the weighting of the plan's time gave.
+_WEIGHTING = "relative"
 
 
-def _study(task: str, root: str | None) -> StudySpec:
-    parts = TASKS[task]
-    if task == "cifar10":
-        parts = {**parts, "data": {**parts["data"], "root": str(Path(root or ".").resolve())}}
-    return parse_study({"name": task, **parts}, "benchmark")
-
-
-def _silent(stage: str, done: int, total: int, note: str) -> None:
-    """Say nothing of the preparations."""
-
-
-@cache
-def _prepared(task: str, root: str | None) -> tuple[StudySpec, Prepared, Allocator]:
-    spec = _study(task, root)
-    prepared = prepare(
-        spec.train_spec(),
-        cache_directory(),
-        epochs=max(EPOCHS),
-        device=best_device(),
-        progress=_silent,
+def measure(root: str | None, line: Line) -> Line:
+    """Train one student of the planned front."""
+    plan = allocator(line["task"], root, _WEIGHTING)
+    full = 32 * plan.tables.shape.full_parameters
+    planned = plan.allocate(round(line["ratio"] * full))
+    recipe = RECIPES[line["recipe"]]
+    accuracy = train(
+        line["task"],
+        root,
+        planned.settings,
+        training={**recipe.get("training", {}), "epochs": line["epochs"]},
+        quantisation={**recipe.get("quantisation", {}), "norm_bits": planned.norm_bits},
+        seed=line["seed"],
     )
-    return (
-        spec,
-        prepared,
-        make_allocator(spec, open_tables(spec, prepared, cache_directory(), _silent)),
-    )
-
-
-def train(run: Run, root: str | None) -> dict[str, Any]:
-    """Train one student; give its size, and its accuracy on the validation and the test part."""
-    spec, prepared, allocator = _prepared(run.task, root)
-    full = 32 * allocator.tables.shape.full_parameters
-    planned = allocator.allocate(round(run.ratio * full))
-    content = spec.content()
-    recipe = RECIPES[run.recipe]
-    content["training"] = {
-        **SHARED[run.task],
-        **recipe.get("training", {}),
-        "epochs": run.epochs,
-    }
-    content["quantisation"] = {**recipe.get("quantisation", {}), "norm_bits": planned.norm_bits}
-    content["seed"] = run.seed
-    job = TrialJob(planned.settings, parse_study(content, "benchmark").train_spec())
-    training = StudentTraining(prepared, job)
-    while not training.is_done:
-        record = training.run_epoch()
-    test = HeldOutPart(prepared.images, prepared.images.test, prepared.device)
-    _, accuracy = test.evaluate(training.network)
-    training.close()
-    return {
-        **vars(run),
-        "memory_ratio": planned.bits / full,
-        "validation": record.validation_accuracy,
-        "test": accuracy,
-    }
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _wanted(arguments: argparse.Namespace) -> Iterator[Run]:
-    for task, epochs in product(arguments.tasks, EPOCHS):
-        for seed, recipe, ratio in product(range(arguments.seeds), arguments.recipes, RATIOS[task]):
-            yield Run(task, recipe, ratio, epochs, seed)
+    return {"memory_ratio": planned.bits / full, **accuracy}
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Train what is missing, in processes of one thread."""
+    """Train what is missing."""
+    wanted = [
+        {"task": task, "recipe": recipe, "ratio": ratio, "epochs": epochs, "seed": seed}
+        for task, epochs in product(arguments.tasks, EPOCHS)
+        for seed, recipe, ratio in product(range(arguments.seeds), arguments.recipes, RATIOS[task])
+    ]
+    for task in arguments.tasks:
+        allocator(task, arguments.root, _WEIGHTING)  # made once, before all processes ask for it
     path = arguments.folder / "recipe.jsonl"
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    done = {Run(**{key: line[key] for key in Run.__annotations__}) for line in _read(path)}
-    missing = [wanted for wanted in _wanted(arguments) if wanted not in done]
-    for task in sorted({wanted.task for wanted in missing}):
-        _prepared(task, arguments.root)  # the teacher is trained once, before the others ask for it
-    with (
-        ProcessPoolExecutor(
-            arguments.processes, get_context("spawn"), torch.set_num_threads, (1,)
-        ) as pool,
-        path.open("a", encoding="utf-8") as file,
-    ):
-        for line in pool.map(train, missing, [arguments.root] * len(missing)):
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            print(json.dumps(line), flush=True)
+    run_missing(path, wanted, partial(measure, arguments.root), arguments.processes)
 
 
 def report(arguments: argparse.Namespace) -> None:
     """Compare, write `recipe.json`, and print a table of it."""
     accuracies: dict[tuple[str, float, int], dict[str, list[float]]] = {}
-    for line in _read(arguments.folder / "recipe.jsonl"):
+    for line in read(arguments.folder / "recipe.jsonl"):
         cell = accuracies.setdefault((line["task"], line["ratio"], line["epochs"]), {})
         cell.setdefault(line["recipe"], []).append(100 * line["test"])
     figures = []
@@ -215,13 +101,13 @@ def report(arguments: argparse.Namespace) -> None:
                 "task": task,
                 "ratio": ratio,
                 "epochs": epochs,
+                "seeds": len(found[DEFAULT]),
                 "test_percent": {name: round(mean, 2) for name, mean in means.items()},
                 "deviation": {
                     name: round(statistics.stdev(values), 2)
                     for name, values in found.items()
                     if len(values) > 1
                 },
-                "seeds": len(found[DEFAULT]),
                 "best_other": best,
                 "gap": round(others[best] - means[DEFAULT], 2),
                 "above_former": round(means[DEFAULT] - means[FORMER], 2),
