@@ -74,7 +74,9 @@ def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> N
                     "study": study.name,
                     "n_trials": study.n_trials,
                     "states": {s.value: n for s, n in store.state_counts(study.name).items()},
-                    "hypervolume": front_hypervolume(trials, study.objectives),
+                    "hypervolume": front_hypervolume(
+                        trials, study.objectives, study.hypervolume_reference
+                    ),
                     "driver": None if holder is None else f"{holder.host}:{holder.pid}",
                 }
             )

@@ -15,7 +15,7 @@ def front_table(study: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
     """Show the front, smallest student first."""
     best = front(trials, study.objectives)
     size = f"{len(best)} student{'' if len(best) == 1 else 's'}"
-    volume = front_hypervolume(trials, study.objectives)
+    volume = front_hypervolume(trials, study.objectives, study.hypervolume_reference)
     teacher = ""
     if study.teacher_accuracy is not None:
         teacher = f", teacher {study.teacher_accuracy:.2%}"
@@ -64,6 +64,7 @@ def study_row(
 ) -> dict[str, str]:
     """Describe a study in a row."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    volume = front_hypervolume(trials, study.objectives, study.hypervolume_reference)
     counts = {state: sum(t.state == state for t in trials) for state in TrialState}
     best = max((t.accuracy for t in complete if t.accuracy is not None), default=None)
     least = min((t.sizes.memory_ratio for t in complete), default=None)
@@ -76,7 +77,7 @@ def study_row(
         "queued": str(counts[TrialState.WAITING] + (0 if holder else counts[TrialState.RUNNING])),
         "best accuracy": "" if best is None else f"{best:.2%}",
         "smallest": "" if least is None else f"{least:.4f}",
-        "hypervolume": f"{front_hypervolume(trials, study.objectives):.4f}",
+        "hypervolume": f"{volume:.4f}",
         "last activity": age(last_activity),
         "driver": "" if holder is None else f"{holder.holder}@{holder.host}:{holder.pid}",
     }

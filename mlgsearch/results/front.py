@@ -1,6 +1,6 @@
 """The Pareto front of a study's trials, and the hypervolume it dominates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import moocore
 import numpy as np
@@ -82,11 +82,24 @@ def front(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[Tria
     return sorted(first.values(), key=lambda trial: (trial.sizes.memory_ratio, trial.number))
 
 
-def front_hypervolume(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> float:
+def reference_corner(objectives: Sequence[str], reference: Mapping[str, float]) -> list[float]:
+    """Return the worst value of each objective, as the sampler sees it.
+
+    Args:
+        objectives: what spans the hypervolume.
+        reference: a study's ``hypervolume_reference``. An objective that it does not name, as in
+            studies of early versions, counts from its own constant.
+    """
+    return [reference.get(name, OBJECTIVES[name].reference) for name in objectives]
+
+
+def front_hypervolume(
+    trials: Iterable[TrialRecord], objectives: Sequence[str], reference: Mapping[str, float]
+) -> float:
     """Measure what the COMPLETE trials dominate, as the sampler sees it; larger is better.
 
-    Each objective counts from its own ``reference``, in log10 where it says so: accuracy and
-    memory ratio alone give fractions times decades.
+    Each objective counts from the study's ``reference`` (see ``reference_corner``), in log10 where
+    it says so: accuracy and memory ratio alone give fractions times decades.
 
     Raises:
         ValueError: an objective is unknown, or a COMPLETE trial has no usable value of one.
@@ -100,7 +113,7 @@ def front_hypervolume(trials: Iterable[TrialRecord], objectives: Sequence[str]) 
     return hypervolume(
         np.asarray(seen, dtype=np.float64).reshape(len(complete), len(kinds)),
         [kind.larger_is_better for kind in kinds],
-        [kind.reference for kind in kinds],
+        reference_corner(objectives, reference),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine, RowMapping, func, select
 
 from mlgsearch.records import OBJECTIVES, LeaseRecord, TrialState
-from mlgsearch.results.front import hypervolume
+from mlgsearch.results.front import hypervolume, reference_corner
 from mlgsearch.results.lease import held
 from mlgsearch.results.tables import study_table, trial_table
 
@@ -188,7 +188,7 @@ def _hypervolume(
     return hypervolume(
         points[np.isfinite(points).all(axis=1)],
         [kind.larger_is_better for kind in kinds],
-        [reference.get(kind.name, kind.reference) for kind in kinds],
+        reference_corner(objectives, reference),
     )
 
 

@@ -21,15 +21,18 @@ from typer.testing import CliRunner, Result
 
 from mlgsearch import __version__
 from mlgsearch.cli.app import app, main
-from mlgsearch.cli.driving import _next_commands
+from mlgsearch.cli.driving import _end, _next_commands
 from mlgsearch.errors import StudyConflictError, UserError
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results import lease as leases
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.places import runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
+from mlgsearch.results.study_list import study_rows
+from mlgsearch.results.study_reader import StudyReader
 from mlgsearch.results.table import COLUMNS
 from mlgsearch.study.artifacts import artifacts_of
+from mlgsearch.study.drive import Outcome
 from tests.results.samples import a_complete, a_study, a_trial, an_epoch
 from tests.study.driverless import empty_database
 
@@ -126,6 +129,30 @@ def test_list_as_json(run: Run, filled: Filled) -> None:
     assert first["states"] == {"WAITING": 1, "RUNNING": 1, "COMPLETE": 4, "PRUNED": 0, "FAIL": 1}
     assert first["driver"] == f"box:{os.getpid()}"
     assert (second["hypervolume"], second["driver"]) == (0, None)
+
+
+def test_a_study_has_one_hypervolume(
+    run: Run, filled: Filled, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = {"accuracy": 0.5, "memory_ratio": -0.5}
+    filled.store.create_study(a_study("other", hypervolume_reference=reference))
+    filled.store.put_trial("other", a_complete(0, 0.9, 0.01))
+    volume = (0.9 - 0.5) * (2.0 - 0.5)
+    assert "1 student, hypervolume 0.6000" in lines(run("front", "other"))[0]
+    assert " 0.6000 " in " ".join(row(run("list"), "other"))
+    listed = [json.loads(line) for line in lines(run("list", "--json"))]
+    assert listed[-1]["hypervolume"] == pytest.approx(volume)
+    study = filled.store.study("other")
+    _end(Outcome(study, True, ()), filled.engine, filled.url, as_json=True)
+    assert json.loads(capsys.readouterr().out)["hypervolume"] == pytest.approx(volume)
+    # What the page shows.
+    assert study_rows(filled.engine)[-1].hypervolume == pytest.approx(volume)
+    _, course = (
+        StudyReader(filled.engine, "other")
+        .read()
+        .hypervolume_over_trials(study.objectives, study.hypervolume_reference)
+    )
+    assert course[-1] == pytest.approx(volume)
 
 
 def test_list_of_a_database_without_studies(run: Run, filled: Filled) -> None:

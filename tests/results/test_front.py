@@ -139,7 +139,7 @@ def test_of_equal_trials_the_lowest_number_stands() -> None:
 
 def test_nothing_has_an_empty_front() -> None:
     assert front([a_trial(0)], PAIR) == []
-    assert front_hypervolume([], PAIR) == 0.0
+    assert front_hypervolume([], PAIR, {}) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,11 @@ def test_a_value_of_no_use_is_refused_with_its_trial(
     accuracy: float, memory_ratio: float, reason: str
 ) -> None:
     bad = a_complete(17, accuracy, 0.5, sizes=replace(some_sizes(), memory_ratio=memory_ratio))
-    for call in (front, front_hypervolume):
-        with pytest.raises(ValueError, match=f"trial 17: {reason} is not a usable value"):
-            call([a_complete(0, 0.5, 0.5), bad], PAIR)
+    trials = [a_complete(0, 0.5, 0.5), bad]
+    with pytest.raises(ValueError, match=f"trial 17: {reason} is not a usable value"):
+        front(trials, PAIR)
+    with pytest.raises(ValueError, match=f"trial 17: {reason} is not a usable value"):
+        front_hypervolume(trials, PAIR, {})
 
 
 def test_a_missing_value_and_an_unknown_objective_are_refused() -> None:
@@ -169,9 +171,16 @@ def test_a_missing_value_and_an_unknown_objective_are_refused() -> None:
 
 def test_hypervolume_counts_fractions_times_decades() -> None:
     trials = [a_complete(0, 0.9, 0.01), a_complete(1, 0.95, 0.1), a_complete(2, 0.5, 0.5)]
-    assert front_hypervolume(trials, PAIR) == pytest.approx(0.9 * 2 + 0.05 * 1)
+    assert front_hypervolume(trials, PAIR, {}) == pytest.approx(0.9 * 2 + 0.05 * 1)
     larger_than_the_teacher = [a_complete(0, 0.9, 1.5)]
-    assert front_hypervolume(larger_than_the_teacher, PAIR) == 0.0
+    assert front_hypervolume(larger_than_the_teacher, PAIR, {}) == 0.0
+
+
+def test_hypervolume_counts_from_the_studys_reference() -> None:
+    trials = [a_complete(0, 0.9, 0.01)]
+    assert front_hypervolume(trials, PAIR, {"accuracy": 0.4}) == pytest.approx(0.5 * 2)
+    both = {"accuracy": 0.4, "memory_ratio": -1.0, "loss": 3.0}
+    assert front_hypervolume(trials, PAIR, both) == pytest.approx(0.5 * 1)
 
 
 def test_three_objectives_make_a_larger_front() -> None:
@@ -181,4 +190,4 @@ def test_three_objectives_make_a_larger_front() -> None:
     ]
     assert [trial.number for trial in front(trials, PAIR)] == [0]
     assert [trial.number for trial in front(trials, (*PAIR, "generation_macs"))] == [0, 1]
-    assert front_hypervolume(trials, (*PAIR, "generation_macs")) > 0
+    assert front_hypervolume(trials, (*PAIR, "generation_macs"), {}) > 0
