@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, RowMapping, func, select
 
 from mlgsearch.records import OBJECTIVES, LeaseRecord, TrialState
@@ -50,6 +51,11 @@ class StudyRow:
     def finished(self) -> int:
         """How many trials have ended, whatever their state."""
         return sum(count for state, count in self.counts.items() if state.is_finished)
+
+    @property
+    def driver(self) -> str | None:
+        """``host:pid`` of the driver that holds the study now, or None."""
+        return None if self.lease is None else f"{self.lease.host}:{self.lease.pid}"
 
 
 @dataclass(frozen=True)
@@ -167,11 +173,16 @@ def _reached(
             _Reached(
                 study["written"],
                 counts[study["id"]],
-                float(columns["accuracy"].max()) if len(found) else None,
-                float(columns["memory_ratio"].min()) if len(found) else None,
+                max(_finite(columns["accuracy"]), default=None),
+                min(_finite(columns["memory_ratio"]), default=None),
                 _hypervolume(columns, study["objectives"], study["hypervolume_reference"] or {}),
             ),
         )
+
+
+def _finite(values: NDArray[np.float64]) -> list[float]:
+    found: list[float] = values[np.isfinite(values)].tolist()
+    return found
 
 
 def _hypervolume(

@@ -16,7 +16,7 @@ from pathlib import Path
 import optuna
 import psutil
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from typer.testing import CliRunner, Result
 
 from mlgsearch import __version__
@@ -31,9 +31,10 @@ from mlgsearch.results.store import ResultStore
 from mlgsearch.results.study_list import study_rows
 from mlgsearch.results.study_reader import StudyReader
 from mlgsearch.results.table import COLUMNS
+from mlgsearch.results.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.drive import Outcome
-from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 from tests.study.driverless import empty_database
 
 ROOT = Path(__file__).parents[2]
@@ -153,6 +154,53 @@ def test_a_study_has_one_hypervolume(
         .hypervolume_over_trials(study.objectives, study.hypervolume_reference)
     )
     assert course[-1] == pytest.approx(volume)
+
+
+def test_trials_without_packed_bytes_are_left_out_where_they_are_an_objective(
+    run: Run, filled: Filled
+) -> None:
+    filled.store.create_study(a_study("old", objectives=("accuracy", "packed_bytes")))
+    for number, size in enumerate((None, 9_000, None, 5_000)):
+        trial = a_complete(number, 0.9 - number / 10, 0.1 - number / 50, packed_bytes=size)
+        filled.store.put_trial("old", trial)
+    verifications = VerificationStore(filled.engine)
+    for number in (0, 1):
+        verifications.put("old", a_verification(number))
+    assert " ".join(row(run("list"), "old")).startswith("old 4/8 0 0 0 0 90.00% 0.0400 ")
+    assert json.loads(lines(run("list", "--json"))[-1])["states"]["COMPLETE"] == 4
+    assert "2 students, hypervolume" in lines(run("front", "old"))[0]
+    for kind in ("json", "csv", "html"):
+        assert lines(run("front", "old", "--format", kind))
+        assert lines(run("front", "old", "--verified", "--format", kind))
+    assert "Verified students of old: 2" in lines(run("front", "old", "--verified"))[0]
+    assert row(run("show", "old"), "* 1")[2] == "COMPLETE"
+    assert row(run("show", "old"), "0 ")[1] == "COMPLETE"
+    assert lines(run("show", "old", "0"))
+    assert lines(run("choose", "old", "--max-kb", "9"))[0].startswith("Trial 1 of old")
+    assert lines(run("choose", "old", "--max-ratio", "0.1"))[0].startswith("Trial 0 of old")
+    assert lines(run("choose", "old", "--within", "10", "--json"))
+
+
+def test_list_reads_no_more_than_the_page_does(run: Run, filled: Filled) -> None:
+    """Every trial's settings, once read for each study, took ten times as long."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        study_rows(filled.engine)
+        page = [said for said in statements if " FROM mlg_trial" in " ".join(said.split())]
+        for options in ((), ("--json",)):
+            statements.clear()
+            run("list", *options)
+            command = [said for said in statements if " FROM mlg_trial" in " ".join(said.split())]
+            assert command == page
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert page
+    assert not any("settings" in statement for statement in page)
 
 
 def test_list_of_a_database_without_studies(run: Run, filled: Filled) -> None:
