@@ -61,7 +61,7 @@ class Searched:
     def hypervolumes(self) -> list[float]:
         """The hypervolume after each trial, in the order of their numbers."""
         counts = range(1, len(self.trials) + 1)
-        return [front_hypervolume(self.trials[:count], OBJECTIVES) for count in counts]
+        return [front_hypervolume(self.trials[:count], OBJECTIVES, {}) for count in counts]
 
     @cached_property
     def epochs(self) -> int:
@@ -97,7 +97,7 @@ class Searched:
             len(best),
             sum(trial.number not in kept for trial in best),
             float(done.sum() / curves.size),
-            front_hypervolume(left, OBJECTIVES) / front_hypervolume(own, OBJECTIVES),
+            front_hypervolume(left, OBJECTIVES, {}) / front_hypervolume(own, OBJECTIVES, {}),
         )
 
     @property

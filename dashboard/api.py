@@ -107,7 +107,7 @@ def study_fields(row: StudyRow) -> dict[str, Any]:
         "n_trials": row.n_trials,
         "states": {state.value: count for state, count in row.counts.items()},
         "hypervolume": row.hypervolume,
-        "driver": None if row.lease is None else f"{row.lease.host}:{row.lease.pid}",
+        "driver": row.driver,
         "model": row.model,
         "data": row.data,
         "space": row.space,

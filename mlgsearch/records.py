@@ -35,7 +35,7 @@ class Objective:
 
     ``larger_is_better`` gives the direction of the value as shown. ``is_log10`` says that the
     sampler and the hypervolume see log10 of it. ``reference`` is the worst value, as the sampler
-    sees it, from which hypervolume is counted; it is a constant so that figures compare.
+    sees it, that a new study counts its hypervolume from (``StudyRecord.hypervolume_reference``).
     """
 
     name: str

@@ -84,7 +84,7 @@ def reference_marks(
 
 
 def _size(point: VerifiedPoint, axis: SizeAxis) -> float | None:
-    value = point.trial.objective_value(axis.objective)
+    value = point.objective_value(axis.objective)
     return None if value is None or value <= 0 else value / axis.unit
 
 

@@ -36,17 +36,30 @@ class _Study:
 
 def _studies(database: Database, query: Query) -> list[_Study]:
     axis = axis_of(query)
-    return [_study(database, name, axis) for name in dict.fromkeys(query.all(_COMPARED))]
+    records = [database.store.study(name) for name in dict.fromkeys(query.all(_COMPARED))]
+    reference = _shared_reference(records)
+    return [_study(database, record, axis, reference) for record in records]
 
 
-def _study(database: Database, name: str, axis: SizeAxis) -> _Study:
+def _shared_reference(records: Sequence[StudyRecord]) -> dict[str, float]:
+    """Return the worst values that all studies have stored; the other objectives' are constants."""
+    stored = [record.hypervolume_reference for record in records]
+    return {
+        name: value
+        for name, value in (stored[0] if stored else {}).items()
+        if all(other.get(name) == value for other in stored)
+    }
+
+
+def _study(
+    database: Database, record: StudyRecord, axis: SizeAxis, reference: Mapping[str, float]
+) -> _Study:
     pair = ("accuracy", axis.objective)
-    columns = database.trials(name)
-    # Without a study's own reference, so that all count from the same.
-    _, course = columns.hypervolume_over_trials(pair)
+    columns = database.trials(record.name)
+    _, course = columns.hypervolume_over_trials(pair, reference)
     return _Study(
-        database.store.study(name),
-        StudyFront(name, columns, columns.front_rows(pair)),
+        record,
+        StudyFront(record.name, columns, columns.front_rows(pair)),
         float(course[-1]) if len(course) else 0.0,
     )
 

@@ -32,16 +32,15 @@ from mlgsearch.cli.tables import (
     lineage_lines,
     settings_table,
     studies_table,
-    study_row,
     trials_table,
 )
 from mlgsearch.cli.verifying import verify_trials
 from mlgsearch.errors import UserError
-from mlgsearch.results import lease as leases
 from mlgsearch.results.engine import open_engine
-from mlgsearch.results.front import front, front_hypervolume
+from mlgsearch.results.front import front
 from mlgsearch.results.outage import outage
 from mlgsearch.results.places import runs_directory, study_directory
+from mlgsearch.results.study_list import study_rows
 from mlgsearch.results.trial_fields import detailed_trial_fields, trial_fields
 
 app = typer.Typer(
@@ -62,26 +61,21 @@ app.command()(resume)
 @app.command("list")
 def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
     """List the stored studies."""
-    engine, store = open_store(storage)
-    rows = []
-    for study in store.studies():
-        holder = leases.current(engine, study.name)
-        trials = store.trials(study.name)
-        rows.append(study_row(study, trials, holder, store.last_activity(study.name)))
-        if as_json:
+    engine, _ = open_store(storage)
+    studies = study_rows(engine)
+    if as_json:
+        for study in studies:
             print_json(
                 {
                     "study": study.name,
                     "n_trials": study.n_trials,
-                    "states": {s.value: n for s, n in store.state_counts(study.name).items()},
-                    "hypervolume": front_hypervolume(trials, study.objectives),
-                    "driver": None if holder is None else f"{holder.host}:{holder.pid}",
+                    "states": {state.value: count for state, count in study.counts.items()},
+                    "hypervolume": study.hypervolume,
+                    "driver": study.driver,
                 }
             )
-    if as_json:
-        return
-    if rows:
-        stdout_console().print(studies_table(rows))
+    elif studies:
+        stdout_console().print(studies_table(studies))
     else:
         typer.echo("No studies yet; start one with: search.py launch studies/digits.yaml")
 

@@ -105,7 +105,7 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
             study=study.name,
             states={s.value: n for s, n in store.state_counts(study.name).items()},
             front=[record.number for record in front(trials, study.objectives)],
-            hypervolume=front_hypervolume(trials, study.objectives),
+            hypervolume=front_hypervolume(trials, study.objectives, study.hypervolume_reference),
             queued=list(outcome.queued),
         )
     else:

@@ -52,7 +52,7 @@ class LiveView(StageView):
         assert self._study is not None
         records, objectives = list(self._records.values()), self._study.objectives
         size = len(front(records, objectives))
-        volume = front_hypervolume(records, objectives)
+        volume = front_hypervolume(records, objectives, self._study.hypervolume_reference)
         self._front = f"front {size} students, hypervolume {volume:.4f}"
 
     def _draw(self) -> RenderableType:

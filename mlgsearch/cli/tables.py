@@ -1,21 +1,22 @@
 """What is stored, as tables for a terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mlgsearch.records import EpochRecord, LeaseRecord, StudyRecord, TrialRecord, TrialState
+from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.front import front, front_hypervolume
+from mlgsearch.results.study_list import StudyRow
 
 
 def front_table(study: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
     """Show the front, smallest student first."""
     best = front(trials, study.objectives)
     size = f"{len(best)} student{'' if len(best) == 1 else 's'}"
-    volume = front_hypervolume(trials, study.objectives)
+    volume = front_hypervolume(trials, study.objectives, study.hypervolume_reference)
     teacher = ""
     if study.teacher_accuracy is not None:
         teacher = f", teacher {study.teacher_accuracy:.2%}"
@@ -46,9 +47,10 @@ def kilobytes(trial: TrialRecord) -> str:
     return "" if trial.packed_bytes is None else f"{trial.packed_bytes / 1000:.1f}"
 
 
-def studies_table(rows: Sequence[Mapping[str, str]]) -> Table:
-    """Show all studies; rows are those of `study_row`."""
+def studies_table(studies: Sequence[StudyRow]) -> Table:
+    """Show all studies, of which there is one at least."""
     table = Table(box=SIMPLE)
+    rows = [study_cells(study) for study in studies]
     for name in rows[0]:
         table.add_column(name, justify="left" if name in ("study", "driver") else "right")
     for row in rows:
@@ -56,17 +58,10 @@ def studies_table(rows: Sequence[Mapping[str, str]]) -> Table:
     return table
 
 
-def study_row(
-    study: StudyRecord,
-    trials: Sequence[TrialRecord],
-    holder: LeaseRecord | None,
-    last_activity: datetime,
-) -> dict[str, str]:
-    """Describe a study in a row."""
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    counts = {state: sum(t.state == state for t in trials) for state in TrialState}
-    best = max((t.accuracy for t in complete if t.accuracy is not None), default=None)
-    least = min((t.sizes.memory_ratio for t in complete), default=None)
+def study_cells(study: StudyRow) -> dict[str, str]:
+    """Describe a study in a row: cells by column."""
+    counts, holder = study.counts, study.lease
+    best, least = study.best_accuracy, study.smallest_memory_ratio
     return {
         "study": study.name,
         "complete": f"{counts[TrialState.COMPLETE]}/{study.n_trials}",
@@ -76,8 +71,8 @@ def study_row(
         "queued": str(counts[TrialState.WAITING] + (0 if holder else counts[TrialState.RUNNING])),
         "best accuracy": "" if best is None else f"{best:.2%}",
         "smallest": "" if least is None else f"{least:.4f}",
-        "hypervolume": f"{front_hypervolume(trials, study.objectives):.4f}",
-        "last activity": age(last_activity),
+        "hypervolume": f"{study.hypervolume:.4f}",
+        "last activity": age(study.last_activity),
         "driver": "" if holder is None else f"{holder.holder}@{holder.host}:{holder.pid}",
     }
 

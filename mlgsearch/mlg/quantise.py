@@ -3,6 +3,11 @@
 A quantiser turns the trained *latent* of a factor into the *value* that is multiplied. ``fit``
 goes the other way: it takes the value wanted, sets the quantiser's own scale, and gives the latent.
 ``encode`` gives the integer codes behind a value, ``decode`` the very same value from the codes.
+
+Subnormal numbers are worth zero: a tensor whose smallest level or step would be subnormal becomes
+zeros. Devices that flush subnormals then agree with those that do not, and a quantised value stays
+what it is when it is fitted again. No trained weight comes near: at 16 bits it concerns tensors
+whose largest magnitude is below 1e-33. Only the sign quantiser keeps them: it divides by nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -121,7 +126,7 @@ class DorefaQuantiser(Quantiser):
         """Give gain times one of 2**bits levels."""
         through = torch.tanh(latent)
         with torch.no_grad():
-            largest = _largest(through)
+            largest = _even_range(through, self.bits)
             value = _values(_even_codes(through, largest, self.bits), largest, self.gain, self.bits)
         return _straight_through(value, self.gain * through)
 
@@ -133,7 +138,7 @@ class DorefaQuantiser(Quantiser):
     def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Give the levels counted from the lowest; the scales are the gain and max|tanh|."""
         through = torch.tanh(latent)
-        largest = _largest(through)
+        largest = _even_range(through, self.bits)
         codes = _even_codes(through, largest, self.bits)
         return codes.to(torch.int32), torch.stack([self.gain, largest])
 
@@ -205,7 +210,7 @@ class LsqQuantiser(Quantiser):
                 lambda ratio: ratio.round().clamp_(-self.top - 1, self.top),
             )
             step = step * _CLIPS[best]
-        self.scale.copy_(torch.where(step > 0, step, torch.ones_like(step)))
+        self.scale.copy_(torch.where(step >= _tiny(step), step, torch.ones_like(step)))
         self.log_step.zero_()
         return target
 
@@ -311,6 +316,11 @@ def _straight_through(value: Tensor, through: Tensor) -> Tensor:
     return value.detach() + (through - through.detach())
 
 
+def _even_range(value: Tensor, bits: int) -> Tensor:
+    """Return the largest magnitude, or 0 where the smallest level would be subnormal; NaN stays."""
+    return nn.functional.threshold(_largest(value), _tiny(value) * (2**bits - 1), 0.0)
+
+
 def _even_codes(value: Tensor, largest: Tensor, bits: int) -> Tensor:
     """Give the nearest level's number, 0 for -largest and 2**bits - 1 for largest.
 
@@ -352,7 +362,10 @@ def _least_clip(target: Tensor, bits: int) -> float:
 
 
 def _tiny(like: Tensor) -> float:
-    """Give the smallest divisor of a dtype."""
+    """Return the smallest normal number of a dtype: what is smaller is worth zero, see above.
+
+    A clamp to it keeps zeros from being divided by zero.
+    """
     return torch.finfo(like.dtype).tiny
 
 

@@ -1,6 +1,5 @@
 """The picture of a study: every trial, the front, and the teacher to compare with."""
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import plotly.graph_objects as go
 from mlgsearch.records import OBJECTIVES, Objective, TrialRecord, TrialState
 from mlgsearch.results.axis import TIMES, axis_of
 from mlgsearch.results.frame import BLUE, GREY, draw_teacher, lay_out, say_empty
-from mlgsearch.results.front import front
+from mlgsearch.results.front import front, is_usable
 
 _PRUNED = "#D55E00"
 
@@ -38,9 +37,9 @@ def pareto_chart(
 
     COMPLETE trials are dots, PRUNED ones crosses at the value they had; the front of all
     ``objectives`` is large dots, and a step line bounds what the two drawn objectives reach
-    together. Accuracies are drawn in percent; ``teacher_accuracy`` is a fraction. A hover tells
-    the trial's number (also its ``customdata``) and values. The ``title`` is shown as it is
-    written: nothing in it is markup.
+    together. A trial without a value to draw is left out. Accuracies are drawn in percent;
+    ``teacher_accuracy`` is a fraction. A hover tells the trial's number (also its ``customdata``)
+    and values. The ``title`` is shown as it is written: nothing in it is markup.
 
     Raises:
         ValueError: fewer than two objectives, or as ``front``.
@@ -54,7 +53,10 @@ def pareto_chart(
     others = [
         trial
         for trial in trials
-        if trial.state is TrialState.COMPLETE and trial.number not in best_numbers
+        if trial.state is TrialState.COMPLETE
+        and trial.number not in best_numbers
+        and _is_drawable(trial, x)
+        and _is_drawable(trial, y)
     ]
     pruned = [
         trial
@@ -149,8 +151,7 @@ def _shown(trial: TrialRecord, objective: Objective) -> float:
 
 
 def _is_drawable(trial: TrialRecord, objective: Objective) -> bool:
-    value = trial.objective_value(objective.name)
-    return value is not None and math.isfinite(value) and (value > 0 or not objective.is_log10)
+    return is_usable(trial.objective_value(objective.name), objective)
 
 
 def _hover(trial: TrialRecord, objectives: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """The Pareto front of a study's trials, and the hypervolume it dominates."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import moocore
 import numpy as np
@@ -68,10 +69,11 @@ def front(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[Tria
     """Give the COMPLETE trials that no other dominates, smallest memory ratio first.
 
     Of trials that are equal in all objectives only the lowest number is given: a reused record is
-    no second solution.
+    no second solution. A trial without a usable value of an objective is left out, as one of an
+    early version without ``packed_bytes``.
 
     Raises:
-        ValueError: an objective is unknown, or a COMPLETE trial has no usable value of one.
+        ValueError: an objective is unknown.
     """
     complete, values = _complete(trials, objectives)
     kept = is_non_dominated(values, [OBJECTIVES[name].larger_is_better for name in objectives])
@@ -82,14 +84,33 @@ def front(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[Tria
     return sorted(first.values(), key=lambda trial: (trial.sizes.memory_ratio, trial.number))
 
 
-def front_hypervolume(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> float:
+def is_usable(value: float | None, objective: Objective) -> bool:
+    """Whether a value can be compared and drawn: known, finite, positive where log10 is taken."""
+    return value is not None and math.isfinite(value) and (value > 0 or not objective.is_log10)
+
+
+def reference_corner(objectives: Sequence[str], reference: Mapping[str, float]) -> list[float]:
+    """Return the worst value of each objective, as the sampler sees it.
+
+    Args:
+        objectives: what spans the hypervolume.
+        reference: a study's ``hypervolume_reference``. An objective that it does not name, as in
+            studies of early versions, counts from its own constant.
+    """
+    return [reference.get(name, OBJECTIVES[name].reference) for name in objectives]
+
+
+def front_hypervolume(
+    trials: Iterable[TrialRecord], objectives: Sequence[str], reference: Mapping[str, float]
+) -> float:
     """Measure what the COMPLETE trials dominate, as the sampler sees it; larger is better.
 
-    Each objective counts from its own ``reference``, in log10 where it says so: accuracy and
-    memory ratio alone give fractions times decades.
+    Each objective counts from the study's ``reference`` (see ``reference_corner``), in log10 where
+    it says so: accuracy and memory ratio alone give fractions times decades. A trial without a
+    usable value of an objective is left out.
 
     Raises:
-        ValueError: an objective is unknown, or a COMPLETE trial has no usable value of one.
+        ValueError: an objective is unknown.
     """
     complete, values = _complete(trials, objectives)
     kinds = [OBJECTIVES[name] for name in objectives]
@@ -100,20 +121,25 @@ def front_hypervolume(trials: Iterable[TrialRecord], objectives: Sequence[str]) 
     return hypervolume(
         np.asarray(seen, dtype=np.float64).reshape(len(complete), len(kinds)),
         [kind.larger_is_better for kind in kinds],
-        [kind.reference for kind in kinds],
+        reference_corner(objectives, reference),
     )
 
 
 def _complete(
     trials: Iterable[TrialRecord], objectives: Sequence[str]
 ) -> tuple[list[TrialRecord], Values]:
-    """Give the COMPLETE trials by number, and their values as shown, shape (n, m)."""
+    """Return the COMPLETE trials with usable values, by number, and the values as shown, (n, m)."""
     kinds = [_objective(name) for name in objectives]
     complete = sorted(
-        (trial for trial in trials if trial.state is TrialState.COMPLETE),
+        (
+            trial
+            for trial in trials
+            if trial.state is TrialState.COMPLETE
+            and all(is_usable(trial.objective_value(kind.name), kind) for kind in kinds)
+        ),
         key=lambda trial: trial.number,
     )
-    values = [[_value(trial, kind) for kind in kinds] for trial in complete]
+    values = [[trial.objective_value(kind.name) for kind in kinds] for trial in complete]
     return complete, np.asarray(values, dtype=np.float64).reshape(len(complete), len(kinds))
 
 
@@ -121,17 +147,6 @@ def _objective(name: str) -> Objective:
     if name not in OBJECTIVES:
         raise ValueError(f"unknown objective {name!r}; there is {', '.join(OBJECTIVES)}")
     return OBJECTIVES[name]
-
-
-def _value(trial: TrialRecord, objective: Objective) -> float:
-    value = trial.objective_value(objective.name)
-    if value is None:
-        raise ValueError(f"trial {trial.number} is COMPLETE and has no {objective.name}")
-    try:
-        objective.to_search(value)
-    except ValueError as error:
-        raise ValueError(f"trial {trial.number}: {error}") from None
-    return value
 
 
 def _checked(values: Values, larger_is_better: Sequence[bool]) -> Values:

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, RowMapping, func, select
 
 from mlgsearch.records import OBJECTIVES, LeaseRecord, TrialState
-from mlgsearch.results.front import hypervolume
+from mlgsearch.results.front import hypervolume, reference_corner
 from mlgsearch.results.lease import held
 from mlgsearch.results.tables import study_table, trial_table
 
@@ -50,6 +51,11 @@ class StudyRow:
     def finished(self) -> int:
         """How many trials have ended, whatever their state."""
         return sum(count for state, count in self.counts.items() if state.is_finished)
+
+    @property
+    def driver(self) -> str | None:
+        """``host:pid`` of the driver that holds the study now, or None."""
+        return None if self.lease is None else f"{self.lease.host}:{self.lease.pid}"
 
 
 @dataclass(frozen=True)
@@ -167,11 +173,16 @@ def _reached(
             _Reached(
                 study["written"],
                 counts[study["id"]],
-                float(columns["accuracy"].max()) if len(found) else None,
-                float(columns["memory_ratio"].min()) if len(found) else None,
+                max(_finite(columns["accuracy"]), default=None),
+                min(_finite(columns["memory_ratio"]), default=None),
                 _hypervolume(columns, study["objectives"], study["hypervolume_reference"] or {}),
             ),
         )
+
+
+def _finite(values: NDArray[np.float64]) -> list[float]:
+    found: list[float] = values[np.isfinite(values)].tolist()
+    return found
 
 
 def _hypervolume(
@@ -188,7 +199,7 @@ def _hypervolume(
     return hypervolume(
         points[np.isfinite(points).all(axis=1)],
         [kind.larger_is_better for kind in kinds],
-        [reference.get(kind.name, kind.reference) for kind in kinds],
+        reference_corner(objectives, reference),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlgsearch.records import OBJECTIVES, Objective, TrialState
-from mlgsearch.results.front import is_non_dominated
+from mlgsearch.results.front import is_non_dominated, reference_corner
 from mlgsearch.results.hypervolume_course import hypervolume_course
 
 #: What the codes in ``TrialColumns.state`` stand for.
@@ -204,7 +204,7 @@ class TrialColumns:
             hypervolume once each had, both of shape (k,); the last is the study's.
         """
         kinds = [OBJECTIVES[name] for name in objectives]
-        corner = [(reference or {}).get(kind.name, kind.reference) for kind in kinds]
+        corner = reference_corner(objectives, reference or {})
         known, asked = self._courses, (*objectives, *corner)
         if asked not in known:
             known[asked] = self._course(kinds, corner)

@@ -32,6 +32,13 @@ class VerifiedPoint:
     packed_bytes: int
     front_probability: float | None
 
+    def objective_value(self, name: str) -> float | None:
+        """Return the trial's value of an objective, as shown.
+
+        A trial of an early version knows no ``packed_bytes``: then it is that of its verification.
+        """
+        return _objective_value(self.trial, self.packed_bytes, name)
+
 
 def verified_points(
     trials: Iterable[TrialRecord],
@@ -58,7 +65,9 @@ def verified_points(
         )
         probabilities = front_probabilities(
             [[_known(run.test_accuracy) for run in done] for _, done in students],
-            _costs([numbers[number] for number, _ in students], objectives),
+            _costs(
+                [(numbers[number], _packed_bytes(done)) for number, done in students], objectives
+            ),
         )
         points += [
             _point(
@@ -84,19 +93,36 @@ def _point(
         packed_accuracy=fmean(_known(run.packed_accuracy) for run in runs),
         validation_accuracy=fmean(_known(run.validation_accuracy) for run in runs),
         test_samples=max(int(_known(run.test_samples)) for run in runs),
-        packed_bytes=max(int(_known(run.packed_bytes)) for run in runs),
+        packed_bytes=_packed_bytes(runs),
         front_probability=probability,
     )
 
 
-def _costs(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> Values:
-    """Give the values that are fixed, shape (k, c), smaller is better."""
+def _packed_bytes(runs: Sequence[VerificationRecord]) -> int:
+    return max(int(_known(run.packed_bytes)) for run in runs)
+
+
+def _objective_value(trial: TrialRecord, packed_bytes: int, name: str) -> float | None:
+    value = trial.objective_value(name)
+    return packed_bytes if value is None and name == "packed_bytes" else value
+
+
+def _costs(students: Sequence[tuple[TrialRecord, int]], objectives: Sequence[str]) -> Values:
+    """Return the values that are fixed, shape (k, c), smaller is better.
+
+    Args:
+        students: trials, each with the size of its verified packed file in bytes.
+        objectives: the study's.
+    """
     fixed = [OBJECTIVES[name] for name in objectives if name not in ("accuracy", "loss")]
     values = [
-        [_known(trial.objective_value(o.name)) * (-1 if o.larger_is_better else 1) for o in fixed]
-        for trial in trials
+        [
+            _known(_objective_value(trial, size, o.name)) * (-1 if o.larger_is_better else 1)
+            for o in fixed
+        ]
+        for trial, size in students
     ]
-    return np.asarray(values, dtype=np.float64).reshape(len(trials), len(fixed))
+    return np.asarray(values, dtype=np.float64).reshape(len(students), len(fixed))
 
 
 def _known(value: float | None) -> float:

@@ -84,7 +84,7 @@ def _fullness(probability: float | None) -> str:
 
 
 def _size(point: VerifiedPoint, x: Objective) -> float:
-    value = point.trial.objective_value(x.name)
+    value = point.objective_value(x.name)
     assert value is not None, f"trial {point.trial.number} has no {x.name}"
     return value
 

@@ -16,21 +16,25 @@ from pathlib import Path
 import optuna
 import psutil
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from typer.testing import CliRunner, Result
 
 from mlgsearch import __version__
 from mlgsearch.cli.app import app, main
-from mlgsearch.cli.driving import _next_commands
+from mlgsearch.cli.driving import _end, _next_commands
 from mlgsearch.errors import StudyConflictError, UserError
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results import lease as leases
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.places import runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
+from mlgsearch.results.study_list import study_rows
+from mlgsearch.results.study_reader import StudyReader
 from mlgsearch.results.table import COLUMNS
+from mlgsearch.results.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
-from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+from mlgsearch.study.drive import Outcome
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 from tests.study.driverless import empty_database
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +130,77 @@ def test_list_as_json(run: Run, filled: Filled) -> None:
     assert first["states"] == {"WAITING": 1, "RUNNING": 1, "COMPLETE": 4, "PRUNED": 0, "FAIL": 1}
     assert first["driver"] == f"box:{os.getpid()}"
     assert (second["hypervolume"], second["driver"]) == (0, None)
+
+
+def test_a_study_has_one_hypervolume(
+    run: Run, filled: Filled, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = {"accuracy": 0.5, "memory_ratio": -0.5}
+    filled.store.create_study(a_study("other", hypervolume_reference=reference))
+    filled.store.put_trial("other", a_complete(0, 0.9, 0.01))
+    volume = (0.9 - 0.5) * (2.0 - 0.5)
+    assert "1 student, hypervolume 0.6000" in lines(run("front", "other"))[0]
+    assert " 0.6000 " in " ".join(row(run("list"), "other"))
+    listed = [json.loads(line) for line in lines(run("list", "--json"))]
+    assert listed[-1]["hypervolume"] == pytest.approx(volume)
+    study = filled.store.study("other")
+    _end(Outcome(study, True, ()), filled.engine, filled.url, as_json=True)
+    assert json.loads(capsys.readouterr().out)["hypervolume"] == pytest.approx(volume)
+    # What the page shows.
+    assert study_rows(filled.engine)[-1].hypervolume == pytest.approx(volume)
+    _, course = (
+        StudyReader(filled.engine, "other")
+        .read()
+        .hypervolume_over_trials(study.objectives, study.hypervolume_reference)
+    )
+    assert course[-1] == pytest.approx(volume)
+
+
+def test_trials_without_packed_bytes_are_left_out_where_they_are_an_objective(
+    run: Run, filled: Filled
+) -> None:
+    filled.store.create_study(a_study("old", objectives=("accuracy", "packed_bytes")))
+    for number, size in enumerate((None, 9_000, None, 5_000)):
+        trial = a_complete(number, 0.9 - number / 10, 0.1 - number / 50, packed_bytes=size)
+        filled.store.put_trial("old", trial)
+    verifications = VerificationStore(filled.engine)
+    for number in (0, 1):
+        verifications.put("old", a_verification(number))
+    assert " ".join(row(run("list"), "old")).startswith("old 4/8 0 0 0 0 90.00% 0.0400 ")
+    assert json.loads(lines(run("list", "--json"))[-1])["states"]["COMPLETE"] == 4
+    assert "2 students, hypervolume" in lines(run("front", "old"))[0]
+    for kind in ("json", "csv", "html"):
+        assert lines(run("front", "old", "--format", kind))
+        assert lines(run("front", "old", "--verified", "--format", kind))
+    assert "Verified students of old: 2" in lines(run("front", "old", "--verified"))[0]
+    assert row(run("show", "old"), "* 1")[2] == "COMPLETE"
+    assert row(run("show", "old"), "0 ")[1] == "COMPLETE"
+    assert lines(run("show", "old", "0"))
+    assert lines(run("choose", "old", "--max-kb", "9"))[0].startswith("Trial 1 of old")
+    assert lines(run("choose", "old", "--max-ratio", "0.1"))[0].startswith("Trial 0 of old")
+    assert lines(run("choose", "old", "--within", "10", "--json"))
+
+
+def test_list_reads_no_more_than_the_page_does(run: Run, filled: Filled) -> None:
+    """Every trial's settings, once read for each study, took ten times as long."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        study_rows(filled.engine)
+        page = [said for said in statements if " FROM mlg_trial" in " ".join(said.split())]
+        for options in ((), ("--json",)):
+            statements.clear()
+            run("list", *options)
+            command = [said for said in statements if " FROM mlg_trial" in " ".join(said.split())]
+            assert command == page
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert page
+    assert not any("settings" in statement for statement in page)
 
 
 def test_list_of_a_database_without_studies(run: Run, filled: Filled) -> None:

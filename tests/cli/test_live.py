@@ -37,6 +37,12 @@ def test_running_trials_the_front_and_failures_are_drawn(view: LiveView) -> None
     assert "trial 3" not in text
 
 
+def test_the_hypervolume_counts_from_the_studys_reference(view: LiveView) -> None:
+    study = a_study(hypervolume_reference={"accuracy": 0.5, "memory_ratio": -0.5})
+    view.started(study, [a_complete(0, 0.9, 0.01)], 1)
+    assert "hypervolume 0.6000" in drawn(view)
+
+
 def test_a_trial_that_was_stopped_early_runs_again(view: LiveView) -> None:
     view.started(a_study(n_trials=9), [], 2)
     view.trial(a_trial(0, epochs_done=3), [an_epoch(3)])

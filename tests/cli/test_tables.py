@@ -1,13 +1,16 @@
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mlgsearch.cli.tables import age, front_table, study_row, trials_table
+from mlgsearch.cli.tables import age, front_table, study_cells, trials_table
 from mlgsearch.records import TrialState
+from mlgsearch.results.study_list import StudyRow
 from tests.results.samples import a_complete, a_study, a_trial
 
 NOW = datetime.now(UTC)
@@ -28,16 +31,36 @@ def test_an_age_is_told_in_its_largest_unit(passed: timedelta, said: str) -> Non
     assert age(datetime.now(UTC) - passed) == said
 
 
+def a_row(counts: dict[TrialState, int], **changes: Any) -> StudyRow:
+    row = StudyRow(
+        name="digits",
+        model="resnet8",
+        data="digits",
+        space="allocation",
+        objectives=("accuracy", "memory_ratio"),
+        counts=dict.fromkeys(TrialState, 0) | counts,
+        n_trials=8,
+        teacher_accuracy=None,
+        best_accuracy=None,
+        smallest_memory_ratio=None,
+        hypervolume=0.0,
+        created_at=NOW,
+        last_activity=NOW,
+        lease=None,
+        time_left_s=None,
+    )
+    return replace(row, **changes)
+
+
 def test_a_study_without_results_has_empty_cells() -> None:
-    row = study_row(a_study(), [a_trial(0), a_trial(1, state=TrialState.WAITING)], None, NOW)
+    row = study_cells(a_row({TrialState.RUNNING: 1, TrialState.WAITING: 1}))
     assert (row["complete"], row["running"], row["queued"]) == ("0/8", "0", "2")
     assert (row["best accuracy"], row["smallest"], row["driver"]) == ("", "", "")
     assert row["hypervolume"] == "0.0000"
 
 
-def test_the_best_accuracy_and_the_smallest_student_may_be_two_trials() -> None:
-    trials = [a_complete(0, 0.9, 0.5), a_complete(1, 0.5, 0.1), a_trial(2, accuracy=0.99)]
-    row = study_row(a_study(), trials, None, NOW)
+def test_the_best_accuracy_and_the_smallest_student_are_shown() -> None:
+    row = study_cells(a_row({}, best_accuracy=0.9, smallest_memory_ratio=0.1))
     assert (row["best accuracy"], row["smallest"]) == ("90.00%", "0.1000")
 
 

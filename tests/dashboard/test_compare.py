@@ -2,16 +2,22 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from dashboard.database import Database
+from dashboard.pages.compare import OVERVIEW
+from dashboard.query import Query
+from mlgsearch.results.engine import open_engine
+from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.store import ResultStore
 from tests.dashboard.conftest import Fill
 from tests.dashboard.marks import legend
 from tests.dashboard.samples import CONTENT, NASTY, add_trial
 from tests.dashboard.serving import Visit
-from tests.results.samples import a_study
+from tests.results.samples import a_complete, a_study
 
 OTHER = CONTENT | {"trial": {"epochs": 20}, "data": {"name": "CIFAR10"}}
 
@@ -56,6 +62,31 @@ def test_fronts_hypervolumes_and_files_stand_side_by_side(
     rows = json.loads(download.value.path().read_text())
     values = {row["key"]: row["values"] for row in rows}
     assert values["trial.epochs"] == {"one": 10, NASTY: 20}
+
+
+def test_hypervolumes_count_from_the_reference_that_the_studies_share(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    engine = open_engine(url)
+    upgrade(engine)
+    store = ResultStore(engine)
+    for name, ratio in (("one", -0.5), ("two", -0.5), ("three", -1.0)):
+        reference = {"accuracy": 0.5, "memory_ratio": ratio}
+        store.create_study(a_study(name, hypervolume_reference=reference))
+        store.put_trial(name, a_complete(0, 0.9, 0.01))
+    engine.dispose()
+    database = Database(url)
+
+    def volumes(*names: str) -> list[float]:
+        query = Query({"name": names})
+        return [row["hypervolume"] for row in OVERVIEW.rows(database, query)]
+
+    # Both as on their own pages: fractions above 0.5 times decades below -0.5.
+    assert volumes("one", "two") == pytest.approx([0.4 * 1.5] * 2)
+    # Where the stored ones differ, from the constant, 0.
+    assert volumes("one", "three") == pytest.approx([0.4 * 2.0] * 2)
+    database.close()
 
 
 def test_one_study_is_told_to_have_no_other(visit: Visit) -> None:

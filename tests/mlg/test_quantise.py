@@ -3,7 +3,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -21,9 +21,11 @@ from mlgsearch.mlg.quantise import (
 
 METHODS: tuple[Method, ...] = get_args(Method)
 FEW_BITS = st.integers(1, 8)
-VALUES = st.lists(
-    st.floats(-1e3, 1e3, allow_nan=False, allow_subnormal=False, width=32), min_size=1, max_size=40
-).map(torch.tensor)
+VALUES = st.lists(st.floats(-1e3, 1e3, allow_nan=False, width=32), min_size=1, max_size=40).map(
+    torch.tensor
+)
+#: The smallest normal number.
+TINY = torch.finfo(torch.float32).tiny
 
 
 def relative_error(quantiser: Quantiser, target: Tensor) -> float:
@@ -43,6 +45,8 @@ def test_few_levels_and_finite_values(method: Method, bits: int, target: Tensor)
 
 
 @given(st.sampled_from(METHODS), FEW_BITS, VALUES)
+@example("dorefa", 3, torch.tensor([1.1755e-38]))
+@example("lsq", 3, torch.tensor([1.1755e-38]))
 def test_a_value_that_has_been_quantised_is_a_fixed_point_of_the_fit(
     method: Method, bits: int, target: Tensor
 ) -> None:
@@ -156,6 +160,31 @@ def test_zeros_and_single_numbers_are_kept(method: Method, bits: int, target: Te
     assert torch.isfinite(latent.grad).all()
     if not isinstance(quantiser, SymmetricLsqQuantiser):
         assert (latent.grad != 0).all(), "a zero factor must be able to learn"
+
+
+@pytest.mark.parametrize("bits", [2, 3, 8, 16])
+@pytest.mark.parametrize("method", METHODS)
+def test_levels_are_never_subnormal(method: Method, bits: int) -> None:
+    quantiser = make_quantiser(method, bits)
+    smallest = TINY * (2**bits - 1 if method == "dorefa" else 2 ** (bits - 1) - 1)
+    latent = quantiser.fit(torch.tensor([0.9 * smallest, -0.3 * smallest])).requires_grad_()
+    value = quantiser(latent)
+    assert value.tolist() == [0.0, 0.0]
+    assert quantiser.decode(*quantiser.encode(latent)).tolist() == [0.0, 0.0]
+    value.sum().backward()
+    assert latent.grad is not None
+    assert (latent.grad != 0).all(), "a zero factor must be able to learn"
+    above = torch.tensor([1.1 * smallest])
+    value = quantiser(quantiser.fit(above)).detach()
+    torch.testing.assert_close(value, above, rtol=1e-3, atol=0)
+    assert value.abs().min() >= TINY
+
+
+@pytest.mark.parametrize("bits", [1, 3, 16])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_value_of_nan_is_nan(method: Method, bits: int) -> None:
+    quantiser = make_quantiser(method, bits)
+    assert quantiser(torch.tensor([0.5, torch.nan])).isnan().any()
 
 
 def gradient(quantiser: Quantiser, latent: Tensor, weight: Tensor) -> Tensor:

@@ -102,6 +102,13 @@ def test_other_objectives_are_drawn_the_same_way() -> None:
     assert "validation accuracy: 90.00 %" in _traces(figure)["front (1)"].text[0]
 
 
+def test_a_trial_without_a_value_to_draw_is_left_out() -> None:
+    trials = [a_complete(n, 0.9 - n / 10, 0.1, packed_bytes=10 * n or None) for n in range(3)]
+    traces = _traces(pareto_chart(trials, ("accuracy", "packed_bytes"), title=""))
+    assert list(traces["front (1)"].customdata) == [[1]]
+    assert list(traces["complete (1)"].customdata) == [[2]]
+
+
 def test_a_chart_needs_two_objectives() -> None:
     with pytest.raises(ValueError, match=r"needs two objectives, got \['accuracy'\]"):
         pareto_chart([], ("accuracy",), title="")

@@ -139,39 +139,46 @@ def test_of_equal_trials_the_lowest_number_stands() -> None:
 
 def test_nothing_has_an_empty_front() -> None:
     assert front([a_trial(0)], PAIR) == []
-    assert front_hypervolume([], PAIR) == 0.0
+    assert front_hypervolume([], PAIR, {}) == 0.0
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "memory_ratio", "reason"),
-    [
-        (math.nan, 0.1, "accuracy: nan"),
-        (math.inf, 0.1, "accuracy: inf"),
-        (0.9, 0.0, "memory_ratio: 0.0"),
-        (0.9, math.nan, "memory_ratio: nan"),
-    ],
+    ("accuracy", "memory_ratio"),
+    [(None, 0.1), (math.nan, 0.1), (math.inf, 0.1), (0.9, 0.0), (0.9, math.nan)],
 )
-def test_a_value_of_no_use_is_refused_with_its_trial(
-    accuracy: float, memory_ratio: float, reason: str
+def test_a_trial_without_a_usable_value_is_left_out(
+    accuracy: float | None, memory_ratio: float
 ) -> None:
-    bad = a_complete(17, accuracy, 0.5, sizes=replace(some_sizes(), memory_ratio=memory_ratio))
-    for call in (front, front_hypervolume):
-        with pytest.raises(ValueError, match=f"trial 17: {reason} is not a usable value"):
-            call([a_complete(0, 0.5, 0.5), bad], PAIR)
+    sizes = replace(some_sizes(), memory_ratio=memory_ratio)
+    bad = a_trial(17, state=TrialState.COMPLETE, accuracy=accuracy, sizes=sizes)
+    trials = [a_complete(0, 0.5, 0.5), bad]
+    assert [trial.number for trial in front(trials, PAIR)] == [0]
+    assert front_hypervolume(trials, PAIR, {}) == front_hypervolume(trials[:1], PAIR, {}) > 0
 
 
-def test_a_missing_value_and_an_unknown_objective_are_refused() -> None:
-    with pytest.raises(ValueError, match="trial 2 is COMPLETE and has no accuracy"):
-        front([a_trial(2, state=TrialState.COMPLETE)], PAIR)
+def test_a_trial_without_packed_bytes_is_left_out_where_they_are_an_objective() -> None:
+    trials = [a_complete(0, 0.9, 0.1), a_complete(1, 0.8, 0.1, packed_bytes=10_000)]
+    assert [trial.number for trial in front(trials, ("accuracy", "packed_bytes"))] == [1]
+    assert [trial.number for trial in front(trials, PAIR)] == [0]
+
+
+def test_an_unknown_objective_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown objective 'acuracy'; there is accuracy, memory"):
         front([], ("acuracy",))
 
 
 def test_hypervolume_counts_fractions_times_decades() -> None:
     trials = [a_complete(0, 0.9, 0.01), a_complete(1, 0.95, 0.1), a_complete(2, 0.5, 0.5)]
-    assert front_hypervolume(trials, PAIR) == pytest.approx(0.9 * 2 + 0.05 * 1)
+    assert front_hypervolume(trials, PAIR, {}) == pytest.approx(0.9 * 2 + 0.05 * 1)
     larger_than_the_teacher = [a_complete(0, 0.9, 1.5)]
-    assert front_hypervolume(larger_than_the_teacher, PAIR) == 0.0
+    assert front_hypervolume(larger_than_the_teacher, PAIR, {}) == 0.0
+
+
+def test_hypervolume_counts_from_the_studys_reference() -> None:
+    trials = [a_complete(0, 0.9, 0.01)]
+    assert front_hypervolume(trials, PAIR, {"accuracy": 0.4}) == pytest.approx(0.5 * 2)
+    both = {"accuracy": 0.4, "memory_ratio": -1.0, "loss": 3.0}
+    assert front_hypervolume(trials, PAIR, both) == pytest.approx(0.5 * 1)
 
 
 def test_three_objectives_make_a_larger_front() -> None:
@@ -181,4 +188,4 @@ def test_three_objectives_make_a_larger_front() -> None:
     ]
     assert [trial.number for trial in front(trials, PAIR)] == [0]
     assert [trial.number for trial in front(trials, (*PAIR, "generation_macs"))] == [0, 1]
-    assert front_hypervolume(trials, (*PAIR, "generation_macs")) > 0
+    assert front_hypervolume(trials, (*PAIR, "generation_macs"), {}) > 0

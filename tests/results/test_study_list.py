@@ -39,7 +39,7 @@ def test_a_row_says_what_the_store_says(two_studies: ResultStore, engine: Engine
     assert (first.finished, first.n_trials) == (4, 20)
     assert (first.best_accuracy, first.smallest_memory_ratio) == (0.9, 0.02)
     assert first.hypervolume == pytest.approx(
-        front_hypervolume(two_studies.trials("first"), first.objectives)
+        front_hypervolume(two_studies.trials("first"), first.objectives, {})
     )
     assert first.last_activity == two_studies.last_activity("first")
     assert (first.lease, first.time_left_s) == (None, None)

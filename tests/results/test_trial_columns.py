@@ -59,19 +59,20 @@ def columns_of(trials: Sequence[TrialRecord]) -> TrialColumns:
     objectives=st.sampled_from(
         [("accuracy", "memory_ratio"), ("accuracy", "memory_ratio", "packed_bytes")]
     ),
+    reference=st.sampled_from([{}, {"accuracy": 0.4, "memory_ratio": -0.5}]),
 )
 def test_the_front_and_its_hypervolume_are_those_of_the_records(
-    trials: list[TrialRecord], objectives: tuple[str, ...]
+    trials: list[TrialRecord], objectives: tuple[str, ...], reference: dict[str, float]
 ) -> None:
     columns = columns_of(trials)
     expected = front(trials, objectives)
     assert columns.number[columns.front_rows(objectives)].tolist() == [t.number for t in expected]
-    rows, course = columns.hypervolume_over_trials(objectives)
+    rows, course = columns.hypervolume_over_trials(objectives, reference)
     ended = [t for t in trials if t.state is TrialState.COMPLETE]
     ended.sort(key=lambda trial: (trial.finished_at, trial.number))
     assert columns.number[rows].tolist() == [trial.number for trial in ended]
     assert course == pytest.approx(
-        [front_hypervolume(ended[: end + 1], objectives) for end in range(len(ended))]
+        [front_hypervolume(ended[: end + 1], objectives, reference) for end in range(len(ended))]
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from mlgsearch.records import TrialState
 from mlgsearch.results.verification import verified_points
+from mlgsearch.results.verified_chart import verified_chart
 from tests.results.samples import a_complete, a_verification, some_sizes
 
 PAIR = ("accuracy", "memory_ratio")
@@ -53,6 +54,20 @@ def test_other_objectives_count_and_validation_loss_does_not() -> None:
     swapped = [a_verification(r.trial, r.seed, 1.6 - (r.test_accuracy or 0)) for r in runs]
     macs = verified_points([quick, slow], swapped, ("execution_macs", "loss"))
     assert [p.front_probability for p in macs] == pytest.approx([1, 1], abs=0.01)
+
+
+def test_a_trial_without_packed_bytes_has_those_of_its_verification() -> None:
+    objectives = ("accuracy", "packed_bytes")
+    trials = [a_complete(0, 0.9, 0.1), a_complete(1, 0.8, 0.05, packed_bytes=5_000)]
+    runs = [a_verification(n, seed, 0.9 - n / 10 + seed / 100) for n in (0, 1) for seed in (1, 2)]
+    points = verified_points(trials, runs, objectives)
+    assert [(p.trial.number, p.objective_value("packed_bytes")) for p in points] == [
+        (1, 5_000),
+        (0, 7_000),
+    ]
+    assert [p.front_probability for p in points] == pytest.approx([1, 1], abs=0.01)
+    (drawn,) = verified_chart(points, objectives, title="").data
+    assert list(drawn.x) == [5_000, 7_000]
 
 
 def test_nothing_verified_is_no_point() -> None:

@@ -54,26 +54,33 @@ class RayNodes:
             "RAY_enable_worker_prestart": "0",  # each takes a second of a processor
             "RAY_prestart_worker_first_driver": "0",
         }
-        # Not pytest's tmp_path: that is too long for a socket's name.
-        self._sockets = tempfile.mkdtemp(prefix="mlg-ray-")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, self._sockets],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        #: Holds all that the nodes write; pytest's tmp_path is too long for a socket's name.
+        self.folder = Path(tempfile.mkdtemp(prefix="mlg-ray-"))
+        self._errors = self.folder / "stderr.txt"
+        # `Cluster` writes its address to `ray` in the temporary folder, wherever its nodes lie,
+        # and does not make that folder. Its nodes lie there too where no other folder is named.
+        (self.folder / "ray").mkdir()
+        with self._errors.open("w") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                cwd=ROOT,
+                env=self.environment | {"RAY_TMPDIR": str(self.folder)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
         self.address = self.add(**head)
 
     def add(self, **resources: int) -> str:
-        """Start a node, as ``num_cpus=2, num_gpus=1``; gives the cluster's address."""
+        """Start a node, as ``num_cpus=2, num_gpus=1``; return the cluster's address."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(resources) + "\n")
         self._process.stdin.flush()
-        return self._process.stdout.readline().strip()
+        address = self._process.stdout.readline().strip()
+        assert address, self._errors.read_text()
+        return address
 
     def kill_node_of(self, pid: int) -> None:
         """Kill every process of a worker's node at once, as a power cut does."""
@@ -85,7 +92,7 @@ class RayNodes:
         family = psutil.Process(self._process.pid)
         _kill([*family.children(recursive=True), family])
         self._process.communicate()
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _kill(processes: list[psutil.Process]) -> None:
@@ -116,7 +123,7 @@ def main() -> None:
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
         if cluster.head_node is None:
-            asked |= {"include_dashboard": False, "temp_dir": sys.argv[1]}
+            asked["include_dashboard"] = False
         add_node(cluster, **asked)
         sys.stdout.write(f"{cluster.address}\n")
         sys.stdout.flush()

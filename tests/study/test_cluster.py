@@ -158,6 +158,10 @@ def survivor(nodes: RayNodes, tmp_path_factory: pytest.TempPathFactory) -> Survi
     return Survivor(folder, events)
 
 
+def test_the_nodes_write_to_no_folder_that_another_cluster_made(nodes: RayNodes) -> None:
+    assert (nodes.folder / "ray" / "ray_current_cluster").read_text() == nodes.address
+
+
 def test_a_study_outlives_a_node_and_loses_nothing(survivor: Survivor) -> None:
     trials = survivor.trials
     assert [trial.number for trial in trials] == list(range(TRIALS))
