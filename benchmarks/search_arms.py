@@ -24,11 +24,19 @@ _RANGES = {
 _ALLOCATION = {"kind": "allocation", **_RANGES}
 _LAYERWISE = {"kind": "layerwise", "head_bits": "search", **_RANGES}
 
-#: The paper's five numbers, one setting for the network: 60 of them.
+#: The paper's five numbers, one setting for the network: 60 of them, stored as the paper does.
 GRID = [
     [base_in, base_out, *bits]
     for base_out, base_in, bits in product(
         (4, 8, 16, 32, 64), (1, 2, 3, 4), ((3, 6, 3), (4, 4, 4), (8, 8, 8))
+    )
+]
+
+#: 60 that reach as low as a plan does, with the options that a plan chooses there.
+FAIR_GRID = [
+    [base_in, base_out, *bits]
+    for base_out, base_in, bits in product(
+        (4, 6, 8, 16, 32), (1, 2, 3), ((3, 3, 3), (3, 6, 3), (4, 4, 4), (8, 8, 8))
     )
 ]
 
@@ -39,12 +47,18 @@ class Arm:
 
     space: dict[str, Any]
     search: dict[str, Any] = field(default_factory=dict)
+    quantisation: dict[str, Any] = field(default_factory=dict)
 
 
 ARMS = {
     "allocation, TPE": Arm(_ALLOCATION),
     "layerwise, TPE": Arm(_LAYERWISE),
     "uniform grid": Arm({"kind": "uniform"}, {"sampler": "random", "first": GRID}),
+    "uniform grid, equal options": Arm(
+        {"kind": "uniform", "head_bits": 4},
+        {"sampler": "random", "first": FAIR_GRID},
+        {"norm_bits": 16},
+    ),
     "layerwise, NSGA-II": Arm(_LAYERWISE, {"sampler": "nsga2"}),
     "layerwise, random": Arm(_LAYERWISE, {"sampler": "random"}),
     "allocation, TPE, stopped early": Arm(_ALLOCATION, {"early_stopping": {"min_trials": 4}}),
@@ -52,7 +66,7 @@ ARMS = {
         _ALLOCATION, {"early_stopping": {"factor": 24, "rung_factor": 2, "min_trials": 4}}
     ),
 }
-_SPACES = list(ARMS)[:5]
+_SPACES = list(ARMS)[:6]
 
 #: Which arms run on a task.
 TASKS = {
@@ -110,6 +124,7 @@ def study_spec(task: str, root: str | None, arm: str, seed: int, trials: int) ->
         **parts,
         "seed": seed,
         "space": ARMS[arm].space,
+        "quantisation": ARMS[arm].quantisation,
         "search": {"seed": seed, "n_trials": trials, **ARMS[arm].search},
     }
     return parse_study(content, "benchmark")

@@ -29,6 +29,7 @@ RATIOS = {
 OURS = "allocation, TPE"
 STOPPED = ("allocation, TPE, stopped early", "allocation, TPE, stopped eagerly")
 UNIFORM = "uniform grid"
+FAIR = "uniform grid, equal options"
 BLIND = ("layerwise, TPE", "layerwise, NSGA-II", "layerwise, random")
 
 #: Okabe and Ito's palette.
@@ -38,6 +39,7 @@ _COLOURS = {
     "layerwise, NSGA-II": "#009E73",
     "layerwise, random": "#CC79A7",
     UNIFORM: "#E69F00",
+    FAIR: "#56B4E9",
 }
 
 _AFTER = (6, 12, 20, 40, 60)
@@ -135,7 +137,7 @@ def summarise(task: str, runs: Runs) -> dict[str, Any]:
             }
             for ratio in RATIOS[task]
         },
-        "points_above_uniform": _above_uniform(task, runs),
+        "points_above_uniform": {grid: _above(grid, task, runs) for grid in (UNIFORM, FAIR)},
         "early_stopping": {arm: _early_stopping(arm, runs) for arm in STOPPED},
         "early_stopping_replayed": {name: _replayed(rule, runs) for name, rule in _RULES.items()},
     }
@@ -153,11 +155,11 @@ def _trials_to_blind(runs: Runs) -> dict[int, int | None]:
     return found
 
 
-def _above_uniform(task: str, runs: Runs) -> dict[str, Any]:
-    """Compare with the best uniform setting of at most each size, in points of accuracy."""
+def _above(grid: str, task: str, runs: Runs) -> dict[str, Any]:
+    """Compare with the best uniform setting of a grid of at most each size, in points."""
     by_seed = {}
     for seed, ours in runs.get(OURS, {}).items():
-        uniform = runs.get(UNIFORM, {}).get(seed)
+        uniform = runs.get(grid, {}).get(seed)
         if uniform is not None:
             pairs = [(ours.accuracy_within(r), uniform.accuracy_within(r)) for r in RATIOS[task]]
             by_seed[seed] = [None if a is None or b is None else round(a - b, 2) for a, b in pairs]
