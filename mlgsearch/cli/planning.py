@@ -117,6 +117,7 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
         )
     console = stdout_console()
     console.print(table)
+    _print_uncompressed(tables)
     console.print(
         "damage: what is lost of the layers' outputs before training, in the mean; "
         "B_in, B_out: the middle half of the layers that have the level",
@@ -145,20 +146,31 @@ def _print_layers(point: "PlannedPoint", tables: "Tables") -> None:
             f"{bits / (32 * shape.weight_numel):.4f}",
             f"{point.layer_damage[name]:.1%}",
         )
-    norm_bits = point.sizes.bits - sum(
-        setting.bits(tables.shape.layers[name]) for name, setting in point.settings.items()
+    other_bits = 32 * tables.shape.other_parameters
+    norm_bits = (
+        point.sizes.bits
+        - other_bits
+        - sum(setting.bits(tables.shape.layers[name]) for name, setting in point.settings.items())
     )
     table.add_row(
         "normalisation", f"{point.norm_bits} bits", *[""] * 5, f"{norm_bits / 8000:.2f}", "", ""
     )
+    if other_bits:
+        table.add_row("not compressed", "32 bits", *[""] * 5, f"{other_bits / 8000:.2f}", "", "")
     console = stdout_console()
     console.print(table)
+    _print_uncompressed(tables)
     console.print(
         f"packed_bytes {point.packed_bytes}, memory_ratio {point.sizes.memory_ratio:.4f} "
         f"({1 / point.sizes.memory_ratio:.1f}x smaller), damage {point.damage:.1%}",
         highlight=False,
     )
     console.print(_trust(tables), highlight=False)
+
+
+def _print_uncompressed(tables: "Tables") -> None:
+    if (uncompressed := tables.shape.uncompressed()) is not None:
+        stdout_console().print(uncompressed, highlight=False, markup=False)
 
 
 def _span(values: Sequence[int]) -> str:

@@ -95,6 +95,7 @@ def report_fields(report: "SizeReport") -> dict[str, Any]:
         "bits": total.bits,
         "generation_macs": total.generation_macs,
         "execution_macs": total.execution_macs,
+        "not_compressed": dict(report.shape.others),
         "layers": [
             {
                 "layer": name,
@@ -143,3 +144,5 @@ def _print(model: str, report: "SizeReport") -> None:
         f"memory_ratio {total.memory_ratio:.4f}, packed_bytes {report.packed_bytes}",
         highlight=False,
     )
+    if (uncompressed := report.shape.uncompressed()) is not None:
+        out.print(uncompressed, highlight=False, markup=False)

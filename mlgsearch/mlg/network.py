@@ -1,7 +1,7 @@
 """The shape of a whole network, and what its layers' settings cost together."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Self
 
@@ -16,6 +16,11 @@ from mlgsearch.records import Sizes
 #: Normalisation layers whose weight and bias are counted.
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
+#: The share of the parameters from which `NetworkShape.uncompressed` speaks, and how many modules
+#: it names.
+_WORTH_A_WORD = 0.01
+_NAMED = 3
+
 
 @dataclass(frozen=True)
 class NetworkShape:
@@ -23,17 +28,41 @@ class NetworkShape:
 
     ``norm_parameters`` is the count of normalisation weights and biases;
     ``half_norm_parameters`` of them belong to batch-norms that can be stored at 16 bits, the others
-    stay at 32.
+    stay at 32. ``others`` counts by module all further parameters, which nothing compresses:
+    biases, attention's input projections, recurrent and embedding weights, and so on.
     """
 
     layers: Mapping[str, LayerShape]
     norm_parameters: int = 0
     half_norm_parameters: int = 0
+    others: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def full_parameters(self) -> int:
-        """Weights and normalisation numbers of the uncompressed network; no biases."""
-        return sum(s.weight_numel for s in self.layers.values()) + self.norm_parameters
+        """All parameters of the uncompressed network."""
+        weights = sum(s.weight_numel for s in self.layers.values())
+        return weights + self.norm_parameters + self.other_parameters
+
+    @property
+    def other_parameters(self) -> int:
+        """How many are neither a layer's weight nor a normalisation's: stored at 32 bits."""
+        return sum(self.others.values())
+
+    def uncompressed(self) -> str | None:
+        """Say what share of the network nothing compresses and where most of it is, if it matters.
+
+        Normalisation is not meant. A share of less than ``_WORTH_A_WORD`` is passed over.
+        """
+        share = self.other_parameters / self.full_parameters if self.full_parameters else 0.0
+        if share < _WORTH_A_WORD:
+            return None
+        largest = sorted(self.others, key=lambda name: -self.others[name])
+        named = ", ".join(f"{name or 'the network itself'}" for name in largest[:_NAMED])
+        more = f" and {len(largest) - _NAMED} more" if len(largest) > _NAMED else ""
+        return (
+            f"{share:.1%} of this network's parameters are not compressed and stay at 32 bits, "
+            f"most of them in {named}{more}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give a JSON-able form; ``from_dict`` reads it back."""
@@ -41,6 +70,7 @@ class NetworkShape:
             "layers": {name: shape.to_dict() for name, shape in self.layers.items()},
             "norm_parameters": self.norm_parameters,
             "half_norm_parameters": self.half_norm_parameters,
+            "others": dict(self.others),
         }
 
     @classmethod
@@ -56,7 +86,12 @@ class NetworkShape:
                 f"network shape: expected the fields {sorted(expected)}, got {sorted(content)}"
             )
         layers = {name: LayerShape.from_dict(shape) for name, shape in content["layers"].items()}
-        return cls(layers, content["norm_parameters"], content["half_norm_parameters"])
+        return cls(
+            layers,
+            content["norm_parameters"],
+            content["half_norm_parameters"],
+            content["others"],
+        )
 
 
 def compressible_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
@@ -149,7 +184,23 @@ def network_shape(model: nn.Module, input_shape: tuple[int, int, int]) -> Networ
         name: layer_shape(module, out_positions=positions[name][1], in_positions=positions[name][0])
         for name, module in layers.items()
     }
-    return NetworkShape(shapes, norm_parameters, half_norm_parameters)
+    return NetworkShape(shapes, norm_parameters, half_norm_parameters, _other_parameters(model))
+
+
+def _other_parameters(model: nn.Module) -> dict[str, int]:
+    """Count by module what is neither a compressible layer's weight nor a normalisation's number.
+
+    A parameter that several modules share counts for the first.
+    """
+    counted = {id(parameter) for parameter in normalisation_parameters(model)}
+    counted |= {id(layer.weight) for layer in compressible_layers(model).values()}
+    others: dict[str, int] = {}
+    for name, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            if id(parameter) not in counted:
+                counted.add(id(parameter))
+                others[name] = others.get(name, 0) + parameter.numel()
+    return others
 
 
 def require_same_names(names: Collection[str], known: Collection[str]) -> None:
@@ -172,18 +223,20 @@ def require_same_names(names: Collection[str], known: Collection[str]) -> None:
 def network_sizes(
     shape: NetworkShape, settings: Mapping[str, LayerSetting], norm_bits: NormBits = 32
 ) -> Sizes:
-    """Count what a student costs, by the paper's rule, before any training.
+    """Count what a student costs, before any training.
 
     Bits are those of the factors plus 32 for each normalisation number (``norm_bits`` for one of a
-    batch-norm); biases and scales are not counted. Ratios are against the same counts of the
-    uncompressed network at 32 bits (smaller is better). Settings need not be canonical.
+    batch-norm) and for each parameter that nothing compresses; quantisers' scales are not counted.
+    Ratios are against all parameters of the uncompressed network at 32 bits (smaller is better).
+    Settings need not be canonical. The paper counts so too, but for biases, which its networks do
+    not have.
 
     Raises:
         SettingError: a layer has no setting, or a setting names no layer.
     """
     require_same_names(settings.keys(), shape.layers.keys())
-    parameters = shape.norm_parameters
-    bits = 32 * shape.norm_parameters - (32 - norm_bits) * shape.half_norm_parameters
+    parameters = shape.norm_parameters + shape.other_parameters
+    bits = 32 * parameters - (32 - norm_bits) * shape.half_norm_parameters
     generation_macs = execution_macs = 0
     for name, layer in shape.layers.items():
         try:

@@ -152,7 +152,8 @@ class Allocator:
             {name: table.setting(picks[name]) for name, table in layers.items()},
             norm_bits,
             sum(int(table.bits[picks[name]]) for name, table in layers.items())
-            + self._norm_size(norm_bits),
+            + self._norm_size(norm_bits)
+            + 32 * self.tables.shape.other_parameters,
             sum(
                 self._weights[name] * float(table.damage[picks[name]])
                 for name, table in layers.items()
@@ -171,7 +172,8 @@ class Allocator:
         )
         if len(norm) > 1 and not (np.diff(norm, axis=0) * (1, -1) > 0).all():
             norm = norm[:1]  # more bits change nothing
-        lists.append((norm[:, 0].astype(np.int64), norm[:, 1]))
+        fixed = 32 * self.tables.shape.other_parameters
+        lists.append((norm[:, 0].astype(np.int64) + fixed, norm[:, 1]))
         return Knapsack(lists)
 
     def _norm_size(self, bits: NormBits) -> int:
@@ -190,6 +192,7 @@ class Allocator:
         """Say which layers take most of the smallest network."""
         least = {name: int(table.bits[0]) for name, table in self.tables.layers.items()}
         least["normalisation"] = self._norm_size(self.norm_bits[0])
+        least["what is not compressed"] = 32 * self.tables.shape.other_parameters
         largest = sorted(least, key=lambda name: -least[name])[:_NAMED]
         binding = ", ".join(f"{name} {_kilobytes(least[name])} kB" for name in largest)
         return f"the layers that bind, at their smallest: {binding}"

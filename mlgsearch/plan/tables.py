@@ -16,7 +16,7 @@ from mlgsearch.plan.layer_table import LayerTable, fixed_table, layer_table
 from mlgsearch.plan.moments import Report, layer_moments
 
 #: Bumped when the same network gets other tables.
-FORMAT = 3
+FORMAT = 4
 
 _ARRAYS = ("settings", "bits", "damage")
 _NUMBERS = ("energy", "gradient", "rank_correlation", "checked")

@@ -114,6 +114,9 @@ def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         device=best_device(),
         progress=watch.preparing,
     )
+    shape = prepared.network_shape()
+    if (uncompressed := shape.uncompressed()) is not None:
+        watch.notice(uncompressed)
     if (warning := too_short(train.training, prepared.training.count)) is not None:
         watch.notice(f"training.optimiser: {warning}")
     tables: Tables | None = None
@@ -123,7 +126,7 @@ def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         planned = predicted_front(spec, prepared.images, tables)
     teacher = prepared.teacher
     return Groundwork(
-        prepared.network_shape(),
+        shape,
         prepared.teacher_hash,
         teacher.accuracy,
         tables,

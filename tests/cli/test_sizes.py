@@ -53,17 +53,19 @@ def test_a_file_is_little_more_than_what_is_counted(five: str) -> None:
     assert fields["bits"] / 8 < fields["packed_bytes"] <= 1.03 * fields["bits"] / 8
 
 
-def test_a_heads_bias_is_in_the_file_alone() -> None:
+def test_a_heads_bias_counts() -> None:
     arguments = ("resnet18", "--classes", "10", "--setting", "2,44,3,6,3")
     with_bias, without = printed(*arguments), printed(*arguments, "--no-head-bias")
-    assert with_bias["memory_ratio"] == without["memory_ratio"]
+    assert with_bias["bits"] - without["bits"] == 10 * 32
+    assert with_bias["not_compressed"] == {"fc": 10}
     assert 32 <= with_bias["packed_bytes"] - without["packed_bytes"] <= 48
 
 
 def test_norms_in_half_precision_take_half() -> None:
     arguments = ("resnet20", "--classes", "10", "--setting", "2,8,3,6,3")
     full, half = printed(*arguments), printed(*arguments, "--norm-bits", "16")
-    norms = full["parameters"] - sum(layer["parameters"] for layer in full["layers"])
+    counted = [*full["not_compressed"].values(), *(x["parameters"] for x in full["layers"])]
+    norms = full["parameters"] - sum(counted)
     assert full["bits"] - half["bits"] == 16 * norms
     assert half["memory_ratio"] < full["memory_ratio"]
     assert abs(full["packed_bytes"] - half["packed_bytes"] - 2 * norms) < 100
@@ -122,3 +124,10 @@ def test_a_mistake_is_told_in_a_line(model: str, five: str, message: str) -> Non
     assert isinstance(done.exception, UserError | SettingError)
     assert message in str(done.exception)
     assert "\n" not in str(done.exception)
+
+
+def test_what_nothing_compresses_is_counted_and_named() -> None:
+    done = invoke("vit_b_16", "--classes", "10", "--setting", "2,44,3,6,3", "--stem", "imagenet")
+    assert "memory_ratio 0.43" in done.stdout
+    assert "25.0% of this network's parameters are not compressed" in done.stdout
+    assert "self_attention" in done.stdout

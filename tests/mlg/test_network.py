@@ -5,8 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.errors import SettingError
+from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
+from mlgsearch.mlg.packed import pack_network
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
+from mlgsearch.mlg.uniform import uniform_settings
 
 
 class Small(nn.Module):
@@ -34,7 +37,8 @@ def test_a_shape_is_read_from_one_pass() -> None:
         "spare": LayerShape("linear", 2, 4, out_positions=0, in_positions=0),
     }
     assert shape.norm_parameters == shape.half_norm_parameters == 16
-    assert shape.full_parameters == 216 + 72 + 80 + 8 + 16
+    assert shape.others == {"stem": 8, "head": 10, "spare": 2}
+    assert shape.full_parameters == 216 + 72 + 80 + 8 + 16 + 20
 
 
 def test_a_layer_may_be_called_by_keyword() -> None:
@@ -104,17 +108,17 @@ def test_sizes_by_hand() -> None:
     }
     sizes = network_sizes(shape, settings)
     stem = 4 * 2 * 9 * 3 + 4 * 3 * 2 * 6 + 8 * 4 * 5
-    assert sizes.bits == stem + 72 * 4 + 80 * 8 + 8 * 32 + 16 * 32
-    assert sizes.parameters == 72 + 24 + 32 + 72 + 80 + 8 + 16
-    assert sizes.memory_ratio == sizes.bits / (32 * 392)
-    assert sizes.parameter_ratio == sizes.parameters / 392
+    assert sizes.bits == stem + 72 * 4 + 80 * 8 + 8 * 32 + 16 * 32 + 20 * 32
+    assert sizes.parameters == 72 + 24 + 32 + 72 + 80 + 8 + 16 + 20
+    assert sizes.memory_ratio == sizes.bits / (32 * 412)
+    assert sizes.parameter_ratio == sizes.parameters / 412
     assert sizes.generation_macs == 4 * 3 * 2 * 9 + 8 * 4 * 27
     level2 = 16 * 4 * (27 + 8)
     assert sizes.execution_macs == level2 + 32 * 72 + 80
 
 
 def test_batch_norm_alone_is_counted_at_its_bits() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.GroupNorm(2, 8))
+    network = nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8), nn.GroupNorm(2, 8))
     shape = network_shape(network, (3, 4, 4))
     assert (shape.norm_parameters, shape.half_norm_parameters) == (32, 16)
     settings = {"0": LayerSetting.plain(4)}
@@ -123,6 +127,63 @@ def test_batch_norm_alone_is_counted_at_its_bits() -> None:
     assert half.bits == 24 * 4 + 16 * 32 + 16 * 16
     assert half.memory_ratio == half.bits / (32 * 56)
     assert half.parameter_ratio == 1
+
+
+class Mixed(nn.Module):
+    """Most of it is of kinds that nothing compresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 32, 4, stride=4)
+        self.place = nn.Parameter(torch.zeros(4, 32))
+        self.attention = nn.MultiheadAttention(32, 4, batch_first=True)
+        self.along = nn.Conv1d(32, 32, 3, padding=1)
+        self.recurrent = nn.LSTM(32, 32, batch_first=True)
+        self.norm = nn.LayerNorm(32)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).mT + self.place  # (N, 4, 32)
+        x = self.attention(x, x, x, need_weights=False)[0]
+        x = self.recurrent(self.along(x.mT).mT)[0]
+        logits: Tensor = self.head(self.norm(x.mean(1)))
+        return logits
+
+
+def test_every_parameter_counts() -> None:
+    network = Mixed()
+    shape = network_shape(network, (3, 8, 8))
+    total = sum(parameter.numel() for parameter in network.parameters())
+    assert shape.full_parameters == total
+    assert set(shape.layers) == {"patches", "attention.out_proj", "head"}
+    assert shape.others["attention"] == 3 * 32 * 32 + 3 * 32
+    assert shape.others["recurrent"] == 2 * 4 * 32 * 32 + 2 * 4 * 32
+    assert shape.others[""] == 4 * 32
+    settings = uniform_settings(shape, (1, 4, 4, 4, 4))
+    sizes = network_sizes(shape, settings)
+    compress(network, settings)
+    packed = pack_network(network.eval(), "dorefa")
+    stored = sum(tensor.numel() * tensor.element_size() for tensor in packed.values())
+    assert 8 * stored == pytest.approx(sizes.bits, rel=0.01), "scales and padding come on top"
+
+
+def test_what_is_not_compressed_is_named() -> None:
+    said = network_shape(Mixed(), (3, 8, 8)).uncompressed()
+    assert said is not None
+    assert said.startswith("83.5% of this network's parameters are not compressed")
+    assert said.endswith("most of them in recurrent, attention, along and 4 more")
+    assert network_shape(nn.Sequential(nn.Conv2d(3, 64, 3)), (3, 8, 8)).uncompressed() is not None
+    plain = nn.Sequential(nn.Conv2d(3, 64, 3, bias=False))
+    assert network_shape(plain, (3, 8, 8)).uncompressed() is None
+
+
+def test_a_shared_parameter_counts_once() -> None:
+    embedding = nn.Embedding(20, 8)
+    network = nn.Sequential(nn.Linear(8, 20, bias=False))
+    network.register_module("words", embedding)
+    embedding.weight = network[0].weight  # type: ignore[assignment]
+    network.forward = lambda x: nn.functional.linear(x, embedding.weight)  # type: ignore[method-assign]
+    assert network_shape(network, (1, 1, 8)).full_parameters == 160
 
 
 def test_full_precision_is_the_unit() -> None:
