@@ -46,7 +46,7 @@ EPOCHS = {"digits": (3, 10), "cifar10": (2, 6)}
 
 UNIFORM = "uniform"
 PAPER = "paper"
-WEIGHTINGS = ("log_energy", "relative")
+WEIGHTINGS = ("measured", "relative", "log_energy")
 ARMS = (UNIFORM, PAPER, *WEIGHTINGS)
 
 

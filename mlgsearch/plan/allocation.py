@@ -10,7 +10,7 @@ from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.knapsack import Knapsack
 from mlgsearch.plan.tables import Tables
-from mlgsearch.plan.weighting import layer_weights
+from mlgsearch.plan.weighting import layer_costs
 
 #: A network whose layers lose so little in the mean is trained to its teacher's accuracy: larger
 #: budgets are not planned.
@@ -30,8 +30,8 @@ _NAMED = 3
 class Allocation:
     """A whole network's settings, and what is predicted of them.
 
-    ``bits`` follow the paper's rule (see ``mlgsearch.mlg.network.network_sizes``); ``damage`` is
-    the weighted mean of the layers' damages, without gains: smaller is better.
+    ``bits`` are those of ``mlgsearch.mlg.network.network_sizes``; ``damage`` is the mean of the
+    layers' costs (see ``layer_costs``), without gains: smaller is better.
     """
 
     settings: dict[str, LayerSetting]
@@ -45,7 +45,8 @@ class Allocator:
 
     Args of the constructor:
         tables: the layers' lists.
-        weighting: how layers weigh against each other; a key of ``WEIGHTINGS``.
+        weighting: how layers weigh against each other: a key of ``WEIGHTINGS``, or ``measured``
+            where the tables were measured.
         norm_bits: the widths that normalisation may be stored at; it is chosen like a layer's.
     """
 
@@ -57,7 +58,7 @@ class Allocator:
         norm_bits: Sequence[NormBits] = (32,),
     ):
         self.tables = tables
-        self._weights = layer_weights(tables, weighting)
+        self._costs = layer_costs(tables, weighting)
         self.norm_bits = sorted(norm_bits)
         self._plain = self._knapsack({})
 
@@ -139,8 +140,8 @@ class Allocator:
         for name, table in self.tables.layers.items():
             bits = settings[name].canonical(table.shape).bits(table.shape)
             span = np.array([bits / _STEP, bits * _STEP])
-            less, more = np.interp(span, table.bits, table.damage)
-            saving = self._weights[name] * (less - more) / (span[1] - span[0])
+            less, more = np.interp(span, table.bits, self._costs[name])
+            saving = (less - more) / (span[1] - span[0])
             savings[name] = float(np.log(max(saving, 1e-30)))
         mean = sum(savings.values()) / len(savings)
         return {name: mean - saving for name, saving in savings.items()}
@@ -154,19 +155,13 @@ class Allocator:
             sum(int(table.bits[picks[name]]) for name, table in layers.items())
             + self._norm_size(norm_bits)
             + 32 * self.tables.shape.other_parameters,
-            sum(
-                self._weights[name] * float(table.damage[picks[name]])
-                for name, table in layers.items()
-            )
-            / len(layers),
+            sum(float(self._costs[name][picks[name]]) for name in layers) / len(layers),
         )
 
     def _knapsack(self, gains: Mapping[str, float]) -> Knapsack:
         lists = []
         for name, table in self.tables.layers.items():
-            # Positive, so that a list stays strictly descending.
-            weight = max(self._weights[name], 1e-9) * np.exp(gains.get(name, 0.0))
-            lists.append((table.bits, weight * table.damage))
+            lists.append((table.bits, np.exp(gains.get(name, 0.0)) * self._costs[name]))
         norm = np.array(
             [(self._norm_size(bits), self.tables.norm_damage[bits]) for bits in self.norm_bits]
         )

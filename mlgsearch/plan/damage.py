@@ -73,7 +73,13 @@ class DamageModel:
         return np.maximum(error, 0.0) / self.energy
 
     def measure(self, setting: LayerSetting) -> float:
-        """Give the true damage of a canonical setting, by projecting onto its quantised factors."""
+        """Return the true damage of a canonical setting."""
+        if not self.energy:
+            return 0.0
+        return self._metric.energy(self._weight - self.recovered(setting)) / self.energy
+
+    def recovered(self, setting: LayerSetting) -> Tensor:
+        """Return the weight that a canonical setting gives, projected onto quantised factors."""
         quantisers = {
             name: make_quantiser(self._method, getattr(setting, f"q_{name}"))
             for name in setting.factor_shapes(self._shape)
@@ -88,8 +94,7 @@ class DamageModel:
         ).latents
         with torch.no_grad():
             values = {name: quantisers[name](latent) for name, latent in latents.items()}
-            found = Factors(setting, **values).weight(self._shape.weight_shape)
-        return self._metric.energy(self._weight - found) / self.energy if self.energy else 0.0
+            return Factors(setting, **values).weight(self._shape.weight_shape)
 
     @torch.no_grad()
     def _plain_error(self, bits: int) -> float:

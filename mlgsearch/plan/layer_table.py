@@ -1,10 +1,12 @@
 """What is worth choosing on one layer: its Pareto list of bits against predicted damage."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.plan.damage import DamageModel, Damages
@@ -12,6 +14,9 @@ from mlgsearch.plan.grid import Ranges, Settings, bits_of, grid, setting_of
 
 #: Digits of a predicted damage that are kept: another processor's rounding changes no choice.
 _DIGITS = 4
+
+#: About which damages a layer's divergence is measured at; between them it is interpolated.
+LEVELS = (0.1, 0.3, 0.5, 0.75, 0.97)
 
 #: A rank correlation of fewer settings says nothing.
 _LEAST_CHECKED = 4
@@ -24,8 +29,11 @@ class LayerTable:
     ``settings`` (n, 5), ``bits`` (n,) ascending, ``damage`` (n,) descending, a fraction of
     ``energy``: the mean square of the layer's output at one position, summed over channels.
     ``gradient`` is the mean over samples of the squared gradient of the loss in that output, summed
-    over positions and divided by the channels. ``rank_correlation`` is Spearman's, of predicted
-    with true damage on ``checked`` settings drawn from all in range; None below 4.
+    over positions and divided by the channels. ``divergence`` (n,), which never grows with bits, is
+    how far the network's answers move with this layer alone at each setting (see
+    `mlgsearch.plan.divergence`), all 0 where it was not measured. ``rank_correlation`` is
+    Spearman's, of predicted with true damage on ``checked`` settings drawn from all in range; None
+    below 4.
     """
 
     shape: LayerShape
@@ -36,6 +44,11 @@ class LayerTable:
     gradient: float = 0.0
     rank_correlation: float | None = None
     checked: int = 0
+    divergence: Damages = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.divergence):
+            object.__setattr__(self, "divergence", np.zeros(len(self.bits)))
 
     def __len__(self) -> int:
         return len(self.bits)
@@ -56,7 +69,14 @@ def fixed_table(
 
 
 def layer_table(
-    model: DamageModel, shape: LayerShape, ranges: Ranges, gradient: float, *, check: int, seed: int
+    model: DamageModel,
+    shape: LayerShape,
+    ranges: Ranges,
+    gradient: float,
+    *,
+    check: int,
+    seed: int,
+    divergence_of: Callable[[Tensor], float] | None = None,
 ) -> LayerTable:
     """Predict all settings in range and keep those that are worth choosing.
 
@@ -67,6 +87,7 @@ def layer_table(
         gradient: see `LayerTable`.
         check: how many settings are projected to compare (0 for none).
         seed: draws them.
+        divergence_of: measures the network's divergence at a weight of this layer; None for none.
     """
     chooser = random.Random(seed)
     parts, drawn = [], []
@@ -82,11 +103,15 @@ def layer_table(
     settings, bits, damage = (np.concatenate(column) for column in zip(*parts, strict=True))
     best = _pareto(bits, damage)
     drawn = chooser.sample(drawn, min(check, len(drawn)))
+    divergence = np.zeros(len(best))
+    if divergence_of is not None:
+        divergence = _divergence(model, settings[best], damage[best], divergence_of)
     return LayerTable(
         shape,
         settings[best],
         bits[best],
         damage[best],
+        divergence=divergence,
         energy=model.energy,
         gradient=gradient,
         rank_correlation=rank_correlation(
@@ -94,6 +119,20 @@ def layer_table(
         ),
         checked=len(drawn),
     )
+
+
+def _divergence(
+    model: DamageModel,
+    settings: Settings,
+    damage: Damages,
+    divergence_of: Callable[[Tensor], float],
+) -> Damages:
+    """Measure at a few settings of a list, by descending damage, and interpolate over damage."""
+    chosen = sorted({int(np.abs(damage - level).argmin()) for level in LEVELS}, reverse=True)
+    measured = [divergence_of(model.recovered(setting_of(settings[i]))) for i in chosen]
+    at = np.concatenate([[0.0], damage[chosen]])  # ascending
+    found = np.maximum.accumulate(np.concatenate([[0.0], measured]))
+    return _rounded(np.interp(damage, at, found))
 
 
 def rank_correlation(first: list[float], second: list[float]) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -11,14 +12,15 @@ from mlgsearch.mlg.network import NetworkShape, compressible_layers, normalisati
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.damage import DamageModel
+from mlgsearch.plan.divergence import Divergence
 from mlgsearch.plan.grid import Ranges
-from mlgsearch.plan.layer_table import LayerTable, fixed_table, layer_table
+from mlgsearch.plan.layer_table import LEVELS, LayerTable, fixed_table, layer_table
 from mlgsearch.plan.moments import Report, layer_moments
 
 #: Bumped when the same network gets other tables.
 FORMAT = 4
 
-_ARRAYS = ("settings", "bits", "damage")
+_ARRAYS = ("settings", "bits", "damage", "divergence")
 _NUMBERS = ("energy", "gradient", "rank_correlation", "checked")
 
 
@@ -65,6 +67,7 @@ class Tables:
                 settings=tensors[f"{name}/settings"].numpy().copy(),
                 bits=tensors[f"{name}/bits"].numpy().copy(),
                 damage=tensors[f"{name}/damage"].numpy().copy(),
+                divergence=tensors[f"{name}/divergence"].numpy().copy(),
                 **metadata["layers"][name],
             )
             for name, layer in shape.layers.items()
@@ -85,6 +88,7 @@ def build_tables(
     check: int,
     seed: int,
     report: Report,
+    measures: bool = False,
 ) -> Tables:
     """Make the tables of a trained network.
 
@@ -99,9 +103,12 @@ def build_tables(
         check: how many settings a layer are projected, to compare with what was predicted.
         seed: draws labels and the settings that are checked.
         report: told of batches and layers.
+        measures: whether the network's divergence is measured layer by layer.
     """
     moments = layer_moments(network, batches, seed=seed, report=report)
     modules = compressible_layers(network)
+    searched = len(shape.layers) - len(fixed)
+    divergence = Divergence(network, batches, len(LEVELS) * searched) if measures else None
     layers: dict[str, LayerTable] = {}
     for done, (name, layer) in enumerate(shape.layers.items()):
         report(done, len(shape.layers), name)
@@ -113,7 +120,13 @@ def build_tables(
             layers[name] = fixed_table(model, layer, fixed[name], found.gradient)
         else:
             layers[name] = layer_table(
-                model, layer, ranges, found.gradient, check=check, seed=seed + done
+                model,
+                layer,
+                ranges,
+                found.gradient,
+                check=check,
+                seed=seed + done,
+                divergence_of=None if divergence is None else partial(divergence.at, name),
             )
     report(len(shape.layers), len(shape.layers), "done")
     return Tables(shape, layers, _norm_damage(network))

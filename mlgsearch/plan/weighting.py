@@ -8,6 +8,7 @@ accuracy is a question to measurements, not to theory.
 from collections.abc import Callable, Mapping
 from math import log1p
 
+from mlgsearch.plan.damage import Damages
 from mlgsearch.plan.layer_table import LayerTable
 from mlgsearch.plan.tables import Tables
 
@@ -32,13 +33,16 @@ def _fisher(table: LayerTable) -> float:
     return table.energy * table.gradient
 
 
-#: The first is the default.
+#: Factors on a layer's damage. ``MEASURED`` is no factor: it looks at each setting.
 WEIGHTINGS: Mapping[str, Callable[[LayerTable], float]] = {
     "relative": _relative,
     "absolute": _absolute,
     "log_energy": _log_energy,
     "fisher": _fisher,
 }
+
+#: Half of a cost is a layer's damage, half how far the network's answers move by it alone.
+MEASURED = "measured"
 
 
 def layer_weights(tables: Tables, weighting: str) -> dict[str, float]:
@@ -52,3 +56,27 @@ def layer_weights(tables: Tables, weighting: str) -> dict[str, float]:
     if not total:
         return dict.fromkeys(weights, 1.0)
     return {name: len(weights) * weight / total for name, weight in weights.items()}
+
+
+def layer_costs(tables: Tables, weighting: str) -> dict[str, Damages]:
+    """Return what every setting of each layer's list costs the network, (n,), strictly descending.
+
+    By a factor it is the layer's weight times its damage. ``measured`` is half the damage and half
+    the divergence, which is scaled so that both come to the same sum where every layer is at its
+    smallest. Damage alone gives a shortcut or a head no more than a branch that can be lost;
+    divergence alone does not see that what one layer may lose, two may not.
+    """
+    if weighting != MEASURED:
+        weights = layer_weights(tables, weighting)
+        # Positive, so that a list stays strictly descending.
+        return {
+            name: max(weights[name], 1e-9) * table.damage for name, table in tables.layers.items()
+        }
+    chosen = [table for table in tables.layers.values() if len(table) > 1]
+    divergence = sum(float(table.divergence[0]) for table in chosen)
+    if not divergence:  # nothing was measured, or nothing moves
+        return {name: table.damage for name, table in tables.layers.items()}
+    scale = sum(float(table.damage[0]) for table in chosen) / divergence
+    return {
+        name: (table.damage + scale * table.divergence) / 2 for name, table in tables.layers.items()
+    }

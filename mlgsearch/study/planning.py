@@ -13,6 +13,7 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.allocation import Allocator
 from mlgsearch.plan.grid import Ranges, Span
 from mlgsearch.plan.tables import FORMAT, Tables, build_tables
+from mlgsearch.plan.weighting import MEASURED
 from mlgsearch.study.searched_layers import SearchedLayers
 from mlgsearch.study.spec import SpaceSpec, StudySpec
 from mlgsearch.train.batches import Normalisation
@@ -70,6 +71,7 @@ def open_tables(spec: StudySpec, prepared: Prepared, cache: Path, progress: Prog
         check=CHECKED,
         seed=0,
         report=lambda done, total, note: progress("plan", done, total, note),
+        measures=spec.space.weighting == MEASURED,
     )
     write_tensors(path, *tables.pack())
     return tables
@@ -115,6 +117,7 @@ def _key(
         "refine_steps": spec.quantisation.refine_steps,
         "images": CALIBRATION_IMAGES,
         "checked": CHECKED,
+        "measures": spec.space.weighting == MEASURED,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -84,7 +84,7 @@ class SpaceSpec(Spec):
     full_precision: tuple[str, ...] = Field(default=(), strict=False)
     head_bits: Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32, "search"] | None = None
     budget_kb: Budget | None = None
-    weighting: Literal["relative", "absolute", "log_energy", "fisher"] = "relative"
+    weighting: Literal["measured", "relative", "absolute", "log_energy", "fisher"] = "measured"
     hyperparameters: Hyperparameters = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -69,8 +69,17 @@ def tables() -> Tables:
     return a_build()
 
 
+@cache
+def measured_tables() -> Tables:
+    return a_build(measures=True)
+
+
 def a_build(
-    ranges: Ranges = RANGES, fixed: dict[str, LayerSetting] | None = None, check: int = 0
+    ranges: Ranges = RANGES,
+    fixed: dict[str, LayerSetting] | None = None,
+    check: int = 0,
+    *,
+    measures: bool = False,
 ) -> Tables:
     return build_tables(
         trained(),
@@ -83,4 +92,5 @@ def a_build(
         check=check,
         seed=0,
         report=silent,
+        measures=measures,
     )

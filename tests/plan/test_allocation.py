@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.plan.allocation import UNHARMED, Allocator
-from mlgsearch.plan.weighting import WEIGHTINGS
-from tests.plan.samples import shape, tables
+from mlgsearch.plan.weighting import MEASURED, WEIGHTINGS
+from tests.plan.samples import measured_tables, shape, tables
 
 
 def test_a_budget_is_kept_and_bits_are_exact() -> None:
@@ -83,9 +83,9 @@ def test_any_gains_keep_the_budget_and_repeat_themselves(data: st.DataObject) ->
     assert found == allocator.allocate(budget, dict(gains))
 
 
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
+@pytest.mark.parametrize("weighting", [*WEIGHTINGS, MEASURED])
 def test_every_weighting_allocates(weighting: str) -> None:
-    allocator = Allocator(tables(), weighting=weighting)
+    allocator = Allocator(measured_tables(), weighting=weighting)
     assert allocator.allocate(2 * allocator.smallest).bits <= 2 * allocator.smallest
 
 

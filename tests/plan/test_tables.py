@@ -5,7 +5,7 @@ import torch
 
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.tables import Tables
-from tests.plan.samples import a_build, shape, tables, trained
+from tests.plan.samples import a_build, measured_tables, shape, tables, trained
 
 
 def test_every_layer_has_its_list() -> None:
@@ -13,6 +13,25 @@ def test_every_layer_has_its_list() -> None:
     assert list(found.layers) == list(shape().layers)
     assert all(len(table) > 1 for table in found.layers.values())
     assert all(table.energy > 0 and table.gradient > 0 for table in found.layers.values())
+
+
+def test_divergence_never_grows_with_bits() -> None:
+    for name, table in measured_tables().layers.items():
+        assert (np.diff(table.divergence) <= 0).all(), name
+        assert table.divergence[0] > 0
+        assert table.divergence[-1] < table.divergence[0]
+        assert not tables().layers[name].divergence.any()
+
+
+def test_a_head_of_few_ranks_moves_answers_more_than_a_late_branch() -> None:
+    layers = measured_tables().layers
+    assert layers["fc"].divergence[0] > layers["layer3.0.conv2"].divergence[0]
+
+
+def test_divergences_come_back_from_what_is_stored() -> None:
+    again = Tables.unpack(*measured_tables().pack())
+    for name, table in measured_tables().layers.items():
+        np.testing.assert_array_equal(again.layers[name].divergence, table.divergence)
 
 
 def test_they_come_back_from_what_is_stored() -> None:

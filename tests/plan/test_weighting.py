@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 
 from mlgsearch.plan.tables import Tables
-from mlgsearch.plan.weighting import WEIGHTINGS, layer_weights
-from tests.plan.samples import tables
+from mlgsearch.plan.weighting import MEASURED, WEIGHTINGS, layer_costs, layer_weights
+from tests.plan.samples import measured_tables, tables
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
@@ -22,6 +23,22 @@ def test_they_differ() -> None:
         weighting: tuple(layer_weights(tables(), weighting).values()) for weighting in WEIGHTINGS
     }
     assert len(set(first_two.values())) == len(WEIGHTINGS)
+
+
+def test_costs_are_strictly_descending_and_alike_in_scale() -> None:
+    for weighting in (*WEIGHTINGS, MEASURED):
+        costs = layer_costs(measured_tables(), weighting)
+        assert all((np.diff(cost) < 0).all() for cost in costs.values())
+    layers = measured_tables().layers
+    damage = sum(float(table.damage[0]) for table in layers.values())
+    costs = layer_costs(measured_tables(), MEASURED)
+    assert sum(float(cost[0]) for cost in costs.values()) == pytest.approx(damage)
+
+
+def test_measured_costs_are_the_damages_where_nothing_was_measured() -> None:
+    costs = layer_costs(tables(), MEASURED)
+    for name, table in tables().layers.items():
+        np.testing.assert_array_equal(costs[name], table.damage)
 
 
 def test_fisher_weighs_what_moves_the_loss() -> None:
