@@ -16,7 +16,15 @@ _CONFIG: Any = {
     "responsive": True,
     # Back to all there is, not to the first view, which a link may have zoomed.
     "doubleClick": "autosize",
-    "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d", "resetScale2d"],
+    # Plotly's "Share chart..." uploads the chart: the button goes, and so does its address.
+    "modeBarButtonsToRemove": [
+        "toImage",
+        "select2d",
+        "lasso2d",
+        "resetScale2d",
+        "sendChartToCloud",
+    ],
+    "plotlyServerURL": "",
 }
 
 

@@ -1,10 +1,12 @@
 """The picture of a study: every trial, the front, and the teacher to compare with."""
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
 
 from mlgsearch.records import OBJECTIVES, Objective, TrialRecord, TrialState
 from mlgsearch.results.axis import TIMES, axis_of
@@ -13,6 +15,15 @@ from mlgsearch.results.front import front, is_usable
 
 _PRUNED = "#D55E00"
 
+#: How plotly.js shows the chart of a file. Its "Share chart..." uploads the chart: the button goes,
+#: and so does its address.
+_CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": ["sendChartToCloud"],
+    "plotlyServerURL": "",
+}
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -20,6 +31,9 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>body {{ margin: 0; }}</style>
+<script>window.PlotlyConfig = {{MathJaxConfig: "local"}};</script>
+<script>{library}</script>
+<script>Plotly.setPlotConfig({config});</script>
 </head>
 <body>{chart}</body>
 </html>
@@ -87,15 +101,17 @@ def pareto_chart(
 
 def write_html(figure: go.Figure, path: Path) -> None:
     """Write the chart as one HTML file that needs no network: plotly.js is inside (4 to 5 MB)."""
+    # The configuration stands in the page: `to_html` drops an empty plotlyServerURL from its own.
     chart = figure.to_html(
-        full_html=False,
-        include_plotlyjs=True,
-        div_id="chart",
-        default_height="100vh",
-        config={"displaylogo": False, "responsive": True},
+        full_html=False, include_plotlyjs=False, div_id="chart", default_height="100vh"
     )
-    title = figure.layout.title.text or "Pareto front"  # escaped already
-    path.write_text(_PAGE.format(title=title, chart=chart), encoding="utf-8")
+    page = _PAGE.format(
+        title=figure.layout.title.text or "Pareto front",  # escaped already
+        library=get_plotlyjs(),
+        config=json.dumps(_CONFIG),
+        chart=chart,
+    )
+    path.write_text(page, encoding="utf-8")
 
 
 _CROSS = {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": _PRUNED}}

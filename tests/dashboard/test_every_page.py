@@ -67,19 +67,19 @@ _POOR = """() => {
 }"""
 
 
+def deep_and_uniform(store: ResultStore) -> None:
+    """Write the studies that the pages are about."""
+    layered_study(store, "deep", trials=30)
+    store.create_study(a_study("uniform", content={"space": {"kind": "uniform"}}))
+    for number in range(9):
+        five = (1 + number % 3, 8 * (1 + number // 3), 4, 4, 4)
+        trial = a_complete(number, 0.5 + number / 30, 0.01 + number / 100, settings={"conv1": five})
+        store.put_trial("uniform", trial)
+
+
 @pytest.fixture(scope="module")
 def fill() -> Fill:
-    def write(store: ResultStore) -> None:
-        layered_study(store, "deep", trials=30)
-        store.create_study(a_study("uniform", content={"space": {"kind": "uniform"}}))
-        for number in range(9):
-            five = (1 + number % 3, 8 * (1 + number // 3), 4, 4, 4)
-            trial = a_complete(
-                number, 0.5 + number / 30, 0.01 + number / 100, settings={"conv1": five}
-            )
-            store.put_trial("uniform", trial)
-
-    return write
+    return deep_and_uniform
 
 
 def opened(visit: Visit, address: str) -> Page:
