@@ -119,8 +119,9 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
     console.print(table)
     _print_uncompressed(tables)
     console.print(
-        "damage: what is lost of the layers' outputs before training, in the mean; "
-        "B_in, B_out: the middle half of the layers that have the level",
+        "damage: predicted before training, averaged over layers: the relative error of a layer's "
+        "outputs (weighting measured: half of it, and half how far the layer moves the network's "
+        "answers); B_in, B_out: the middle half of the layers that have the level",
         highlight=False,
     )
     console.print(_trust(tables), highlight=False)
