@@ -262,7 +262,8 @@ class SymmetricLsqQuantiser(Quantiser):
     @torch.no_grad()
     def fit(self, target: Tensor) -> Tensor:
         """Set the step whose squared error is least on a small grid; the latent is the target."""
-        self.scale.copy_(_largest(target) * _least_clip(target, self.bits) / (self.side - 0.5))
+        step = _largest(target) * _least_clip(target, self.bits) / (self.side - 0.5)
+        self.scale.copy_(nn.functional.threshold(step, 2 * _tiny(step), 0.0))
         self.log_step.zero_()
         return target
 

@@ -117,8 +117,12 @@ def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
     shape = prepared.network_shape()
     if (uncompressed := shape.uncompressed()) is not None:
         watch.notice(uncompressed)
-    if (warning := too_short(train.training, prepared.training.count)) is not None:
-        watch.notice(f"training.optimiser: {warning}")
+    trainings = {"training": train.training}
+    if train.teacher.checkpoint is None:
+        trainings["teacher.training"] = train.teacher.training
+    for key, training in trainings.items():
+        if (warning := too_short(training, prepared.training.count)) is not None:
+            watch.notice(f"{key}.optimiser: {warning}")
     tables: Tables | None = None
     planned: Sequence[PlannedStudent] = ()
     if needs_tables(spec):

@@ -38,7 +38,9 @@ def adopt_average(optimiser: Optimizer) -> bool:
     found = False
     for group in optimiser.param_groups:
         for parameter in group["params"]:
-            average = optimiser.state[parameter].pop("average", None)
+            state = optimiser.state[parameter]
+            state.pop("averaged", None)
+            average = state.pop("average", None)
             if average is not None:
                 parameter.copy_(average)
                 found = True
