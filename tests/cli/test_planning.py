@@ -14,6 +14,7 @@ from mlgsearch.records import PlannedStudent
 from mlgsearch.study.drive import lay_groundwork
 from mlgsearch.study.planning import open_tables
 from mlgsearch.study.spec import load_study_file
+from mlgsearch.train.data import load_images
 from mlgsearch.train.device import best_device
 from mlgsearch.train.packed_card import PackedCard
 from mlgsearch.train.packed_file import packed_size
@@ -77,6 +78,12 @@ def test_a_driver_keeps_the_front_that_is_printed(file: Path, cache: Path) -> No
     for point, row in ((planned[0], rows[0]), (planned[-1], rows[-1])):
         assert point == PlannedStudent(row["packed_bytes"], row["memory_ratio"], row["damage"])
     assert [point.damage for point in planned] == sorted((p.damage for p in planned), reverse=True)
+
+
+def test_a_driver_counts_the_validation_images(file: Path, cache: Path) -> None:
+    spec, _ = load_study_file(file)
+    images = load_images(spec.data, cache)
+    assert lay_groundwork(spec, cache, _Silent()).validation_samples == len(images.validation)
 
 
 class _Silent:
