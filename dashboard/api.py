@@ -48,11 +48,12 @@ def add_api(server: Flask, database: Database) -> None:
     @api.get("/studies/<path:name>/front")
     def _front(name: str) -> Response:
         _known_only(())
-        objectives = database.store.study(name).objectives
+        study = database.store.study(name)
         columns = database.trials(name)
-        numbers = columns.number[columns.front_rows(objectives)].tolist()
+        numbers = columns.number[columns.front_rows(study.objectives)].tolist()
         trials = some_trials(database.engine, name, numbers)
-        return _answer({"study": name, "front": front_rows(trials, objectives)})
+        front = front_rows(trials, study.objectives, database.expectations(study))
+        return _answer({"study": name, "front": front})
 
     @api.get("/studies/<path:name>/trials")
     def _trials(name: str) -> Response:

@@ -10,8 +10,10 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
+from mlgsearch.records import StudyRecord, VerificationRecord
 from mlgsearch.results import schema
 from mlgsearch.results.engine import open_engine, safe_url
+from mlgsearch.results.expectation import Expectations
 from mlgsearch.results.pulse import pulse
 from mlgsearch.results.storage_url import storage_url
 from mlgsearch.results.store import ResultStore
@@ -21,6 +23,9 @@ from mlgsearch.results.trial_columns import TrialColumns
 from mlgsearch.results.verification_store import VerificationStore
 
 DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
+
+#: What expectations follow from: trials, verifications, images of the validation part.
+_Basis = tuple[TrialColumns, list[VerificationRecord], int | None]
 
 
 class Database:
@@ -46,6 +51,7 @@ class Database:
         self._readers = StudyReaders(self._engine)
         self._list = StudyList(self._engine)
         self._openings = 1
+        self._expected: dict[str, tuple[_Basis, Expectations]] = {}
 
     @property
     def safe_url(self) -> str:
@@ -91,6 +97,22 @@ class Database:
         """
         self._follow()
         return self._readers.read(study)
+
+    def expectations(self, study: StudyRecord) -> Expectations:
+        """Return what to expect of a study's trials; estimated anew only where something changed.
+
+        Raises:
+            StudyNotFoundError: there is no such study.
+        """
+        columns = self.trials(study.name)
+        runs = self.verifications.verifications(study.name)
+        basis = (columns, runs, study.validation_samples)
+        known = self._expected.get(study.name)
+        if known is not None and known[0][0] is columns and known[0][1:] == basis[1:]:
+            return known[1]
+        found = Expectations.of_columns(columns, runs, study.validation_samples)
+        self._expected[study.name] = (basis, found)
+        return found
 
     def pulse(self, studies: tuple[str, ...]) -> str:
         """Give a text that differs when anything of these studies changed.

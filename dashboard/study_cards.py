@@ -5,6 +5,7 @@ from dash.development.base_component import Component
 
 from dashboard.attributes import attributes
 from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.expected import expected
 from dashboard.neighbours import Neighbours, Trade, neighbours
 from dashboard.page import Scheme, link
 from dashboard.states import STATE_WORDS
@@ -36,6 +37,8 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
     facts = [STATE_WORDS[state] + (", on the front" if is_front else "")]
     if columns.accuracy[row] == columns.accuracy[row]:
         facts.append(f"{100 * columns.accuracy[row]:.2f} %")
+        found = data.expectations.find(number)
+        facts += [] if found is None else [f"expected {expected(found)}"]
     facts.append(f"memory ratio {SIZE_AXES['memory_ratio'].write(columns.memory_ratio[row])}")
     if columns.packed_bytes[row] > 0:  # NaN is not
         facts.append(f"{columns.packed_bytes[row] / 1000:,.1f} KB packed")

@@ -12,6 +12,7 @@ from dashboard.database import Database
 from dashboard.states import STATE_WORDS
 from dashboard.study_view import StudyView
 from mlgsearch.records import EpochRecord, StudyRecord, TrialState
+from mlgsearch.results.expectation import Expectations
 from mlgsearch.results.trial_columns import Course, Rows, TrialColumns
 from mlgsearch.results.verification import VerifiedPoint, verified_points
 
@@ -24,6 +25,7 @@ class StudyData:
     columns: TrialColumns
     verified: Sequence[VerifiedPoint]
     front: Rows
+    expectations: Expectations
 
     @property
     def course(self) -> Course:
@@ -62,6 +64,7 @@ class StudyData:
             planned=self.record.planned,
             references=self.record.references,
             verified=self.verified,
+            expectations=self.expectations,
         )
 
     def written(self, numbers: Sequence[int]) -> list[str]:
@@ -81,7 +84,13 @@ class StudyData:
         record, columns = self.record, self.columns
         told = sha256(
             repr(
-                (view, record.teacher_accuracy, len(record.planned), record.hypervolume_reference)
+                (
+                    view,
+                    record.teacher_accuracy,
+                    len(record.planned),
+                    record.hypervolume_reference,
+                    record.validation_samples,
+                )
             ).encode()
         )
         for column in (columns.number, columns.state, columns.accuracy, columns.finished_at):
@@ -109,6 +118,7 @@ def read_study(database: Database, name: str) -> StudyData:
         columns,
         _verified(database, record),
         columns.front_rows(record.objectives),
+        database.expectations(record),
     )
 
 

@@ -7,11 +7,14 @@ from dash import html
 
 from dashboard.attributes import attributes
 from dashboard.database import Database
+from dashboard.expected import EXPECTED, EXTRA
 from dashboard.page import link
 from dashboard.query import Query
 from dashboard.study_view import ALL, FRONT, ROWS, SELECTED, StudyView
 from dashboard.table import Column, Row, Table
 from mlgsearch.results.axis import TIMES
+from mlgsearch.results.expectation import Expectations
+from mlgsearch.results.table import expectation_fields
 from mlgsearch.results.trial_columns import NO_TRIAL, STATES, Rows, TrialColumns
 from mlgsearch.results.trial_details import settings_of
 
@@ -22,9 +25,10 @@ def table_of(query: Query) -> Table:
 
 
 def _front(database: Database, query: Query) -> list[dict[str, Any]]:
-    name = query.one("name")
-    columns = database.trials(name)
-    return _rows(columns, columns.front_rows(database.store.study(name).objectives), query)
+    study = database.store.study(query.one("name"))
+    columns = database.trials(study.name)
+    front = columns.front_rows(study.objectives)
+    return _rows(columns, front, database.expectations(study), query)
 
 
 def _with_settings(database: Database, query: Query, rows: Sequence[Row]) -> list[Row]:
@@ -34,11 +38,14 @@ def _with_settings(database: Database, query: Query, rows: Sequence[Row]) -> lis
 
 
 def _trials(database: Database, query: Query) -> list[dict[str, Any]]:
-    columns = database.trials(query.one("name"))
-    return _rows(columns, slice(None), query)
+    study = database.store.study(query.one("name"))
+    columns = database.trials(study.name)
+    return _rows(columns, slice(None), database.expectations(study), query)
 
 
-def _rows(columns: TrialColumns, rows: Rows | slice, query: Query) -> list[dict[str, Any]]:
+def _rows(
+    columns: TrialColumns, rows: Rows | slice, expectations: Expectations, query: Query
+) -> list[dict[str, Any]]:
     """Give trials as rows of plain data; what is not known is None."""
     selected = StudyView.of(query).selected
     name = query.one("name")
@@ -59,6 +66,7 @@ def _rows(columns: TrialColumns, rows: Rows | slice, query: Query) -> list[dict[
                 "trial": number,
                 "state": STATES[state].value,
                 "accuracy": _known(accuracy),
+                **expectation_fields(expectations.find(number)),
                 "memory_ratio": ratio,
                 "compression": 1 / ratio if ratio > 0 else None,
                 "packed_bytes": None if size != size else int(size),
@@ -113,6 +121,7 @@ _COLUMNS = (
         is_number=True,
     ),
     Column("accuracy", "accuracy", _percent, is_number=True),
+    EXPECTED,
     Column(
         "memory_ratio", "memory ratio", lambda row: f"{row['memory_ratio']:.4f}", is_number=True
     ),
@@ -130,7 +139,7 @@ FRONT_TABLE = Table(
     columns=(*_COLUMNS, *_LAST),
     rows=_front,
     page_size=10,
-    extra=("state", "epochs_done", "reused_from", "settings"),
+    extra=("state", *EXTRA, "epochs_done", "reused_from", "settings"),
     complete=_with_settings,
     empty="No trial is on the front yet.",
 )
@@ -147,6 +156,6 @@ TRIALS_TABLE = Table(
     rows=_trials,
     sort="-trial",
     page_size=10,
-    extra=("reused_from",),
+    extra=(*EXTRA, "reused_from"),
     empty="This study has no trial yet.",
 )

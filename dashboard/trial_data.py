@@ -9,6 +9,7 @@ from dashboard.neighbours import Neighbours, neighbours
 from dashboard.query import Query
 from mlgsearch.errors import UserError
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, VerificationRecord
+from mlgsearch.results.expectation import Expectation
 from mlgsearch.results.layer_grid import NUMBERS
 
 
@@ -22,6 +23,7 @@ class TrialData:
     runs: Sequence[VerificationRecord]
     around: Neighbours | None
     is_on_front: bool
+    expectation: Expectation | None = None
 
     @classmethod
     def read(cls, database: Database, query: Query) -> "TrialData":
@@ -43,11 +45,21 @@ class TrialData:
             [run for run in database.verifications.verifications(name) if run.trial == number],
             neighbours(columns, number),
             is_on_front=number in front.tolist(),
+            expectation=database.expectations(study).find(number),
         )
 
     def shown(self, scheme: str) -> str:
         """Give a text that differs when the page would."""
-        return repr((self.trial, len(self.epochs), self.around, self.is_on_front, scheme))
+        return repr(
+            (
+                self.trial,
+                len(self.epochs),
+                self.around,
+                self.is_on_front,
+                self.expectation,
+                scheme,
+            )
+        )
 
 
 def layer_rows(database: Database, query: Query) -> list[dict[str, Any]]:

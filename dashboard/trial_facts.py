@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 from dashboard.charts.student import written_bytes
 from dashboard.copyable import copyable
 from dashboard.database import Database
+from dashboard.expected import expected
 from dashboard.first_entry import first_entry
 from dashboard.neighbours import Trade
 from dashboard.page import link
@@ -18,6 +19,8 @@ from mlgsearch.records import TrialState
 from mlgsearch.results.axis import TIMES
 
 Facts = Sequence[tuple[str, Component | str]]
+
+_EXPECTED = "expected of a new training on new images"
 
 
 def facts(data: TrialData) -> list[Component]:
@@ -106,6 +109,8 @@ def _result(data: TrialData) -> Facts:
     told: list[tuple[str, Component | str]] = [("state", state)]
     if trial.accuracy is not None:
         told.append(("validation accuracy", f"{100 * trial.accuracy:.2f} %"))
+        if data.expectation is not None:
+            told.append((_EXPECTED, expected(data.expectation)))
         if data.study.teacher_accuracy is not None:
             below = 100 * (data.study.teacher_accuracy - trial.accuracy)
             word = "below" if below >= 0 else "above"

@@ -210,7 +210,8 @@ class StudyRecord:
     ``planned`` is the predicted front, smallest first; both are known once a driver has begun, and
     ``planned`` stays empty where nothing is planned. ``lineage`` lists what changed since the study
     began and was accepted, oldest first: ``at`` (ISO 8601, UTC), ``trials`` (how many there were),
-    and ``changes``, a line each.
+    and ``changes``, a line each. ``validation_samples`` counts the images of the validation part;
+    None until a driver has begun, and where the last one was of a version that did not keep it.
     """
 
     name: str
@@ -229,6 +230,7 @@ class StudyRecord:
     planned: tuple[PlannedStudent, ...] = ()
     data_hash: str = ""
     lineage: tuple[Mapping[str, object], ...] = ()
+    validation_samples: int | None = None
 
     @property
     def references(self) -> tuple[ReferencePoint, ...]:

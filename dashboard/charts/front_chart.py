@@ -16,6 +16,7 @@ from dashboard.charts.zoom import Zoom, front_scales
 from dashboard.page import Scheme
 from dashboard.theme import Figure, Palette, Trace, palette, template
 from mlgsearch.records import PlannedStudent, ReferencePoint, TrialState
+from mlgsearch.results.expectation import Expectations
 from mlgsearch.results.trial_columns import Rows, TrialColumns
 from mlgsearch.results.verification import VerifiedPoint
 
@@ -32,7 +33,8 @@ class FrontPicture:
     ``shown`` are the rows of ``columns`` that filters and replay leave; ``front`` the rows of the
     front, drawn where shown; ``steps`` those that bound what was reached on this axis. ``ranged``
     are the rows that the axes have room for, the same all along a replay. ``selected`` are numbers
-    of trials in order. ``teacher_accuracy`` is a fraction, on the validation part.
+    of trials in order. ``teacher_accuracy`` is a fraction, on the validation part. A trial's hover
+    says what ``expectations`` has of it.
     """
 
     columns: TrialColumns
@@ -46,6 +48,7 @@ class FrontPicture:
     planned: Sequence[PlannedStudent] = ()
     references: Sequence[ReferencePoint] = ()
     verified: Sequence[VerifiedPoint] = ()
+    expectations: Expectations | None = None
 
 
 def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None) -> Figure:
@@ -57,7 +60,7 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     marks of their own, and the selected trials have a ring in the colour of their curve.
     """
     colours = palette(scheme)
-    marks = TrialMarks(picture.columns, picture.axis)
+    marks = TrialMarks(picture.columns, picture.axis, picture.expectations)
     planned = PlannedLine.of(picture.planned, picture.axis, _heights(picture, marks))
     return {
         "data": [

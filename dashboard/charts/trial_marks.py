@@ -6,9 +6,11 @@ import numpy as np
 
 from dashboard.charts.density import density
 from dashboard.charts.size_axis import SizeAxis
+from dashboard.expected import expected
 from dashboard.theme import Trace
 from mlgsearch.records import TrialState
 from mlgsearch.results.axis import TIMES
+from mlgsearch.results.expectation import Expectations
 from mlgsearch.results.trial_columns import NO_TRIAL, STATES, Floats, Rows, TrialColumns
 
 #: More trials of a kind than these are drawn as an image: each mark is an element of the page.
@@ -28,9 +30,12 @@ class TrialMarks:
     trials, a cell of an image or a mark of a full rug, carries none.
     """
 
-    def __init__(self, columns: TrialColumns, axis: SizeAxis) -> None:
+    def __init__(
+        self, columns: TrialColumns, axis: SizeAxis, expectations: Expectations | None = None
+    ) -> None:
         self.columns = columns
         self.axis = axis
+        self._expectations = expectations
         self.x: Floats = axis.values(columns)  # (n,)
         self.y: Floats = 100 * columns.accuracy  # (n,)
 
@@ -48,9 +53,10 @@ class TrialMarks:
             "y": short(self.y[rows]),
             "customdata": [[number] for number in self.columns.number[rows].tolist()],
             "text": [self._note(row) for row in rows],
+            "hovertext": [self._expected(row) for row in rows],
             "hovertemplate": (
                 f"{heading and f'{heading}<br>'}<b>trial %{{customdata[0]}}</b>%{{text}}<br>"
-                f"accuracy: %{{y:.2f}} %<br>{self._size_line}<extra></extra>"
+                f"accuracy: %{{y:.2f}} %%{{hovertext}}<br>{self._size_line}<extra></extra>"
             ),
             "mode": "markers",
             "marker": marker,
@@ -112,6 +118,12 @@ class TrialMarks:
         if self.axis.is_ratio:
             notes.append(f"<br>{TIMES}{1 / self.x[row]:.1f} smaller")
         return "".join(notes)
+
+    def _expected(self, row: int) -> str:
+        if self._expectations is None:
+            return ""
+        found = self._expectations.find(int(self.columns.number[row]))
+        return "" if found is None else f"<br>expected: {expected(found)}"
 
     def _cells(self, x: Floats) -> list[Rows]:
         """Put positions, shape (k,), into groups that share a cell of a rug; few stay alone."""

@@ -1,12 +1,14 @@
 """`choose`: from a front to one trial."""
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from mlgsearch.cli.expected import expected, read_expectations, what_is_expected
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
 from mlgsearch.cli.output import open_store, print_json, stdout_console
 from mlgsearch.cli.paste import command
@@ -15,10 +17,13 @@ from mlgsearch.cli.verified import spread
 from mlgsearch.errors import UserError
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.choice import KILOBYTE, Choice, Limit, choose
-from mlgsearch.results.table import verified_rows
+from mlgsearch.results.table import expectation_fields, verified_rows
 from mlgsearch.results.trial_fields import trial_fields
 from mlgsearch.results.verification import VerifiedPoint, verified_points
 from mlgsearch.results.verification_store import VerificationStore
+
+if TYPE_CHECKING:
+    from mlgsearch.results.expectation import Expectations
 
 
 def choose_trial(
@@ -33,15 +38,17 @@ def choose_trial(
     ] = None,
     within: Annotated[
         float | None,
-        typer.Option(min=0, metavar="PCT", help="Most points of accuracy below the teacher."),
+        typer.Option(min=0, metavar="PCT", help="Most points expected below the teacher."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Choose one trial: the most accurate that is small enough, or the smallest accurate enough."""
+    """Choose one trial by what to expect of it: the best within a size, or the smallest so good."""
     limit = _limit(max_kb, max_ratio, within)
     engine, store = open_store(storage)
     study, trials = store.study(name), store.trials(name)
-    choice = choose(trials, limit, teacher_accuracy=study.teacher_accuracy)
+    expectations = read_expectations(engine, study, trials)
+    teacher = _Teacher.of(study, expectations)
+    choice = choose(trials, limit, expectations, teacher_accuracy=teacher.accuracy)
     runs = VerificationStore(engine).verifications(name)
     verified = [
         point
@@ -51,42 +58,63 @@ def choose_trial(
     number = choice.trial.number
     export = command(storage, "export", name, number, f"student-{number}.safetensors")
     if as_json:
-        print_json(choice_fields(study, choice, limit, verified, export))
+        print_json(choice_fields(study, choice, limit, expectations, verified, export))
     else:
-        _print(study, choice, limit, verified, export)
+        _print(study, choice, limit, expectations, verified, export)
 
 
 def choice_fields(
     study: StudyRecord,
     choice: Choice,
     limit: Limit,
+    expectations: "Expectations",
     verified: list[VerifiedPoint],
     export: str,
 ) -> dict[str, Any]:
     """Give a choice as an object that JSON can hold."""
+    chosen = choice.trial
     return {
         "study": study.name,
         "limit": {limit.kind: limit.value},
-        "why": _why(study, choice, limit),
+        "why": _why(study, choice, limit, expectations),
         "teacher_accuracy": study.teacher_accuracy,
-        "chosen": trial_fields(choice.trial),
-        "smaller": _neighbour_fields(choice.trial, choice.smaller),
-        "larger": _neighbour_fields(choice.trial, choice.larger),
+        "chosen": {**trial_fields(chosen), **expectation_fields(expectations[chosen.number])},
+        "tied_with": None if choice.tied_with is None else choice.tied_with.number,
+        "smaller": _neighbour_fields(chosen, choice.smaller, expectations),
+        "larger": _neighbour_fields(chosen, choice.larger, expectations),
         "verified": verified_rows(verified),
         "export": export,
     }
 
 
-def _neighbour_fields(chosen: TrialRecord, other: TrialRecord | None) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Teacher:
+    """What students are compared with; ``part`` says on which part where that is the test part."""
+
+    accuracy: float | None
+    part: str = ""
+
+    @classmethod
+    def of(cls, study: StudyRecord, expectations: "Expectations") -> Self:
+        """Take the part that the expectations are of."""
+        if expectations.is_of_test_part and study.teacher_test_accuracy is not None:
+            return cls(study.teacher_test_accuracy, " on the test part")
+        return cls(study.teacher_accuracy)
+
+
+def _neighbour_fields(
+    chosen: TrialRecord, other: TrialRecord | None, expectations: "Expectations"
+) -> dict[str, Any] | None:
     if other is None:
         return None
     bytes_more = _bytes_more(chosen, other)
     return {
         "trial": other.number,
         "accuracy": other.accuracy,
+        **expectation_fields(expectations[other.number]),
         "memory_ratio": other.sizes.memory_ratio,
         "packed_bytes": other.packed_bytes,
-        "points_more": _points_more(chosen, other),
+        "points_more": _points_more(chosen, other, expectations),
         "kb_more": None if bytes_more is None else bytes_more / KILOBYTE,
     }
 
@@ -105,33 +133,47 @@ def _limit(max_kb: float | None, max_ratio: float | None, within: float | None) 
     return given[0]
 
 
-def _why(study: StudyRecord, choice: Choice, limit: Limit) -> str:
+def _why(study: StudyRecord, choice: Choice, limit: Limit, expectations: "Expectations") -> str:
     value = f"{limit.value:g}"
     if limit.kind == "within":
-        assert study.teacher_accuracy is not None
+        teacher = _Teacher.of(study, expectations)
+        assert teacher.accuracy is not None
         rule = (
-            f"the smallest student at most {value} point{'' if limit.value == 1 else 's'} below "
-            f"the teacher's {study.teacher_accuracy:.2%}"
+            f"the smallest student expected at most {value} point"
+            f"{'' if limit.value == 1 else 's'} below the teacher's {teacher.accuracy:.2%}"
+            f"{teacher.part}"
         )
     elif limit.kind == "max_kb":
-        rule = f"the most accurate student whose packed file has at most {value} KB"
+        rule = f"the best student to expect whose packed file has at most {value} KB"
     else:
-        rule = f"the most accurate student with a memory ratio of at most {value}"
+        rule = f"the best student to expect with a memory ratio of at most {value}"
+    if choice.tied_with is not None:
+        lead = _points_more(choice.trial, choice.tied_with, expectations)
+        rule += (
+            f", tied with the larger trial {choice.tied_with.number}, whose lead of {lead:.2f} "
+            "points is within the noise"
+        )
     return f"{rule} ({choice.fitting} of the {choice.total} on the front fit)"
 
 
 def _print(
-    study: StudyRecord, choice: Choice, limit: Limit, verified: list[VerifiedPoint], export: str
+    study: StudyRecord,
+    choice: Choice,
+    limit: Limit,
+    expectations: "Expectations",
+    verified: list[VerifiedPoint],
+    export: str,
 ) -> None:
     out = stdout_console()
     chosen = choice.trial
+    why = _why(study, choice, limit, expectations)
     out.print(
-        f"[bold]Trial {chosen.number}[/] of {escape(study.name)}: {_why(study, choice, limit)}",
+        f"[bold]Trial {chosen.number}[/] of {escape(study.name)}: {why}",
         highlight=False,
     )
-    table = Table(box=SIMPLE)
-    for heading in ("", "trial", "accuracy", "memory ratio", "KB"):
-        table.add_column(heading, justify="right" if heading else "left")
+    table = Table(box=SIMPLE, caption=what_is_expected(expectations), caption_justify="left")
+    for heading in ("", "trial", "accuracy", "expected", "memory ratio", "KB"):
+        table.add_column(heading, justify="left" if heading in ("", "expected") else "right")
     table.add_column("points for KB")
     for label, trial in (
         ("smaller", choice.smaller),
@@ -143,9 +185,10 @@ def _print(
                 label,
                 str(trial.number),
                 f"{trial.accuracy:.2%}",
+                expected(expectations[trial.number]),
                 f"{trial.sizes.memory_ratio:.4f}",
                 kilobytes(trial),
-                "" if trial is chosen else _trade(chosen, trial),
+                "" if trial is chosen else _trade(chosen, trial, expectations),
                 style="bold" if trial is chosen else None,
             )
     out.print(table)
@@ -159,18 +202,18 @@ def _print(
     typer.echo(f"Take it home:\n  {export}")
 
 
-def _trade(chosen: TrialRecord, other: TrialRecord) -> str:
-    points, bytes_more = _points_more(chosen, other), _bytes_more(chosen, other)
+def _trade(chosen: TrialRecord, other: TrialRecord, expectations: "Expectations") -> str:
+    points = _points_more(chosen, other, expectations)
+    bytes_more = _bytes_more(chosen, other)
     if bytes_more is None:
         return f"{points:+.2f}"
     size = bytes_more / KILOBYTE
     return f"{points:+.2f} for {f'{size:+,.0f}' if abs(size) >= 100 else f'{size:+.3g}'} KB"
 
 
-def _points_more(chosen: TrialRecord, other: TrialRecord) -> float:
-    assert chosen.accuracy is not None
-    assert other.accuracy is not None
-    return 100 * (other.accuracy - chosen.accuracy)
+def _points_more(chosen: TrialRecord, other: TrialRecord, expectations: "Expectations") -> float:
+    """Return how many points more are expected of another trial."""
+    return 100 * (expectations[other.number].accuracy - expectations[chosen.number].accuracy)
 
 
 def _bytes_more(chosen: TrialRecord, other: TrialRecord) -> int | None:

@@ -11,6 +11,7 @@ import typer
 from sqlalchemy import Engine
 
 from mlgsearch.cli.events import JsonEvents
+from mlgsearch.cli.expected import read_expectations
 from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
@@ -110,7 +111,7 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
         )
     else:
         console = stdout_console()
-        console.print(front_table(study, trials))
+        console.print(front_table(study, trials, read_expectations(engine, study, trials)))
         if outcome.is_finished:
             from mlgsearch.cli.figures import study_chart, write_figure  # loads plotly
 

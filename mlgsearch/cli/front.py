@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import Engine
 
+from mlgsearch.cli.expected import read_expectations
 from mlgsearch.cli.options import DEFAULT_STORAGE, Name, Storage
 from mlgsearch.cli.output import (
     WHOLE_LINES,
@@ -52,13 +54,13 @@ def print_front(
         bool, typer.Option("--verified", help="What `verify` found: test accuracy, its spread.")
     ] = False,
 ) -> None:
-    """Give the Pareto front: students that no other beats in every objective."""
+    """Give the Pareto front, and what to expect of its students beside what was seen."""
     engine, store = open_store(storage)
     study = store.study(name)
     if verified:
         view = _verified_view(study, store, VerificationStore(engine))
     else:
-        view = _searched_view(study, store)
+        view = _searched_view(study, store, engine)
     if format_ is Format.html:
         from mlgsearch.cli.figures import write_figure  # loads plotly
 
@@ -86,11 +88,12 @@ class _View:
     file: str
 
 
-def _searched_view(study: StudyRecord, store: ResultStore) -> _View:
+def _searched_view(study: StudyRecord, store: ResultStore, engine: Engine) -> _View:
     trials = store.trials(study.name)
+    expectations = read_expectations(engine, study, trials)
     return _View(
-        table=front_table(study, trials),
-        rows=front_rows(trials, study.objectives),
+        table=front_table(study, trials, expectations),
+        rows=front_rows(trials, study.objectives, expectations),
         columns=COLUMNS,
         figure=lambda: _searched_figure(study, trials),
         file="pareto",

@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from mlgsearch.cli.expected import expected, what_is_expected
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.front import front, front_hypervolume
 from mlgsearch.results.study_list import StudyRow
 
+if TYPE_CHECKING:
+    from mlgsearch.results.expectation import Expectations
 
-def front_table(study: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
-    """Show the front, smallest student first."""
+
+def front_table(
+    study: StudyRecord, trials: Sequence[TrialRecord], expectations: "Expectations"
+) -> Table:
+    """Show the front, smallest student first, with what to expect of each beside what was seen."""
     best = front(trials, study.objectives)
     size = f"{len(best)} student{'' if len(best) == 1 else 's'}"
     volume = front_hypervolume(trials, study.objectives, study.hypervolume_reference)
@@ -24,15 +31,19 @@ def front_table(study: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
         title=f"Pareto front of {escape(study.name)}: {size}, hypervolume {volume:.4f}{teacher}",
         box=SIMPLE,
         title_justify="left",
+        caption=what_is_expected(expectations) if best else None,
+        caption_justify="left",
     )
-    for name in ("trial", "accuracy", "memory ratio", "smaller", "parameters", "KB", "macs"):
-        table.add_column(name, justify="right")
+    names = ("trial", "accuracy", "expected", "memory ratio", "smaller", "parameters", "KB", "macs")
+    for name in names:
+        table.add_column(name, justify="left" if name == "expected" else "right")
     for trial in best:
         assert trial.accuracy is not None
         sizes = trial.sizes
         table.add_row(
             str(trial.number),
             f"{trial.accuracy:.2%}",
+            expected(expectations.find(trial.number)),
             f"{sizes.memory_ratio:.4f}",
             f"{1 / sizes.memory_ratio:.1f}x",
             f"{sizes.parameters:,}",

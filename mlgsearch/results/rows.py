@@ -67,6 +67,7 @@ def study_row(record: StudyRecord) -> dict[str, Any]:
         "planned": planned_rows(record.planned),
         "data_hash": record.data_hash,
         "lineage": [dict(change) for change in record.lineage],
+        "validation_samples": record.validation_samples,
     }
 
 
@@ -99,6 +100,7 @@ def study_record(row: RowMapping) -> StudyRecord:
         planned=tuple(PlannedStudent(**point) for point in row["planned"] or ()),
         data_hash=row["data_hash"] or "",
         lineage=tuple(row["lineage"] or ()),
+        validation_samples=row["validation_samples"],
     )
 
 

@@ -134,9 +134,9 @@ class ResultStore:
         """Record the study's teacher, once it is known; accuracy is a fraction."""
         self._update_study(name, teacher_hash=teacher_hash, teacher_accuracy=teacher_accuracy)
 
-    def set_data_hash(self, name: str, data_hash: str) -> None:
-        """Record the hash of the study's images and their split."""
-        self._update_study(name, data_hash=data_hash)
+    def set_data(self, name: str, data_hash: str, validation_samples: int | None) -> None:
+        """Record the study's data: the hash of images and split, the validation part's images."""
+        self._update_study(name, data_hash=data_hash, validation_samples=validation_samples)
 
     def accept_change(
         self,

@@ -4,16 +4,23 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.front import front
 from mlgsearch.results.verification import VerifiedPoint
 
+if TYPE_CHECKING:
+    from mlgsearch.results.expectation import Expectation, Expectations  # loads scipy
+
 #: The keys of a row, in order.
 COLUMNS = (
     "trial",
     "accuracy",
+    "expected_accuracy",
+    "expected_low",
+    "expected_high",
+    "verified_seeds",
     "loss",
     "memory_ratio",
     "compression",
@@ -52,17 +59,30 @@ VERIFIED_COLUMNS = (
 )
 
 
-def front_rows(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[dict[str, Any]]:
+def front_rows(
+    trials: Iterable[TrialRecord], objectives: Sequence[str], expectations: "Expectations"
+) -> list[dict[str, Any]]:
     """Give the front, smallest memory ratio first, as rows that JSON can hold.
 
-    ``accuracy`` is a fraction, ``compression`` is 1 / memory ratio, ``packed_bytes`` the size of
-    the packed file (None for a trial of an older version), ``settings`` maps a layer to its five
-    numbers [B_in, B_out, q_basis, q_coeff_in, q_coeff_out].
+    ``accuracy`` is a fraction, as are the expected one and the ends of its interval,
+    ``compression`` is 1 / memory ratio, ``packed_bytes`` the size of the packed file (None for a
+    trial of an older version), ``settings`` maps a layer to its five numbers [B_in, B_out, q_basis,
+    q_coeff_in, q_coeff_out].
 
     Raises:
         ValueError: as ``front``.
     """
-    return [_row(trial) for trial in front(trials, objectives)]
+    return [_row(trial, expectations.find(trial.number)) for trial in front(trials, objectives)]
+
+
+def expectation_fields(found: "Expectation | None") -> dict[str, Any]:
+    """Return an expectation as fields that JSON can hold; all None where nothing is expected."""
+    return {
+        "expected_accuracy": None if found is None else found.accuracy,
+        "expected_low": None if found is None else found.low,
+        "expected_high": None if found is None else found.high,
+        "verified_seeds": None if found is None else found.seeds,
+    }
 
 
 def verified_rows(points: Iterable[VerifiedPoint]) -> list[dict[str, Any]]:
@@ -88,11 +108,12 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) 
     return out.getvalue()
 
 
-def _row(trial: TrialRecord) -> dict[str, Any]:
+def _row(trial: TrialRecord, expectation: "Expectation | None" = None) -> dict[str, Any]:
     sizes = trial.sizes
     return {
         "trial": trial.number,
         "accuracy": trial.accuracy,
+        **expectation_fields(expectation),
         "loss": trial.loss,
         "memory_ratio": sizes.memory_ratio,
         "compression": 1 / sizes.memory_ratio,

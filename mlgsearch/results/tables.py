@@ -68,6 +68,7 @@ study_table = Table(
     Column("planned", JsonText),
     Column("data_hash", String(128)),
     Column("lineage", JsonText),
+    Column("validation_samples", Integer),
     UniqueConstraint("name"),
     **OPTIONS,
 )

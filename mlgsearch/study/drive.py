@@ -87,6 +87,7 @@ class Groundwork:
     tables: Tables | None = None
     planned: Sequence[PlannedStudent] = ()
     data_hash: str = ""
+    validation_samples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         tables,
         planned,
         prepared.data_hash,
+        len(prepared.images.validation),
     )
 
 
@@ -184,7 +186,7 @@ def drive(
                 source=study.source,
                 versions=library_versions(),
             )
-        store.set_data_hash(study.name, ground.data_hash)
+        store.set_data(study.name, ground.data_hash, ground.validation_samples)
         store.set_teacher(study.name, ground.teacher_hash, ground.teacher_accuracy)
         store.set_target(study.name, spec.search.n_trials)
         store.set_content(study.name, spec.content())

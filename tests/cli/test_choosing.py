@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -59,14 +60,23 @@ def lines(result: Result) -> list[str]:
 def test_one_trial_its_reason_its_neighbours_and_the_way_home(run: Run, url: str) -> None:
     first, heading, _, *rest = lines(run("--max-kb", "20"))
     assert first == (
-        f"Trial 1 of {NAME}: the most accurate student whose packed file has at most 20 KB "
+        f"Trial 1 of {NAME}: the best student to expect whose packed file has at most 20 KB "
         "(2 of the 3 on the front fit)"
     )
-    assert heading == "trial accuracy memory ratio KB points for KB"
-    assert rest == [
-        "smaller 0 80.00% 0.0100 7.4 -10.00 for -4.93 KB",
-        "chosen 1 90.00% 0.0200 12.3",
-        "larger 2 95.00% 0.0900 200.0 +5.00 for +188 KB",
+    assert heading == "trial accuracy expected memory ratio KB points for KB"
+    smaller, chosen, larger, *rest = rest
+    interval = r"\d\d\.\d% \(\d\d\.\d to \d\d\.\d\)"
+    traded = r"-1\d\.\d\d for -4\.93 KB"
+    assert re.fullmatch(rf"smaller 0 80\.00% {interval} 0\.0100 7\.4 {traded}", smaller)
+    assert chosen == "chosen 1 90.00% 89.5% (82.5 to 93.8), verified (2 seeds) 0.0200 12.3"
+    traded = r"\+\d\.\d\d for \+188 KB"
+    assert re.fullmatch(rf"larger 2 95\.00% {interval} 0\.0900 200\.0 {traded}", larger)
+    assert " ".join(rest[:-3]) == (
+        "expected: a new training on new images, and the range of 90% of them; verified: the mean "
+        "of its seeds on the test part; from the scatter alone: how many validation images there "
+        "were is not stored"
+    )
+    assert rest[-3:] == [
         "Verified on the test part: 89.50 \N{PLUS-MINUS SIGN} 0.71%, 2 seeds of 10 epochs",
         "Take it home:",
         f"{Path(sys.argv[0]).name} export '{NAME}' 1 student-1.safetensors --storage {url}",
@@ -76,18 +86,50 @@ def test_one_trial_its_reason_its_neighbours_and_the_way_home(run: Run, url: str
 def test_other_limits_have_other_rules(run: Run) -> None:
     found = lines(run("--max-ratio", "0.0151"))
     assert found[0].endswith(
-        "the most accurate student with a memory ratio of at most 0.0151 (2 of the 4 on the front "
+        "the best student to expect with a memory ratio of at most 0.0151 (2 of the 4 on the front "
         "fit)"
     )
     # Where a file's size is not known, points alone are traded.
-    assert "larger 1 90.00% 0.0200 12.3 +5.00" in found
+    (larger,) = (line for line in found if line.startswith("larger 1 90.00% "))
+    assert re.search(r" 0\.0200 12\.3 \+\d\.\d\d$", larger)
+    found = lines(run("--within", "3"))
+    assert found[0].endswith(
+        "the smallest student expected at most 3 points below the teacher's 96.00% (1 of the 4 on "
+        "the front fit)"
+    )
+    assert any(line.startswith("chosen 2 95.00% ") for line in found)
+    assert not any(line.startswith(("larger", "Verified")) for line in found)
+
+
+def test_verified_students_are_compared_with_the_teacher_on_the_test_part(
+    run: Run, url: str
+) -> None:
+    engine = open_engine(url)
+    ResultStore(engine).set_teacher_test_accuracy(NAME, 0.90)
+    engine.dispose()
     found = lines(run("--within", "1"))
     assert found[0].endswith(
-        "the smallest student at most 1 point below the teacher's 96.00% (1 of the 4 on the front "
-        "fit)"
+        "the smallest student expected at most 1 point below the teacher's 90.00% on the test part "
+        "(2 of the 4 on the front fit)"
     )
-    assert "chosen 2 95.00% 0.0900 200.0" in found
-    assert not any(line.startswith(("larger", "Verified")) for line in found)
+    assert any(line.startswith("chosen 1 ") for line in found)
+
+
+def test_a_tie_goes_to_the_smaller_and_is_said(run: Run, url: str) -> None:
+    engine = open_engine(url)
+    store = ResultStore(engine)
+    store.put_trial(NAME, a_complete(4, 0.952, 0.1, packed_bytes=220_000))
+    store.set_data(NAME, "da7a", 269)
+    engine.dispose()
+    first = lines(run("--max-kb", "300"))[0]
+    assert re.search(
+        r"Trial 2 .* at most 300 KB, tied with the larger trial 4, whose lead of 0\.\d\d points is "
+        r"within the noise \(4 of the 4 ",
+        first,
+    )
+    choice = json.loads(run("--max-kb", "300", "--json").stdout)
+    assert (choice["chosen"]["trial"], choice["tied_with"]) == (2, 4)
+    assert choice["larger"]["trial"] == 4
 
 
 def test_as_json(run: Run) -> None:
@@ -95,7 +137,13 @@ def test_as_json(run: Run) -> None:
     choice = json.loads(line)
     assert (choice["study"], choice["limit"]) == (NAME, {"max_kb": 20})
     assert choice["chosen"]["trial"] == 1
-    assert choice["smaller"]["points_more"] == pytest.approx(-10)
+    assert (choice["chosen"]["accuracy"], choice["chosen"]["expected_accuracy"]) == (
+        0.9,
+        pytest.approx(0.895),
+    )
+    smaller = choice["smaller"]
+    assert smaller["points_more"] == pytest.approx(100 * (smaller["expected_accuracy"] - 0.895))
+    assert choice["tied_with"] is None
     assert choice["smaller"]["kb_more"] == pytest.approx(-4.933)
     assert choice["verified"][0]["test_accuracy"] == pytest.approx(0.895)
     alone = json.loads(run("--max-ratio", "0.0151", "--json").stdout)
@@ -109,7 +157,7 @@ def test_as_json(run: Run) -> None:
         ((), "write one of --max-kb X, --max-ratio R and --within PCT, got 0 of them"),
         (("--max-kb", "9", "--within", "1"), "got 2 of them"),
         (("--max-kb", "7.4"), "the least possible is --max-kb 7.412"),
-        (("--within", "0.5"), "the least possible is --within 1.00"),
+        (("--within", "0.5"), "the least possible is --within "),
         (("--max-ratio", "inf"), "--max-ratio: expected a finite number, got inf"),
     ],
 )

@@ -14,6 +14,7 @@ from mlgsearch.records import PlannedStudent
 from mlgsearch.study.drive import lay_groundwork
 from mlgsearch.study.planning import open_tables
 from mlgsearch.study.spec import load_study_file
+from mlgsearch.train.data import load_images
 from mlgsearch.train.device import best_device
 from mlgsearch.train.packed_card import PackedCard
 from mlgsearch.train.packed_file import packed_size
@@ -89,6 +90,12 @@ def test_a_driver_warns_where_radam_has_too_few_steps(file: Path, cache: Path) -
     lay_groundwork(spec.model_copy(update={"training": radam}), cache, watch)
     (notice,) = watch.notices
     assert notice.startswith("training.optimiser: radam warms up over thousands of steps")
+
+
+def test_a_driver_counts_the_validation_images(file: Path, cache: Path) -> None:
+    spec, _ = load_study_file(file)
+    images = load_images(spec.data, cache)
+    assert lay_groundwork(spec, cache, _Silent()).validation_samples == len(images.validation)
 
 
 class _Silent:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mlgsearch.cli.tables import age, front_table, study_cells, trials_table
 from mlgsearch.records import TrialState
+from mlgsearch.results.expectation import Expectations
 from mlgsearch.results.study_list import StudyRow
 from tests.results.samples import a_complete, a_study, a_trial
 
@@ -66,14 +67,15 @@ def test_the_best_accuracy_and_the_smallest_student_are_shown() -> None:
 
 def test_the_front_is_smallest_first() -> None:
     trials = [a_complete(0, 0.9, 0.5), a_complete(1, 0.5, 0.1), a_complete(2, 0.4, 0.2)]
-    table = front_table(a_study("a [b]"), trials)
+    table = front_table(a_study("a [b]"), trials, Expectations.of_trials(trials, [], 269))
     assert list(table.columns[0].cells) == ["1", "0"]
     assert str(table.title).startswith(r"Pareto front of a \[b]: 2 students")
 
 
 def test_the_size_of_a_file_is_shown_once_it_is_known() -> None:
     trials = [a_complete(0, 0.9, 0.5, packed_bytes=12_345), a_complete(1, 0.5, 0.1)]
-    for table in (front_table(a_study(), trials), trials_table(trials, set())):
+    found = Expectations.of_trials(trials, [], 269)
+    for table in (front_table(a_study(), trials, found), trials_table(trials, set())):
         (column,) = (column for column in table.columns if column.header == "KB")
         assert set(column.cells) == {"", "12.3"}
 

@@ -16,7 +16,8 @@ from mlgsearch.cli.sizes import report_fields
 from mlgsearch.cli.verify_events import VerifyEvents
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.choice import Limit, choose
-from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS
+from mlgsearch.results.expectation import Expectations
+from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS, expectation_fields
 from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial_fields
 from mlgsearch.study.plan_report import PlannedPoint
 from mlgsearch.study.sensitivity import LayerSensitivity
@@ -62,9 +63,13 @@ def test_the_front() -> None:
 
 def test_choose() -> None:
     limit = Limit("max_ratio", 0.1)
-    choice = choose([a_complete(0, 0.9, 0.1), a_complete(1, 0.8, 0.05)], limit)
-    fields = choice_fields(a_study(), choice, limit, [], "search.py export ...")
+    trials = [a_complete(0, 0.99, 0.1), a_complete(1, 0.2, 0.05)]
+    found = Expectations.of_trials(trials, [], 269)
+    choice = choose(trials, limit, found)
+    fields = choice_fields(a_study(), choice, limit, found, [], "search.py export ...")
     assert listed("`choose NAME --json`") == list(fields)
+    assert listed("An expectation") == list(expectation_fields(None))
+    assert list(fields["chosen"]) == [*listed("A trial"), *listed("An expectation")]
     assert listed("A neighbour") == list(fields["smaller"])
 
 

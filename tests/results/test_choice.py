@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import pytest
@@ -11,9 +12,28 @@ from hypothesis import strategies as st
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.choice import Choice, Limit, LimitKind, choose
+from mlgsearch.results.expectation import Expectation, Expectations
 from tests.results.samples import a_complete, a_trial
 
 TEACHER = 0.95
+
+
+class AsSeen(Expectations):
+    """Expects what was seen; ``ties`` are pairs of a smaller and a larger trial."""
+
+    def __init__(
+        self, found: Iterable[TrialRecord], ties: Collection[tuple[int, int]] = ()
+    ) -> None:
+        self._seen = {trial.number: trial.accuracy for trial in found}
+        self._ties = ties
+
+    def __getitem__(self, number: int) -> Expectation:
+        seen = self._seen[number]
+        assert seen is not None
+        return Expectation(seen, seen, seen)
+
+    def is_tie(self, number: int, other: int) -> bool:
+        return (number, other) in self._ties
 
 
 @st.composite
@@ -81,9 +101,9 @@ def test_the_choice_is_the_best_of_all_that_fit(found: list[TrialRecord], limit:
     expected = brute_force(known, limit)
     if expected is None:
         with pytest.raises(UserError):
-            choose(found, limit, teacher_accuracy=TEACHER)
+            choose(found, limit, AsSeen(found), teacher_accuracy=TEACHER)
         return
-    choice = choose(found, limit, teacher_accuracy=TEACHER)
+    choice = choose(found, limit, AsSeen(found), teacher_accuracy=TEACHER)
     assert choice.trial == expected
     assert 1 <= choice.fitting <= choice.total
     for neighbour, side in ((choice.smaller, -1), (choice.larger, 1)):
@@ -109,7 +129,7 @@ def test_the_choice_is_the_best_of_all_that_fit(found: list[TrialRecord], limit:
 def test_the_limit_that_a_refusal_names_is_kept_to(found: list[TrialRecord], limit: Limit) -> None:
     impossible = replace(limit, value=limit.value / 1e6)
     try:
-        choose(found, impossible, teacher_accuracy=TEACHER)
+        choose(found, impossible, AsSeen(found), teacher_accuracy=TEACHER)
     except UserError as error:
         said = str(error)
     else:
@@ -119,11 +139,11 @@ def test_the_limit_that_a_refusal_names_is_kept_to(found: list[TrialRecord], lim
     assert named is not None, said
     assert named[1].replace("-", "_") == limit.kind
     nearest = replace(limit, value=float(named[2]))
-    assert choose(found, nearest, teacher_accuracy=TEACHER).fitting == 1
+    assert choose(found, nearest, AsSeen(found), teacher_accuracy=TEACHER).fitting == 1
 
 
 def pick(kind: LimitKind, value: float, *found: TrialRecord) -> Choice:
-    return choose(found, Limit(kind, value), teacher_accuracy=TEACHER)
+    return choose(found, Limit(kind, value), AsSeen(found), teacher_accuracy=TEACHER)
 
 
 def test_the_tables_kilobyte_has_1000_bytes() -> None:
@@ -175,7 +195,7 @@ def test_the_ends_of_the_front_have_one_neighbour() -> None:
         (
             "within",
             1,
-            "--within 1: the most accurate student, trial 1, is 4.43 points below the teacher's "
+            "--within 1: the best student, trial 1, is expected 4.43 points below the teacher's "
             "95.00%; the least possible is --within 4.43",
         ),
         ("max_kb", math.nan, "--max-kb: expected a finite number, got nan"),
@@ -194,7 +214,34 @@ def test_what_does_not_fit_is_told_with_what_would(
 
 
 def test_nothing_to_choose_from_is_told() -> None:
+    good = a_complete(0, 0.9, 0.1)
     with pytest.raises(UserError, match="no trial is COMPLETE yet"):
         pick("max_kb", 7, a_trial(0))
     with pytest.raises(UserError, match="the teacher's accuracy is not known yet"):
-        choose([a_complete(0, 0.9, 0.1)], Limit("within", 1))
+        choose([good], Limit("within", 1), AsSeen([good]))
+
+
+def test_a_lead_within_the_noise_is_a_tie_and_goes_to_the_smaller() -> None:
+    found = [a_complete(n, 0.8 + n / 100, (n + 1) / 10) for n in range(5)]
+
+    def tied(*ties: tuple[int, int]) -> Choice:
+        return choose(found, Limit("max_ratio", 0.4), AsSeen(found, ties))
+
+    choice = tied((2, 3), (1, 3))
+    assert (choice.trial, choice.tied_with) == (found[1], found[3])
+    assert (choice.smaller, choice.larger) == (found[0], found[2])
+    assert (choice.fitting, choice.total) == (4, 5)
+    # It must tie with the best that fits, not with another or with one that does not fit.
+    untied = tied((1, 2), (0, 1), (2, 4))
+    assert (untied.trial, untied.tied_with) == (found[3], None)
+    within = choose(found, Limit("within", 13), AsSeen(found, [(1, 2)]), teacher_accuracy=TEACHER)
+    assert (within.trial, within.tied_with) == (found[2], None)
+
+
+def test_what_is_expected_decides_and_not_what_was_seen() -> None:
+    found = [a_complete(0, 0.80, 0.1), a_complete(1, 0.99, 0.2), a_complete(2, 0.90, 0.3)]
+    expected = [a_complete(0, 0.80, 0.1), a_complete(1, 0.85, 0.2), a_complete(2, 0.90, 0.3)]
+    choice = choose(found, Limit("max_ratio", 1), AsSeen(expected))
+    assert (choice.trial, choice.smaller) == (found[2], found[1])
+    choice = choose(found, Limit("within", 5), AsSeen(expected), teacher_accuracy=TEACHER)
+    assert (choice.trial, choice.fitting) == (found[2], 1)

@@ -20,7 +20,7 @@ WRITES: dict[str, Callable[[ResultStore], object]] = {
     "set_target": lambda store: store.set_target("digits", 9),
     "set_content": lambda store: store.set_content("digits", {}),
     "set_teacher": lambda store: store.set_teacher("digits", "f00d", 0.5),
-    "set_data_hash": lambda store: store.set_data_hash("digits", "f00d"),
+    "set_data": lambda store: store.set_data("digits", "f00d", 269),
     "accept_change": lambda store: store.accept_change(
         "digits", ["more"], content={}, content_hash="c0de", source="", versions={}
     ),

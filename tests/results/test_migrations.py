@@ -99,5 +99,20 @@ def test_studies_from_before_have_no_lineage_and_lose_nothing(engine: Engine) ->
     check(engine)
     study = store.study("digits")
     assert (study.data_hash, study.lineage, study.teacher_hash) == ("", (), "beef")
-    store.set_data_hash("digits", "f00d")
+    store.set_data("digits", "f00d", 269)
     assert store.study("digits").data_hash == "f00d"
+
+
+def test_studies_from_before_do_not_know_their_validation_samples(engine: Engine) -> None:
+    store = ResultStore(engine)
+    store.create_study(a_study(data_hash="da7a", validation_samples=269))
+    assert store.study("digits").validation_samples == 269
+    downgrade(engine, "0005")
+    with pytest.raises(StorageError, match="the schema is 0005"):
+        check(engine)
+    upgrade(engine)
+    check(engine)
+    study = store.study("digits")
+    assert (study.validation_samples, study.data_hash) == (None, "da7a")
+    store.set_data("digits", "da7a", 269)
+    assert store.study("digits").validation_samples == 269

@@ -64,6 +64,7 @@ def test_it_is_brought_forward_and_loses_nothing(
     assert [run.test_accuracy for run in verified] == ([] if schema < "0003" else [0.9])
     assert study.data_hash == ("" if schema < "0005" else "da7a")
     assert len(study.lineage) == (0 if schema < "0005" else 1)
+    assert study.validation_samples == (None if schema < "0006" else 269)
     # And it is written to as any other.
     store.put_trial("digits", a_complete(1, 0.8, 0.04))
     VerificationStore(old).put("digits", a_verification(1, 2))

@@ -3,9 +3,12 @@
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 
+from mlgsearch.records import TrialRecord
+from mlgsearch.results.expectation import Expectations
 from mlgsearch.results.table import (
     COLUMNS,
     VERIFIED_COLUMNS,
@@ -19,8 +22,12 @@ from tests.results.samples import a_complete, a_verification
 PAIR = ("accuracy", "memory_ratio")
 
 
+def rows_of(*trials: TrialRecord) -> list[dict[str, Any]]:
+    return front_rows(trials, PAIR, Expectations.of_trials(trials, [], 269))
+
+
 def test_rows_hold_the_front_smallest_first() -> None:
-    rows = front_rows([a_complete(1, 0.9, 0.1), a_complete(0, 0.8, 0.04, reused_from=2)], PAIR)
+    rows = rows_of(a_complete(1, 0.9, 0.1), a_complete(0, 0.8, 0.04, reused_from=2))
     assert [row["trial"] for row in rows] == [0, 1]
     assert all(tuple(row) == COLUMNS for row in rows)
     row = json.loads(json.dumps(rows[0], allow_nan=False))
@@ -28,10 +35,12 @@ def test_rows_hold_the_front_smallest_first() -> None:
     assert row["settings"]["layer1.0"] == [2, 44, 3, 6, 3]
     assert (row["accuracy"], row["memory_ratio"], row["reused_from"]) == (0.8, 0.04, 2)
     assert row["hyperparameters"]["optimiser"] == "radam"
+    assert row["expected_low"] < row["expected_accuracy"] < row["expected_high"]
+    assert row["verified_seeds"] == 0
 
 
 def test_csv_reads_back() -> None:
-    rows = front_rows([a_complete(0, 0.8, 0.04), a_complete(1, 0.9, 0.1)], PAIR)
+    rows = rows_of(a_complete(0, 0.8, 0.04), a_complete(1, 0.9, 0.1))
     read = list(csv.DictReader(io.StringIO(to_csv(rows))))
     assert [float(row["accuracy"]) for row in read] == [0.8, 0.9]
     assert json.loads(read[0]["settings"]) == rows[0]["settings"]

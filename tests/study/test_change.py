@@ -121,7 +121,9 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
 
     def resume(accepts: bool) -> None:
         options = Options(
-            lay_groundwork=lambda *_: Groundwork(study.shape, "beef", 0.9, data_hash="da7a"),
+            lay_groundwork=lambda *_: Groundwork(
+                study.shape, "beef", 0.9, data_hash="da7a", validation_samples=269
+            ),
             accepts_change=accepts,
         )
         watch: Any = SimpleNamespace(trial=lambda *_: None)
@@ -135,5 +137,6 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
     (change,) = record.lineage
     assert said in str(change["changes"])
     assert (record.data_hash, record.teacher_hash) == ("da7a", "beef")
+    assert record.validation_samples == 269
     resume(accepts=False)  # what was accepted is no change any more
     assert len(study.store.study("digits").lineage) == 1

@@ -1,0 +1,42 @@
+"""What to expect of trials, as the commands read and print it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from mlgsearch.records import StudyRecord, TrialRecord
+from mlgsearch.results.verification_store import VerificationStore
+
+if TYPE_CHECKING:
+    from mlgsearch.results.expectation import Expectation, Expectations
+
+
+def read_expectations(
+    engine: Engine, study: StudyRecord, trials: Sequence[TrialRecord]
+) -> "Expectations":
+    """Read what `verify` found, and estimate what to expect of a study's trials."""
+    from mlgsearch.results.expectation import Expectations  # loads scipy
+
+    runs = VerificationStore(engine).verifications(study.name)
+    return Expectations.of_trials(trials, runs, study.validation_samples)
+
+
+def expected(found: "Expectation | None") -> str:
+    """Write an expectation with its interval, and how many trainings verified it."""
+    if found is None:
+        return ""
+    interval = f"{found.accuracy:.1%} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+    if not found.seeds:
+        return interval
+    return f"{interval}, verified ({found.seeds} seed{'' if found.seeds == 1 else 's'})"
+
+
+def what_is_expected(expectations: "Expectations") -> str:
+    """Say what the expectations of a study are, and what they rest on."""
+    said = "expected: a new training on new images, and the range of 90% of them"
+    if expectations.is_of_test_part:
+        said += "; verified: the mean of its seeds on the test part"
+    if expectations.samples is None:
+        said += "; from the scatter alone: how many validation images there were is not stored"
+    return said
