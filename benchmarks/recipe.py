@@ -93,6 +93,8 @@ def report(arguments: argparse.Namespace) -> None:
         cell.setdefault(line["recipe"], []).append(100 * line["test"])
     figures = []
     for (task, ratio, epochs), found in sorted(accuracies.items()):
+        if not {DEFAULT, FORMER} <= found.keys():
+            continue  # not trained yet
         means = {name: statistics.fmean(values) for name, values in found.items()}
         others = {name: mean for name, mean in means.items() if name != DEFAULT}
         best = max(others, key=others.__getitem__)
