@@ -211,7 +211,7 @@ class StudyRecord:
     ``planned`` stays empty where nothing is planned. ``lineage`` lists what changed since the study
     began and was accepted, oldest first: ``at`` (ISO 8601, UTC), ``trials`` (how many there were),
     and ``changes``, a line each. ``validation_samples`` counts the images of the validation part;
-    None until a driver has begun, and where the last one was of a version that did not keep it.
+    None until a driver has begun, and of a study that no version that keeps it resumed or verified.
     """
 
     name: str

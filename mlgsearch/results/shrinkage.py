@@ -29,7 +29,7 @@ d^4 / (81 V_i).
 T and the share rho = sigma^2 / T^2 are averaged over, weighted by how probable they make what was
 seen. The scatter about f tells T but not rho: nothing else known, rho is uniform on [0, 1], except
 that a sigma above 0.3 is rare (digits: 0.1 to 0.3, CIFAR-10: about 0.03). Where `verify` trained
-settings under several seeds, how their validation accuracies scatter tells sigma.
+settings under several seeds, how their accuracies on one part scatter tells sigma.
 
 Verified trials have their mean on the test part, not shrunk: it was not chosen for being good. Its
 variance is moderated by the pooled one as in ``front_probability``. Their trainings, looked at with
@@ -249,8 +249,9 @@ def _shift(runs: list[Runs], samples: float | None) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class _SeedScatter:
-    """How validation accuracies of k settings scatter over seeds, in logits.
+    """How accuracies of k settings scatter over seeds, in logits.
 
+    On the validation part; on the test part where the former's number of images is not known.
     ``squares`` about each mean, ``freedom``, and the variance by the ``images``; shape (k,).
     """
 
@@ -260,12 +261,19 @@ class _SeedScatter:
 
     @classmethod
     def of(cls, runs: list[Runs], samples: float | None) -> "_SeedScatter":
-        several = [them.validation for them in runs if len(them.validation) > 1]
-        p = np.array([_inside(values, samples).mean() for values in several])
+        several = [
+            (them.test, them.test_samples) if samples is None else (them.validation, samples)
+            for them in runs
+            if len(them.test) > 1
+        ]
+        p = [_inside(values, images).mean(keepdims=True) for values, images in several]
+        parts = list(zip(p, several, strict=True))
         return cls(
-            np.array([np.var(logits(values, samples)) * len(values) for values in several]),
-            np.array([len(values) - 1.0 for values in several]),
-            (1 - SHARED) * _image_variance(p, samples),
+            np.array([np.var(logits(values, images)) * len(values) for values, images in several]),
+            np.array([len(values) - 1.0 for values, _ in several]),
+            np.array(
+                [(1 - SHARED) * _image_variance(mean, images)[0] for mean, (_, images) in parts]
+            ),
         )
 
     @property

@@ -210,6 +210,10 @@ class _Session:
                 "data, the checkpoint or the libraries now give "
                 f"{prepared.teacher_hash[:12]}: what it verified would not compare"
             )
+        if self.study.validation_samples is None:  # an earlier version did not keep it
+            count = len(prepared.images.validation)
+            self._store.set_data(self.study.name, prepared.data_hash, count)
+            self.study = self._store.study(self.study.name)
         if self.study.teacher_test_accuracy is None:
             accuracy = _teacher_on_test(prepared)
             self._store.set_teacher_test_accuracy(self.study.name, accuracy)

@@ -80,6 +80,14 @@ def test_seeds_that_differ_move_it_to_the_trend_and_those_that_agree_do_not() ->
     assert moved(0.0) < moved(0.05) < moved(0.2)
 
 
+def test_what_few_images_change_is_not_taken_for_the_seeds() -> None:
+    # One image more or less of 269 near the top is much on the logit scale.
+    counts = [[266, 267, 265], [264, 266, 265], [267, 267, 266], [265, 266, 264]]
+    for samples in (None, 269):
+        runs = {row: some_runs(*[count / 269 for count in them]) for row, them in enumerate(counts)}
+        assert estimate(SIZES, SEEN, samples, runs).seed[10] < 0.25**2
+
+
 @given(better=st.integers(1, 120))
 @settings(max_examples=30, deadline=None)
 def test_who_is_seen_better_is_not_expected_worse(better: int) -> None:

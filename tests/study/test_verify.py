@@ -22,7 +22,7 @@ from mlgsearch.results.engine import open_engine
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.verification_store import VerificationStore
 from tests.study.driver import Study
-from tests.study.verifiable import verifiable
+from tests.study.verifiable import prepared, verifiable
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +57,15 @@ def run(study: Study, *arguments: str) -> Result:
 
 
 def test_the_front_is_verified_once_and_shown(
-    study: Study, engine: Engine, verifications: VerificationStore
+    study: Study, engine: Engine, verifications: VerificationStore, cache: Path
 ) -> None:
     events = study.run("verify", "tiny", "--seeds", "2", "--max-parallel", "1")
     (started,), last = of(events, "started"), events[-1]
     assert (started["trials"], started["seeds"], started["finished"]) == ([0, 1], [6, 7], 0)
     assert last["event"] == "finished"
     assert last["states"]["COMPLETE"] == 4
+    images = len(prepared(cache).images.validation)
+    assert ResultStore(engine).study("tiny").validation_samples == images
     records = verifications.verifications("tiny")
     assert [(r.trial, r.seed, r.epochs) for r in records] == [
         (trial, seed, 1) for trial in (0, 1) for seed in (6, 7)
