@@ -177,7 +177,7 @@ def test_what_is_stored_is_what_is_counted(norm_bits: NormBits) -> None:
     shape = network_shape(network, (3, 64, 64))
     settings = uniform_settings(shape, (2, 44, 3, 6, 3))
     slots = packed_slots(network, settings, "dorefa", norm_bits)
-    extra = [s for s in slots if s.item.endswith(".scales") or s.item == "bias"]
+    extra = [s for s in slots if s.item.endswith(".scales")]
     stored = sum(s.numel * s.bits for s in slots if s not in extra)
     assert stored == network_sizes(shape, settings, norm_bits).bits
     assert sum(s.numel for s in extra) < 150
