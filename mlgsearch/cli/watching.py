@@ -1,6 +1,7 @@
 """How a command that drives trainings shows them: for scripts, on a terminal, or in plain lines."""
 
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -10,8 +11,7 @@ from typing import TextIO, TypeVar
 import typer
 from rich.console import Console
 
-#: What a shell gives a program that Ctrl-C ended.
-EXIT_INTERRUPTED = 130
+from mlgsearch.study.interrupt import Interrupted
 
 Watch = TypeVar("Watch")
 
@@ -27,10 +27,10 @@ def watching(
 ) -> Iterator[Watch]:
     """Give the view that fits stdout, and let a user's code be found.
 
-    ``again`` is the command that goes on where Ctrl-C stopped at once.
+    ``again`` is the command that goes on where a signal stopped it at once.
 
     Raises:
-        typer.Exit: Ctrl-C stopped it at once.
+        typer.Exit: a signal stopped it at once.
     """
     # Where `module:callable` is looked for; Ray hands the path on to its workers.
     sys.path.insert(0, str(Path.cwd()))
@@ -45,6 +45,11 @@ def watching(
                     yield view
             else:
                 yield lines(out)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         typer.echo(f"stopped at once; `{again}` goes on from the last checkpoints", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise stopped(error.number if isinstance(error, Interrupted) else None) from None
+
+
+def stopped(by: int | None) -> typer.Exit:
+    """Return the exit of a program that a signal stopped, as a shell has it: 130 for Ctrl-C."""
+    return typer.Exit(128 + (by or signal.SIGINT))

@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import shlex
+import signal
 import socket
 import sys
 import tempfile
@@ -44,6 +45,8 @@ os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 
 import ray  # noqa: E402
 import ray._private.ray_constants as ray_constants  # noqa: E402
+import ray._private.utils as ray_utils  # noqa: E402
+import ray._private.worker as ray_worker  # noqa: E402
 from ray._common.utils import get_default_system_temp_dir  # noqa: E402
 from ray._private.authentication.authentication_token_setup import (  # noqa: E402
     AUTH_MODE_ENV_VAR,
@@ -77,6 +80,7 @@ def local_ray() -> Iterator[None]:
         try:
             yield
         finally:
+            _kill_at_once()
             ray.shutdown()
 
 
@@ -85,7 +89,7 @@ def _start(folder: str) -> None:
     before = set(psutil.Process().children(recursive=True))
     for left in reversed(range(_STARTS)):
         try:
-            with _own_environment(is_local=True):
+            with _own_environment(is_local=True), _own_signals():
                 ray.init(
                     "local",
                     include_dashboard=False,
@@ -110,6 +114,14 @@ def _start(folder: str) -> None:
             return
 
 
+def _kill_at_once() -> None:
+    """Let Ray's shutdown kill its processes: they block SIGTERM, after which it waits 1 s each."""
+    node = ray_worker._global_node
+    if node is not None:
+        kill = node.kill_all_processes
+        node.kill_all_processes = lambda **options: kill(**{**options, "allow_graceful": False})
+
+
 @contextmanager
 def joined(address: str | None) -> Iterator[None]:
     """Join a cluster that runs, and leave it at the end; without an address do nothing.
@@ -132,7 +144,7 @@ def joined(address: str | None) -> Iterator[None]:
         _hide_passwords()
         # Ray shows its token to a cluster it finds by itself, but not to one that is named.
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-        with _own_environment(is_local=False):
+        with _own_environment(is_local=False), _own_signals():
             ray.init(address, **_quietly())
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
@@ -229,6 +241,30 @@ def _own_environment(*, is_local: bool) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep this process's signal handlers while Ray starts, and signals from Ray's processes.
+
+    Ray (2.60) registers handlers of SIGTERM in Python, and abseil's in C, which dumps addresses and
+    aborts the process 3 s later. A terminal that closes and systemd signal every process, and Ray
+    must live on until the driver has stopped in order: without its head a driver waits for 60 s.
+    """
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    set_handler = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda handler: None
+    # Children inherit what is blocked; workers take SIGTERM off again.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        ray_utils.set_sigterm_handler = set_handler
+        for number, handler in before.items():
+            if handler is not None:  # None: not set by Python
+                signal.signal(number, handler)
+        signal.alarm(0)  # abseil's 3 s, where SIGTERM came meanwhile
 
 
 def _hide_passwords() -> None:

@@ -60,6 +60,10 @@ class LeaseKeeper:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        self.release()
+
+    def release(self) -> None:
+        """Release the lease at once; a thread may call it while another renews it."""
         if self.lost is None:
             try:
                 leases.release(self._engine, self.lease)

@@ -199,11 +199,12 @@ class Ledger:
             self._stop(record, new)
         return goes_on
 
-    def lose(self, number: int) -> None:
+    def lose(self, number: int, reason: str | None = None) -> None:
         """Note that a running trial's worker died: another takes it over, a few times."""
         self._deaths[number] += 1
         if self._deaths[number] > self._spec.resources.worker_retries:
-            self.fail(number, "its worker died, and died again each time another took it over")
+            error = "its worker died, and died again each time another took it over"
+            self.fail(number, error if reason is None else f"{error}: {reason}")
             return
         record = self._records[number]
         del self._running[record.fingerprint]

@@ -1,8 +1,7 @@
 """Verify trials: train them again at full length under other seeds, then read the test part."""
 
-import threading
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,7 +17,7 @@ from mlgsearch.results.store import ResultStore
 from mlgsearch.results.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.delivery import LOCK_WAIT_S, POLL_S
-from mlgsearch.study.interrupt import stopping_on_signals
+from mlgsearch.study.interrupt import Stop, stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.parcel import VerificationParcel
@@ -61,6 +60,8 @@ class Verified:
 
     study: StudyRecord
     runs: tuple[VerificationRecord, ...]
+    #: The signal that stopped it.
+    stopped_by: int | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -106,18 +107,24 @@ def verify(
     limit_waits(engine, LOCK_WAIT_S)
     study = ResultStore(engine).study(name)
     spec = stored_spec(study, allowed_code)
-    with LeaseKeeper(engine, name) as keeper:
+    with (
+        stopping_on_signals() as stop,
+        ExitStack() as ray,  # ends last: neither the rows nor the lease wait for it
+        LeaseKeeper(engine, name) as keeper,
+    ):
+        stop.last_write = keeper.release
         session = _Session(engine, study, spec, request, watch, keeper)
         try:
-            session.run(address, max_parallel)
+            session.run(address, max_parallel, stop, ray)
         except LeaseLostError as error:
             keeper.lost = keeper.lost or str(error)
         finally:
+            stop.close()
             if keeper.lost is None:
                 session.rows.queue_unfinished()
         if keeper.lost is not None:
             raise LeaseLostError(keeper.lost)
-        return Verified(session.study, tuple(session.rows.wanted.values()))
+        return Verified(session.study, tuple(session.rows.wanted.values()), stop.number)
 
 
 class _Session:
@@ -148,20 +155,23 @@ class _Session:
         tasks = wanted_tasks(self._store, study, self._spec, request)
         self._todo = [replace(task, attempt=attempt) for task in self.rows.want(tasks)]
 
-    def run(self, address: str | None, max_parallel: int | None) -> None:
+    def run(
+        self, address: str | None, max_parallel: int | None, stop: Stop, ray: ExitStack
+    ) -> None:
         """Prepare, train what is not finished, and see that the database has it."""
         if not self._todo:
             return
-        with joined(address):
-            if address is not None:
-                slots_on(nodes(), self._spec.resources)  # to tell now what does not fit
-            self._prepare()
-            with stopping_on_signals() as stop:
-                with local_ray() if address is None else nullcontext():
-                    self._train(address is not None, max_parallel, stop)
-                self._deliver_rest(stop)
+        ray.enter_context(joined(address))
+        if address is not None:
+            slots_on(nodes(), self._spec.resources)  # to tell now what does not fit
+        self._prepare()
+        stop.wait_for_order()
+        if address is None:
+            ray.enter_context(local_ray())
+        self._train(address is not None, max_parallel, stop)
+        self._deliver_rest(stop)
 
-    def _train(self, is_far: bool, max_parallel: int | None, stop: threading.Event) -> None:
+    def _train(self, is_far: bool, max_parallel: int | None, stop: Stop) -> None:
         """Train what is not finished, on nodes of which some may not see this disk."""
         slots = slots_on(nodes(), self._spec.resources, max_parallel)
         context = WorkerContext(
@@ -182,7 +192,7 @@ class _Session:
         epochs = max(task.epochs for task in self._todo)
         return ship(self._spec.train_spec(), self._cache, seeds, epochs)
 
-    def _deliver_rest(self, stop: threading.Event) -> None:
+    def _deliver_rest(self, stop: Stop) -> None:
         """Wait until the database took everything, but not where it was told to stop.
 
         Raises:

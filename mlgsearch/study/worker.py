@@ -4,6 +4,7 @@ import faulthandler
 import json
 import logging
 import os
+import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ class WorkerContext:
         Raises:
             DataError: it is not there, or does not fit what is installed here.
         """
+        # Blocked in all processes of Ray's, but a program that a user's code starts inherits it.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         train = TrainSpec.model_validate(self.train)
         if shipped is not None:
             return shipped.open(train, device)
