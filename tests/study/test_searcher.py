@@ -229,7 +229,7 @@ def test_a_study_whose_first_trials_all_fail_stops(tmp_path: Path) -> None:
 
 def test_a_driver_that_lost_its_lease_stops(searcher: StudySearcher, study: Driverless) -> None:
     searcher.suggest("a")
-    acquire(study.engine, "digits", holder="bert", host="elsewhere", pid=7, pid_started=0.0)
+    acquire(study.engine, "digits", holder="bert", host="elsewhere", pid=7)
     searcher.on_trial_result("a", a_result(an_epoch(1)))
     assert isinstance(searcher.failure, LeaseLostError)
     assert searcher.is_stopping
