@@ -11,6 +11,7 @@ from typing import TextIO, TypeVar
 import typer
 from rich.console import Console
 
+from mlgsearch.cli.steady_stream import steady
 from mlgsearch.study.interrupt import Interrupted
 
 Watch = TypeVar("Watch")
@@ -34,7 +35,8 @@ def watching(
     """
     # Where `module:callable` is looked for; Ray hands the path on to its workers.
     sys.path.insert(0, str(Path.cwd()))
-    out = sys.stdout
+    # Until the program ends: what it writes at last may meet a stdout that is gone as well.
+    sys.stdout = out = steady(sys.stdout, _warn_of_silence)
     try:
         # Our own lines alone are on stdout; what a library or a user's model prints is not.
         with contextlib.redirect_stdout(sys.stderr):
@@ -48,6 +50,14 @@ def watching(
     except KeyboardInterrupt as error:
         typer.echo(f"stopped at once; `{again}` goes on from the last checkpoints", err=True)
         raise stopped(error.number if isinstance(error, Interrupted) else None) from None
+
+
+def _warn_of_silence(reason: str) -> None:
+    typer.echo(
+        f"warning: stdout cannot be written ({reason}): nothing more is shown there, and the work "
+        "goes on",
+        err=True,
+    )
 
 
 def stopped(by: int | None) -> typer.Exit:
