@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TextIO, TypeVar
 
 import typer
@@ -26,15 +25,13 @@ def watching(
     as_json: bool,
     again: str,
 ) -> Iterator[Watch]:
-    """Give the view that fits stdout, and let a user's code be found.
+    """Give the view that fits stdout.
 
     ``again`` is the command that goes on where a signal stopped it at once.
 
     Raises:
         typer.Exit: a signal stopped it at once.
     """
-    # Where `module:callable` is looked for; Ray hands the path on to its workers.
-    sys.path.insert(0, str(Path.cwd()))
     # Until the program ends: what it writes at last may meet a stdout that is gone as well.
     sys.stdout = out = steady(sys.stdout, _warn_of_silence)
     try:

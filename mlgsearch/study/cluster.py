@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ from ray._raylet import (  # type: ignore[attr-defined]  # noqa: E402
     setproctitle,
 )
 from ray.exceptions import GetTimeoutError  # noqa: E402
+from ray.job_config import JobConfig  # noqa: E402
 
 from mlgsearch.errors import UserError  # noqa: E402
 from mlgsearch.results.engine import safe_url  # noqa: E402
@@ -95,6 +96,7 @@ def _start(folder: str) -> None:
                     include_dashboard=False,
                     object_store_memory=_OBJECT_STORE_BYTES,
                     _temp_dir=folder,
+                    job_config=_Job(),
                     **_quietly(),
                 )
         except Exception as error:  # Ray raises a plain one
@@ -145,7 +147,7 @@ def joined(address: str | None) -> Iterator[None]:
         # Ray shows its token to a cluster it finds by itself, but not to one that is named.
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
         with _own_environment(is_local=False), _own_signals():
-            ray.init(address, **_quietly())
+            ray.init(address, job_config=_Job(), **_quietly())
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"--address {address}: no Ray cluster answers there, or not to this machine's token "
@@ -265,6 +267,30 @@ def _own_signals() -> Iterator[None]:
             if handler is not None:  # None: not set by Python
                 signal.signal(number, handler)
         signal.alarm(0)  # abseil's 3 s, where SIGTERM came meanwhile
+
+
+class _Job(JobConfig):
+    """Ray's description of this driver, without the working folder.
+
+    Ray (2.60) puts that first in its workers' path, where a file `queue.py` would stand for the
+    standard library's and end each worker as it begins. What a study names is looked for by us.
+    """
+
+    @property
+    def _py_driver_sys_path(self) -> list[str]:
+        return self._path
+
+    @_py_driver_sys_path.setter
+    def _py_driver_sys_path(self, path: list[str]) -> None:
+        self._path = _CodePath(path)
+
+
+class _CodePath(list[str]):
+    """Folders for a path; those of this package and of the program that runs alone are added."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        own = {str(Path(__file__).resolve().parents[2]), str(Path(sys.argv[0]).resolve().parent)}
+        super().extend(folder for folder in folders if folder in own)
 
 
 def _hide_passwords() -> None:

@@ -44,6 +44,7 @@ from mlgsearch.study.shipping import ship
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
+from mlgsearch.study.user_code import offer_code
 from mlgsearch.study.worker import TrialWorker, WorkerContext
 from mlgsearch.train.device import best_device
 from mlgsearch.train.prepared import prepare
@@ -172,6 +173,7 @@ def _drive(
     keeper: LeaseKeeper,
 ) -> Outcome:
     """Drive a study whose lease is held; whoever calls it ends Ray."""
+    code_folder = offer_code(spec)
     cache = cache_directory()
     runs = runs_directory(str(engine.url))
     directory = study_directory(runs, study)
@@ -228,7 +230,7 @@ def _drive(
     queued: list[int] = []
     try:
         if not ledger.has_no_more:
-            _run(spec, study, ledger, searcher, watch, options, cache, artifacts, ray)
+            _run(spec, study, ledger, searcher, watch, options, cache, artifacts, code_folder, ray)
     finally:
         stop.close()
         if isinstance(searcher.failure, LeaseLostError):
@@ -278,6 +280,7 @@ def _run(
     options: Options,
     cache: Path,
     artifacts: Artifacts,
+    code_folder: str | None,
     ray: ExitStack,
 ) -> None:
     scratch = ray.enter_context(tempfile.TemporaryDirectory(prefix="mlgsearch-ray-"))
@@ -291,6 +294,7 @@ def _run(
         threads=slots.threads,
         uses_gpu=slots.gpu > 0,
         trial_timeout_s=spec.resources.trial_timeout_s,
+        code_folder=code_folder,
     )
     worker = options.worker
     if options.address is not None and options.lay_groundwork is None:

@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 from mlgsearch.errors import DiskFullError, UserError
 from mlgsearch.records import EpochRecord
 from mlgsearch.study.disk_bound import DiskBound
+from mlgsearch.study.failure import death_reason
 from mlgsearch.study.ledger import Job, Ledger
 
 logger = logging.getLogger(__name__)
@@ -46,11 +47,12 @@ class DriverOnly:
 
 @dataclass
 class _Attempt:
-    """A trial that Ray runs: its number, the attempt, and when its worker began (monotonic)."""
+    """A trial that Ray runs: its number, the attempt, when its worker began, why it died."""
 
     number: int
     attempt: int
     began_s: float | None = None
+    death: str | None = None
 
 
 class StudySearcher(DriverOnly, Searcher):
@@ -143,6 +145,13 @@ class StudySearcher(DriverOnly, Searcher):
         if trial_id in self._attempts:
             self._attempts[trial_id].began_s = time.monotonic()
 
+    def note_death(self, trial_id: str, said: str) -> None:
+        """Note what Ray says of a worker that died, before its trial ends with an error."""
+        known = self._attempts.get(trial_id)
+        if known is not None:
+            known.death = death_reason(said)
+            logger.warning("trial %d: its worker died: %s", known.number, known.death)
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Record the epochs that a running trial reports."""
         self.goes_on(trial_id, result)
@@ -223,7 +232,7 @@ class StudySearcher(DriverOnly, Searcher):
                 "where it hung stands in its folder",
             )
         else:
-            self._ledger.lose(known.number)
+            self._ledger.lose(known.number, known.death)
 
     def _is_late(self, known: _Attempt, payload: dict[str, Any]) -> bool:
         """Whether a report is of a worker whose trial went to another meanwhile."""

@@ -24,7 +24,7 @@ from mlgsearch.study.parcel import VerificationParcel
 from mlgsearch.study.shipping import Shipped, ship
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.spec import StudySpec
-from mlgsearch.study.user_code import stored_spec
+from mlgsearch.study.user_code import offer_code, stored_spec
 from mlgsearch.study.verify_pool import VerifyPool
 from mlgsearch.study.verify_rows import VerifyRows
 from mlgsearch.study.verify_task import VerifyRequest, wanted_tasks
@@ -107,13 +107,14 @@ def verify(
     limit_waits(engine, LOCK_WAIT_S)
     study = ResultStore(engine).study(name)
     spec = stored_spec(study, allowed_code)
+    code_folder = offer_code(spec)
     with (
         stopping_on_signals() as stop,
         ExitStack() as ray,  # ends last: neither the rows nor the lease wait for it
         LeaseKeeper(engine, name) as keeper,
     ):
         stop.last_write = keeper.release
-        session = _Session(engine, study, spec, request, watch, keeper)
+        session = _Session(engine, study, spec, request, watch, keeper, code_folder)
         try:
             session.run(address, max_parallel, stop, ray)
         except LeaseLostError as error:
@@ -138,10 +139,12 @@ class _Session:
         request: VerifyRequest,
         watch: VerifyWatch,
         keeper: LeaseKeeper,
+        code_folder: str | None,
     ):
         self.study = study
         self._store = ResultStore(engine, keeper.lease)
         self._spec = spec
+        self._code_folder = code_folder
         runs = runs_directory(str(engine.url))
         self._artifacts = artifacts_of(study, runs)
         self._cache = cache_directory()
@@ -180,6 +183,7 @@ class _Session:
             artifacts=self._artifacts.place,
             threads=slots.threads,
             uses_gpu=slots.gpu > 0,
+            code_folder=self._code_folder,
         )
         self._watch.started(self.study, list(self.rows.wanted.values()), slots.count)
         shipped = self._ship() if is_far else None
