@@ -7,7 +7,6 @@ import shlex
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,7 +46,6 @@ import ray  # noqa: E402
 import ray._private.ray_constants as ray_constants  # noqa: E402
 import ray._private.utils as ray_utils  # noqa: E402
 import ray._private.worker as ray_worker  # noqa: E402
-from ray._common.utils import get_default_system_temp_dir  # noqa: E402
 from ray._private.authentication.authentication_token_setup import (  # noqa: E402
     AUTH_MODE_ENV_VAR,
     maybe_enable_token_auth_if_token_available,
@@ -63,6 +61,10 @@ from ray.job_config import JobConfig  # noqa: E402
 
 from mlgsearch.errors import UserError  # noqa: E402
 from mlgsearch.results.engine import safe_url  # noqa: E402
+from mlgsearch.study.ray_folder import SESSION, owned_folder, session_place  # noqa: E402
+
+#: What Ray reads its token's place from, and a token for where there is none yet.
+_TOKEN_PATH, _NEW_TOKEN = "RAY_AUTH_TOKEN_PATH", secrets.token_hex(32)
 
 
 @contextmanager
@@ -72,11 +74,10 @@ def local_ray() -> Iterator[None]:
     It has no dashboard, and its sockets and logs lie in a folder of its user's.
 
     Raises:
-        UserError: this machine is too busy for Ray to start.
+        UserError: this machine is too busy for Ray to start, or has no folder for its sockets.
     """
-    _protect_token()
     _hide_passwords()
-    with _private_folder() as folder:
+    with owned_folder(SESSION, session_place()) as folder, _token(folder):
         _start(f"{folder}/ray")
         try:
             yield
@@ -142,7 +143,7 @@ def joined(address: str | None) -> Iterator[None]:
         return
     try:
         _knock(address)
-        _protect_token()
+        _protect_token()  # or Ray says that there is none
         _hide_passwords()
         # Ray shows its token to a cluster it finds by itself, but not to one that is named.
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
@@ -213,12 +214,6 @@ def _refuse_open_cluster(address: str) -> None:
 def _asks_for_token() -> bool:
     """Tell, on a node, whether Ray answers to its token alone."""
     return bool(get_authentication_mode() == AuthenticationMode.TOKEN)
-
-
-def _private_folder() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder of mode 0700: in those of Ray's own making all users may write."""
-    place: str = get_default_system_temp_dir()  # type: ignore[no-untyped-call]
-    return tempfile.TemporaryDirectory(prefix="mlg-ray-", dir=place, ignore_cleanup_errors=True)
 
 
 @contextmanager
@@ -300,15 +295,48 @@ def _hide_passwords() -> None:
         setproctitle(shlex.join([sys.executable, *shown]))
 
 
-def _protect_token() -> None:
-    """Make Ray's token file readable by its owner alone; Ray would make it readable by all."""
-    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+@contextmanager
+def _token(folder: Path) -> Iterator[None]:
+    """See that Ray has a token: in the home, or in a folder of mode 0700 where that is no place."""
+    if _protect_token():
+        yield
         return
-    path = Path.home() / ".ray" / "auth_token"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "auth_token"
+    _write_token(path)
+    os.environ[_TOKEN_PATH] = str(path)
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
+        yield
+    finally:
+        del os.environ[_TOKEN_PATH]
+
+
+def _protect_token() -> bool:
+    """Make Ray's token file readable by its owner alone; Ray would make it readable by all.
+
+    Returns:
+        Whether there is a token that this process can read: not where the home cannot be written,
+        as in a container whose user has none.
+    """
+    if {"RAY_AUTH_TOKEN", _TOKEN_PATH} & os.environ.keys():
+        return True
+    try:
+        path = Path.home() / ".ray" / "auth_token"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            _write_token(path)
+        except FileExistsError:
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+        return os.access(path, os.R_OK)
+    except (OSError, RuntimeError):  # RuntimeError: nobody knows this user's home
+        return False
+
+
+def _write_token(path: Path) -> None:
+    """Write a token into a new file of mode 0600: always the same one, for Ray keeps it.
+
+    Raises:
+        OSError: there is such a file, or none can be made.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(_NEW_TOKEN)

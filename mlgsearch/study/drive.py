@@ -22,7 +22,7 @@ from mlgsearch.plan.tables import Tables
 from mlgsearch.records import EpochRecord, PlannedStudent, StudyRecord, TrialRecord
 from mlgsearch.results.fence import Fence
 from mlgsearch.results.outage import limit_waits
-from mlgsearch.results.places import cache_directory, runs_directory, study_directory
+from mlgsearch.results.places import cache_directory, check_place, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.artifacts import Artifacts, artifacts_of
 from mlgsearch.study.change import file_changes, other_changes, refuse
@@ -38,6 +38,7 @@ from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.parcel import TrialParcel
 from mlgsearch.study.plan_report import predicted_front
 from mlgsearch.study.planning import needs_tables, open_tables
+from mlgsearch.study.ray_folder import owned_folder, session_place
 from mlgsearch.study.scheduler import StudyScheduler
 from mlgsearch.study.searcher import DriverOnly, Informer, StudySearcher
 from mlgsearch.study.shipping import ship
@@ -177,6 +178,11 @@ def _drive(
     cache = cache_directory()
     runs = runs_directory(str(engine.url))
     directory = study_directory(runs, study)
+    if not cache.is_dir():  # one that is there may be read only
+        check_place(cache, "MLGSEARCH_CACHE")
+    check_place(runs, "MLGSEARCH_RUNS")
+    if options.address is None:
+        session_place()  # to tell now where there is none
     ray.enter_context(joined(options.address))
     if options.address is not None:
         slots_on(nodes(), spec.resources)  # to tell now what does not fit
@@ -283,7 +289,8 @@ def _run(
     code_folder: str | None,
     ray: ExitStack,
 ) -> None:
-    scratch = ray.enter_context(tempfile.TemporaryDirectory(prefix="mlgsearch-ray-"))
+    place = Path(tempfile.gettempdir())
+    scratch = str(ray.enter_context(owned_folder("mlgsearch-ray-", place)))
     if options.address is None:
         ray.enter_context(local_ray())
     slots = slots_on(nodes(), spec.resources, options.max_parallel)

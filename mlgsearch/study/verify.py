@@ -12,7 +12,7 @@ from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyConflictErr
 from mlgsearch.records import StudyRecord, VerificationRecord
 from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.outage import limit_waits
-from mlgsearch.results.places import cache_directory, runs_directory, study_directory
+from mlgsearch.results.places import cache_directory, check_place, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
@@ -21,6 +21,7 @@ from mlgsearch.study.interrupt import Stop, stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.parcel import VerificationParcel
+from mlgsearch.study.ray_folder import session_place
 from mlgsearch.study.shipping import Shipped, ship
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.spec import StudySpec
@@ -164,6 +165,10 @@ class _Session:
         """Prepare, train what is not finished, and see that the database has it."""
         if not self._todo:
             return
+        if not self._cache.is_dir():  # one that is there may be read only
+            check_place(self._cache, "MLGSEARCH_CACHE")
+        if address is None:
+            session_place()  # to tell now where there is none
         ray.enter_context(joined(address))
         if address is not None:
             slots_on(nodes(), self._spec.resources)  # to tell now what does not fit
