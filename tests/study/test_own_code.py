@@ -1,5 +1,6 @@
 """A working folder whose files are named as modules of the standard library."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,6 +35,19 @@ def test_nothing_is_imported_that_no_study_names(tmp_path: Path) -> None:
     study = Study(tmp_path, tmp_path / "cache", STUDY)
     events = study.run("launch", str(study.file), "--max-parallel", "1")
     assert events[-1]["states"]["COMPLETE"] == 2
+
+
+def test_python_m_imports_nothing_from_there_either(tmp_path: Path) -> None:
+    shadow(tmp_path, "profile", "queue", "random", "json", "torch", "typer")
+    done = subprocess.run(
+        [sys.executable, "-m", "mlgsearch", "list", "--storage", "sqlite:///none.db"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: sqlite:///none.db: there is no file")
 
 
 def test_the_folder_comes_last_and_only_where_code_is_named(
