@@ -147,7 +147,7 @@ def drive(
     Raises:
         StudyConflictError: another driver holds the study, or took it from this one; or the
             libraries, the data or the teacher are not those that the study began with.
-        StudyFailedError: its first trials all failed.
+        StudyFailedError: its first trials all failed, or all trials of a shorter study.
         DiskFullError: there is no room for its files, or not by ``resources.max_disk_gb``.
         ArtifactsAwayError: what ``resources.artifact_path`` names cannot be written.
         DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
@@ -248,6 +248,7 @@ def _drive(
     _deliver_rest(ledger, searcher, stop)
     if searcher.failure is not None:
         raise searcher.failure
+    ledger.check_end()
     return Outcome(study, ledger.is_finished, tuple(queued), stop.number)
 
 

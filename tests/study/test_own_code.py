@@ -80,11 +80,11 @@ def test_a_worker_that_cannot_begin_says_why(
     study = Study(tmp_path, tmp_path / "cache", STUDY + "resources: {worker_retries: 0}\n")
     driver = study.start("launch", str(study.file), "--max-parallel", "1")
     driver.read_to_end()
-    driver.wait()
+    assert driver.wait() == 2
     engine = open_engine(study.url)
     trials = ResultStore(engine).trials("tiny")
     engine.dispose()
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
-    for said in (trials[0].error, trials[1].error):
+    for said in (trials[0].error, trials[1].error, driver.errors()):
         assert "its worker died" in str(said)
         assert "import of torch halted" in str(said)
