@@ -1,6 +1,8 @@
-"""Folders of a driver's Ray, and where they are made."""
+"""Folders of a driver's Ray: where they are made, and that they go, at the latest with the next."""
 
 import os
+import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,9 +13,12 @@ from ray._common.utils import get_default_system_temp_dir
 
 from mlgsearch.errors import UserError
 from mlgsearch.results.places import can_be_written
+from mlgsearch.results.process_identity import is_gone, process_identity
 
 #: Ray's own session: sockets and logs.
 SESSION = "mlg-ray-"
+#: In a folder: the process that made it.
+_OWNER = "process"
 #: The longest path that Ray makes below, and the most bytes that the system takes for a socket's.
 _LONGEST = "/mlg-ray-12345678/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.1"
 _MOST_BYTES = 103 if sys.platform == "darwin" else 107
@@ -44,6 +49,26 @@ def session_place() -> Path:
 
 @contextmanager
 def owned_folder(prefix: str, place: Path) -> Iterator[Path]:
-    """Make a folder of mode 0700, and remove it at the end."""
+    """Make a folder of mode 0700, and remove it at the end.
+
+    Those that processes of this user left there under the same prefix when they were killed are
+    removed first.
+    """
+    _clear(prefix, place)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as made:
+        (Path(made) / _OWNER).write_text(f"{os.getpid()}\n{process_identity()}\n")
         yield Path(made)
+
+
+def _clear(prefix: str, place: Path) -> None:
+    """Remove the folders whose process has surely ended."""
+    for folder in place.glob(f"{prefix}*"):
+        try:
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+                continue
+            pid, identity = (folder / _OWNER).read_text().splitlines()
+        except (OSError, ValueError):  # of an earlier version, or just being made, or just gone
+            continue
+        if pid.isdecimal() and is_gone(int(pid), identity):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,12 +1,15 @@
-"""Where Ray's folder is made."""
+"""Where Ray's folder is made, and what killed drivers left of theirs."""
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mlgsearch.errors import UserError
+from mlgsearch.results.process_identity import process_identity
 from mlgsearch.study import cluster, ray_folder
 from mlgsearch.study.ray_folder import SESSION, owned_folder, session_place
 from tests.study.driver import Study
@@ -21,11 +24,38 @@ space: {kind: uniform}
 search: {sampler: random, n_trials: 1}
 """
 
+#: Makes a folder and says where, and waits to be killed.
+MAKE = """
+import sys
+from pathlib import Path
+from mlgsearch.study.ray_folder import SESSION, owned_folder
+with owned_folder(SESSION, Path(sys.argv[1])) as folder:
+    print(folder, flush=True)
+    input()
+"""
+
 
 @pytest.fixture(autouse=True)
 def _own_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAY_TMPDIR", "TMPDIR", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
+
+
+def make_folder(place: Path) -> tuple[subprocess.Popen[str], Path]:
+    """Have another process make a folder; return that process and the folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKE, str(place)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.communicate()
 
 
 def test_it_is_where_ray_wants_it_as_long_as_that_is_short(
@@ -61,6 +91,39 @@ def test_a_folder_goes_with_its_context_and_is_its_owners(tmp_path: Path) -> Non
     with owned_folder(SESSION, tmp_path) as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_and_nothing_else(tmp_path: Path) -> None:
+    process, dead = make_folder(tmp_path)
+    (dead / "ray").mkdir()
+    end(process)
+    running, alive = make_folder(tmp_path)
+    words = process_identity().split()
+    elsewhere = f"1\n{' '.join(['another boot', *words[1:]])}\n"
+    kept = {"other": "7\nx y z 1\n", "boot": elsewhere, "old": "", "odd": "no number\n\n"}
+    for name, text in kept.items():
+        (tmp_path / f"{SESSION}{name}").mkdir()
+        (tmp_path / f"{SESSION}{name}" / "process").write_text(text)
+    (tmp_path / f"{SESSION}link").symlink_to(alive)
+    (tmp_path / f"{SESSION}file").write_text("")
+    with owned_folder(SESSION, tmp_path) as own:
+        left = {path.name for path in tmp_path.iterdir()}
+    assert not dead.exists()
+    assert left == {f"{SESSION}{name}" for name in (*kept, "link", "file")} | {alive.name, own.name}
+    end(running)
+    with owned_folder(SESSION, tmp_path):
+        assert not alive.exists()
+
+
+def test_another_users_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, dead = make_folder(tmp_path)
+    end(process)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: dead.stat().st_uid + 1)
+        ray_folder._clear(SESSION, tmp_path)
+    assert dead.exists()
+    ray_folder._clear(SESSION, tmp_path)
+    assert not dead.exists()
 
 
 @pytest.mark.parametrize("home", ["is a file", "is nobody's"])
