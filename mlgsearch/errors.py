@@ -29,7 +29,7 @@ class LeaseLostError(StudyConflictError):
 
 
 class StudyFailedError(UserError):
-    """The first trials of a study all failed, so the others would as well."""
+    """All trials of a study failed, or so many of the first that the others would as well."""
 
 
 class DiskFullError(UserError):

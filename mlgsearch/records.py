@@ -276,7 +276,8 @@ class LeaseRecord:
     holder: str
     host: str
     pid: int
-    pid_started: float
+    #: What tells it from others of its machine; empty where that is not known.
+    process: str
     token: int
     acquired_at: datetime
     expires_at: datetime

@@ -4,6 +4,7 @@ Commands that only read load neither torch nor Ray: those imports stand inside t
 train, so that `front` answers in half a second.
 """
 
+import errno
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ from mlgsearch.cli.output import open_store, print_json, stdout_console
 from mlgsearch.cli.planning import plan
 from mlgsearch.cli.sensitivity import sensitivity
 from mlgsearch.cli.sizes import sizes
+from mlgsearch.cli.steady_stream import steady
 from mlgsearch.cli.tables import (
     curve_table,
     lineage_lines,
@@ -42,6 +44,9 @@ from mlgsearch.results.outage import outage
 from mlgsearch.results.places import runs_directory, study_directory
 from mlgsearch.results.study_list import study_rows
 from mlgsearch.results.trial_fields import detailed_trial_fields, trial_fields
+
+#: What a write to a stdout that is a file may meet.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 app = typer.Typer(
     help="Search per-layer multi-level generation (MLG) settings; get a Pareto front of students.",
@@ -171,6 +176,7 @@ def _global(
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    sys.stderr = steady(sys.stderr)
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     try:
         app()
@@ -184,5 +190,16 @@ def main() -> None:
         typer.echo(f"error: the database does not answer: {reason}; try again later", err=True)
         sys.exit(2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is not None or error.errno not in _NO_ROOM:
+            raise
+        _drop_stdout()
+        typer.echo(f"error: cannot write: {error.strerror}", err=True)
+        sys.exit(2)
+
+
+def _drop_stdout() -> None:
+    """Let go of what stdout's buffer still holds, which would fail again at the very end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,7 +18,7 @@ from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storag
 from mlgsearch.cli.output import stdout_console
 from mlgsearch.cli.paste import command
 from mlgsearch.cli.tables import front_table
-from mlgsearch.cli.watching import EXIT_INTERRUPTED, watching
+from mlgsearch.cli.watching import stopped, watching
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.front import front, front_hypervolume
@@ -35,6 +35,12 @@ Address = Annotated[
     str | None, typer.Option(metavar="RAY", help="A running Ray cluster: HOST:PORT, or auto.")
 ]
 Parallel = Annotated[int | None, typer.Option(min=1, help="Most trials to run at once.")]
+Grace = Annotated[
+    float | None,
+    typer.Option(
+        min=2, metavar="SECONDS", help="Be done so long after the first signal that says stop."
+    ),
+]
 AcceptChange = Annotated[
     bool, typer.Option("--accept-change", help="Go on though something differs, and record it.")
 ]
@@ -46,6 +52,7 @@ def launch(
     trials: Trials = None,
     address: Address = None,
     max_parallel: Parallel = None,
+    grace: Grace = None,
     accept_change: AcceptChange = False,
     as_json: Json = False,
 ) -> None:
@@ -58,7 +65,12 @@ def launch(
     from mlgsearch.study.launch import launch as start
 
     engine = open_engine(storage)
-    options = Options(address=address, max_parallel=max_parallel, accepts_change=accept_change)
+    options = Options(
+        address=address,
+        max_parallel=max_parallel,
+        accepts_change=accept_change,
+        grace_s=grace,
+    )
     with _watching(as_json) as watch:
         outcome = start(spec, source, engine, watch, n_trials=trials, options=options)
     _end(outcome, engine, storage, as_json)
@@ -70,6 +82,7 @@ def resume(
     trials: Trials = None,
     address: Address = None,
     max_parallel: Parallel = None,
+    grace: Grace = None,
     accept_change: AcceptChange = False,
     allow_code: AllowCode = None,
     as_json: Json = False,
@@ -79,7 +92,12 @@ def resume(
     from mlgsearch.study.launch import resume as start
 
     engine = open_engine(storage, must_exist=True)
-    options = Options(address=address, max_parallel=max_parallel, accepts_change=accept_change)
+    options = Options(
+        address=address,
+        max_parallel=max_parallel,
+        accepts_change=accept_change,
+        grace_s=grace,
+    )
     with _watching(as_json) as watch:
         outcome = start(
             name,
@@ -125,7 +143,7 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
                 f"  {command(storage, 'resume', name)}"
             )
     if not outcome.is_finished:
-        raise typer.Exit(EXIT_INTERRUPTED)
+        raise stopped(outcome.stopped_by)
 
 
 def _next_commands(

@@ -46,7 +46,10 @@ def evaluate(
 
     from mlgsearch.train.file_report import file_report  # loads torch
     from mlgsearch.train.models import load_callable
+    from mlgsearch.train.own_code import add_code_folder
 
+    if build is not None:
+        add_code_folder(Path.cwd())
     own = None if build is None else load_callable(build)
     report = file_report(file, spec, part.value, cache_directory(), build=own)
     if as_json:

@@ -34,6 +34,10 @@ def export(
     _, store = open_store(storage)
 
     from mlgsearch.study.export import export_trial  # loads torch
+    from mlgsearch.train.own_code import add_code_folder
+
+    if allow_code:
+        add_code_folder(Path.cwd())
 
     written = export_trial(
         store,

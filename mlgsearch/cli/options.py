@@ -9,7 +9,8 @@ from mlgsearch.results.engine import safe_url
 DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
 
 
-def _warn_of_password(context: typer.Context, storage: str) -> str:
+def _check_storage(context: typer.Context, storage: str) -> str:
+    storage = storage.strip()  # a variable that was read from a file may end in a newline
     source = context.get_parameter_source("storage")
     is_typed = source is not None and source.name == "COMMANDLINE"
     if is_typed and not storage.startswith("@") and safe_url(storage) != storage:
@@ -28,7 +29,7 @@ Storage = Annotated[
         envvar="MLGSEARCH_STORAGE",
         help="Database, as an SQLAlchemy URL, or @FILE that holds it.",
         show_envvar=True,
-        callback=_warn_of_password,
+        callback=_check_storage,
     ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]

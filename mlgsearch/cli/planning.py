@@ -72,8 +72,6 @@ def plan(
 @contextlib.contextmanager
 def preparing(*, quietly: bool) -> "Iterator[Progress]":
     """Show on stderr how far data, teacher and tables are; what libraries print goes there too."""
-    # Where `module:callable` is looked for.
-    sys.path.insert(0, str(Path.cwd()))
     with contextlib.redirect_stdout(sys.stderr):
         if quietly:
             yield lambda stage, done, total, note: None

@@ -1,6 +1,7 @@
 """`sizes`: what a network costs at a setting, before any training."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -60,6 +61,7 @@ def sizes(
     from pydantic import ValidationError
 
     from mlgsearch.study.complaint import complaints
+    from mlgsearch.train.own_code import add_code_folder
     from mlgsearch.train.size_report import size_report  # loads torch
     from mlgsearch.train.spec import ModelSpec
 
@@ -68,6 +70,8 @@ def sizes(
     except ValidationError as error:  # the options were bounded above: it is the name
         said = complaints(error, ModelSpec, "MODEL")[0]
         raise UserError(f"{said}; write for example resnet8, resnet18 or module:callable") from None
+    if ":" in spec.name:
+        add_code_folder(Path.cwd())
     report = size_report(
         spec,
         five,

@@ -16,7 +16,7 @@ from mlgsearch.cli.verified import verified_table
 from mlgsearch.cli.verify_events import VerifyEvents
 from mlgsearch.cli.verify_lines import VerifyLines
 from mlgsearch.cli.verify_live import VerifyLive
-from mlgsearch.cli.watching import EXIT_INTERRUPTED, watching
+from mlgsearch.cli.watching import stopped, watching
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
 from mlgsearch.results.engine import open_engine
@@ -101,4 +101,4 @@ def _end(outcome: "Verified", engine: Engine, storage: str, as_json: bool) -> No
                 "goes on from their checkpoints."
             )
     if not outcome.is_finished:
-        raise typer.Exit(EXIT_INTERRUPTED)
+        raise stopped(outcome.stopped_by)

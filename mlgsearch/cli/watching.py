@@ -1,17 +1,17 @@
 """How a command that drives trainings shows them: for scripts, on a terminal, or in plain lines."""
 
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TextIO, TypeVar
 
 import typer
 from rich.console import Console
 
-#: What a shell gives a program that Ctrl-C ended.
-EXIT_INTERRUPTED = 130
+from mlgsearch.cli.steady_stream import steady
+from mlgsearch.study.interrupt import Interrupted
 
 Watch = TypeVar("Watch")
 
@@ -25,16 +25,15 @@ def watching(
     as_json: bool,
     again: str,
 ) -> Iterator[Watch]:
-    """Give the view that fits stdout, and let a user's code be found.
+    """Give the view that fits stdout.
 
-    ``again`` is the command that goes on where Ctrl-C stopped at once.
+    ``again`` is the command that goes on where a signal stopped it at once.
 
     Raises:
-        typer.Exit: Ctrl-C stopped it at once.
+        typer.Exit: a signal stopped it at once.
     """
-    # Where `module:callable` is looked for; Ray hands the path on to its workers.
-    sys.path.insert(0, str(Path.cwd()))
-    out = sys.stdout
+    # Until the program ends: what it writes at last may meet a stdout that is gone as well.
+    sys.stdout = out = steady(sys.stdout, _warn_of_silence)
     try:
         # Our own lines alone are on stdout; what a library or a user's model prints is not.
         with contextlib.redirect_stdout(sys.stderr):
@@ -45,6 +44,19 @@ def watching(
                     yield view
             else:
                 yield lines(out)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         typer.echo(f"stopped at once; `{again}` goes on from the last checkpoints", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise stopped(error.number if isinstance(error, Interrupted) else None) from None
+
+
+def _warn_of_silence(reason: str) -> None:
+    typer.echo(
+        f"warning: stdout cannot be written ({reason}): nothing more is shown there, and the work "
+        "goes on",
+        err=True,
+    )
+
+
+def stopped(by: int | None) -> typer.Exit:
+    """Return the exit of a program that a signal stopped, as a shell has it: 130 for Ctrl-C."""
+    return typer.Exit(128 + (by or signal.SIGINT))

@@ -36,9 +36,9 @@ def safe_url(url: str) -> str:
     if not mark:  # a slip in the first characters
         return re.sub(r":.*@", ":***@", _SECRET_KEY.sub(r"\1***", url), flags=re.DOTALL)
     rest = _SECRET_KEY.sub(r"\1***", rest)
-    rest = re.sub(r"^([^:/@]*):.*@", r"\1:***@", rest, flags=re.DOTALL)
+    rest = re.sub(r"^([^:/]*):.*@", r"\1:***@", rest, flags=re.DOTALL)
     if "@" not in rest:
-        rest = re.sub(r"^([^:/?\[]+):(?!\d*(?:[/?]|$))[^/?]*", r"\1:***", rest)
+        rest = re.sub(r"^([^:/?\[]+):(?!\d*(?:[/?]|$))[^/]*", r"\1:***", rest)
     return f"{scheme}://{rest}"
 
 
@@ -76,6 +76,11 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
         dialect = kind.name
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StorageError(f"{safe_url(url)}: not a database URL; {_EXAMPLES}") from error
+    if _has_bare_mark(parsed, url):
+        raise StorageError(
+            f"{safe_url(url)}: the user or the password holds a bare @ or ?, which end a part of a "
+            "URL; write %40 for @, %3F for ?, %2F for / and %25 for %"
+        )
     if kind.is_async:
         raise StorageError(f"{safe_url(url)}: {parsed.drivername} is asynchronous; {_EXAMPLES}")
     options: dict[str, Any] = {}
@@ -135,6 +140,13 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection = plain.execution_options(mlg_begin="BEGIN IMMEDIATE")
         with connection.begin():
             yield connection
+
+
+def _has_bare_mark(parsed: URL, url: str) -> bool:
+    """Return whether a piece of the user or the password was taken for the host or the query."""
+    if parsed.get_backend_name() == "sqlite":
+        return False
+    return "@" in (parsed.host or "") or re.search(r"@.*\?[^=]*@", url, re.DOTALL) is not None
 
 
 def _sqlite_url(parsed: URL, url: str, *, read_only: bool, must_exist: bool) -> URL:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import psutil
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -21,10 +20,8 @@ from mlgsearch.records import LeaseRecord
 from mlgsearch.results.clock import DatabaseClock
 from mlgsearch.results.engine import writing
 from mlgsearch.results.lookup import find_study
+from mlgsearch.results.process_identity import is_gone
 from mlgsearch.results.tables import lease_table, study_table
-
-#: psutil reckons a start from the boot time, which may come out some ticks apart.
-_START_TOLERANCE_S = 2.0
 
 
 def acquire(
@@ -34,14 +31,14 @@ def acquire(
     holder: str,
     host: str,
     pid: int,
-    pid_started: float,
+    process: str = "",
     ttl_s: float = 30,
 ) -> LeaseRecord:
     """Take the lease of a study for ``ttl_s`` seconds.
 
     A lease that ran out is taken over, and at once that of a process on this ``host`` that is
-    gone. ``pid_started`` is psutil's ``Process.create_time()``, which tells a process from a later
-    one with the same ``pid``; ``host`` must differ where process ids mean different things.
+    surely gone: by ``process``, its `process_identity`. Where that is not known on either side, or
+    is of another boot or container, the lease must run out first.
     ``token`` of the result is larger than of every lease of this study before. Of several who try
     at once exactly one succeeds: taking is one UPDATE, on condition that nobody took meanwhile.
 
@@ -53,7 +50,7 @@ def acquire(
         study_id = find_study(connection, study)
         seen = _read(connection, study_id)
         free: ColumnElement[bool] = lease_table.c.expires_unix_s <= DatabaseClock()
-        if seen["host"] == host and _is_gone(seen["pid"], seen["pid_started"]):
+        if seen["host"] == host and is_gone(seen["pid"], seen["process"] or ""):
             free = literal(value=True)
         taking = (
             update(lease_table)
@@ -63,7 +60,7 @@ def acquire(
                 holder=holder,
                 host=host,
                 pid=pid,
-                pid_started=pid_started,
+                process=process,
                 acquired_unix_s=DatabaseClock(),
                 expires_unix_s=DatabaseClock() + ttl_s,
             )
@@ -158,7 +155,7 @@ def _record(study: str, row: RowMapping) -> LeaseRecord:
         holder=row["holder"],
         host=row["host"],
         pid=row["pid"],
-        pid_started=row["pid_started"],
+        process=row["process"] or "",
         token=row["token"],
         acquired_at=datetime.fromtimestamp(row["acquired_unix_s"], UTC),
         expires_at=datetime.fromtimestamp(row["expires_unix_s"], UTC),
@@ -173,16 +170,3 @@ def _held(study: str, row: RowMapping) -> str:
         f"since {age_s:.0f} s; stop that one with Ctrl-C, or if it is dead "
         f"try again when its lease runs out in {left_s:.0f} s"
     )
-
-
-def _is_gone(pid: int, pid_started: float) -> bool:
-    """Whether no process of that number runs, or only a later one."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return True
-        return abs(process.create_time() - pid_started) > _START_TOLERANCE_S
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.AccessDenied:
-        return False

@@ -3,11 +3,12 @@
 import hashlib
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from mlgsearch.errors import DataError
+from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.storage_url import storage_url
 
@@ -18,9 +19,9 @@ def cache_directory() -> Path:
     ``MLGSEARCH_CACHE``, else ``mlgsearch`` under ``XDG_CACHE_HOME`` or ``~/.cache``.
     """
     if os.environ.get("MLGSEARCH_CACHE"):
-        return Path(os.environ["MLGSEARCH_CACHE"]).expanduser().absolute()
+        return _expanded(os.environ["MLGSEARCH_CACHE"], "MLGSEARCH_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "mlgsearch"
+    return _expanded(base, "MLGSEARCH_CACHE") / "mlgsearch"
 
 
 def runs_directory(storage: str) -> Path:
@@ -29,11 +30,42 @@ def runs_directory(storage: str) -> Path:
     ``MLGSEARCH_RUNS``, else beside an SQLite file ``<file>.runs``, else ``mlgsearch-runs`` here.
     """
     if os.environ.get("MLGSEARCH_RUNS"):
-        return Path(os.environ["MLGSEARCH_RUNS"]).expanduser().absolute()
+        return _expanded(os.environ["MLGSEARCH_RUNS"], "MLGSEARCH_RUNS")
     url = make_url(storage_url(storage))
     if url.get_backend_name() == "sqlite" and url.database:
         return Path(f"{url.database}.runs").absolute()
     return Path("mlgsearch-runs").absolute()
+
+
+def check_place(directory: Path, variable: str) -> None:
+    """See that a folder is there or can be made, and can be written; nothing is made yet.
+
+    Raises:
+        UserError: it cannot; the message says which environment variable names another.
+    """
+    there = next(folder for folder in (directory, *directory.parents) if os.access(folder, os.F_OK))
+    if not there.is_dir():
+        raise UserError(f"{there} is no folder; let {variable} name another place")
+    if not can_be_written(there):
+        raise UserError(f"{there} cannot be written; let {variable} name a folder that can")
+
+
+def can_be_written(folder: Path) -> bool:
+    """Return whether files can be made in a folder, by making one that has no name."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _expanded(path: str, variable: str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:  # a user that the system does not know, as in some containers
+        raise UserError(
+            f"{path}: this user has no home; let {variable} name a folder in full"
+        ) from None
 
 
 def study_directory(runs: Path, record: StudyRecord) -> Path:

@@ -1,5 +1,6 @@
 """A database's URL as its user gives it: written out, or in a file that keeps its password."""
 
+import re
 from pathlib import Path
 
 from mlgsearch.errors import StorageError
@@ -11,15 +12,16 @@ _MOST_CHARACTERS = 10_000
 def storage_url(written: str) -> str:
     """Give the URL itself: what is written, or the one line of FILE where that is ``@FILE``.
 
-    What stands on a command line every user of a machine can read, what stands in a file of mode
-    0600 its owner alone.
+    Space around it is left out, and the ``~`` of an SQLite file is a home. What stands on a command
+    line every user of a machine can read, what stands in a file of mode 0600 its owner alone.
 
     Raises:
-        StorageError: the file cannot be read, or holds no or several lines. Its content is not
-            told.
+        StorageError: the file cannot be read, or holds no or several lines, or nobody has such a
+            home. The file's content is not told.
     """
+    written = written.strip()
     if not written.startswith("@"):
-        return written
+        return _at_home(written)
     path = Path(written.removeprefix("@"))
     try:
         path = path.expanduser()
@@ -33,4 +35,16 @@ def storage_url(written: str) -> str:
         raise StorageError(f"{written}: {error}") from None
     if not text or len(text.splitlines()) != 1 or text.startswith("@"):
         raise StorageError(f"{written}: {path} must hold a database URL on one line, nothing else")
-    return text
+    return _at_home(text)
+
+
+def _at_home(url: str) -> str:
+    """Write the home into the URL of an SQLite file that begins with ``~``, as a shell would."""
+    found = re.fullmatch(r"(sqlite(?:\+\w+)?:///)(~[^/?]*)(.*)", url, re.DOTALL)
+    if found is None:
+        return url
+    scheme, home, rest = found.groups()
+    try:
+        return f"{scheme}{Path(home).expanduser()}{rest}"
+    except RuntimeError as error:  # a home that nobody has
+        raise StorageError(f"{url}: {error}") from None

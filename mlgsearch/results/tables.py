@@ -166,9 +166,12 @@ lease_table = Table(
     Column("holder", String(255), nullable=False),
     Column("host", String(255), nullable=False),
     Column("pid", Integer, nullable=False),
+    # Read by drivers of earlier versions only, which run on while the schema is brought forward.
     Column("pid_started", Double, nullable=False),
     Column("acquired_unix_s", Double, nullable=False),
     Column("expires_unix_s", Double, nullable=False),
+    # NULL: written before it was kept.
+    Column("process", String(255)),
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",
 )

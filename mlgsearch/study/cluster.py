@@ -4,10 +4,10 @@ import logging
 import os
 import secrets
 import shlex
+import signal
 import socket
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,8 @@ os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 
 import ray  # noqa: E402
 import ray._private.ray_constants as ray_constants  # noqa: E402
-from ray._common.utils import get_default_system_temp_dir  # noqa: E402
+import ray._private.utils as ray_utils  # noqa: E402
+import ray._private.worker as ray_worker  # noqa: E402
 from ray._private.authentication.authentication_token_setup import (  # noqa: E402
     AUTH_MODE_ENV_VAR,
     maybe_enable_token_auth_if_token_available,
@@ -56,9 +57,14 @@ from ray._raylet import (  # type: ignore[attr-defined]  # noqa: E402
     setproctitle,
 )
 from ray.exceptions import GetTimeoutError  # noqa: E402
+from ray.job_config import JobConfig  # noqa: E402
 
 from mlgsearch.errors import UserError  # noqa: E402
 from mlgsearch.results.engine import safe_url  # noqa: E402
+from mlgsearch.study.ray_folder import SESSION, owned_folder, session_place  # noqa: E402
+
+#: What Ray reads its token's place from, and a token for where there is none yet.
+_TOKEN_PATH, _NEW_TOKEN = "RAY_AUTH_TOKEN_PATH", secrets.token_hex(32)
 
 
 @contextmanager
@@ -68,15 +74,15 @@ def local_ray() -> Iterator[None]:
     It has no dashboard, and its sockets and logs lie in a folder of its user's.
 
     Raises:
-        UserError: this machine is too busy for Ray to start.
+        UserError: this machine is too busy for Ray to start, or has no folder for its sockets.
     """
-    _protect_token()
     _hide_passwords()
-    with _private_folder() as folder:
+    with owned_folder(SESSION, session_place()) as folder, _token(folder):
         _start(f"{folder}/ray")
         try:
             yield
         finally:
+            _kill_at_once()
             ray.shutdown()
 
 
@@ -85,12 +91,13 @@ def _start(folder: str) -> None:
     before = set(psutil.Process().children(recursive=True))
     for left in reversed(range(_STARTS)):
         try:
-            with _own_environment(is_local=True):
+            with _own_environment(is_local=True), _own_signals():
                 ray.init(
                     "local",
                     include_dashboard=False,
                     object_store_memory=_OBJECT_STORE_BYTES,
                     _temp_dir=folder,
+                    job_config=_Job(),
                     **_quietly(),
                 )
         except Exception as error:  # Ray raises a plain one
@@ -108,6 +115,14 @@ def _start(folder: str) -> None:
                 ) from error
         else:
             return
+
+
+def _kill_at_once() -> None:
+    """Let Ray's shutdown kill its processes: they block SIGTERM, after which it waits 1 s each."""
+    node = ray_worker._global_node
+    if node is not None:
+        kill = node.kill_all_processes
+        node.kill_all_processes = lambda **options: kill(**{**options, "allow_graceful": False})
 
 
 @contextmanager
@@ -128,12 +143,12 @@ def joined(address: str | None) -> Iterator[None]:
         return
     try:
         _knock(address)
-        _protect_token()
+        _protect_token()  # or Ray says that there is none
         _hide_passwords()
         # Ray shows its token to a cluster it finds by itself, but not to one that is named.
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-        with _own_environment(is_local=False):
-            ray.init(address, **_quietly())
+        with _own_environment(is_local=False), _own_signals():
+            ray.init(address, job_config=_Job(), **_quietly())
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"--address {address}: no Ray cluster answers there, or not to this machine's token "
@@ -201,12 +216,6 @@ def _asks_for_token() -> bool:
     return bool(get_authentication_mode() == AuthenticationMode.TOKEN)
 
 
-def _private_folder() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder of mode 0700: in those of Ray's own making all users may write."""
-    place: str = get_default_system_temp_dir()  # type: ignore[no-untyped-call]
-    return tempfile.TemporaryDirectory(prefix="mlg-ray-", dir=place, ignore_cleanup_errors=True)
-
-
 @contextmanager
 def _own_environment(*, is_local: bool) -> Iterator[None]:
     """Start Ray's processes without the database's URL, and those of this machine on loopback.
@@ -231,6 +240,54 @@ def _own_environment(*, is_local: bool) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep this process's signal handlers while Ray starts, and signals from Ray's processes.
+
+    Ray (2.60) registers handlers of SIGTERM in Python, and abseil's in C, which dumps addresses and
+    aborts the process 3 s later. A terminal that closes and systemd signal every process, and Ray
+    must live on until the driver has stopped in order: without its head a driver waits for 60 s.
+    """
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    set_handler = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda handler: None
+    # Children inherit what is blocked; workers take SIGTERM off again.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        ray_utils.set_sigterm_handler = set_handler
+        for number, handler in before.items():
+            if handler is not None:  # None: not set by Python
+                signal.signal(number, handler)
+        signal.alarm(0)  # abseil's 3 s, where SIGTERM came meanwhile
+
+
+class _Job(JobConfig):
+    """Ray's description of this driver, without the working folder.
+
+    Ray (2.60) puts that first in its workers' path, where a file `queue.py` would stand for the
+    standard library's and end each worker as it begins. What a study names is looked for by us.
+    """
+
+    @property
+    def _py_driver_sys_path(self) -> list[str]:
+        return self._path
+
+    @_py_driver_sys_path.setter
+    def _py_driver_sys_path(self, path: list[str]) -> None:
+        self._path = _CodePath(path)
+
+
+class _CodePath(list[str]):
+    """Folders for a path; those of this package and of the program that runs alone are added."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        own = {str(Path(__file__).resolve().parents[2]), str(Path(sys.argv[0]).resolve().parent)}
+        super().extend(folder for folder in folders if folder in own)
+
+
 def _hide_passwords() -> None:
     """Take passwords out of this process's command line, which Ray tells its whole cluster."""
     shown = [safe_url(word) if "://" in word else word for word in sys.argv]
@@ -238,15 +295,48 @@ def _hide_passwords() -> None:
         setproctitle(shlex.join([sys.executable, *shown]))
 
 
-def _protect_token() -> None:
-    """Make Ray's token file readable by its owner alone; Ray would make it readable by all."""
-    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+@contextmanager
+def _token(folder: Path) -> Iterator[None]:
+    """See that Ray has a token: in the home, or in a folder of mode 0700 where that is no place."""
+    if _protect_token():
+        yield
         return
-    path = Path.home() / ".ray" / "auth_token"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "auth_token"
+    _write_token(path)
+    os.environ[_TOKEN_PATH] = str(path)
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
+        yield
+    finally:
+        del os.environ[_TOKEN_PATH]
+
+
+def _protect_token() -> bool:
+    """Make Ray's token file readable by its owner alone; Ray would make it readable by all.
+
+    Returns:
+        Whether there is a token that this process can read: not where the home cannot be written,
+        as in a container whose user has none.
+    """
+    if {"RAY_AUTH_TOKEN", _TOKEN_PATH} & os.environ.keys():
+        return True
+    try:
+        path = Path.home() / ".ray" / "auth_token"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            _write_token(path)
+        except FileExistsError:
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+        return os.access(path, os.R_OK)
+    except (OSError, RuntimeError):  # RuntimeError: nobody knows this user's home
+        return False
+
+
+def _write_token(path: Path) -> None:
+    """Write a token into a new file of mode 0600: always the same one, for Ray keeps it.
+
+    Raises:
+        OSError: there is such a file, or none can be made.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(_NEW_TOKEN)

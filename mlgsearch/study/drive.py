@@ -1,9 +1,8 @@
 """Drive a study: from its specification and its database to a finished front."""
 
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +22,7 @@ from mlgsearch.plan.tables import Tables
 from mlgsearch.records import EpochRecord, PlannedStudent, StudyRecord, TrialRecord
 from mlgsearch.results.fence import Fence
 from mlgsearch.results.outage import limit_waits
-from mlgsearch.results.places import cache_directory, runs_directory, study_directory
+from mlgsearch.results.places import cache_directory, check_place, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.study.artifacts import Artifacts, artifacts_of
 from mlgsearch.study.change import file_changes, other_changes, refuse
@@ -31,7 +30,7 @@ from mlgsearch.study.delivery import LOCK_WAIT_S, POLL_S
 from mlgsearch.study.disk_bound import DiskBound
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
-from mlgsearch.study.interrupt import stopping_on_signals
+from mlgsearch.study.interrupt import Stop, stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.ledger import Ledger
 from mlgsearch.study.optuna_storage import directions, guard, metric_names, open_optuna_storage
@@ -39,12 +38,14 @@ from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.parcel import TrialParcel
 from mlgsearch.study.plan_report import predicted_front
 from mlgsearch.study.planning import needs_tables, open_tables
+from mlgsearch.study.ray_folder import owned_folder, session_place
 from mlgsearch.study.scheduler import StudyScheduler
 from mlgsearch.study.searcher import DriverOnly, Informer, StudySearcher
 from mlgsearch.study.shipping import ship
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
+from mlgsearch.study.user_code import offer_code
 from mlgsearch.study.worker import TrialWorker, WorkerContext
 from mlgsearch.train.device import best_device
 from mlgsearch.train.optim import too_short
@@ -75,6 +76,8 @@ class Outcome:
     study: StudyRecord
     is_finished: bool
     queued: tuple[int, ...]
+    #: The signal that stopped it.
+    stopped_by: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class Options:
 
     ``lay_groundwork`` and ``worker`` are the real ones unless a benchmark or a test replaces them.
     ``accepts_change`` lets a study go on that differs from what it began with, and records how.
+    ``grace_s`` limits the time from the first signal to the end.
     """
 
     address: str | None = None
@@ -103,6 +107,7 @@ class Options:
     worker: type[tune.Trainable] = TrialWorker
     lay_groundwork: Callable[[StudySpec, Path, Watch], Groundwork] | None = None
     accepts_change: bool = False
+    grace_s: float | None = None
 
 
 def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
@@ -157,79 +162,109 @@ def drive(
     Raises:
         StudyConflictError: another driver holds the study, or took it from this one; or the
             libraries, the data or the teacher are not those that the study began with.
-        StudyFailedError: its first trials all failed.
+        StudyFailedError: its first trials all failed, or all trials of a shorter study.
         DiskFullError: there is no room for its files, or not by ``resources.max_disk_gb``.
         ArtifactsAwayError: what ``resources.artifact_path`` names cannot be written.
         DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
         UserError: the data, the teacher or a first trial cannot be used.
     """
+    limit_waits(engine, LOCK_WAIT_S)
+    with (
+        stopping_on_signals(options.grace_s) as stop,
+        ExitStack() as ray,  # ends last: neither the rows nor the lease wait for it
+        LeaseKeeper(engine, study.name) as keeper,
+    ):
+        stop.last_write = keeper.release
+        return _drive(spec, study, engine, watch, options, stop, ray, keeper)
+
+
+def _drive(
+    spec: StudySpec,
+    study: StudyRecord,
+    engine: Engine,
+    watch: Watch,
+    options: Options,
+    stop: Stop,
+    ray: ExitStack,
+    keeper: LeaseKeeper,
+) -> Outcome:
+    """Drive a study whose lease is held; whoever calls it ends Ray."""
+    code_folder = offer_code(spec)
     cache = cache_directory()
     runs = runs_directory(str(engine.url))
     directory = study_directory(runs, study)
-    limit_waits(engine, LOCK_WAIT_S)
-    with LeaseKeeper(engine, study.name) as keeper, joined(options.address):
-        if options.address is not None:
-            slots_on(nodes(), spec.resources)  # to tell now what does not fit
-        store = ResultStore(engine, keeper.lease)
-        ground = (options.lay_groundwork or lay_groundwork)(spec, cache, watch)
-        changes = [
-            *file_changes(store.study(study.name), spec),
-            *other_changes(study, library_versions(), ground.data_hash, ground.teacher_hash),
-        ]
-        refuse(study.name, changes, accepts=options.accepts_change)
-        if changes:
-            store.accept_change(
-                study.name,
-                changes,
-                content=spec.content(),
-                content_hash=spec.content_hash(),
-                source=study.source,
-                versions=library_versions(),
-            )
-        store.set_data(study.name, ground.data_hash, ground.validation_samples)
-        store.set_teacher(study.name, ground.teacher_hash, ground.teacher_accuracy)
-        store.set_target(study.name, spec.search.n_trials)
-        store.set_content(study.name, spec.content())
-        study = store.study(study.name)
-        artifacts = artifacts_of(study, runs)
-        artifacts.prepare()
-        space = _space(spec, ground)
-        drafts = Drafts(
-            spec, space, ground.shape, ground.teacher_hash, library_versions(), ground.tables
+    if not cache.is_dir():  # one that is there may be read only
+        check_place(cache, "MLGSEARCH_CACHE")
+    check_place(runs, "MLGSEARCH_RUNS")
+    if options.address is None:
+        session_place()  # to tell now where there is none
+    ray.enter_context(joined(options.address))
+    if options.address is not None:
+        slots_on(nodes(), spec.resources)  # to tell now what does not fit
+    store = ResultStore(engine, keeper.lease)
+    ground = (options.lay_groundwork or lay_groundwork)(spec, cache, watch)
+    changes = [
+        *file_changes(store.study(study.name), spec),
+        *other_changes(study, library_versions(), ground.data_hash, ground.teacher_hash),
+    ]
+    refuse(study.name, changes, accepts=options.accepts_change)
+    if changes:
+        store.accept_change(
+            study.name,
+            changes,
+            content=spec.content(),
+            content_hash=spec.content_hash(),
+            source=study.source,
+            versions=library_versions(),
         )
-        store.set_network(study.name, drafts.layers(), ground.planned)
-        ledger = Ledger(
-            spec=spec,
-            space=space,
-            drafts=drafts,
-            history=_history(study, engine, keeper),
-            store=store,
-            outbox=Outbox(directory / "outbox", TrialParcel),
-            n_trials=study.n_trials,
-            watch=watch.trial,
-        )
-        with stopping_on_signals() as stop:
-            searcher = StudySearcher(
-                ledger,
-                trial_timeout_s=spec.resources.trial_timeout_s,
-                is_asked_to_stop=lambda: stop.is_set() or keeper.lost is not None,
-                disk=DiskBound(artifacts, spec.resources.max_disk_gb),
-            )
-            queued: list[int] = []
-            try:
-                if not ledger.has_no_more:
-                    _run(spec, study, ledger, searcher, watch, options, cache, artifacts)
-            finally:
-                if isinstance(searcher.failure, LeaseLostError):
-                    keeper.lost = keeper.lost or str(searcher.failure)
-                if keeper.lost is None:
-                    queued = ledger.queue_unfinished()
-            if keeper.lost is not None:
-                raise LeaseLostError(keeper.lost)
-            _deliver_rest(ledger, searcher, stop)
-        if searcher.failure is not None:
-            raise searcher.failure
-        return Outcome(study, ledger.is_finished, tuple(queued))
+    store.set_data(study.name, ground.data_hash, ground.validation_samples)
+    store.set_teacher(study.name, ground.teacher_hash, ground.teacher_accuracy)
+    store.set_target(study.name, spec.search.n_trials)
+    store.set_content(study.name, spec.content())
+    study = store.study(study.name)
+    artifacts = artifacts_of(study, runs)
+    artifacts.prepare()
+    space = _space(spec, ground)
+    drafts = Drafts(
+        spec, space, ground.shape, ground.teacher_hash, library_versions(), ground.tables
+    )
+    store.set_network(study.name, drafts.layers(), ground.planned)
+    ledger = Ledger(
+        spec=spec,
+        space=space,
+        drafts=drafts,
+        history=_history(study, engine, keeper),
+        store=store,
+        outbox=Outbox(directory / "outbox", TrialParcel),
+        n_trials=study.n_trials,
+        watch=watch.trial,
+    )
+    stop.wait_for_order()
+    searcher = StudySearcher(
+        ledger,
+        trial_timeout_s=spec.resources.trial_timeout_s,
+        is_asked_to_stop=stop.is_set,
+        is_lost=lambda: keeper.lost is not None,
+        waits_for_epochs=stop.has_grace,
+        disk=DiskBound(artifacts, spec.resources.max_disk_gb),
+    )
+    queued: list[int] = []
+    try:
+        if not ledger.has_no_more:
+            _run(spec, study, ledger, searcher, watch, options, cache, artifacts, code_folder, ray)
+    finally:
+        stop.close()
+        if isinstance(searcher.failure, LeaseLostError):
+            keeper.lost = keeper.lost or str(searcher.failure)
+        if keeper.lost is None:
+            queued = ledger.queue_unfinished()
+    if keeper.lost is not None:
+        raise LeaseLostError(keeper.lost)
+    _deliver_rest(ledger, searcher, stop)
+    if searcher.failure is not None:
+        raise searcher.failure
+    ledger.check_end()
+    return Outcome(study, ledger.is_finished, tuple(queued), stop.number)
 
 
 def _history(study: StudyRecord, engine: Engine, keeper: LeaseKeeper) -> History:
@@ -242,7 +277,7 @@ def _history(study: StudyRecord, engine: Engine, keeper: LeaseKeeper) -> History
     )
 
 
-def _deliver_rest(ledger: Ledger, searcher: StudySearcher, stop: threading.Event) -> None:
+def _deliver_rest(ledger: Ledger, searcher: StudySearcher, stop: Stop) -> None:
     """Wait until the database took everything, but not where the study was stopped.
 
     Raises:
@@ -267,47 +302,50 @@ def _run(
     options: Options,
     cache: Path,
     artifacts: Artifacts,
+    code_folder: str | None,
+    ray: ExitStack,
 ) -> None:
-    with (
-        tempfile.TemporaryDirectory(prefix="mlgsearch-ray-") as scratch,
-        local_ray() if options.address is None else nullcontext(),
-    ):
-        slots = slots_on(nodes(), spec.resources, options.max_parallel)
-        context = WorkerContext(
-            train=spec.train_spec().model_dump(mode="json"),
-            cache=str(cache),
-            artifacts=artifacts.place,
-            threads=slots.threads,
-            uses_gpu=slots.gpu > 0,
-            trial_timeout_s=spec.resources.trial_timeout_s,
-        )
-        worker = options.worker
-        if options.address is not None and options.lay_groundwork is None:
-            train = spec.train_spec()
-            shipped = ship(train, cache, [train.seed], train.training.epochs)
-            worker = tune.with_parameters(worker, shipped=shipped)
-        searcher.room = lambda: slots.count_on(nodes())
-        watch.started(study, ledger.records, slots.count)
-        tuner = Tuner(
-            tune.with_resources(worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
-            param_space={"context": context.to_text()},
-            tune_config=TuneConfig(
-                search_alg=searcher,
-                scheduler=StudyScheduler(searcher),
-                num_samples=-1,
-                reuse_actors=True,
-                trial_dirname_creator=lambda trial: str(trial.trial_id),
-                trial_name_creator=lambda trial: str(trial.trial_id),
-            ),
-            run_config=RunConfig(
-                name="tune",
-                storage_path=scratch,
-                verbose=0,
-                stop=_StopWhen(searcher),
-                callbacks=[Informer(searcher)],
-            ),
-        )
-        tuner.fit()
+    place = Path(tempfile.gettempdir())
+    scratch = str(ray.enter_context(owned_folder("mlgsearch-ray-", place)))
+    if options.address is None:
+        ray.enter_context(local_ray())
+    slots = slots_on(nodes(), spec.resources, options.max_parallel)
+    context = WorkerContext(
+        train=spec.train_spec().model_dump(mode="json"),
+        cache=str(cache),
+        artifacts=artifacts.place,
+        threads=slots.threads,
+        uses_gpu=slots.gpu > 0,
+        trial_timeout_s=spec.resources.trial_timeout_s,
+        code_folder=code_folder,
+    )
+    worker = options.worker
+    if options.address is not None and options.lay_groundwork is None:
+        train = spec.train_spec()
+        shipped = ship(train, cache, [train.seed], train.training.epochs)
+        worker = tune.with_parameters(worker, shipped=shipped)
+    searcher.room = lambda: slots.count_on(nodes())
+    watch.started(study, ledger.records, slots.count)
+    tuner = Tuner(
+        tune.with_resources(worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
+        param_space={"context": context.to_text()},
+        tune_config=TuneConfig(
+            search_alg=searcher,
+            scheduler=StudyScheduler(searcher),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+            trial_name_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=scratch,
+            verbose=0,
+            stop=_StopWhen(searcher),
+            callbacks=[Informer(searcher)],
+        ),
+    )
+    tuner.fit()
 
 
 class _StopWhen(DriverOnly, Stopper):

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import re
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ logger = logging.getLogger(__name__)
 
 #: What the system says where there is no room: not the trial's fault, so no reason to fail it.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+#: Ray's colours, its words before a failure, and before what it knows of a process's end.
+_COLOUR, _HEADING, _DETAIL = re.compile(r"\x1b\[[0-9;]*m"), "Failure # ", "Worker exit detail:"
+#: The most characters that are kept of a reason.
+_MOST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,26 @@ class Failure:
 
     text: str
     is_disk_full: bool
+
+
+def death_reason(said: str) -> str:
+    """Return in a line why a worker died, of all that Ray says of it.
+
+    That is the last line of a traceback, where the worker could not begin for an error, or else
+    what the system knows of its end.
+    """
+    lines = [_COLOUR.sub("", line).strip() for line in said.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(_HEADING)]
+    if not lines:
+        return "Ray does not say why"
+    detail = next((line for line in lines if _DETAIL in line), None)
+    if any(line.startswith('File "') for line in lines):
+        reason = lines[-1]
+    elif detail is not None:
+        reason = detail.partition(_DETAIL)[2].strip()
+    else:
+        reason = lines[0]
+    return reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}..."
 
 
 def take_failure(what: str, error: Exception) -> Failure:

@@ -8,13 +8,13 @@ import threading
 import time
 from types import TracebackType
 
-import psutil
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results import lease as leases
+from mlgsearch.results.process_identity import process_identity
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class LeaseKeeper:
             holder=_user(),
             host=socket.gethostname(),
             pid=os.getpid(),
-            pid_started=psutil.Process().create_time(),
+            process=process_identity(),
             ttl_s=TTL_S,
         )
         self._thread.start()
@@ -60,6 +60,10 @@ class LeaseKeeper:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        self.release()
+
+    def release(self) -> None:
+        """Release the lease at once; a thread may call it while another renews it."""
         if self.lost is None:
             try:
                 leases.release(self._engine, self.lease)

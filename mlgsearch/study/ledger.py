@@ -33,6 +33,8 @@ from mlgsearch.study.trial_rows import TrialRows, Watcher
 
 #: A study stops where so many trainings failed before any came to something.
 _ALL_FAILED = 5
+#: Different reasons of failed trials that are named, the most frequent first.
+_MOST_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -199,11 +201,12 @@ class Ledger:
             self._stop(record, new)
         return goes_on
 
-    def lose(self, number: int) -> None:
+    def lose(self, number: int, reason: str | None = None) -> None:
         """Note that a running trial's worker died: another takes it over, a few times."""
         self._deaths[number] += 1
         if self._deaths[number] > self._spec.resources.worker_retries:
-            self.fail(number, "its worker died, and died again each time another took it over")
+            error = "its worker died, and died again each time another took it over"
+            self.fail(number, error if reason is None else f"{error}: {reason}")
             return
         record = self._records[number]
         del self._running[record.fingerprint]
@@ -246,14 +249,29 @@ class Ledger:
         self._early_stopping.drop(number)
         self._pass_on(number)
         self._failures += 1
-        good = (TrialState.COMPLETE, TrialState.PRUNED)
-        is_any_good = any(record.state in good for record in self._records.values())
-        if self._failures >= _ALL_FAILED and not is_any_good:
+        if self._failures >= _ALL_FAILED and not self._is_any_good:
             raise StudyFailedError(
                 f"study {self._spec.name!r}: the first {self._failures} trainings all failed, the "
                 f"last one with: {error}; nothing more is trained: mend what it says and resume "
                 "the study, or delete it"
             )
+
+    def check_end(self) -> None:
+        """See that a finished study came to something.
+
+        Raises:
+            StudyFailedError: every trial of it failed; the message has the reasons.
+        """
+        if not self.is_finished or self._is_any_good or not self._records:
+            return
+        reasons = Counter(record.error or "no reason is known" for record in self.records)
+        told = "; ".join(
+            f"{count} with: {error}" for error, count in reasons.most_common(_MOST_REASONS)
+        )
+        raise StudyFailedError(
+            f"study {self._spec.name!r}: all {len(self._records)} trials failed, {told}; fix that, "
+            "then delete the study and launch it again, or `resume` it with a larger --trials"
+        )
 
     def queue_unfinished(self) -> list[int]:
         """Put every unfinished trial back to WAITING, for the next driver; gives their numbers."""
@@ -264,6 +282,11 @@ class Ledger:
         self._followers.clear()
         self._orphans = deque(record.number for record in unfinished)
         return list(self._orphans)
+
+    @property
+    def _is_any_good(self) -> bool:
+        good = (TrialState.COMPLETE, TrialState.PRUNED)
+        return any(record.state in good for record in self._records.values())
 
     @property
     def _wants_another(self) -> bool:

@@ -15,6 +15,7 @@ from mlgsearch.plan.tables import Tables
 from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.planning import make_allocator, open_tables
 from mlgsearch.study.spec import StudySpec
+from mlgsearch.study.user_code import offer_code
 from mlgsearch.train.device import best_device
 from mlgsearch.train.images import Images
 from mlgsearch.train.packed_card import PackedCard
@@ -76,6 +77,7 @@ class Plan:
         Raises:
             UserError: the data or the teacher cannot be used, or a layer pattern matches nothing.
         """
+        offer_code(spec)
         train = spec.train_spec()
         prepared = prepare(train, cache, epochs=0, device=best_device(), progress=progress)
         try:

@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 from mlgsearch.errors import DiskFullError, UserError
 from mlgsearch.records import EpochRecord
 from mlgsearch.study.disk_bound import DiskBound
+from mlgsearch.study.failure import death_reason
 from mlgsearch.study.ledger import Job, Ledger
 
 logger = logging.getLogger(__name__)
@@ -46,11 +47,12 @@ class DriverOnly:
 
 @dataclass
 class _Attempt:
-    """A trial that Ray runs: its number, the attempt, and when its worker began (monotonic)."""
+    """A trial that Ray runs: its number, the attempt, when its worker began, why it died."""
 
     number: int
     attempt: int
     began_s: float | None = None
+    death: str | None = None
 
 
 class StudySearcher(DriverOnly, Searcher):
@@ -63,6 +65,9 @@ class StudySearcher(DriverOnly, Searcher):
         ledger: the study.
         trial_timeout_s: a worker that died after so long was stopped by its own watchdog.
         is_asked_to_stop: looked at whenever Ray wants a trial.
+        is_lost: whether the study's lease is lost; then it stops without waiting for anything.
+        waits_for_epochs: where it is asked to stop, each trial that a worker began ends with the
+            epoch in flight; without it Ray waits for them, 10 s at most.
         disk: what the study's files may take.
     """
 
@@ -72,12 +77,16 @@ class StudySearcher(DriverOnly, Searcher):
         *,
         trial_timeout_s: float | None = None,
         is_asked_to_stop: Callable[[], bool] = lambda: False,
+        is_lost: Callable[[], bool] = lambda: False,
+        waits_for_epochs: bool = False,
         disk: DiskBound | None = None,
     ):
         super().__init__()
         self._ledger = ledger
         self._trial_timeout_s = trial_timeout_s
         self._is_asked_to_stop = is_asked_to_stop
+        self._is_lost = is_lost
+        self._waits_for_epochs = waits_for_epochs
         self._disk = disk
         self._attempts: dict[str, _Attempt] = {}
         self._looked_s = time.monotonic()
@@ -85,6 +94,8 @@ class StudySearcher(DriverOnly, Searcher):
         self.trials: Sequence[Any] = ()
         #: Tells how many trials may run at once just now; None where Ray alone sees to that.
         self.room: Callable[[], int] | None = None
+        #: Set where no trial is handed out any more, and those in flight end with their epoch.
+        self.is_draining = False
         #: Set where the study is being stopped: what Ray reports after that says nothing.
         self.is_stopping = False
         #: Why the study cannot go on; None where it was asked to stop, or is finished.
@@ -102,8 +113,12 @@ class StudySearcher(DriverOnly, Searcher):
 
     def tick(self) -> None:
         """Do what is due now and then: look at the disk, deliver what the database can take."""
-        if self._is_asked_to_stop():
+        if self._is_lost():
             self.is_stopping = True
+        elif self._is_asked_to_stop():
+            self.is_draining = True
+            in_flight = any(known.began_s is not None for known in self._attempts.values())
+            self.is_stopping |= not (self._waits_for_epochs and in_flight)
         if not self.is_stopping:
             self._find_given_up()
             self._guarded(self._ledger.deliver)
@@ -113,6 +128,8 @@ class StudySearcher(DriverOnly, Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Give the next job's configuration, None for later, or Ray's word for no more."""
         self.tick()
+        if self.is_draining and not self.is_stopping:
+            return None
         if not self.is_stopping and self.room is not None and len(self._attempts) >= self.room():
             return None
         job = None if self.is_stopping else self._guarded(self._ledger.next_job)
@@ -127,6 +144,13 @@ class StudySearcher(DriverOnly, Searcher):
         """Note that a worker begins."""
         if trial_id in self._attempts:
             self._attempts[trial_id].began_s = time.monotonic()
+
+    def note_death(self, trial_id: str, said: str) -> None:
+        """Note what Ray says of a worker that died, before its trial ends with an error."""
+        known = self._attempts.get(trial_id)
+        if known is not None:
+            known.death = death_reason(said)
+            logger.warning("trial %d: its worker died: %s", known.number, known.death)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Record the epochs that a running trial reports."""
@@ -143,7 +167,8 @@ class StudySearcher(DriverOnly, Searcher):
         payload = json.loads(result["payload"])
         if self._is_late(known, payload):
             return True
-        if self._guarded(lambda: self._ledger.add_epochs(known.number, _epochs(payload))) is False:
+        goes_on = self._guarded(lambda: self._ledger.add_epochs(known.number, _epochs(payload)))
+        if goes_on is False or self.is_draining:
             del self._attempts[trial_id]
             return False
         return True
@@ -207,7 +232,7 @@ class StudySearcher(DriverOnly, Searcher):
                 "where it hung stands in its folder",
             )
         else:
-            self._ledger.lose(known.number)
+            self._ledger.lose(known.number, known.death)
 
     def _is_late(self, known: _Attempt, payload: dict[str, Any]) -> bool:
         """Whether a report is of a worker whose trial went to another meanwhile."""

@@ -1,16 +1,31 @@
 """Code of a study's user: imported where the user names it, never because a database does."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from mlgsearch.errors import CodeNotAllowedError
 from mlgsearch.records import StudyRecord
 from mlgsearch.study.spec import StudySpec, parse_study
+from mlgsearch.train.own_code import add_code_folder
 
 
 def named_code(spec: StudySpec) -> dict[str, str]:
     """Give every ``module:callable`` of a specification by the key that names it."""
     names = {"model.name": spec.model.name, "search.sampler": spec.search.sampler}
     return {key: name for key, name in names.items() if ":" in name}
+
+
+def offer_code(spec: StudySpec) -> str | None:
+    """Let the code that a specification names be found in the working folder.
+
+    Returns:
+        The folder, which workers must look in as well; None where no code is named: then nothing is
+        imported from there.
+    """
+    if not named_code(spec):
+        return None
+    add_code_folder(Path.cwd())
+    return str(Path.cwd())
 
 
 def stored_spec(study: StudyRecord, allowed_code: Collection[str]) -> StudySpec:

@@ -1,8 +1,7 @@
 """Verify trials: train them again at full length under other seeds, then read the test part."""
 
-import threading
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,19 +12,20 @@ from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyConflictErr
 from mlgsearch.records import StudyRecord, VerificationRecord
 from mlgsearch.results.migrate import upgrade
 from mlgsearch.results.outage import limit_waits
-from mlgsearch.results.places import cache_directory, runs_directory, study_directory
+from mlgsearch.results.places import cache_directory, check_place, runs_directory, study_directory
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.delivery import LOCK_WAIT_S, POLL_S
-from mlgsearch.study.interrupt import stopping_on_signals
+from mlgsearch.study.interrupt import Stop, stopping_on_signals
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.parcel import VerificationParcel
+from mlgsearch.study.ray_folder import session_place
 from mlgsearch.study.shipping import Shipped, ship
 from mlgsearch.study.slots import slots_on
 from mlgsearch.study.spec import StudySpec
-from mlgsearch.study.user_code import stored_spec
+from mlgsearch.study.user_code import offer_code, stored_spec
 from mlgsearch.study.verify_pool import VerifyPool
 from mlgsearch.study.verify_rows import VerifyRows
 from mlgsearch.study.verify_task import VerifyRequest, wanted_tasks
@@ -61,6 +61,8 @@ class Verified:
 
     study: StudyRecord
     runs: tuple[VerificationRecord, ...]
+    #: The signal that stopped it.
+    stopped_by: int | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -106,18 +108,25 @@ def verify(
     limit_waits(engine, LOCK_WAIT_S)
     study = ResultStore(engine).study(name)
     spec = stored_spec(study, allowed_code)
-    with LeaseKeeper(engine, name) as keeper:
-        session = _Session(engine, study, spec, request, watch, keeper)
+    code_folder = offer_code(spec)
+    with (
+        stopping_on_signals() as stop,
+        ExitStack() as ray,  # ends last: neither the rows nor the lease wait for it
+        LeaseKeeper(engine, name) as keeper,
+    ):
+        stop.last_write = keeper.release
+        session = _Session(engine, study, spec, request, watch, keeper, code_folder)
         try:
-            session.run(address, max_parallel)
+            session.run(address, max_parallel, stop, ray)
         except LeaseLostError as error:
             keeper.lost = keeper.lost or str(error)
         finally:
+            stop.close()
             if keeper.lost is None:
                 session.rows.queue_unfinished()
         if keeper.lost is not None:
             raise LeaseLostError(keeper.lost)
-        return Verified(session.study, tuple(session.rows.wanted.values()))
+        return Verified(session.study, tuple(session.rows.wanted.values()), stop.number)
 
 
 class _Session:
@@ -131,10 +140,12 @@ class _Session:
         request: VerifyRequest,
         watch: VerifyWatch,
         keeper: LeaseKeeper,
+        code_folder: str | None,
     ):
         self.study = study
         self._store = ResultStore(engine, keeper.lease)
         self._spec = spec
+        self._code_folder = code_folder
         runs = runs_directory(str(engine.url))
         self._artifacts = artifacts_of(study, runs)
         self._cache = cache_directory()
@@ -148,20 +159,27 @@ class _Session:
         tasks = wanted_tasks(self._store, study, self._spec, request)
         self._todo = [replace(task, attempt=attempt) for task in self.rows.want(tasks)]
 
-    def run(self, address: str | None, max_parallel: int | None) -> None:
+    def run(
+        self, address: str | None, max_parallel: int | None, stop: Stop, ray: ExitStack
+    ) -> None:
         """Prepare, train what is not finished, and see that the database has it."""
         if not self._todo:
             return
-        with joined(address):
-            if address is not None:
-                slots_on(nodes(), self._spec.resources)  # to tell now what does not fit
-            self._prepare()
-            with stopping_on_signals() as stop:
-                with local_ray() if address is None else nullcontext():
-                    self._train(address is not None, max_parallel, stop)
-                self._deliver_rest(stop)
+        if not self._cache.is_dir():  # one that is there may be read only
+            check_place(self._cache, "MLGSEARCH_CACHE")
+        if address is None:
+            session_place()  # to tell now where there is none
+        ray.enter_context(joined(address))
+        if address is not None:
+            slots_on(nodes(), self._spec.resources)  # to tell now what does not fit
+        self._prepare()
+        stop.wait_for_order()
+        if address is None:
+            ray.enter_context(local_ray())
+        self._train(address is not None, max_parallel, stop)
+        self._deliver_rest(stop)
 
-    def _train(self, is_far: bool, max_parallel: int | None, stop: threading.Event) -> None:
+    def _train(self, is_far: bool, max_parallel: int | None, stop: Stop) -> None:
         """Train what is not finished, on nodes of which some may not see this disk."""
         slots = slots_on(nodes(), self._spec.resources, max_parallel)
         context = WorkerContext(
@@ -170,6 +188,7 @@ class _Session:
             artifacts=self._artifacts.place,
             threads=slots.threads,
             uses_gpu=slots.gpu > 0,
+            code_folder=self._code_folder,
         )
         self._watch.started(self.study, list(self.rows.wanted.values()), slots.count)
         shipped = self._ship() if is_far else None
@@ -182,7 +201,7 @@ class _Session:
         epochs = max(task.epochs for task in self._todo)
         return ship(self._spec.train_spec(), self._cache, seeds, epochs)
 
-    def _deliver_rest(self, stop: threading.Event) -> None:
+    def _deliver_rest(self, stop: Stop) -> None:
         """Wait until the database took everything, but not where it was told to stop.
 
         Raises:

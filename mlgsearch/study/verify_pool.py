@@ -12,6 +12,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
 from mlgsearch.errors import ArtifactsAwayError, DiskFullError, UserError
 from mlgsearch.records import TrialState, VerificationRecord
+from mlgsearch.study.failure import death_reason
 from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.slots import Slots
 from mlgsearch.study.verify_task import Key, VerifyTask
@@ -103,13 +104,18 @@ class VerifyPool:
         """Take note that a task's worker died; tell whether another one takes it up."""
         self._deaths[task.key] += 1
         logger.warning(
-            "trial %d, seed %d: its worker died: %s", task.trial, task.seed, _first_line(error)
+            "trial %d, seed %d: its worker died: %s",
+            task.trial,
+            task.seed,
+            death_reason(str(error)),
         )
         return self._deaths[task.key] <= self._retries
 
     def _failure(self, task: VerifyTask, error: Exception) -> VerificationRecord:
         times = self._deaths[task.key]
-        said = f"its worker died {times} time{'' if times == 1 else 's'}: {_first_line(error)}"
+        said = (
+            f"its worker died {times} time{'' if times == 1 else 's'}: {death_reason(str(error))}"
+        )
         return task.record(TrialState.FAIL, error=said)
 
 
@@ -118,7 +124,3 @@ def _told(task: VerifyTask, error: UserError) -> UserError:
         f"trial {task.trial}, seed {task.seed}: {error}; verifying stops, and loses nothing: "
         "mend that, then call it again"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -4,6 +4,7 @@ import faulthandler
 import json
 import logging
 import os
+import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from mlgsearch.study.failure import take_failure
 from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.space import Proposal
 from mlgsearch.train.device import best_device, release_memory, set_up_device
+from mlgsearch.train.own_code import add_code_folder
 from mlgsearch.train.prepared import Prepared
 from mlgsearch.train.spec import TrainSpec
 from mlgsearch.train.student import StudentTraining
@@ -41,6 +43,7 @@ class WorkerContext:
     threads: int
     uses_gpu: bool = False
     trial_timeout_s: float | None = None
+    code_folder: str | None = None
 
     def to_text(self) -> str:
         """Write it down; `from_text` reads it."""
@@ -54,9 +57,15 @@ class WorkerContext:
     def open(self, shipped: Shipped | None, device: torch.device) -> Prepared:
         """Open what all trials share, from what was shipped, or else from the driver's cache.
 
+        Code that the study names is looked for in ``code_folder`` as well.
+
         Raises:
             DataError: it is not there, or does not fit what is installed here.
         """
+        # Blocked in all processes of Ray's, but a program that a user's code starts inherits it.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        if self.code_folder is not None:
+            add_code_folder(self.code_folder)
         train = TrainSpec.model_validate(self.train)
         if shipped is not None:
             return shipped.open(train, device)

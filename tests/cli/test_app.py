@@ -14,7 +14,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import optuna
-import psutil
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
 from typer.testing import CliRunner, Result
@@ -72,10 +71,7 @@ class Filled:
     @contextmanager
     def driven(self) -> Iterator[None]:
         """Hold the lease of the first study, as a driver on this machine would."""
-        started = psutil.Process().create_time()
-        lease = leases.acquire(
-            self.engine, NAME, holder="ann", host="box", pid=os.getpid(), pid_started=started
-        )
+        lease = leases.acquire(self.engine, NAME, holder="ann", host="box", pid=os.getpid())
         yield
         leases.release(self.engine, lease)
 

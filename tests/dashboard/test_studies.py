@@ -35,9 +35,7 @@ def fill() -> Fill:
 def driver(database_file: Path) -> LeaseRecord:
     """Hold one study, as a driver on another machine does."""
     engine = open_engine(f"sqlite:///{database_file}")
-    held = lease.acquire(
-        engine, "digits", holder="ada", host="there", pid=7, pid_started=1, ttl_s=3600
-    )
+    held = lease.acquire(engine, "digits", holder="ada", host="there", pid=7, ttl_s=3600)
     engine.dispose()
     return held
 

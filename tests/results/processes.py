@@ -1,13 +1,13 @@
 """What tests run in processes of their own; imports little, for each process pays for it."""
 
+import os
 from typing import Any
-
-import psutil
 
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.results.engine import open_engine
 from mlgsearch.results.lease import acquire
 from mlgsearch.results.migrate import upgrade
+from mlgsearch.results.process_identity import process_identity
 from mlgsearch.results.schema import check
 
 
@@ -22,7 +22,6 @@ def bring_up_to_date(url: str) -> None:
 def race(url: str, holder: str, start: Any, outcomes: Any) -> None:
     """Try five times to take the lease of study "digits"; put (holder, token or None) each time."""
     engine = open_engine(url)
-    own = psutil.Process()
     start.wait(60)
     for _ in range(5):
         try:
@@ -31,8 +30,8 @@ def race(url: str, holder: str, start: Any, outcomes: Any) -> None:
                 "digits",
                 holder=holder,
                 host="elsewhere",
-                pid=own.pid,
-                pid_started=own.create_time(),
+                pid=os.getpid(),
+                process=process_identity(),
             )
             outcomes.put((holder, lease.token))
         except StudyConflictError:

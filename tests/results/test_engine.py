@@ -28,6 +28,8 @@ from mlgsearch.results.engine import open_engine, safe_url, shown_url, writing
         ("postgresql://h/d?sslPassword=hunter2", "postgresql://h/d?sslPassword=***"),
         ("postgresql://h/d?passwd=hun@ter2", "postgresql://h/d?passwd=***"),
         ("postgresql://u:hunter2/db", "postgresql://u:***/db"),
+        ("postgresql://u:hun?ter2/db", "postgresql://u:***/db"),
+        ("postgresql://u@x:hunter2@host/db", "postgresql://u@x:***@host/db"),
         ("rubbish", "rubbish"),
         ("postgresql//u:hunter2@host/db", "postgresql//u:***@host/db"),
         ("u:hun@ter2@host/db?password=x", "u:***@host/db?password=***"),
@@ -42,6 +44,21 @@ def test_a_malformed_url_is_told_with_an_example(url: str) -> None:
     with pytest.raises(StorageError, match=r"write for example sqlite:///mlgsearch\.db") as raised:
         open_engine(url)
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:one@two@host.invalid/db",
+        "postgresql://u:one@two?three@host.invalid/db",
+        "postgresql://u:one@two@three@host.invalid:5432/db?connect_timeout=1",
+        "mysql://u:one@two@host.invalid/db",
+    ],
+)
+def test_a_bare_mark_in_a_password_is_told_and_shows_no_piece_of_it(url: str) -> None:
+    with pytest.raises(StorageError, match=r"holds a bare @ or \?.*write %40 for @") as raised:
+        open_engine(url)
+    assert not any(piece in str(raised.value) for piece in ("one", "two", "three"))
 
 
 @pytest.mark.parametrize(

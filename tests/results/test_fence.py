@@ -38,7 +38,7 @@ READS = {
     *("study", "studies", "trials", "trial", "epochs", "accuracies", "state_counts"),
     "last_activity",
 }
-ELSEWHERE: dict[str, Any] = {"host": "elsewhere", "pid": 7, "pid_started": 0.0}
+ELSEWHERE: dict[str, Any] = {"host": "elsewhere", "pid": 7}
 
 
 def test_no_write_was_forgotten() -> None:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psutil
 import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.dialects import mysql
@@ -21,6 +20,7 @@ from mlgsearch.records import LeaseRecord
 from mlgsearch.results import lease as lease_module
 from mlgsearch.results.clock import DatabaseClock
 from mlgsearch.results.lease import acquire, current, release, renew
+from mlgsearch.results.process_identity import is_gone, process_identity
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.tables import lease_table
 from tests.results.processes import race as race_for_the_lease
@@ -35,9 +35,8 @@ def take(store: ResultStore, engine: Engine) -> Callable[..., LeaseRecord]:
     store.create_study(a_study())
 
     def take(holder: str, **changes: Any) -> LeaseRecord:
-        own = psutil.Process()
-        process: dict[str, Any] = {"host": HOST, "pid": own.pid, "pid_started": own.create_time()}
-        return acquire(engine, "digits", holder=holder, **(process | changes))
+        own: dict[str, Any] = {"host": HOST, "pid": os.getpid(), "process": process_identity()}
+        return acquire(engine, "digits", holder=holder, **(own | changes))
 
     return take
 
@@ -78,7 +77,7 @@ def test_studies_are_leased_apart(
 ) -> None:
     take("anna")
     store.create_study(a_study("other"))
-    other = acquire(engine, "other", holder="bert", host=HOST, pid=1, pid_started=0.0)
+    other = acquire(engine, "other", holder="bert", host=HOST, pid=1)
     assert other.token == 1
 
 
@@ -125,11 +124,21 @@ def test_a_lease_that_ran_out_unnoticed_may_be_renewed(
         take("bert")
 
 
+#: Says who it is, and lives until its input ends.
+SAY = "from mlgsearch.results.process_identity import process_identity as i; print(i()); input()"
+
+
+def start_another() -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    """Start a process; return it and what a lease of its would say of it."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", SAY], **pipes, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    return process, {"pid": process.pid, "process": process.stdout.readline().strip()}
+
+
 def test_a_dead_process_of_this_host_loses_it_at_once(take: Callable[..., LeaseRecord]) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = psutil.Process(process.pid).create_time()
-    dead = {"pid": process.pid, "pid_started": started}
-    take("anna", **dead)
+    process, itself = start_another()
+    take("anna", **itself)
     with pytest.raises(StudyConflictError):
         take("bert")
     process.communicate()
@@ -137,23 +146,45 @@ def test_a_dead_process_of_this_host_loses_it_at_once(take: Callable[..., LeaseR
 
 
 def test_a_zombie_is_dead(take: Callable[..., LeaseRecord]) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", ""], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    )
-    take("anna", pid=process.pid, pid_started=psutil.Process(process.pid).create_time())
-    assert process.stdout is not None
+    process, itself = start_another()
+    take("anna", **itself)
+    process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert take("bert").token == 2
     process.communicate()
 
 
 def test_a_later_process_of_the_same_number_is_another(take: Callable[..., LeaseRecord]) -> None:
-    take("anna", pid_started=psutil.Process().create_time() - 100)
+    *place, ticks = process_identity().split()
+    take("anna", process=" ".join([*place, str(int(ticks) - 1)]))
+    assert take("bert").token == 2
+
+
+@pytest.mark.parametrize("changed", [0, 1, 2])
+def test_a_process_of_another_boot_or_namespace_is_never_judged(
+    take: Callable[..., LeaseRecord], changed: int
+) -> None:
+    words = process_identity().split()
+    words[changed] = "another"
+    take("anna", pid=2**22 + 1, process=" ".join(words))
+    with pytest.raises(StudyConflictError):
+        take("bert")
+
+
+def test_a_lease_of_an_earlier_version_must_run_out(
+    engine: Engine, take: Callable[..., LeaseRecord]
+) -> None:
+    take("anna", pid=2**22 + 1)
+    with engine.begin() as connection:
+        connection.execute(update(lease_table).values(process=None, pid_started=1.7e9))
+    with pytest.raises(StudyConflictError):
+        take("bert")
+    _run_out(engine)
     assert take("bert").token == 2
 
 
 def test_processes_of_another_host_are_never_judged(take: Callable[..., LeaseRecord]) -> None:
-    take("anna", host="elsewhere", pid=2**22 + 1, pid_started=0.0)
+    take("anna", host="elsewhere", pid=2**22 + 1)
     with pytest.raises(StudyConflictError, match="on elsewhere"):
         take("bert")
 
@@ -177,15 +208,14 @@ def test_of_several_who_saw_it_free_one_gets_it(
 ) -> None:
     """Hold every thread between its look and its taking, where a read-then-write goes wrong."""
     all_looked = threading.Barrier(4)
-    look = lease_module._is_gone
+    look = is_gone
 
-    def look_and_wait(pid: int, pid_started: float) -> bool:
+    def look_and_wait(pid: int, process: str) -> bool:
         all_looked.wait(timeout=30)
-        return look(pid, pid_started)
+        return look(pid, process)
 
-    dead = {"pid": 2**22 + 1, "pid_started": 0.0}
-    take("dead", **dead)
-    monkeypatch.setattr(lease_module, "_is_gone", look_and_wait)
+    take("dead", pid=2**22 + 1)
+    monkeypatch.setattr(lease_module, "is_gone", look_and_wait)
     outcomes: list[str] = []
 
     def race(holder: str) -> None:

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from mlgsearch.errors import DataError
+from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.places import (
     cache_directory,
+    check_place,
     make_private,
     runs_directory,
     study_directory,
@@ -120,3 +121,19 @@ def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
 
 def _below(directory: Path, root: Path) -> list[Path]:
     return [directory, *[p for p in directory.parents if p.is_relative_to(root) and p != root]]
+
+
+def test_a_place_that_cannot_be_made_is_told_with_its_variable(tmp_path: Path) -> None:
+    check_place(tmp_path / "a" / "b", "MLGSEARCH_RUNS")
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is no folder; let MLGSEARCH_RUNS name another"):
+        check_place(tmp_path / "file" / "b", "MLGSEARCH_RUNS")
+    with pytest.raises(UserError, match="/proc cannot be written; let MLGSEARCH_CACHE name"):
+        check_place(Path("/proc/x"), "MLGSEARCH_CACHE")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLGSEARCH_CACHE", "~no-such-user-at-all/x")
+    with pytest.raises(UserError, match="has no home; let MLGSEARCH_CACHE name a folder in full"):
+        cache_directory()

@@ -19,7 +19,7 @@ CHANGES: dict[str, Callable[[ResultStore, Engine], object]] = {
     "teacher": lambda store, _: store.set_teacher("one", "beef", 0.5),
     "deleted": lambda store, _: store.delete_study("one"),
     "driver": lambda _, engine: lease.acquire(
-        engine, "one", holder="a", host="b", pid=1, pid_started=1, ttl_s=600
+        engine, "one", holder="a", host="b", pid=1, ttl_s=600
     ),
     "verified": lambda _, engine: VerificationStore(engine).put("one", a_verification(0)),
 }
@@ -44,7 +44,7 @@ def test_each_change_is_told_to_who_asks_about_it(
 def test_renewing_a_lease_is_no_news_but_losing_it_is(store: ResultStore, engine: Engine) -> None:
     store.create_study(a_study("one"))
     free = pulse(engine, ["one"])
-    held = lease.acquire(engine, "one", holder="a", host="b", pid=1, pid_started=1, ttl_s=600)
+    held = lease.acquire(engine, "one", holder="a", host="b", pid=1, ttl_s=600)
     driven = pulse(engine, ["one"])
     held = lease.renew(engine, held, ttl_s=700)
     assert pulse(engine, ["one"]) == driven

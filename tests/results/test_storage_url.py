@@ -46,6 +46,27 @@ def test_what_is_wrong_with_the_file_is_told_but_not_what_it_holds(
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize("around", ["\n", " \r\n", ""])
+def test_space_around_it_is_left_out(around: str) -> None:
+    assert storage_url(f"{around}sqlite:///a.db{around}") == "sqlite:///a.db"
+
+
+def test_a_home_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLGSEARCH_RUNS", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert storage_url("sqlite:///~/a.db") == f"sqlite:///{tmp_path}/a.db"
+    assert storage_url("sqlite+pysqlite:///~/a.db?x=1") == f"sqlite+pysqlite:///{tmp_path}/a.db?x=1"
+    assert runs_directory("sqlite:///~/a.db") == tmp_path / "a.db.runs"
+    (tmp_path / "url").write_text("sqlite:///~/a.db\n")
+    assert storage_url("@~/url") == f"sqlite:///{tmp_path}/a.db"
+    for other in ("sqlite:///a~/b.db", "sqlite:////~/b.db", "postgresql://u:p@h/~"):
+        assert storage_url(other) == other
+    open_engine("sqlite:///~/a.db").dispose()
+    assert (tmp_path / "a.db").is_file()
+    with pytest.raises(StorageError, match="sqlite:///~no-such-user-at-all/"):
+        storage_url("sqlite:///~no-such-user-at-all/a.db")
+
+
 def test_no_more_is_read_of_an_endless_file_than_a_url_may_have() -> None:
     with pytest.raises(StorageError, match="not a database URL"):
         open_engine("@/dev/zero")

@@ -73,7 +73,7 @@ def test_trials_are_read_again_only_where_some_were_written(
 
 
 def test_the_driver_and_its_pace(two_studies: ResultStore, engine: Engine) -> None:
-    held = lease.acquire(engine, "first", holder="me", host="here", pid=1, pid_started=0.0)
+    held = lease.acquire(engine, "first", holder="me", host="here", pid=1)
     studies = StudyList(engine)
     assert studies.rows()[0].time_left_s is None  # what ended before says nothing of this driver
     driver = ResultStore(engine, held)

@@ -91,7 +91,7 @@ class Study:
 
 
 class Driver:
-    """One process of `search.py`."""
+    """One process of `search.py`, in a process group of its own, as on a terminal."""
 
     def __init__(self, arguments: list[str], folder: Path, cache: Path):
         environment: Mapping[str, str] = os.environ | {"MLGSEARCH_CACHE": str(cache)}
@@ -101,6 +101,7 @@ class Driver:
                 [sys.executable, str(ROOT / "search.py"), *arguments],
                 cwd=folder,
                 env=environment,
+                process_group=0,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -137,6 +138,13 @@ class Driver:
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
+
+    def send(self, number: signal.Signals, *, to_group: bool = False) -> None:
+        """Send a signal to it, or to it and to all processes that it started."""
+        if to_group:
+            os.killpg(self._process.pid, number)
+        else:
+            self._process.send_signal(number)
 
     def family(self) -> list[psutil.Process]:
         """List every process that it started."""

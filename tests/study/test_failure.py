@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mlgsearch.study.failure import Failure, take_failure
+from mlgsearch.study.failure import Failure, death_reason, take_failure
 
 
 def raised(error: Exception) -> Exception:
@@ -66,3 +66,31 @@ def test_a_dying_loader_that_interrupts_the_telling_is_told(
     failure = take_failure("trial 0", raised(ValueError("first")))
     assert isinstance(failure, Failure)
     assert failure.text.startswith("RuntimeError: DataLoader worker (pid 7) is killed")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "Failure # 1 (occurred at 2026-11-28_12-00-00)\n"
+            "The actor died because of an error raised in its creation task, "
+            "\x1b[36mray::TrialWorker.__init__()\x1b[39m (pid=7, ip=127.0.0.1)\n"
+            "                  ^^^^^^^^^^^^^^\n"
+            '  File "/somewhere/profile.py", line 1, in <module>\n'
+            "RuntimeError: a file of the user was imported\n\n",
+            "RuntimeError: a file of the user was imported",
+        ),
+        (
+            "Failure # 1 (occurred at 2026-11-28_12-00-00)\n"
+            "The actor died unexpectedly before finishing this task.\n\tclass_name: TrialWorker\n"
+            "The actor is dead because its worker process has died. Worker exit type: "
+            "SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits with exit code 3.\n",
+            "Worker unexpectedly exits with exit code 3.",
+        ),
+        ("Failure # 1 (occurred at 2026)\nThe node died.", "The node died."),
+        ("x" * 9_000, "x" * 500 + "..."),
+        ("", "Ray does not say why"),
+    ],
+)
+def test_why_a_worker_died_is_told_in_a_line(said: str, reason: str) -> None:
+    assert death_reason(said) == reason

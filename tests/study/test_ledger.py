@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from mlgsearch.errors import StudyFileError
+from mlgsearch.errors import StudyFailedError, StudyFileError
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import TrialState
@@ -178,3 +178,21 @@ def test_a_stop_with_nothing_unfinished_queues_nothing(driverless: Make) -> None
 def test_a_sampler_that_cannot_be_made_is_told_before_any_work(driverless: Make) -> None:
     with pytest.raises(StudyFileError, match=r"^search\.sampler: no_such_module:f: No module"):
         driverless(search={"sampler": "no_such_module:f"})
+
+
+def test_a_study_whose_every_trial_failed_is_told_with_its_reasons(driverless: Make) -> None:
+    study = driverless(n_trials=2)
+    first, second = next_job(study.ledger), next_job(study.ledger)
+    study.ledger.fail(first.number, "no such layer")
+    study.ledger.check_end()  # it goes on
+    study.ledger.fail(second.number, "loss is NaN in epoch 1")
+    with pytest.raises(StudyFailedError, match="all 2 trials failed, 1 with: no such layer; 1 wi"):
+        study.ledger.check_end()
+
+
+def test_a_study_of_which_any_trial_came_to_something_is_not(driverless: Make) -> None:
+    study = driverless(n_trials=2)
+    first, second = next_job(study.ledger), next_job(study.ledger)
+    study.ledger.fail(first.number, "no such layer")
+    study.ledger.complete(second.number, a_summary())
+    study.ledger.check_end()

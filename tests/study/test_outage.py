@@ -34,7 +34,7 @@ from tests.study.samples import an_epoch
 
 Away = Callable[[], object]
 
-SOMEBODY: dict[str, Any] = {"host": "elsewhere", "pid": 7, "pid_started": 0.0}
+SOMEBODY: dict[str, Any] = {"host": "elsewhere", "pid": 7}
 
 with warnings.catch_warnings():
     # It asks for the user's runtime folder while it is imported, which warns where there is none.

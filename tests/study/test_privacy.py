@@ -11,7 +11,6 @@ import psutil
 import pytest
 from sqlalchemy import Engine, inspect, make_url, text
 
-from mlgsearch.cli.watching import EXIT_INTERRUPTED
 from tests.study.driver import Driver
 
 SECRET = "hunter2-{%}"
@@ -85,7 +84,7 @@ def seen(postgres_database: Engine, tmp_path_factory: pytest.TempPathFactory) ->
         ray_logs = "".join(path.read_text(errors="replace") for path in logs.glob("*.*"))
         driver.interrupt()
         driver.read_to_end()
-        assert driver.wait() == EXIT_INTERRUPTED, driver.errors()
+        assert driver.wait() == 130, driver.errors()
         assert not private.exists()
     told = driver.errors() + "".join(map(str, driver.seen))
     return Seen(

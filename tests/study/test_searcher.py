@@ -229,7 +229,7 @@ def test_a_study_whose_first_trials_all_fail_stops(tmp_path: Path) -> None:
 
 def test_a_driver_that_lost_its_lease_stops(searcher: StudySearcher, study: Driverless) -> None:
     searcher.suggest("a")
-    acquire(study.engine, "digits", holder="bert", host="elsewhere", pid=7, pid_started=0.0)
+    acquire(study.engine, "digits", holder="bert", host="elsewhere", pid=7)
     searcher.on_trial_result("a", a_result(an_epoch(1)))
     assert isinstance(searcher.failure, LeaseLostError)
     assert searcher.is_stopping
@@ -242,6 +242,39 @@ def test_one_that_is_asked_to_stop_hands_out_nothing_more(study: Driverless) -> 
     assert searcher.suggest("a") is not None
     asked.append(True)
     assert suggested(searcher, "b") == Searcher.FINISHED
+
+
+def test_one_that_waits_for_epochs_stops_once_each_worker_has_reported(study: Driverless) -> None:
+    asked: list[bool] = []
+    searcher = StudySearcher(
+        study.ledger, is_asked_to_stop=lambda: bool(asked), waits_for_epochs=True
+    )
+    for name in "abc":
+        searcher.suggest(name)
+    for name in "ab":  # there was no room for c yet
+        searcher.on_trial_start(name)
+    asked.append(True)
+    assert suggested(searcher, "d") is None
+    assert not searcher.goes_on("a", a_result(an_epoch(1)))
+    searcher.tick()
+    assert not searcher.is_stopping
+    searcher.on_trial_complete("b", a_result(*map(an_epoch, (1, 2, 3)), summary=a_summary()))
+    searcher.tick()
+    assert searcher.is_stopping
+    assert [(trial.state, trial.epochs_done) for trial in study.trials()] == [
+        (TrialState.RUNNING, 1),
+        (TrialState.COMPLETE, 3),
+        (TrialState.RUNNING, 0),
+    ]
+    assert study.ledger.queue_unfinished() == [0, 2]
+
+
+def test_one_whose_lease_is_lost_waits_for_nothing(study: Driverless) -> None:
+    searcher = StudySearcher(study.ledger, is_lost=lambda: True, waits_for_epochs=True)
+    searcher.suggest("a")
+    searcher.on_trial_start("a")
+    searcher.tick()
+    assert searcher.is_stopping
 
 
 def test_a_trial_that_ray_ended_early_is_not_complete(

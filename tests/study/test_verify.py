@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
@@ -19,6 +18,7 @@ from mlgsearch.errors import MlgsearchError
 from mlgsearch.records import TrialState
 from mlgsearch.results import lease as leases
 from mlgsearch.results.engine import open_engine
+from mlgsearch.results.process_identity import process_identity
 from mlgsearch.results.store import ResultStore
 from mlgsearch.results.verification_store import VerificationStore
 from tests.study.driver import Study
@@ -166,7 +166,7 @@ def test_it_is_refused_while_another_drives_the_study(study: Study, engine: Engi
         holder="ann",
         host=socket.gethostname(),
         pid=os.getpid(),
-        pid_started=psutil.Process().create_time(),
+        process=process_identity(),
     )
     done = run(study, "verify", "tiny")
     assert f"is driven by ann (process {os.getpid()}" in str(done.exception)

@@ -55,7 +55,7 @@ class Calls:
         return rows
 
     def lease(self) -> LeaseRecord:
-        options = {"host": "elsewhere", "pid": 7, "pid_started": 0.0, "ttl_s": 0}
+        options = {"host": "elsewhere", "pid": 7, "ttl_s": 0}
         return acquire(self.engine, "digits", holder="anna", **options)  # type: ignore[arg-type]
 
     def stored(self) -> list[tuple[int, str, int]]:
