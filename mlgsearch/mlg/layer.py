@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from mlgsearch.errors import SettingError
+from mlgsearch.mlg.convolve import convolve
 from mlgsearch.mlg.execution import Execution, choose_form
 from mlgsearch.mlg.factors import Factors
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
@@ -43,22 +44,23 @@ class MlgConv2d(nn.Conv2d):
         if self.input_quantiser is not None:
             input = self.input_quantiser(input)
         form = _form(self, input)
+        operands = _operands(self, form)
         if form == "dense":
-            dense: Tensor = self._conv_forward(input, _operands(self, form)[0], self.bias)
-            return dense
+            return self._spatial(input, operands[0], self.groups, self.bias)
         if form == "level2":
-            kernels, coeff_out = _operands(self, form)
+            kernels, coeff_out = operands
             hidden = self._spatial(input, kernels, 1)  # (N, B_out, H_out, W_out)
-            return F.conv2d(hidden, coeff_out, self.bias)
-        mix, basis, *last = _operands(self, form)
-        # One filter a channel: a grouped convolution to B_out channels is slower on a CPU.
-        hidden = self._spatial(F.conv2d(input, mix), basis, len(basis))
+            return convolve(hidden, coeff_out, self.bias)
+        mix, basis, *last = operands
+        # One filter a channel, then a sum: a grouped convolution is slower on a CPU, and so is
+        # leaving the sum to the last convolution, which then has B_in times the channels.
+        hidden = self._spatial(convolve(input, mix), basis, len(basis))
+        rows = last[0].shape[1] if last else self.out_channels
+        summed, *others = torch.split(hidden, rows, -3)  # B_in times (N, rows, H_out, W_out)
+        for other in others:
+            summed = summed + other
         if last:
-            return F.conv2d(hidden, last[0], self.bias)
-        parts = hidden.reshape(
-            *hidden.shape[:-3], self.out_channels, -1, *hidden.shape[-2:]
-        )  # (N, C_out, B_in, H_out, W_out)
-        summed = parts.sum(-3)
+            return convolve(summed, last[0], self.bias)
         if self.bias is None:
             return summed
         # Under autocast the sum has the lower precision, as a convolution with a bias would.
@@ -83,20 +85,24 @@ class MlgConv2d(nn.Conv2d):
             return kernels, factors.coeff_out[:, :, None, None]
         assert factors.coeff_in is not None
         base_in = factors.basis.shape[1]
-        mix = factors.coeff_in.mT.reshape(rows * base_in, self.in_channels, 1, 1)
-        basis = factors.basis.reshape(rows * base_in, 1, *self.kernel_size)
+        # All rows of the first basis vector, then all of the second: (B_in, rows, ...), flattened.
+        mix = factors.coeff_in.permute(2, 0, 1).reshape(rows * base_in, self.in_channels, 1, 1)
+        basis = factors.basis.transpose(0, 1).reshape(rows * base_in, 1, *self.kernel_size)
         if factors.coeff_out is None:
             return mix, basis
-        last = factors.coeff_out.repeat_interleave(base_in, dim=1)  # (C_out, B_out*B_in)
-        return mix, basis, last[:, :, None, None]
+        return mix, basis, factors.coeff_out[:, :, None, None]
 
-    def _spatial(self, input: Tensor, weight: Tensor, groups: int) -> Tensor:
-        """Convolve with this layer's stride, padding and dilation, without a bias."""
-        padding: str | int | tuple[int, ...] = self.padding
+    def _spatial(
+        self, input: Tensor, weight: Tensor, groups: int, bias: Tensor | None = None
+    ) -> Tensor:
+        """Convolve with this layer's stride, padding and dilation."""
+        stride: Any = self.stride
+        padding: Any = self.padding
+        dilation: Any = self.dilation
         if self.padding_mode != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
-            padding = 0
-        return F.conv2d(input, weight, None, self.stride, padding, self.dilation, groups)
+            padding = (0, 0)
+        return convolve(input, weight, bias, stride, padding, dilation, groups)
 
     def _workload(self, input: Tensor) -> tuple[LayerShape, int]:
         left, right, top, bottom = self._reversed_padding_repeated_twice
