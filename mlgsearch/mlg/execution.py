@@ -37,10 +37,11 @@ def form_costs(
     ends = shape.in_positions * shape.c_in * shape.groups + shape.out_positions * shape.c_out
     rows = setting.base_out or shape.c_out
     channels = rows * setting.base_in
-    between = {  # floats of one sample that one convolution writes and the next one reads
+    summed = rows if setting.base_out else 0  # channels of the sum over B_in, where it goes on
+    between = {  # floats of one sample that one stage writes and the next one reads
         "dense": 0,
         "level2": shape.out_positions * rows,
-        "three_stage": (shape.in_positions + shape.out_positions) * channels,
+        "three_stage": shape.in_positions * channels + shape.out_positions * (channels + summed),
     }
     calls = {"dense": 1, "level2": 2, "three_stage": 3}
     generated = {

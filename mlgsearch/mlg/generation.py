@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mlgsearch.mlg.layer import MlgConv2d, MlgLinear
+from mlgsearch.mlg.layer import Kept, MlgConv2d, MlgLinear
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def generated_once(network: nn.Module) -> Iterator[None]:
         if isinstance(module, MlgConv2d | MlgLinear) and module.kept is None
     ]
     for layer in layers:
-        layer.kept = {}
+        layer.kept = Kept()
     try:
         # Subclasses of torch's layers keep their own forward, which reads `weight`.
         with parametrize.cached():
@@ -38,4 +38,4 @@ def keep_generated(network: nn.Module) -> None:
     """
     for module in network.modules():
         if isinstance(module, MlgConv2d | MlgLinear):
-            module.kept = {}
+            module.kept = Kept()

@@ -5,7 +5,7 @@ it generates the dense weight. ``init.*_`` on that weight does nothing that last
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from mlgsearch.errors import SettingError
+from mlgsearch.mlg.convolve import convolve
 from mlgsearch.mlg.execution import Execution, choose_form
 from mlgsearch.mlg.factors import Factors
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
@@ -24,41 +25,71 @@ from mlgsearch.mlg.setting import ExecutionForm, LayerShape
 Operands = tuple[Tensor, ...]
 
 
+@dataclass
+class Kept:
+    """The operands of a layer that were made once, and which of them an input is met with.
+
+    ``by_input`` spares a layer that is called again with an input of the same kind all thought: in
+    small networks that took as long as the convolutions.
+    """
+
+    operands: dict[ExecutionForm, Operands] = field(default_factory=dict)
+    by_input: dict[tuple[object, ...], tuple[ExecutionForm, Operands]] = field(default_factory=dict)
+
+
 class MlgConv2d(nn.Conv2d):
     """A convolution that is computed from its factors in the form that costs least.
 
     All forms equal the dense one but for rounding. ``execution`` forces a form; a layer that lacks
-    it (see ``LayerSetting.form_macs``) is computed densely. ``kept`` holds the operands of a form
-    once they are made, or None where they are made anew each time: see ``generation``. The
+    it (see ``LayerSetting.form_macs``) is computed densely. ``kept`` holds the operands once they
+    are made, or None where they are made anew each time: see ``generation``. The
     ``input_quantiser``, where there is one, comes before any form.
     """
 
     execution: Execution
     forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` tells apart
-    kept: dict[ExecutionForm, Operands] | None
+    kept: Kept | None
     input_quantiser: InputQuantiser | None
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (N, C_in, H, W) or (C_in, H, W)."""
+        if not torch.compiler.is_compiling():
+            # parametrize makes each layer a class of its own, which defeats CPython's caches of
+            # attributes. So the usual layer of a small network is looked up in its dict.
+            own = self.__dict__
+            kept: Kept | None = own["kept"]
+            if kept is not None and own["padding_mode"] == "zeros" and "input_quantiser" in own:
+                key = (own["execution"], own["training"], input.shape, input.stride())
+                found = kept.by_input.get(key)
+                if found is not None and found[0] == "dense":
+                    return convolve(
+                        input,
+                        found[1][0],
+                        own["_parameters"]["bias"],
+                        own["stride"],
+                        own["padding"],
+                        own["dilation"],
+                        own["groups"],
+                    )
         if self.input_quantiser is not None:
             input = self.input_quantiser(input)
-        form = _form(self, input)
+        form, operands = _form_and_operands(self, input)
         if form == "dense":
-            dense: Tensor = self._conv_forward(input, _operands(self, form)[0], self.bias)
-            return dense
+            return self._spatial(input, operands[0], self.groups, self.bias)
         if form == "level2":
-            kernels, coeff_out = _operands(self, form)
+            kernels, coeff_out = operands
             hidden = self._spatial(input, kernels, 1)  # (N, B_out, H_out, W_out)
-            return F.conv2d(hidden, coeff_out, self.bias)
-        mix, basis, *last = _operands(self, form)
-        # One filter a channel: a grouped convolution to B_out channels is slower on a CPU.
-        hidden = self._spatial(F.conv2d(input, mix), basis, len(basis))
+            return convolve(hidden, coeff_out, self.bias)
+        mix, basis, *last = operands
+        # One filter a channel, then a sum: a grouped convolution is slower on a CPU, and so is
+        # leaving the sum to the last convolution, which then has B_in times the channels.
+        hidden = self._spatial(convolve(input, mix), basis, len(basis))
+        rows = last[0].shape[1] if last else self.out_channels
+        summed, *others = torch.split(hidden, rows, -3)  # B_in times (N, rows, H_out, W_out)
+        for other in others:
+            summed = summed + other
         if last:
-            return F.conv2d(hidden, last[0], self.bias)
-        parts = hidden.reshape(
-            *hidden.shape[:-3], self.out_channels, -1, *hidden.shape[-2:]
-        )  # (N, C_out, B_in, H_out, W_out)
-        summed = parts.sum(-3)
+            return convolve(summed, last[0], self.bias)
         if self.bias is None:
             return summed
         # Under autocast the sum has the lower precision, as a convolution with a bias would.
@@ -83,20 +114,24 @@ class MlgConv2d(nn.Conv2d):
             return kernels, factors.coeff_out[:, :, None, None]
         assert factors.coeff_in is not None
         base_in = factors.basis.shape[1]
-        mix = factors.coeff_in.mT.reshape(rows * base_in, self.in_channels, 1, 1)
-        basis = factors.basis.reshape(rows * base_in, 1, *self.kernel_size)
+        # All rows of the first basis vector, then all of the second: (B_in, rows, ...), flattened.
+        mix = factors.coeff_in.permute(2, 0, 1).reshape(rows * base_in, self.in_channels, 1, 1)
+        basis = factors.basis.transpose(0, 1).reshape(rows * base_in, 1, *self.kernel_size)
         if factors.coeff_out is None:
             return mix, basis
-        last = factors.coeff_out.repeat_interleave(base_in, dim=1)  # (C_out, B_out*B_in)
-        return mix, basis, last[:, :, None, None]
+        return mix, basis, factors.coeff_out[:, :, None, None]
 
-    def _spatial(self, input: Tensor, weight: Tensor, groups: int) -> Tensor:
-        """Convolve with this layer's stride, padding and dilation, without a bias."""
-        padding: str | int | tuple[int, ...] = self.padding
+    def _spatial(
+        self, input: Tensor, weight: Tensor, groups: int, bias: Tensor | None = None
+    ) -> Tensor:
+        """Convolve with this layer's stride, padding and dilation."""
+        stride: Any = self.stride
+        padding: Any = self.padding
+        dilation: Any = self.dilation
         if self.padding_mode != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
-            padding = 0
-        return F.conv2d(input, weight, None, self.stride, padding, self.dilation, groups)
+            padding = (0, 0)
+        return convolve(input, weight, bias, stride, padding, dilation, groups)
 
     def _workload(self, input: Tensor) -> tuple[LayerShape, int]:
         left, right, top, bottom = self._reversed_padding_repeated_twice
@@ -127,15 +162,14 @@ class MlgLinear(nn.Linear):
 
     execution: Execution
     forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` tells apart
-    kept: dict[ExecutionForm, Operands] | None
+    kept: Kept | None
     input_quantiser: InputQuantiser | None
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (..., C_in) to (..., C_out)."""
         if self.input_quantiser is not None:
             input = self.input_quantiser(input)
-        form = _form(self, input)
-        operands = _operands(self, form)
+        form, operands = _form_and_operands(self, input)
         if form == "dense":
             return F.linear(input, operands[0], self.bias)
         basis, coeff_out = operands
@@ -238,8 +272,32 @@ def layer_factors(module: nn.Module) -> Factors:
     return mlg_of(module).quantised(*latents_of(module))
 
 
+def _form_and_operands(
+    module: MlgConv2d | MlgLinear, input: Tensor
+) -> tuple[ExecutionForm, Operands]:
+    """Choose the form to compute a layer in, and return its weights: kept or new ones."""
+    kept = module.kept
+    if kept is None or torch.compiler.is_compiling():
+        form = _form(module, input)
+        operands = module._make_operands(form)
+        return form, _to_channels_last(operands) if _is_one_channel(input) else operands
+    key = (module.execution, module.training, input.shape, input.stride())
+    found = kept.by_input.get(key)
+    if found is None:
+        form = _form(module, input)
+        # Made as ordinary tensors, for one of inference mode may enter no graph later.
+        with torch.inference_mode(False), torch.no_grad():
+            if form not in kept.operands:
+                kept.operands[form] = tuple(t.detach() for t in module._make_operands(form))
+            operands = kept.operands[form]
+            if _is_one_channel(input) or _is_channels_last(input):
+                operands = _to_channels_last(operands)  # torch would do so in each call
+        found = kept.by_input[key] = form, operands
+    return found
+
+
 def _form(module: MlgConv2d | MlgLinear, input: Tensor) -> ExecutionForm:
-    """Give the form to compute a layer in, remembered by execution, mode and the input's shape."""
+    """Return the form to compute a layer in, remembered by execution, mode and input shape."""
     if any(isinstance(size, torch.SymInt) for size in input.shape):
         # torch.export leaves a size open: there are no costs to compare.
         mlg = mlg_of(module)
@@ -255,20 +313,39 @@ def _form(module: MlgConv2d | MlgLinear, input: Tensor) -> ExecutionForm:
     return module.forms[key]
 
 
-def _operands(module: MlgConv2d | MlgLinear, form: ExecutionForm) -> Operands:
-    """Give the weights of a form: those that are kept, or new ones."""
-    if module.kept is None or torch.compiler.is_compiling():
-        return module._make_operands(form)
-    if form not in module.kept:
-        # Made as ordinary tensors, for one of inference mode may enter no graph later.
-        with torch.inference_mode(False), torch.no_grad():
-            module.kept[form] = tuple(t.detach() for t in module._make_operands(form))
-    return module.kept[form]
+def _is_one_channel(input: Tensor) -> bool:
+    """Whether a batch of images has one channel, which lies the same in either memory layout.
+
+    Then torch convolves in the layout of the weight, so that decides for all layers to come.
+    """
+    return input.dim() == 4 and input.shape[1] == 1
+
+
+def _is_channels_last(input: Tensor) -> bool:
+    """Whether a tensor is channels_last, and not contiguous as well."""
+    return (
+        input.dim() == 4
+        and not input.is_contiguous()
+        and input.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+def _to_channels_last(operands: Operands) -> Operands:
+    """Return operands in channels_last, by their strides as well where the layouts agree."""
+    return tuple(
+        t
+        if t.dim() != 4
+        # Where there is one channel, `contiguous` leaves the strides as they are.
+        else t.squeeze(1).unsqueeze(-1).permute(0, 3, 1, 2)
+        if t.shape[1] == 1
+        else t.contiguous(memory_format=torch.channels_last)
+        for t in operands
+    )
 
 
 def _forget(module: MlgConv2d | MlgLinear) -> None:
     if getattr(module, "kept", None) is not None:
-        module.kept = {}
+        module.kept = Kept()
 
 
 def _parametrization(module: nn.Module) -> parametrize.ParametrizationList:

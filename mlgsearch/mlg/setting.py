@@ -254,9 +254,9 @@ class LayerSetting:
 
         - ``dense``: the whole weight. ``P*C_out*C_in*k*k``
         - ``level2``: k x k to B_out with W_c, then 1x1. ``P*(B_out*C_in*k*k + C_out*B_out)``
-        - ``three_stage``: nothing is rebuilt. 1x1 to rows*B_in, depthwise k x k, then 1x1 to
-          C_out, or without level 2 a sum over B_in.
-          ``P_in*C_in*rows*B_in + P*rows*B_in*k*k + P*rows*B_in*(C_out or 1)``
+        - ``three_stage``: nothing is rebuilt. 1x1 to rows*B_in, depthwise k x k and a sum over
+          B_in, then with level 2 1x1 to C_out.
+          ``P_in*C_in*rows*B_in + P*rows*B_in*(k*k + 1) + P*rows*(C_out or 0)``
 
         Groups share no input, so a grouped layer has the dense form only.
 
@@ -271,11 +271,11 @@ class LayerSetting:
         if self.base_out:
             forms["level2"] = out * self.base_out * (shape.c_in * shape.kernel_area + shape.c_out)
         if self.base_in:
-            channels = (self.base_out or shape.c_out) * self.base_in
-            last = shape.c_out if self.base_out else 1
-            forms["three_stage"] = channels * (
-                shape.in_positions * shape.c_in + out * (shape.kernel_area + last)
-            )
+            rows = self.base_out or shape.c_out
+            first = rows * self.base_in * shape.in_positions * shape.c_in
+            middle = rows * self.base_in * out * (shape.kernel_area + 1)
+            last = rows * out * shape.c_out if self.base_out else 0
+            forms["three_stage"] = first + middle + last
         return forms
 
     def execution_macs(self, shape: LayerShape) -> int:

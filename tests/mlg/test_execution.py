@@ -30,7 +30,8 @@ def test_a_cost_is_operations_floats_moved_and_calls() -> None:
     assert costs == {
         "dense": 64 * (16 * 512 * 4608 + FLOAT_MACS * ends) + CALL_MACS,
         "level2": 64 * (16 * 44 * (4608 + 512) + FLOAT_MACS * (ends + 2 * 16 * 44)) + 2 * CALL_MACS,
-        "three_stage": 64 * (16 * 88 * (512 + 9 + 512) + FLOAT_MACS * (ends + 4 * 16 * 88))
+        "three_stage": 64
+        * (16 * (88 * (512 + 9 + 1) + 44 * 512) + FLOAT_MACS * (ends + 2 * 16 * (2 * 88 + 44)))
         + 3 * CALL_MACS,
     }
 

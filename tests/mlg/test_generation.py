@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mlgsearch.mlg.compress import compress, densify
 from mlgsearch.mlg.execution import Execution
 from mlgsearch.mlg.generation import generated_once, keep_generated
-from mlgsearch.mlg.layer import latents_of, mlg_of
+from mlgsearch.mlg.layer import MlgConv2d, latents_of, mlg_of
 from mlgsearch.mlg.setting import LayerSetting
 
 SETTINGS = {
@@ -109,3 +109,43 @@ def test_an_exported_program_keeps_nothing(student: nn.Sequential) -> None:
     program = torch.export.export(student, (X,))
     assert torch.allclose(program.module()(X), student(X), atol=1e-5)
     assert torch.equal(deepcopy(student)(X), student(X))
+
+
+def test_one_kept_network_serves_both_layouts(student: nn.Sequential) -> None:
+    expected = {
+        layout: student(X.contiguous(memory_format=layout))
+        for layout in (torch.contiguous_format, torch.channels_last)
+    }
+    keep_generated(student)
+    for _ in range(2):
+        for layout, logits in expected.items():
+            assert torch.equal(student(X.contiguous(memory_format=layout)), logits)
+
+
+def test_a_forced_form_is_seen_by_a_kept_layer(student: nn.Sequential) -> None:
+    keep_generated(student)
+    layer = student[0]
+    assert isinstance(layer, MlgConv2d)
+    student(X)
+    layer.execution = "level2"
+    student(X)
+    assert layer.kept is not None
+    assert "level2" in layer.kept.operands
+
+
+@pytest.mark.parametrize("setting", [LayerSetting.plain(8), LayerSetting(0, 2, 8, 0, 8)])
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_images_of_one_channel_are_convolved_in_channels_last(
+    setting: LayerSetting, is_kept: bool
+) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    compress(network, {"0": setting, "2": LayerSetting.plain(8)})
+    network.eval()
+    images = torch.randn(2, 1, 8, 8)
+    expected = densify(network).to(memory_format=torch.channels_last)(images)
+    if is_kept:
+        keep_generated(network)
+    logits = network(images)
+    assert logits.is_contiguous(memory_format=torch.channels_last)
+    assert not logits.is_contiguous()
+    assert torch.allclose(logits, expected, atol=1e-6)
