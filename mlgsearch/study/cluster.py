@@ -77,13 +77,16 @@ def local_ray() -> Iterator[None]:
         UserError: this machine is too busy for Ray to start, or has no folder for its sockets.
     """
     _hide_passwords()
+    before = set(psutil.Process().children(recursive=True))
     with owned_folder(SESSION, session_place()) as folder, _token(folder):
         _start(f"{folder}/ray")
         try:
             yield
         finally:
+            begun = set(psutil.Process().children(recursive=True)) - before
             _kill_at_once()
             ray.shutdown()
+            _kill(begun)  # what Ray's killed processes had begun, which ends later by itself
 
 
 def _start(folder: str) -> None:
@@ -104,9 +107,7 @@ def _start(folder: str) -> None:
             if _TOO_SLOW not in str(error):
                 raise
             # It leaves all that it had begun, until this process ends.
-            for process in set(psutil.Process().children(recursive=True)) - before:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
+            _kill(set(psutil.Process().children(recursive=True)) - before)
             if not left:
                 raise UserError(
                     f"Ray did not start on this machine, {_STARTS} times within the 30 s that it "
@@ -115,6 +116,13 @@ def _start(folder: str) -> None:
                 ) from error
         else:
             return
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes that are still there."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _kill_at_once() -> None:

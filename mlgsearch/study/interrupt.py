@@ -41,8 +41,8 @@ class Stop:
     cleaning up, but the process ends by force 15 s after the second one.
 
     Args:
-        grace_s: the process ends within this time after the first signal; as if a second one came
-            when half of it, or all but 8 s, have passed.
+        grace_s: the process ends within this time after the first signal, also where the context
+            was left; as if a second one came when half of it, or all but 8 s, have passed.
     """
 
     def __init__(self, grace_s: float | None = None):
@@ -108,10 +108,12 @@ class Stop:
                 raise
             raise Interrupted(self.number) from None  # Ray's C++ raises one of its own instead
         finally:
+            self.last_write = None
             self._seen.put("end")
             for number in handled:
                 signal.signal(number, before[number])
-            self._watchdog.join()
+            if self._grace_s is None or self.number is None:
+                self._watchdog.join()  # else it sees to the interpreter's own end as well
 
     def _handle(self, number: int, frame: object) -> None:
         if os.getpid() != self._pid:  # a child that was forked and runs no program of its own
@@ -132,17 +134,20 @@ class Stop:
     def _watch(self) -> None:
         """Keep the times, in a thread of its own: the main one may be busy in a library."""
         seen = self._seen.get()
+        if seen == "end":
+            return
         began = time.monotonic()
         interrupt_s = force_s = math.inf
         if self._grace_s is not None:
             interrupt_s = began + self._grace_s - min(self._grace_s / 2, _MOST_RESERVE_S)
             force_s = began + self._grace_s - min(self._grace_s / 10, _MOST_EXIT_S)
-        while seen != "end":
-            now = time.monotonic()
+        while (now := time.monotonic()) < force_s:
             if seen == "at once":
                 interrupt_s, force_s = math.inf, min(force_s, now + _AT_ONCE_S)
-            if now >= force_s:
-                break
+            elif seen == "end":
+                interrupt_s = math.inf
+                if self._grace_s is None:
+                    return
             if now >= interrupt_s:
                 signal.pthread_kill(threading.main_thread().ident or 0, self._first)
                 interrupt_s = math.inf
@@ -151,8 +156,6 @@ class Stop:
                 seen = self._seen.get(timeout=None if until_s == math.inf else until_s - now)
             except Empty:
                 seen = ""
-        else:
-            return
         self._end_by_force()
 
     def _end_by_force(self) -> None:

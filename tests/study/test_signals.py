@@ -111,8 +111,9 @@ def test_two_stop_at_once(study: Study, driver: Driver) -> None:
     driver.linger(0.3)
     driver.send(signal.SIGTERM)
     driver.read_to_end()
+    took_s = time.monotonic() - began
     assert check_stopped(study, driver, 143) == 1
-    assert time.monotonic() - began < 15 + END_S
+    assert took_s < 15 + END_S  # an epoch takes 600 s
     assert "`resume` goes on from the last checkpoints" in driver.errors()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
@@ -134,10 +135,11 @@ def test_with_a_grace_time_it_is_done_within_it(study: Study, driver: Driver) ->
     began = time.monotonic()
     driver.send(signal.SIGTERM)
     driver.read_to_end()
+    took_s = time.monotonic() - began
     assert check_stopped(study, driver, 143) == 1
-    assert time.monotonic() - began < 20 + END_S
+    assert took_s < 20
     (study.folder / "slow").unlink()
-    resumed = study.start("resume", "tiny", "--max-parallel", "1")
+    resumed = study.start("launch", str(study.file), "--max-parallel", "1")
     epoch = resumed.read_until(lambda event: event["event"] == "epoch")
     resumed.send(signal.SIGINT)
     resumed.read_to_end()
