@@ -47,6 +47,14 @@ search: {sampler: random, n_trials: 40}
 END_S = 60
 
 
+@pytest.fixture(autouse=True)
+def _hangups_end_a_process() -> Iterator[None]:
+    """As they do unless whoever started the tests, such as nohup, has them ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One teacher for all studies here."""
