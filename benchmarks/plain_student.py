@@ -1,7 +1,8 @@
-"""The reference of `step.py`: MLG as one would write it first, from the paper, with torch alone.
+"""The other sides of `step.py`: MLG written with torch alone, and the dense network.
 
-Every layer's factors are quantised, the dense weight is generated and convolved, the teacher runs
-in the loop on each batch, the optimiser is torch's own over single tensors, the layout contiguous.
+Every layer's factors are quantised, the dense weight is generated, with autocast off, and
+convolved; the optimiser is torch's own over single tensors. Layout, precision and where the
+teacher's logits come from are `step.py`'s to choose.
 """
 
 from collections.abc import Mapping
@@ -51,13 +52,13 @@ class PlainWeight(nn.Module):
         return latent if self.bits[name] == 32 else gain * torch.tanh(latent)
 
     def forward(self) -> Tensor:
-        """Generate the dense weight."""
-        weight = self.quantised("basis")
-        if "coeff_in" in self.bits:
-            weight = self.quantised("coeff_in") @ weight
-        weight = weight.flatten(1) if "coeff_out" in self.bits else weight
-        if "coeff_out" in self.bits:
-            weight = self.quantised("coeff_out") @ weight
+        """Generate the dense weight, in float32."""
+        with torch.autocast("cpu", enabled=False):
+            weight = self.quantised("basis")
+            if "coeff_in" in self.bits:
+                weight = self.quantised("coeff_in") @ weight
+            if "coeff_out" in self.bits:
+                weight = self.quantised("coeff_out") @ weight.flatten(1)
         return weight.reshape(self.shape)
 
     def penalty(self) -> Tensor:
@@ -114,14 +115,21 @@ def plain_student(student: nn.Module) -> nn.Module:
     return plain
 
 
-def plain_loss(
-    student: nn.Module, logits: Tensor, teacher_logits: Tensor, labels: Tensor
+def dense_loss(
+    network: nn.Module, logits: Tensor, teacher_logits: Tensor, labels: Tensor
 ) -> Tensor:
-    """Give distillation (weight 0.9, temperature 4) and 0.001 of the penalty."""
+    """Return distillation at weight 0.9 and temperature 4."""
     soft = F.kl_div(
         F.log_softmax(logits / 4, 1), F.softmax(teacher_logits / 4, 1), reduction="batchmean"
     )
-    loss = 0.1 * F.cross_entropy(logits, labels) + 0.9 * 16 * soft
+    return 0.1 * F.cross_entropy(logits, labels) + 0.9 * 16 * soft
+
+
+def plain_loss(
+    student: nn.Module, logits: Tensor, teacher_logits: Tensor, labels: Tensor
+) -> Tensor:
+    """Return distillation and 0.001 of the penalty."""
+    loss = dense_loss(student, logits, teacher_logits, labels)
     for module in student.modules():
         if isinstance(module, PlainWeight):
             loss = loss + 1e-3 * module.penalty()

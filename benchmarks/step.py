@@ -1,18 +1,29 @@
-"""A training step, a forward pass and a projection: mlgsearch beside a plain reference.
+"""A training step, a forward pass and a projection: mlgsearch beside what one writes without it.
 
-    python benchmarks/step.py [--repeats 7] [--only NAME ...] [--no-memory]
+    python benchmarks/step.py [--networks NAME ...] [--rows ROW ...] [--precisions PRECISION ...]
+                              [--threads N ...] [--repeats N]
 
-*Training*: one step of ResNet-18 (CIFAR stem, batch 64), DenseNet-121 and MobileNetV2 with
-distillation, penalty and RAdam. Ours is `mlgsearch.train.epoch.train_epoch` on an epoch of one
-batch, augmentation included; the reference is `plain_student.py`: dense weights generated, then
-convolved, the teacher in the loop, contiguous layout, float32. *Inference*: a packed student
-against the dense network it came from, both channels_last. *Projection*: `compress` against one
-`torch.linalg.svd` a level in float32, without any refinement. The two sides alternate in one
-process; figures are medians. Peak memory (on two threads) is that of a process of its own which
-takes three steps.
+*training*: one step with distillation, penalty and RAdam, batch 64, augmentation included. Ours is
+`mlgsearch.train.epoch.train_epoch` on an epoch of one batch. Beside it, of `plain_student.py`:
 
-Prints a table and writes `benchmarks/step.json`: `name`, `ours_ms`, `baseline_ms`, `ratio`
-(baseline over ours), `threads`, `batch`, and for training steps `ours_mib`, `baseline_mib`.
+- `plain`, the baseline: dense weights are generated and convolved, channels_last, in the row's
+  precision (autocast where that is bfloat16), the teacher's logits taken from memory
+- `teacher`: the same, but the teacher runs in the loop, in the same layout and precision
+- `dense`: the uncompressed network, trained on the teacher's logits from memory, without penalty
+- `naive`: generated and convolved in float32 and contiguous layout whatever the row's precision,
+  the teacher in the loop
+
+*memory*: MiB that three such steps add at most to a process of their own. *inference*: a packed
+student, read from its file, against the dense network it came from, both channels_last, float32.
+*projection*: `compress` against one `torch.linalg.svd` a level in float32, without refinement.
+
+All sides of a row alternate in one process, under the same settings of malloc; figures are medians.
+With one thread they are processor time, which other work on the machine disturbs little; with more
+they are wall time, so the machine must be at rest.
+
+A row that is measured replaces itself in `benchmarks/step.json`, all others stay, so a run can be
+cut into pieces. Rows measured are printed as the tables of `benchmarks/README.md`; `--print`
+prints those of the whole file and measures nothing.
 """
 
 import argparse
@@ -22,16 +33,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from plain_student import plain_loss, plain_projection, plain_student
-from rich.console import Console
-from rich.table import Table
+from plain_student import dense_loss, plain_loss, plain_projection, plain_student
 from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import compress
@@ -43,7 +52,7 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers
 from mlgsearch.train.augmentation import Augmentation
 from mlgsearch.train.batches import TrainingBatches
-from mlgsearch.train.device import set_up_device
+from mlgsearch.train.device import release_memory, set_up_device
 from mlgsearch.train.distillation import SoftTargets
 from mlgsearch.train.epoch import train_epoch
 from mlgsearch.train.images import Images
@@ -55,36 +64,74 @@ from mlgsearch.train.spec import DistillationSpec, ModelSpec, OptimiserSpec
 
 CPU = torch.device("cpu")
 BATCH = 64
-NETWORKS: dict[str, FiveNumbers] = {
-    "resnet18": (2, 44, 3, 6, 3),
-    "densenet121": (1, 25, 4, 6, 6),
-    "mobilenet_v2": (2, 44, 3, 6, 3),
-}
+JSON = Path(__file__).with_name("step.json")
+ROWS = ("training", "memory", "inference", "projection")
 PRECISIONS = ("float32", "bfloat16")
+#: The sides of a training step; the second is the baseline.
+SIDES = ("ours", "plain", "teacher", "dense", "naive")
+
+#: A step: it returns the loss.
+Step = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, its uniform setting and its images (C, H, W)."""
+
+    model: ModelSpec
+    five: FiveNumbers
+    image: tuple[int, int, int] = (3, 32, 32)
+
+
+NETWORKS = {
+    "resnet18": Case(ModelSpec(name="resnet18"), (2, 44, 3, 6, 3)),
+    "densenet121": Case(ModelSpec(name="densenet121"), (1, 25, 4, 6, 6)),
+    "mobilenet_v2": Case(ModelSpec(name="mobilenet_v2"), (2, 44, 3, 6, 3)),
+    "resnet20": Case(ModelSpec(name="resnet20"), (3, 24, 4, 4, 4)),
+    "digits_resnet8": Case(ModelSpec(name="resnet8", width=8), (2, 32, 3, 6, 3), (1, 8, 8)),
+}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table; times in milliseconds, memory in MiB."""
+    """One row: what each side takes, ours first, then the baseline; smaller is better."""
 
-    name: str
-    ours_ms: float
-    baseline_ms: float
-    threads: int
-    batch: int
-    ours_mib: float | None = None
-    baseline_mib: float | None = None
+    network: str
+    row: str
+    unit: str
+    values: Mapping[str, float]
+    precision: str = "float32"
+    threads: int | None = None
+    batch: int | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells the row from all others."""
+        return (self.row, self.network, self.precision, self.threads, self.batch)
+
+    @property
+    def ratio(self) -> float:
+        """The baseline over ours."""
+        ours, baseline, *_ = self.values.values()
+        return baseline / ours
 
     def to_dict(self) -> dict[str, object]:
-        """Give the line as it is written to `step.json`."""
-        content = {key: value for key, value in vars(self).items() if value is not None}
-        return content | {"ratio": round(self.baseline_ms / self.ours_ms, 3)}
+        """Return the row as it is written to `step.json`."""
+        return {**vars(self), "values": dict(self.values), "ratio": round(self.ratio, 3)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, object]) -> "Figure":
+        """Read what `to_dict` wrote."""
+        return cls(**{k: v for k, v in content.items() if k != "ratio"})  # type: ignore[arg-type]
 
 
 def teacher_of(name: str) -> nn.Module:
-    """Give a network with random weights and batch-norm statistics, in eval mode."""
-    spec = ModelSpec(name=name)
-    network = build_model(spec, classes=10, channels=3, image_size=(32, 32), seed=0)
+    """Return a network with random weights and batch-norm statistics, channels_last, evaluating."""
+    case = NETWORKS[name]
+    channels, *size = case.image
+    network = build_model(
+        case.model, classes=10, channels=channels, image_size=(size[0], size[1]), seed=0
+    )
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -92,44 +139,64 @@ def teacher_of(name: str) -> nn.Module:
             assert module.running_var is not None
             module.running_mean.normal_(0, 0.1, generator=generator)
             module.running_var.uniform_(0.5, 1.5, generator=generator)
-    return network.eval()
+    return network.to(memory_format=torch.channels_last).eval()
 
 
 def settings_for(name: str, network: nn.Module) -> dict[str, LayerSetting]:
-    """Give the paper's uniform setting of a network."""
-    return uniform_settings(network_shape(network, (3, 32, 32)), NETWORKS[name])
+    """Return the uniform setting of a network."""
+    case = NETWORKS[name]
+    return uniform_settings(network_shape(network, case.image), case.five)
 
 
-def student_of(name: str, teacher: nn.Module, refine_steps: int = 3) -> nn.Module:
-    """Give a student projected from a teacher."""
+def student_of(name: str, teacher: nn.Module) -> nn.Module:
+    """Return a student projected from a teacher."""
     student = deepcopy(teacher)
-    compress(student, settings_for(name, student), refine_steps=refine_steps)
+    compress(student, settings_for(name, student))
     return student
 
 
-def one_batch() -> Images:
-    """Give a set whose training part is one batch of random images."""
+def one_batch(shape: tuple[int, int, int]) -> Images:
+    """Return a set whose training part is one batch of random images."""
     generator = torch.Generator().manual_seed(2)
-    pixels = torch.randint(0, 256, (BATCH, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (BATCH, *shape), generator=generator, dtype=torch.uint8)
     labels = torch.randint(0, 10, (BATCH,), generator=generator)
     whole, none = torch.arange(BATCH), torch.arange(0)
     names = tuple("abcdefghij")
-    half = torch.full((3,), 0.5)
+    half = torch.full((shape[0],), 0.5)
     return Images(pixels, labels, names, whole, none, none, half, half, "random")
 
 
-def our_step(name: str, teacher: nn.Module, precision: str) -> Callable[[], float]:
-    """Give one training step of ours; it returns the loss."""
+def batches_of(name: str) -> TrainingBatches:
+    """Return the one batch, augmented anew in each epoch."""
+    return TrainingBatches(one_batch(NETWORKS[name].image), Augmentation(4, flips=True), CPU)
+
+
+def logits_of(teacher: nn.Module, batches: TrainingBatches) -> Tensor:
+    """Return a teacher's logits on the batch of epoch 1, (BATCH, 10) float32."""
+    batches.start_epoch(0, 1)
+    inputs = batches.inputs(torch.arange(BATCH))
+    with torch.no_grad():
+        logits: Tensor = teacher(inputs.contiguous(memory_format=torch.channels_last))
+    return logits
+
+
+def our_step(name: str, teacher: nn.Module, precision: str) -> Step:
+    """Return one training step of ours."""
     spec = OptimiserSpec.model_validate(
-        {"batch_size": BATCH, "epochs": 100, "precision": precision}
+        {
+            "optimiser": "radam",
+            "learning_rate": 2e-3,
+            "weight_decay": 5e-4,
+            "batch_size": BATCH,
+            "epochs": 100,
+            "precision": precision,
+        }
     )
-    student = student_of(name, teacher).to(memory_format=torch.channels_last)
+    student = student_of(name, teacher)
     optimiser = build_optimiser(student, spec)
-    batches = TrainingBatches(one_batch(), Augmentation(4, flips=True), CPU)
-    with torch.inference_mode():
-        batches.start_epoch(0, 1)
-        logits = teacher(batches.inputs(torch.arange(BATCH)))
-    targets = SoftTargets(logits.clone(), DistillationSpec())
+    batches = batches_of(name)
+    distillation = DistillationSpec(temperature=4.0, weight=0.9)
+    targets = SoftTargets(logits_of(teacher, batches), distillation)
 
     def loss_of(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
         return targets.loss(logits, labels, positions) + 1e-3 * orthonormality(student)
@@ -150,20 +217,32 @@ def our_step(name: str, teacher: nn.Module, precision: str) -> Callable[[], floa
     return step
 
 
-def plain_step(name: str, teacher: nn.Module) -> Callable[[], float]:
-    """Give one training step of the reference; it returns the loss."""
-    student = plain_student(student_of(name, teacher)).train()
+def other_step(side: str, name: str, teacher: nn.Module, precision: str) -> Step:
+    """Return one training step of another side than ours."""
+    is_naive = side == "naive"
+    layout = torch.contiguous_format if is_naive else torch.channels_last
+    is_bfloat16 = precision == "bfloat16" and not is_naive
+    loss_of = dense_loss if side == "dense" else plain_loss
+    network = deepcopy(teacher) if side == "dense" else plain_student(student_of(name, teacher))
+    network = network.to(memory_format=layout).train()
     optimiser = torch.optim.RAdam(
-        student.parameters(), lr=2e-3, weight_decay=5e-4, decoupled_weight_decay=True
+        network.parameters(), lr=2e-3, weight_decay=5e-4, decoupled_weight_decay=True
     )
-    batches = TrainingBatches(one_batch(), Augmentation(4, flips=True), CPU)
+    batches = batches_of(name)
+    known = None if side in ("teacher", "naive") else logits_of(teacher, batches)
+    if known is None:
+        teacher = deepcopy(teacher).to(memory_format=layout)
 
     def step() -> float:
         batches.start_epoch(0, 1)
-        inputs = batches.inputs(torch.arange(BATCH))
-        with torch.no_grad():
-            teacher_logits = teacher(inputs)
-        loss = plain_loss(student, student(inputs), teacher_logits, batches.labels)
+        inputs = batches.inputs(torch.arange(BATCH)).contiguous(memory_format=layout)
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16):
+            targets = known
+            if targets is None:
+                with torch.no_grad():
+                    targets = teacher(inputs)
+            logits = network(inputs)
+        loss = loss_of(network, logits.float(), targets.float(), batches.labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -172,100 +251,100 @@ def plain_step(name: str, teacher: nn.Module) -> Callable[[], float]:
     return step
 
 
+def step_of(side: str, name: str, precision: str) -> Step:
+    """Return one training step of a side."""
+    teacher = teacher_of(name)
+    if side == "ours":
+        return our_step(name, teacher, precision)
+    return other_step(side, name, teacher, precision)
+
+
 def alternate(
-    ours: Callable[[], object], baseline: Callable[[], object], repeats: int, warm_up: int = 2
-) -> tuple[float, float]:
-    """Give the median milliseconds of two things done by turns."""
-    times: tuple[list[float], list[float]] = ([], [])
+    acts: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 2
+) -> dict[str, float]:
+    """Return the median milliseconds of things that are done by turns."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    times: dict[str, list[float]] = {side: [] for side in acts}
     for turn in range(warm_up + repeats):
-        for act, taken in zip((ours, baseline), times, strict=True):
-            began = time.perf_counter()
+        for side, act in acts.items():
+            began = clock()
             act()
             if turn >= warm_up:
-                taken.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times[0]), statistics.median(times[1])
+                times[side].append(1000 * (clock() - began))
+    return {side: statistics.median(taken) for side, taken in times.items()}
 
 
-def training(name: str, threads: int, repeats: int, has_memory: bool) -> list[Figure]:
-    """Time a training step; the first losses of both must agree."""
-    teacher = teacher_of(name)
-    found = []
-    for precision in PRECISIONS:
-        ours, baseline = our_step(name, teacher, precision), plain_step(name, teacher)
-        losses = ours(), baseline()
-        assert abs(losses[0] - losses[1]) < 0.02 * losses[1], losses
-        memory = [
-            peak_memory(side, name, threads) if has_memory else None
-            for side in (precision, "plain")
-        ]
-        found.append(
-            Figure(
-                f"{name} training step, {precision}",
-                *alternate(ours, baseline, repeats),
-                threads,
-                BATCH,
-                *memory,
-            )
-        )
-    return found
+def training(name: str, precision: str, threads: int, repeats: int) -> Figure:
+    """Time a training step; the first losses of all students must agree."""
+    steps = {side: step_of(side, name, precision) for side in SIDES}
+    losses = {side: step() for side, step in steps.items()}
+    for side in ("plain", "teacher", "naive"):
+        assert abs(losses["ours"] - losses[side]) < 0.02 * losses[side], losses
+    times = alternate(steps, repeats, warm_up=1)
+    return Figure(name, "training", "ms", times, precision, threads, BATCH)
 
 
-def inference(name: str, threads: int, repeats: int) -> list[Figure]:
+def memory(name: str, precision: str) -> Figure:
+    """Measure what a training step needs, each side in a process of its own, on two threads."""
+    peaks = {side: peak_memory(side, name, precision) for side in SIDES}
+    return Figure(name, "memory", "MiB", peaks, precision, None, BATCH)
+
+
+def inference(name: str, threads: int, repeats: int) -> Iterator[Figure]:
     """Time a packed student, read from its file, against the dense network."""
-    dense = teacher_of(name)
+    case, dense = NETWORKS[name], teacher_of(name)
     student = student_of(name, dense)
+    channels, *size = case.image
     card = PackedCard(
-        model=ModelSpec(name=name),
+        model=case.model,
         classes=10,
-        channels=3,
-        image_size=(32, 32),
+        channels=channels,
+        image_size=(size[0], size[1]),
         method="dorefa",
         settings=tuple(settings_of(student).values()),
-        mean=(0.5,) * 3,
-        std=(0.5,) * 3,
+        mean=(0.5,) * channels,
+        std=(0.5,) * channels,
     )
     with TemporaryDirectory() as folder:
         path = Path(folder) / "student.safetensors"
         write_packed(path, student, card)
         packed = load_packed(path)
-    dense = dense.to(memory_format=torch.channels_last)
-    found = []
     for batch in (1, BATCH):
-        x = torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+        x = torch.randn(batch, *case.image, generator=torch.Generator().manual_seed(3))
         x = x.contiguous(memory_format=torch.channels_last)
+        acts: dict[str, Callable[[], object]] = {
+            "ours": lambda x=x: packed(x),  # type: ignore[misc]
+            "dense": lambda x=x: dense(x),  # type: ignore[misc]
+        }
         with torch.inference_mode():
-            times = alternate(
-                lambda x=x: packed(x),  # type: ignore[misc]
-                lambda x=x: dense(x),  # type: ignore[misc]
-                max(repeats, 31) if batch == 1 else repeats,
-            )
-        found.append(Figure(f"{name} inference", *times, threads, batch))
-    return found
+            # As many as fill about a second, for a short pass is easily disturbed.
+            once = sum(alternate(acts, 1).values())
+            times = alternate(acts, max(repeats, min(301, round(1000 / once))))
+        yield Figure(name, "inference", "ms", times, threads=threads, batch=batch)
 
 
 def projection(name: str, threads: int) -> Figure:
     """Time projecting a whole network; medians of three, for the reference takes long."""
     teacher = teacher_of(name)
     settings = settings_for(name, teacher)
+    acts: dict[str, Callable[[], object]] = {
+        "ours": lambda: compress(deepcopy(teacher), settings),
+        "svd": lambda: plain_projection(teacher, settings),
+    }
+    return Figure(name, "projection", "ms", alternate(acts, 3, warm_up=1), threads=threads)
 
-    def ours() -> None:
-        compress(deepcopy(teacher), settings)
 
-    times = alternate(ours, lambda: plain_projection(teacher, settings), 3, warm_up=1)
-    return Figure(f"{name} projection", *times, threads, 0)
-
-
-def peak_memory(side: str, name: str, threads: int) -> float:
-    """Give the MiB that three steps add to a process at most, measured in one of its own."""
-    command = [sys.executable, __file__, "--peak", side, name, str(threads)]
+def peak_memory(side: str, name: str, precision: str) -> float:
+    """Return the MiB that three steps add to a process at most, measured in one of its own."""
+    command = [sys.executable, __file__, "--peak", side, name, precision]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def print_peak(side: str, name: str, threads: int) -> None:
+def print_peak(side: str, name: str, precision: str) -> None:
     """Take three steps and print by how many MiB the process grew at its largest."""
-    set_up_device(CPU, threads)
-    teacher = teacher_of(name)
-    step = plain_step(name, teacher) if side == "plain" else our_step(name, teacher, side)
+    set_up_device(CPU, 2)
+    step = step_of(side, name, precision)
+    release_memory(CPU)  # else steps would fill what projecting has left, uncounted
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
     for _ in range(3):
@@ -275,50 +354,92 @@ def print_peak(side: str, name: str, threads: int) -> None:
     print(int(peak) / 1024 - before / 2**20)
 
 
-def table_of(figures: list[Figure]) -> Table:
-    """Lay the figures out."""
-    table = Table("what", "threads", "batch", "ours ms", "baseline ms", "ratio", "MiB", "baseline")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for f in figures:
-        table.add_row(
-            f.name,
-            str(f.threads),
-            str(f.batch or "-"),
-            f"{f.ours_ms:.1f}",
-            f"{f.baseline_ms:.1f}",
-            f"{f.baseline_ms / f.ours_ms:.2f}",
-            f"{f.ours_mib:.0f}" if f.ours_mib else "",
-            f"{f.baseline_mib:.0f}" if f.baseline_mib else "",
-        )
-    return table
+def measure(arguments: argparse.Namespace) -> Iterator[Figure]:
+    """Measure the rows that were asked for, one after the other."""
+    for name in arguments.networks:
+        if "memory" in arguments.rows:
+            for precision in arguments.precisions:
+                yield memory(name, precision)
+        for threads in arguments.threads:
+            set_up_device(CPU, threads)
+            if "training" in arguments.rows:
+                for precision in arguments.precisions:
+                    yield training(name, precision, threads, arguments.repeats)
+            if "inference" in arguments.rows:
+                yield from inference(name, threads, arguments.repeats)
+            if "projection" in arguments.rows:
+                yield projection(name, threads)
+
+
+def stored() -> list[Figure]:
+    """Read the rows of `step.json`."""
+    return [Figure.from_dict(content) for content in json.loads(JSON.read_text())]
+
+
+def store(figure: Figure) -> None:
+    """Write a row to `step.json`, in the place of its last measurement."""
+    rows = {row.key: row for row in stored()} | {figure.key: figure}
+    networks = list(NETWORKS)
+    ordered = sorted(
+        rows.values(),
+        key=lambda row: (
+            ROWS.index(row.row),
+            networks.index(row.network),
+            PRECISIONS.index(row.precision),
+            row.threads or 0,
+            row.batch or 0,
+        ),
+    )
+    JSON.write_text(json.dumps([row.to_dict() for row in ordered], indent=1) + "\n")
+
+
+def print_tables(figures: list[Figure]) -> None:
+    """Print rows as Markdown, a table for each kind."""
+    for row in ROWS:
+        of_row = [figure for figure in figures if figure.row == row]
+        if not of_row:
+            continue
+        ours, baseline, *others = of_row[0].values
+        head = [f"{row}, {of_row[0].unit}", "threads", "batch", ours, baseline, "ratio", *others]
+        print(f"\n| {' | '.join(head)} |\n|---|{'---|' * (len(head) - 1)}")
+        for figure in of_row:
+            digits = 2 if figure.values[ours] < 10 else 0
+            values = {side: f"{value:,.{digits}f}" for side, value in figure.values.items()}
+            cells = [
+                figure.network + (f", {figure.precision}" if row in ROWS[:2] else ""),
+                str(figure.threads or "-"),
+                str(figure.batch or "-"),
+                values[ours],
+                values[baseline],
+                f"**{figure.ratio:.2f}**",
+                *(values[side] for side in others),
+            ]
+            print(f"| {' | '.join(cells)} |")
 
 
 def main() -> None:
-    """Measure everything and write it down."""
+    """Measure what was asked for and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
+    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=PRECISIONS)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--only", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
-    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--print", action="store_true", help="print step.json, measure nothing")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
-        side, name, threads = arguments.peak
-        print_peak(side, name, int(threads))
+        print_peak(*arguments.peak)
         return
-    console = Console(width=120)
-    figures: list[Figure] = []
-    for name in arguments.only:
-        for threads in (1, 2):
-            console.print(f"[dim]{name}, {threads} threads[/dim]")
-            set_up_device(CPU, threads)
-            has_memory = threads == 2 and not arguments.no_memory
-            figures += training(name, threads, arguments.repeats, has_memory)
-            figures += inference(name, threads, arguments.repeats)
-        figures.append(projection(name, threads))
-        path = Path(__file__).with_name("step.json")
-        path.write_text(json.dumps([f.to_dict() for f in figures], indent=1) + "\n")
-    console.print(table_of(figures))
+    if arguments.print:
+        print_tables(stored())
+        return
+    figures = []
+    for figure in measure(arguments):
+        store(figure)
+        figures.append(figure)
+        print(json.dumps(figure.to_dict()), file=sys.stderr, flush=True)
+    print_tables(figures)
 
 
 if __name__ == "__main__":
