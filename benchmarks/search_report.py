@@ -16,6 +16,7 @@ from mlgsearch.results.chart import write_html
 from mlgsearch.results.frame import lay_out
 from mlgsearch.results.front import front, front_hypervolume
 from mlgsearch.study.halving import Halving, replay
+from mlgsearch.study.spec import EarlyStoppingSpec
 
 OBJECTIVES = ("accuracy", "memory_ratio")
 
@@ -45,10 +46,15 @@ _COLOURS = {
 _AFTER = (6, 12, 20, 40, 60)
 #: The first is that of the word ``on``.
 _RULES = {
-    "on": Halving(),
-    "min_trials 4": Halving(min_trials=4),
-    "min_trials 4, tolerance 0": Halving(min_trials=4, tolerance=0),
-    "factor 24, rung_factor 2, min_trials 4": Halving(24, rung_factor=2, min_trials=4),
+    name: Halving(**rule.model_dump())
+    for name, rule in {
+        "on": EarlyStoppingSpec(),
+        "min_trials 4": EarlyStoppingSpec(min_trials=4),
+        "min_trials 4, tolerance 0": EarlyStoppingSpec(min_trials=4, tolerance=0),
+        "factor 24, rung_factor 2, min_trials 4": EarlyStoppingSpec(
+            factor=24, rung_factor=2, min_trials=4
+        ),
+    }.items()
 }
 
 

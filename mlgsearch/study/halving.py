@@ -19,7 +19,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Halving:
-    """The rule.
+    """The rule; `EarlyStoppingSpec` has its defaults.
 
     Args:
         factor: one in so many trials goes on from a rung; above 1.
@@ -29,11 +29,11 @@ class Halving:
         min_trials: while fewer trials can be compared, the one judged included, all go on.
     """
 
-    factor: int = 3
-    first_rung: int = 1
-    rung_factor: int | None = None
-    tolerance: float = 0.05
-    min_trials: int = 12
+    factor: int
+    first_rung: int
+    rung_factor: int | None
+    tolerance: float
+    min_trials: int
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Give the epochs at which trials of a full length of ``epochs`` are judged."""

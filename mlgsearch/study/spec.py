@@ -22,7 +22,6 @@ from mlgsearch.records import OBJECTIVES
 from mlgsearch.study import strict_yaml
 from mlgsearch.study.artifact_path import checked_artifact_path, is_url
 from mlgsearch.study.complaint import complaints
-from mlgsearch.study.halving import Halving
 from mlgsearch.study.hyperparameter import Hyperparameters
 from mlgsearch.study.reference import ReferenceSpec
 from mlgsearch.train.spec import Positive, Spec, TrainSpec
@@ -127,11 +126,11 @@ class FirstTrial(Spec):
 class EarlyStoppingSpec(Spec):
     """When trials are judged and how many go on; see `mlgsearch.study.halving.Halving`."""
 
-    factor: int = Field(default=Halving.factor, ge=2, le=1000)
-    first_rung: int = Field(default=Halving.first_rung, ge=1, le=10_000)
-    rung_factor: int | None = Field(default=Halving.rung_factor, ge=2, le=1000)
-    tolerance: float = Field(default=Halving.tolerance, ge=0, lt=1)
-    min_trials: int = Field(default=Halving.min_trials, ge=1, le=1_000_000)
+    factor: int = Field(default=3, ge=2, le=1000)
+    first_rung: int = Field(default=1, ge=1, le=10_000)
+    rung_factor: int | None = Field(default=None, ge=2, le=1000)
+    tolerance: float = Field(default=0.05, ge=0, lt=1)
+    min_trials: int = Field(default=12, ge=1, le=1_000_000)
 
 
 def _early_stopping(value: Any) -> Any:

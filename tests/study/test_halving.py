@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +10,17 @@ from hypothesis.extra.numpy import arrays
 
 from mlgsearch.results.front import hypervolume, is_non_dominated
 from mlgsearch.study.halving import Halving, Ladder, replay
-
-RULE = Halving(factor=3, first_rung=1, tolerance=0, min_trials=4)
+from mlgsearch.study.spec import EarlyStoppingSpec
 
 Values = npt.NDArray[np.float64]
+
+
+def a_rule(factor: int, **changed: Any) -> Halving:
+    """A rule whose other numbers are the study file's defaults."""
+    return Halving(**EarlyStoppingSpec(factor=factor, **changed).model_dump())
+
+
+RULE = a_rule(3, tolerance=0, min_trials=4)
 
 #: Few values, so that many are equal.
 coarse = st.integers(0, 8).map(lambda i: i / 8)
@@ -43,9 +51,9 @@ rules = st.builds(
         (RULE, 3, (1,)),
         (RULE, 10, (1, 3, 9)),
         (RULE, 9, (1, 3)),
-        (Halving(2, 5), 41, (5, 10, 20, 40)),
-        (Halving(4, 6), 6, ()),
-        (Halving(24, 1, rung_factor=2), 9, (1, 2, 4, 8)),
+        (a_rule(2, first_rung=5), 41, (5, 10, 20, 40)),
+        (a_rule(4, first_rung=6), 6, ()),
+        (a_rule(24, rung_factor=2), 9, (1, 2, 4, 8)),
     ],
 )
 def test_rungs_lie_below_the_full_length(rule: Halving, epochs: int, rungs: tuple[int]) -> None:
@@ -66,7 +74,7 @@ def test_one_in_factor_of_the_trials_at_least_as_small_goes_on() -> None:
 
 
 def test_another_is_better_only_by_more_than_the_tolerance() -> None:
-    rule = Halving(factor=3, tolerance=0.05, min_trials=4)
+    rule = a_rule(3, tolerance=0.05, min_trials=4)
     costs = np.ones((4, 1))
     # The last is judged: of the others none, one, two are better, and the rest count by half.
     for others, goes_on in [
@@ -130,7 +138,7 @@ def test_a_more_accurate_trial_does_not_fare_worse(
 @given(rungs())
 def test_while_there_are_few_to_compare_all_go_on(rung: tuple[Values, Values]) -> None:
     costs, accuracies = rung
-    rule = Halving(2, min_trials=len(costs) + 1)
+    rule = a_rule(2, min_trials=len(costs) + 1)
     assert all(rule.goes_on(i, costs, accuracies) for i in range(len(costs)))
 
 
