@@ -49,11 +49,11 @@ from mlgsearch.records import (
     TrialRecord,
     TrialState,
 )
-from mlgsearch.results.engine import open_engine, writing
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.rows import epoch_row, trial_row
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.tables import epoch_table, trial_table
+from mlgsearch.results.database.engine import open_engine, writing
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.rows import epoch_row, trial_row
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.tables import epoch_table, trial_table
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import parse_study

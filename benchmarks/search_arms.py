@@ -9,8 +9,8 @@ from typing import Any
 from search_report import Runs, Searched
 
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drive import Options
 from mlgsearch.study.launch import launch
 from mlgsearch.study.spec import StudySpec, parse_study

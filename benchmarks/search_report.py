@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.chart import write_html
-from mlgsearch.results.frame import lay_out
-from mlgsearch.results.front import front, front_hypervolume
+from mlgsearch.results.analysis.front import front, front_hypervolume
+from mlgsearch.results.charts.layout import lay_out
+from mlgsearch.results.charts.pareto import write_html
 from mlgsearch.study.halving import Halving, replay
 from mlgsearch.study.spec import EarlyStoppingSpec
 

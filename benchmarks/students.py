@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.paths import cache_directory
 from mlgsearch.plan.allocation import Allocator
-from mlgsearch.results.places import cache_directory
 from mlgsearch.study.planning import make_allocator, open_tables
 from mlgsearch.study.spec import StudySpec, parse_study
 from mlgsearch.train.device import best_device

@@ -22,13 +22,13 @@ from scipy.optimize import nnls
 from search_arms import TASKS, read, study_spec
 
 from mlgsearch.mlg.network import compressible_layers
+from mlgsearch.paths import cache_directory
 from mlgsearch.plan.damage import DamageModel
 from mlgsearch.plan.grid import Ranges
 from mlgsearch.plan.layer_table import rank_correlation
 from mlgsearch.plan.moments import layer_moments
 from mlgsearch.plan.weighting import WEIGHTINGS, layer_weights
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.places import cache_directory
 from mlgsearch.study.planning import calibration, open_tables
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.train.device import best_device

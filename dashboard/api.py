@@ -11,10 +11,10 @@ from werkzeug.exceptions import HTTPException
 from dashboard.database import Database, trouble
 from mlgsearch.errors import StorageError, StudyNotFoundError
 from mlgsearch.records import TrialState
-from mlgsearch.results.study_list import StudyRow
-from mlgsearch.results.table import front_rows
+from mlgsearch.results.formats import front_rows
+from mlgsearch.results.read.study_list import StudyRow
+from mlgsearch.results.read.trial_page import some_trials, trial_page
 from mlgsearch.results.trial_fields import to_json, trial_fields
-from mlgsearch.results.trial_page import some_trials, trial_page
 
 _OPENAPI = Path(__file__).with_name("openapi.json")
 _MOST_TRIALS = 1000

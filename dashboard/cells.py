@@ -2,7 +2,7 @@
 
 from dashboard.charts.student import written_bytes
 from dashboard.table import Column, Row
-from mlgsearch.results.layer_grid import NUMBERS
+from mlgsearch.results.read.layer_grid import NUMBERS
 
 
 def number(key: str, label: str, form: str = "{}", *, scale: float = 1, hint: str = "") -> Column:

@@ -11,16 +11,16 @@ from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
 from mlgsearch.records import StudyRecord, VerificationRecord
-from mlgsearch.results import schema
-from mlgsearch.results.engine import open_engine, safe_url
-from mlgsearch.results.expectation import Expectations
-from mlgsearch.results.pulse import pulse
-from mlgsearch.results.storage_url import storage_url
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.study_list import StudyList, StudyRow
-from mlgsearch.results.study_reader import StudyReaders
-from mlgsearch.results.trial_columns import TrialColumns
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.analysis.trial_columns import TrialColumns
+from mlgsearch.results.database import schema
+from mlgsearch.results.database.engine import open_engine, safe_url
+from mlgsearch.results.database.storage_url import storage_url
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.results.read.change_token import pulse
+from mlgsearch.results.read.study_list import StudyList, StudyRow
+from mlgsearch.results.read.study_reader import StudyReaders
 
 DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
 

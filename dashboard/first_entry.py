@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 
 from mlgsearch.records import FiveNumbers, StudyRecord, TrialRecord
-from mlgsearch.results.grid_scan import uniform_bases
-from mlgsearch.results.layer_grid import NUMBERS
+from mlgsearch.results.analysis.grid_scan import uniform_bases
+from mlgsearch.results.read.layer_grid import NUMBERS
 
 #: Numbers that stand for no level in a uniform entry where the study's range is not known.
 _NO_LEVEL = {"B_in": 1_000, "B_out": 100_000, "q_coeff_in": 8, "q_coeff_out": 8}

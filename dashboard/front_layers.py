@@ -13,11 +13,11 @@ from dashboard.charts.student import Student, students
 from dashboard.database import Database
 from dashboard.query import Query
 from mlgsearch.records import StudyRecord, TrialState
-from mlgsearch.results.grid_scan import GridScan, grid_scan
-from mlgsearch.results.importance import chosen_trials
-from mlgsearch.results.layer_grid import NUMBERS, LayerGrid, read_layer_grid
-from mlgsearch.results.trial_columns import TrialColumns
-from mlgsearch.results.trial_details import settings_of
+from mlgsearch.results.analysis.grid_scan import GridScan, grid_scan
+from mlgsearch.results.analysis.importance import chosen_trials
+from mlgsearch.results.analysis.trial_columns import TrialColumns
+from mlgsearch.results.read.layer_grid import NUMBERS, LayerGrid, read_layer_grid
+from mlgsearch.results.read.trial_details import settings_of
 
 #: Parameters of the page's address.
 COLOUR, TRIAL = "colour", "trial"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.axis import TIMES
-from mlgsearch.results.trial_columns import TrialColumns
+from mlgsearch.results.analysis.trial_columns import TrialColumns
+from mlgsearch.results.charts.axis import TIMES
 
 _PAIR = ("accuracy", "memory_ratio")
 

@@ -12,8 +12,8 @@ from dashboard.page import link
 from dashboard.query import Query
 from dashboard.table import Column, Row, Table
 from mlgsearch.records import TrialState
-from mlgsearch.results.axis import TIMES
-from mlgsearch.results.study_list import StudyRow
+from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.results.read.study_list import StudyRow
 
 #: Parameters of the page's address: words to look for, which studies, those to be compared.
 SEARCH, SHOW, PICK = "search", "show", "pick"

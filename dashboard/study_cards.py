@@ -12,7 +12,7 @@ from dashboard.states import STATE_WORDS
 from dashboard.study_data import StudyData
 from dashboard.study_view import SELECTED, StudyView
 from dashboard.theme import palette
-from mlgsearch.results.trial_columns import NO_TRIAL, STATES
+from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES
 
 
 def cards(data: StudyData, view: StudyView, scheme: Scheme) -> list[Component]:

@@ -8,7 +8,7 @@ from dashboard.query import Query
 from dashboard.study_data import read_study
 from dashboard.study_view import StudyView
 from dashboard.table import Column, Table
-from mlgsearch.results.trial_details import curves_of
+from mlgsearch.results.read.trial_details import curves_of
 
 
 def _epochs(database: Database, query: Query) -> list[dict[str, Any]]:

@@ -12,9 +12,9 @@ from dashboard.database import Database
 from dashboard.states import STATE_WORDS
 from dashboard.study_view import StudyView
 from mlgsearch.records import EpochRecord, StudyRecord, TrialState
-from mlgsearch.results.expectation import Expectations
-from mlgsearch.results.trial_columns import Course, Rows, TrialColumns
-from mlgsearch.results.verification import VerifiedPoint, verified_points
+from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.analysis.trial_columns import Course, Rows, TrialColumns
+from mlgsearch.results.analysis.verification import VerifiedPoint, verified_points
 
 
 @dataclass(frozen=True)

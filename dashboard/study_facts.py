@@ -8,8 +8,8 @@ from dashboard.page import link
 from dashboard.states import STATE_WORDS
 from dashboard.study_data import StudyData
 from mlgsearch.records import TrialState
-from mlgsearch.results.axis import TIMES
-from mlgsearch.results.trial_details import failure_reasons
+from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.results.read.trial_details import failure_reasons
 
 #: Trials of a reason that are linked to; the table has the others.
 _MOST_LINKS = 8

@@ -12,11 +12,11 @@ from dashboard.page import link
 from dashboard.query import Query
 from dashboard.study_view import ALL, FRONT, ROWS, SELECTED, StudyView
 from dashboard.table import Column, Row, Table
-from mlgsearch.results.axis import TIMES
-from mlgsearch.results.expectation import Expectations
-from mlgsearch.results.table import expectation_fields
-from mlgsearch.results.trial_columns import NO_TRIAL, STATES, Rows, TrialColumns
-from mlgsearch.results.trial_details import settings_of
+from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES, Rows, TrialColumns
+from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.results.formats import expectation_fields
+from mlgsearch.results.read.trial_details import settings_of
 
 
 def table_of(query: Query) -> Table:

@@ -11,7 +11,7 @@ from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
 from dashboard.charts.zoom import Zoom, read_zoom
 from dashboard.query import Query
 from mlgsearch.records import TrialState
-from mlgsearch.results.trial_columns import Rows, TrialColumns
+from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 
 #: Parameters of the page's address.
 AXIS, HIDE, ONLY, UNTIL, SELECTED, ZOOM, ROWS = (

@@ -13,7 +13,7 @@ from dashboard.attributes import attributes
 from dashboard.database import Database
 from dashboard.markup import Markup, Node, nodes_of
 from dashboard.query import Query, address
-from mlgsearch.results.table import to_csv
+from mlgsearch.results.formats import to_csv
 
 Row = Mapping[str, Any]
 

@@ -9,8 +9,8 @@ from dashboard.neighbours import Neighbours, neighbours
 from dashboard.query import Query
 from mlgsearch.errors import UserError
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, VerificationRecord
-from mlgsearch.results.expectation import Expectation
-from mlgsearch.results.layer_grid import NUMBERS
+from mlgsearch.results.analysis.expectation import Expectation
+from mlgsearch.results.read.layer_grid import NUMBERS
 
 
 @dataclass(frozen=True)

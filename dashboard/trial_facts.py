@@ -16,7 +16,7 @@ from dashboard.page import link
 from dashboard.states import STATE_WORDS
 from dashboard.trial_data import TrialData
 from mlgsearch.records import TrialState
-from mlgsearch.results.axis import TIMES
+from mlgsearch.results.charts.axis import TIMES
 
 Facts = Sequence[tuple[str, Component | str]]
 

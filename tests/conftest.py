@@ -16,9 +16,9 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import Engine, create_engine, inspect, text
 
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.store import ResultStore
 
 with warnings.catch_warnings():
     # It asks for the user's runtime folder while it is imported, which warns where there is none.

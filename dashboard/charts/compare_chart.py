@@ -13,7 +13,7 @@ from dashboard.charts.zoom import Zoom, front_scales
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette, text
 from mlgsearch.records import ReferencePoint
-from mlgsearch.results.trial_columns import Rows, TrialColumns
+from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 
 #: Shapes and dashes tell studies apart where colours do not.
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "hexagon", "star", "pentagon")

@@ -6,8 +6,8 @@ from textwrap import wrap
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.theme import Palette, Trace, text
 from mlgsearch.records import ReferencePoint
-from mlgsearch.results.axis import TIMES
-from mlgsearch.results.verification import VerifiedPoint
+from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.charts.axis import TIMES
 
 
 def verified_marks(

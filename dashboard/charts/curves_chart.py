@@ -9,7 +9,7 @@ from dashboard.charts.teacher_line import teacher_line
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette
 from mlgsearch.records import EpochRecord
-from mlgsearch.results.frame import say_empty
+from mlgsearch.results.charts.layout import say_empty
 
 #: A line a trial; dashes tell apart those that share a colour.
 _DASHES = ("solid", "dash", "dot", "dashdot")

@@ -4,7 +4,7 @@ import numpy as np
 
 from dashboard.page import Scheme
 from dashboard.theme import Figure, palette, template
-from mlgsearch.results.trial_columns import Course, TrialColumns
+from mlgsearch.results.analysis.trial_columns import Course, TrialColumns
 
 
 def hypervolume_chart(

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from dashboard.charts.layer_rows import WITH_AXIS, lay_out_rows
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette, text
-from mlgsearch.results.importance import Importance, LayerImportance
-from mlgsearch.results.layer_grid import Floats
+from mlgsearch.results.analysis.importance import Importance, LayerImportance
+from mlgsearch.results.read.layer_grid import Floats
 
 _TOP = 48
 

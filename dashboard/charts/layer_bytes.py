@@ -7,9 +7,9 @@ from dashboard.charts.layer_rows import WITH_AXIS, lay_out_rows
 from dashboard.charts.student import Student, written_bytes
 from dashboard.page import Scheme
 from dashboard.theme import dress, palette, text
-from mlgsearch.results.axis import TIMES
-from mlgsearch.results.frame import say_empty
-from mlgsearch.results.layer_grid import LayerGrid
+from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.results.charts.layout import say_empty
+from mlgsearch.results.read.layer_grid import LayerGrid
 
 #: From bytes to how an axis calls them; KB are of 1,000 bytes.
 _TICKS = {

@@ -10,7 +10,7 @@ import numpy as np
 from dashboard.charts.density import blend
 from dashboard.charts.layer_measure import Measure
 from dashboard.theme import Palette
-from mlgsearch.results.layer_grid import Floats
+from mlgsearch.results.read.layer_grid import Floats
 
 #: Van der Walt and Smith (2015): told apart by every colour vision and by lightness alone; unlike
 #: others of the kind it has no grey, which stands for what is absent.

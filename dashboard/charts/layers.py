@@ -12,7 +12,7 @@ from dashboard.charts.layer_rows import BARE, lay_out_rows
 from dashboard.charts.layer_scale import Scale
 from dashboard.charts.student import Student
 from dashboard.theme import Palette, dress, ink_on, palette, text
-from mlgsearch.results.layer_grid import Floats, LayerGrid
+from mlgsearch.results.read.layer_grid import Floats, LayerGrid
 
 #: Columns that a page has room for; of more students so many are shown, evenly spaced.
 MOST_COLUMNS = 40

@@ -11,7 +11,7 @@ from dashboard.charts.teacher_line import teacher_line
 from dashboard.page import Scheme
 from dashboard.theme import Palette, Trace, dress, palette
 from mlgsearch.records import EpochRecord
-from mlgsearch.results.frame import say_empty
+from mlgsearch.results.charts.layout import say_empty
 
 
 def learning_chart(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlgsearch.records import OBJECTIVES, Objective
-from mlgsearch.results.axis import TIMES
-from mlgsearch.results.choice import KILOBYTE
-from mlgsearch.results.trial_columns import Floats, TrialColumns
+from mlgsearch.results.analysis.choice import KILOBYTE
+from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
+from mlgsearch.results.charts.axis import TIMES
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from mlgsearch.results.axis import TIMES
-from mlgsearch.results.choice import KILOBYTE
-from mlgsearch.results.trial_columns import Rows, TrialColumns
+from mlgsearch.results.analysis.choice import KILOBYTE
+from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
+from mlgsearch.results.charts.axis import TIMES
 
 
 @dataclass(frozen=True)

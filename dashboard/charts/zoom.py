@@ -5,7 +5,7 @@ from typing import Any
 
 from dashboard.charts.size_axis import SizeAxis
 from mlgsearch.records import OBJECTIVES
-from mlgsearch.results.axis import scale_of
+from mlgsearch.results.charts.axis import scale_of
 
 #: Low and high x as the axis counts (log10 on a log axis), low and high y in percent.
 Zoom = tuple[float, float, float, float]

@@ -22,7 +22,7 @@ from dashboard.study_view import AXIS, ZOOM, axis_of
 from dashboard.table import Column, Row, Table
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import StudyRecord, TrialState
-from mlgsearch.results.difference import differences
+from mlgsearch.results.analysis.difference import differences
 
 _COMPARED = "name"
 

@@ -15,8 +15,8 @@ from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.query import Query
 from dashboard.study_importance import StudyImportance, is_uniform
 from dashboard.table import Column, Table
-from mlgsearch.results.importance import MOST_TRIALS
-from mlgsearch.results.trial_sensitivity import LEAST_TRIALS
+from mlgsearch.results.analysis.importance import MOST_TRIALS
+from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS
 
 PATH = "/study/importance"
 

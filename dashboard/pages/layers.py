@@ -27,7 +27,7 @@ from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.query import Query, address
 from dashboard.table import Column, Table
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.grid_scan import GridScan
+from mlgsearch.results.analysis.grid_scan import GridScan
 
 PATH = "/study/layers"
 

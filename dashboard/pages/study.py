@@ -39,7 +39,7 @@ from dashboard.study_view import (
     last_moment,
 )
 from mlgsearch.errors import StudyNotFoundError
-from mlgsearch.results.trial_details import curves_of
+from mlgsearch.results.read.trial_details import curves_of
 
 #: Height in pixels of the charts beside the main one.
 _SMALL = 340

@@ -38,11 +38,11 @@ from mlgsearch.cli.tables import (
 )
 from mlgsearch.cli.verifying import verify_trials
 from mlgsearch.errors import UserError
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.front import front
-from mlgsearch.results.outage import outage
-from mlgsearch.results.places import runs_directory, study_directory
-from mlgsearch.results.study_list import study_rows
+from mlgsearch.paths import runs_directory, study_directory
+from mlgsearch.results.analysis.front import front
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.outage import outage
+from mlgsearch.results.read.study_list import study_rows
 from mlgsearch.results.trial_fields import detailed_trial_fields, trial_fields
 
 #: What a write to a stdout that is a file may meet.

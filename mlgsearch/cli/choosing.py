@@ -16,14 +16,14 @@ from mlgsearch.cli.tables import kilobytes
 from mlgsearch.cli.verified import spread
 from mlgsearch.errors import UserError
 from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.choice import KILOBYTE, Choice, Limit, choose
-from mlgsearch.results.table import expectation_fields, verified_rows
+from mlgsearch.results.analysis.choice import KILOBYTE, Choice, Limit, choose
+from mlgsearch.results.analysis.verification import VerifiedPoint, verified_points
+from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.results.formats import expectation_fields, verified_rows
 from mlgsearch.results.trial_fields import trial_fields
-from mlgsearch.results.verification import VerifiedPoint, verified_points
-from mlgsearch.results.verification_store import VerificationStore
 
 if TYPE_CHECKING:
-    from mlgsearch.results.expectation import Expectations
+    from mlgsearch.results.analysis.expectation import Expectations
 
 
 def choose_trial(

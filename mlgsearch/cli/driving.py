@@ -19,11 +19,11 @@ from mlgsearch.cli.output import stdout_console
 from mlgsearch.cli.paste import command
 from mlgsearch.cli.tables import front_table
 from mlgsearch.cli.watching import stopped, watching
+from mlgsearch.paths import runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.front import front, front_hypervolume
-from mlgsearch.results.places import runs_directory, study_directory
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.analysis.front import front, front_hypervolume
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 
 if TYPE_CHECKING:
     from mlgsearch.study.drive import Outcome, Watch

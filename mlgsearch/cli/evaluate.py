@@ -12,7 +12,7 @@ from rich.table import Table
 from mlgsearch.cli.options import Json
 from mlgsearch.cli.output import print_json, stdout_console
 from mlgsearch.errors import DataError
-from mlgsearch.results.places import cache_directory
+from mlgsearch.paths import cache_directory
 
 if TYPE_CHECKING:
     from mlgsearch.train.file_report import FileReport

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.verification_store import VerificationStore
 
 if TYPE_CHECKING:
-    from mlgsearch.results.expectation import Expectation, Expectations
+    from mlgsearch.results.analysis.expectation import Expectation, Expectations
 
 
 def read_expectations(
     engine: Engine, study: StudyRecord, trials: Sequence[TrialRecord]
 ) -> "Expectations":
     """Read what `verify` found, and estimate what to expect of a study's trials."""
-    from mlgsearch.results.expectation import Expectations  # loads scipy
+    from mlgsearch.results.analysis.expectation import Expectations  # loads scipy
 
     runs = VerificationStore(engine).verifications(study.name)
     return Expectations.of_trials(trials, runs, study.validation_samples)

@@ -8,7 +8,7 @@ import typer
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Name, Storage
 from mlgsearch.cli.output import open_store
-from mlgsearch.results.places import runs_directory
+from mlgsearch.paths import runs_directory
 
 
 class FileFormat(StrEnum):

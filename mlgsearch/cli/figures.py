@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from mlgsearch.errors import UserError
 from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.chart import pareto_chart, write_html
+from mlgsearch.results.charts.pareto import pareto_chart, write_html
 
 
 def study_chart(study: StudyRecord, trials: Sequence[TrialRecord]) -> go.Figure:

@@ -25,12 +25,12 @@ from mlgsearch.cli.output import (
 from mlgsearch.cli.tables import front_table
 from mlgsearch.cli.verified import verified_table
 from mlgsearch.errors import UserError
+from mlgsearch.paths import study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.places import study_directory
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS, front_rows, to_csv, verified_rows
-from mlgsearch.results.verification import VerifiedPoint, verified_points
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.analysis.verification import VerifiedPoint, verified_points
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, front_rows, to_csv, verified_rows
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -127,7 +127,7 @@ def _searched_figure(study: StudyRecord, trials: Sequence[TrialRecord]) -> "Figu
 
 
 def _verified_figure(study: StudyRecord, points: Sequence[VerifiedPoint]) -> "Figure":
-    from mlgsearch.results.verified_chart import verified_chart  # loads plotly
+    from mlgsearch.results.charts.verified import verified_chart  # loads plotly
 
     return verified_chart(
         points,

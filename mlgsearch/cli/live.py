@@ -10,7 +10,7 @@ from mlgsearch.cli.lines import describe_end
 from mlgsearch.cli.pace import Pace
 from mlgsearch.cli.stage_view import StageView
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
-from mlgsearch.results.front import front, front_hypervolume
+from mlgsearch.results.analysis.front import front, front_hypervolume
 
 
 class LiveView(StageView):

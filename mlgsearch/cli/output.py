@@ -9,9 +9,9 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from mlgsearch.errors import UserError
-from mlgsearch.results import schema
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database import schema
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.trial_fields import to_json
 
 #: Columns of what goes to a pipe or a file: a table cut to 80 is of no use to grep.

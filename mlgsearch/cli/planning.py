@@ -17,8 +17,8 @@ from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.options import Json
 from mlgsearch.cli.output import stdout_console
 from mlgsearch.cli.stage_view import StageView
+from mlgsearch.paths import cache_directory
 from mlgsearch.records import PlannedStudent
-from mlgsearch.results.places import cache_directory
 
 if TYPE_CHECKING:
     from mlgsearch.plan.tables import Tables
@@ -59,7 +59,7 @@ def plan(
         _print_front(spec.name, points, found.tables)
     if out is not None:
         from mlgsearch.cli.figures import write_figure  # loads plotly
-        from mlgsearch.results.plan_chart import plan_chart
+        from mlgsearch.results.charts.plan import plan_chart
 
         students = [
             PlannedStudent(point.packed_bytes, point.sizes.memory_ratio, point.damage)

@@ -13,9 +13,9 @@ from rich.table import Table
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Storage
 from mlgsearch.cli.output import open_store, print_json, stdout_console
 from mlgsearch.cli.planning import Out, preparing
+from mlgsearch.paths import cache_directory
 from mlgsearch.records import TrialRecord
-from mlgsearch.results.places import cache_directory
-from mlgsearch.results.trial_sensitivity import LEAST_TRIALS, layer_costs
+from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS, layer_costs
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -114,7 +114,7 @@ def _print(name: str, rows: "list[LayerSensitivity]") -> None:
 
 
 def _picture(rows: "list[LayerSensitivity]", name: str) -> "Figure":
-    from mlgsearch.results.plan_chart import LayerBar, layers_chart  # loads plotly
+    from mlgsearch.results.charts.plan import LayerBar, layers_chart  # loads plotly
 
     if rows[0].trial_cost is not None:
         bars = [

@@ -10,11 +10,11 @@ from rich.table import Table
 
 from mlgsearch.cli.expected import expected, what_is_expected
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
-from mlgsearch.results.front import front, front_hypervolume
-from mlgsearch.results.study_list import StudyRow
+from mlgsearch.results.analysis.front import front, front_hypervolume
+from mlgsearch.results.read.study_list import StudyRow
 
 if TYPE_CHECKING:
-    from mlgsearch.results.expectation import Expectations
+    from mlgsearch.results.analysis.expectation import Expectations
 
 
 def front_table(

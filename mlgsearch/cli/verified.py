@@ -5,8 +5,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.choice import KILOBYTE
-from mlgsearch.results.verification import VerifiedPoint
+from mlgsearch.results.analysis.choice import KILOBYTE
+from mlgsearch.results.analysis.verification import VerifiedPoint
 
 
 def verified_table(study: StudyRecord, points: list[VerifiedPoint]) -> Table:

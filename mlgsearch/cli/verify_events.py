@@ -6,8 +6,8 @@ from typing import Any, TextIO
 
 from mlgsearch.cli.events import JsonEvents
 from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
-from mlgsearch.results.table import verified_rows
-from mlgsearch.results.verification import VerifiedPoint
+from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.formats import verified_rows
 
 
 class VerifyEvents:

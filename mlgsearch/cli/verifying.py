@@ -19,10 +19,10 @@ from mlgsearch.cli.verify_live import VerifyLive
 from mlgsearch.cli.watching import stopped, watching
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.verification import verified_points
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.analysis.verification import verified_points
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
 
 if TYPE_CHECKING:
     from mlgsearch.study.verify import Verified, VerifyWatch

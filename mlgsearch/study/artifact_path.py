@@ -3,8 +3,8 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mlgsearch.paths import study_directory
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.places import study_directory
 
 
 def is_url(place: str) -> bool:

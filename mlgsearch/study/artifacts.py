@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mlgsearch.errors import StudyFileError
+from mlgsearch.paths import trial_directory
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.places import trial_directory
 from mlgsearch.study.artifact_path import artifact_place, is_url
 from mlgsearch.study.attempt_folder import claim_attempt, last_attempt
 from mlgsearch.study.folder_size import bytes_in

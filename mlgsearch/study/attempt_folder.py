@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from mlgsearch.errors import MlgsearchError
-from mlgsearch.results.places import make_private
+from mlgsearch.paths import make_private
 
 _NAME = re.compile(r"attempt-(\d{4,})")
 

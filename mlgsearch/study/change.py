@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.difference import differing_keys
+from mlgsearch.results.analysis.difference import differing_keys
 from mlgsearch.study.spec import StudySpec, parse_study
 
 #: Keys that change no trial's result.

@@ -9,7 +9,7 @@ from typing import Generic
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
-from mlgsearch.results.outage import outage
+from mlgsearch.results.database.outage import outage
 from mlgsearch.study.outbox import Outbox, P
 
 logger = logging.getLogger(__name__)

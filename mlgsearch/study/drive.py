@@ -18,12 +18,12 @@ from mlgsearch.errors import (
     StudyFileError,
 )
 from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
 from mlgsearch.plan.tables import Tables
 from mlgsearch.records import EpochRecord, PlannedStudent, StudyRecord, TrialRecord
-from mlgsearch.results.fence import Fence
-from mlgsearch.results.outage import limit_waits
-from mlgsearch.results.places import cache_directory, check_place, runs_directory, study_directory
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.fence import Fence
+from mlgsearch.results.database.outage import limit_waits
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts import Artifacts, artifacts_of
 from mlgsearch.study.change import file_changes, other_changes, refuse
 from mlgsearch.study.delivery import LOCK_WAIT_S, POLL_S

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mlgsearch.records import EpochRecord, TrialRecord, TrialState
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.halving import Halving, Ladder
 from mlgsearch.study.spec import StudySpec
 

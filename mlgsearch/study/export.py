@@ -8,7 +8,7 @@ from torch import nn
 
 from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.train.dense_file import write_dense, write_onnx
 from mlgsearch.train.finished_student import FinishedStudent, open_student

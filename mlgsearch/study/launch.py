@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import OBJECTIVES, StudyRecord
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.change import file_changes, refuse
 from mlgsearch.study.drive import Options, Outcome, Watch, drive
 from mlgsearch.study.remove import remove

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import LeaseLostError
+from mlgsearch.process_identity import process_identity
 from mlgsearch.records import LeaseRecord
-from mlgsearch.results import lease as leases
-from mlgsearch.results.process_identity import process_identity
+from mlgsearch.results.database import lease as leases
 
 logger = logging.getLogger(__name__)
 

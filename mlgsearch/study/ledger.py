@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial
 
 from mlgsearch.errors import StudyFailedError
 from mlgsearch.records import EpochRecord, TrialRecord, TrialState
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.early_stopping import EarlyStopping, is_stopped
 from mlgsearch.study.history import History

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from mlgsearch.records import OBJECTIVES
-from mlgsearch.results.engine import BUSY_TIMEOUT_S
-from mlgsearch.results.fence import Fence
+from mlgsearch.results.database.engine import BUSY_TIMEOUT_S
+from mlgsearch.results.database.fence import Fence
 
 logger = logging.getLogger(__name__)
 

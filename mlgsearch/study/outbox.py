@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from mlgsearch.results.places import make_private
+from mlgsearch.paths import make_private
 from mlgsearch.study.parcel import Parcel
 from mlgsearch.train.tensor_file import write_atomically
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from ray._common.utils import get_default_system_temp_dir
 
 from mlgsearch.errors import UserError
-from mlgsearch.results.places import can_be_written
-from mlgsearch.results.process_identity import is_gone, process_identity
+from mlgsearch.paths import can_be_written
+from mlgsearch.process_identity import is_gone, process_identity
 
 #: Ray's own session: sockets and logs.
 SESSION = "mlg-ray-"

@@ -3,7 +3,7 @@
 from sqlalchemy import Engine
 
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from mlgsearch.study.optuna_storage import open_optuna_storage
 

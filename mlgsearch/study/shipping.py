@@ -13,7 +13,7 @@ import ray
 import torch
 from torch import Tensor
 
-from mlgsearch.results.places import cache_directory
+from mlgsearch.paths import cache_directory
 from mlgsearch.train.prepared import Prepared
 from mlgsearch.train.shipment import Shipment, as_array, as_tensor
 from mlgsearch.train.spec import TrainSpec

@@ -13,7 +13,7 @@ from optuna.trial import TrialState as OptunaState
 
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import OBJECTIVES, EpochRecord, TrialRecord, TrialState
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.delivery import Delivery
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History

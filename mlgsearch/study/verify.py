@@ -9,12 +9,12 @@ from mlgsearch.study.cluster import joined, local_ray, nodes  # isort: skip  # s
 from sqlalchemy import Engine
 
 from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyConflictError
+from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, VerificationRecord
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.outage import limit_waits
-from mlgsearch.results.places import cache_directory, check_place, runs_directory, study_directory
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.outage import limit_waits
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.delivery import LOCK_WAIT_S, POLL_S
 from mlgsearch.study.interrupt import Stop, stopping_on_signals

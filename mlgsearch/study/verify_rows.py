@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mlgsearch.records import TrialState, VerificationRecord
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.delivery import Delivery
 from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.parcel import VerificationParcel

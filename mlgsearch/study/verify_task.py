@@ -7,8 +7,8 @@ from typing import Any
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import FiveNumbers, StudyRecord, TrialRecord, TrialState, VerificationRecord
-from mlgsearch.results.front import front
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.analysis.front import front
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.space import Proposal
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.train.spec import TrainSpec

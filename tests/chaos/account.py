@@ -8,10 +8,10 @@ import optuna
 from sqlalchemy import Engine
 
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.optuna_storage import open_optuna_storage
 from tests.study.driver import Study
 

@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 from mlgsearch.cli.app import app
 from mlgsearch.errors import CodeNotAllowedError
+from mlgsearch.paths import study_directory, trial_directory
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.places import study_directory, trial_directory
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.launch import register
 from mlgsearch.study.user_code import named_code, stored_spec
 from mlgsearch.train import checkpoint

@@ -22,15 +22,15 @@ from mlgsearch import __version__
 from mlgsearch.cli.app import app, main
 from mlgsearch.cli.driving import _end, _next_commands
 from mlgsearch.errors import StudyConflictError, UserError
+from mlgsearch.paths import runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialState
-from mlgsearch.results import lease as leases
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.places import runs_directory, study_directory
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.study_list import study_rows
-from mlgsearch.results.study_reader import StudyReader
-from mlgsearch.results.table import COLUMNS
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database import lease as leases
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.results.formats import COLUMNS
+from mlgsearch.results.read.study_list import study_rows
+from mlgsearch.results.read.study_reader import StudyReader
 from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.drive import Outcome
 from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch

@@ -13,9 +13,9 @@ from typer.testing import CliRunner, Result
 
 from mlgsearch.cli.app import app
 from mlgsearch.errors import UserError
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
 from tests.results.samples import a_complete, a_study, a_verification
 from tests.study.driverless import empty_database
 

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mlgsearch.cli.app import app
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.table import VERIFIED_COLUMNS
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.results.formats import VERIFIED_COLUMNS
 from tests.results.samples import a_complete, a_study, a_verification
 from tests.study.driverless import empty_database
 

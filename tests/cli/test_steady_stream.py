@@ -15,8 +15,8 @@ from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.steady_stream import steady
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from tests.results.samples import a_complete, a_study, an_epoch
 from tests.study.driver import ROOT, Study
 

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from mlgsearch.cli.tables import age, front_table, study_cells, trials_table
 from mlgsearch.records import TrialState
-from mlgsearch.results.expectation import Expectations
-from mlgsearch.results.study_list import StudyRow
+from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.read.study_list import StudyRow
 from tests.results.samples import a_complete, a_study, a_trial
 
 NOW = datetime.now(UTC)

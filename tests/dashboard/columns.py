@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgsearch.results.trial_columns import TrialColumns
+from mlgsearch.results.analysis.trial_columns import TrialColumns
 
 _BEGIN = np.datetime64("2026-01-01T00:00:00")
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.samples import fill_some_studies
 from tests.dashboard.serving import Visit, serving
 

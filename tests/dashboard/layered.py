@@ -7,7 +7,7 @@ from math import log2, log10
 import numpy as np
 
 from mlgsearch.records import FiveNumbers, LayerRecord, StudyRecord, TrialRecord, TrialState
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from tests.results.samples import a_complete, a_study, an_epoch, some_sizes
 
 

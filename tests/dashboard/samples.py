@@ -3,7 +3,7 @@
 import math
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from tests.results.samples import a_complete, a_study, a_trial, an_epoch, some_sizes
 
 #: As unfriendly as a name may be.

@@ -16,10 +16,10 @@ from schemathesis import GenerationMode
 from dashboard.app import create_app
 from dashboard.database import Database
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.front import front
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.table import COLUMNS
+from mlgsearch.results.analysis.front import front
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.formats import COLUMNS
 from mlgsearch.results.trial_fields import trial_fields
 from tests.dashboard.samples import NASTY
 from tests.dashboard.serving import HOSTS

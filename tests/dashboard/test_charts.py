@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, Route, expect
 
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.samples import add_trial
 from tests.dashboard.serving import Visit
 

@@ -10,9 +10,9 @@ from playwright.sync_api import expect
 from dashboard.database import Database
 from dashboard.pages.compare import OVERVIEW
 from dashboard.query import Query
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.conftest import Fill
 from tests.dashboard.marks import legend
 from tests.dashboard.samples import CONTENT, NASTY, add_trial

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.database import DEFAULT_STORAGE, Database, trouble
 from mlgsearch.errors import StorageError
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from tests.results.samples import a_complete, a_study
 
 

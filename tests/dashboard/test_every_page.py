@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.conftest import Fill
 from tests.dashboard.layered import layered_study
 from tests.dashboard.serving import Visit

@@ -17,11 +17,11 @@ from dashboard.study_tables import FRONT_TABLE, TRIALS_TABLE
 from dashboard.study_view import StudyView
 from dashboard.trial_data import TrialData
 from dashboard.trial_facts import facts
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.expectation import Expectation
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.analysis.expectation import Expectation
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
 from tests.dashboard.samples import add_trial, fill_some_studies
 from tests.results.samples import a_verification
 

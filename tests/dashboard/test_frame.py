@@ -8,8 +8,8 @@ from playwright.sync_api import expect
 from sqlalchemy.exc import OperationalError
 
 from dashboard.database import Database
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.trial_columns import TrialColumns
+from mlgsearch.results.analysis.trial_columns import TrialColumns
+from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.serving import Visit
 from tests.results.samples import a_study
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from dashboard.charts.layers import MOST_COLUMNS
 from mlgsearch.records import TrialState
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.conftest import Fill
 from tests.dashboard.layered import NETWORKS, layered_study
 from tests.dashboard.serving import Visit

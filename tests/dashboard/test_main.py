@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from dashboard import __main__ as command
-from mlgsearch.results.engine import open_engine
+from mlgsearch.results.database.engine import open_engine
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import expect
 
 from mlgsearch.records import LeaseRecord
-from mlgsearch.results import lease
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database import lease
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.conftest import Fill
 from tests.dashboard.samples import NASTY, add_trial, fill_some_studies
 from tests.dashboard.serving import Visit

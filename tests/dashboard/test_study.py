@@ -12,11 +12,11 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import insert, select
 
 from mlgsearch.records import PlannedStudent
-from mlgsearch.results.engine import open_engine, writing
-from mlgsearch.results.rows import trial_row
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.tables import study_table, trial_table
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.engine import open_engine, writing
+from mlgsearch.results.database.rows import trial_row
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.tables import study_table, trial_table
+from mlgsearch.results.database.verification_store import VerificationStore
 from tests.dashboard.columns import many_columns
 from tests.dashboard.conftest import Fill
 from tests.dashboard.marks import click_trial, legend, ranges, zoom_in

@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from mlgsearch.cli.figures import study_chart, write_figure
 from mlgsearch.records import PlannedStudent
-from mlgsearch.results.plan_chart import LayerBar, layers_chart, plan_chart
-from mlgsearch.results.verification import verified_points
-from mlgsearch.results.verified_chart import verified_chart
+from mlgsearch.results.analysis.verification import verified_points
+from mlgsearch.results.charts.plan import LayerBar, layers_chart, plan_chart
+from mlgsearch.results.charts.verified import verified_chart
 from tests.dashboard.conftest import Fill
 from tests.dashboard.serving import Visit
 from tests.dashboard.test_every_page import PAGES, deep_and_uniform, opened
@@ -97,7 +97,10 @@ def test_one_place_writes_html_files_and_one_places_charts_on_pages() -> None:
         for path in (ROOT / room).rglob("*.py")
         for name in _called(path)
     }
-    assert calls == {("mlgsearch/results/chart.py", "to_html"), ("dashboard/chart.py", "Graph")}
+    assert calls == {
+        ("mlgsearch/results/charts/pareto.py", "to_html"),
+        ("dashboard/chart.py", "Graph"),
+    }
     scripts = "".join(path.read_text() for path in (ROOT / "dashboard" / "assets").glob("*.js"))
     assert not re.search(r"sendChartToCloud|plotlyServerURL|newPlot", scripts)
 

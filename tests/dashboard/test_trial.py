@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.spec import parse_study
 from mlgsearch.study.strict_yaml import load
 from mlgsearch.train.packed_file import read_packed

@@ -6,9 +6,9 @@ import pytest
 
 from dashboard.database import Database
 from dashboard.warm_up import warm_up
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.store import ResultStore
 
 
 def test_the_study_that_was_active_last_is_read(

@@ -15,9 +15,9 @@ from mlgsearch.cli.planning import point_fields
 from mlgsearch.cli.sizes import report_fields
 from mlgsearch.cli.verify_events import VerifyEvents
 from mlgsearch.records import EpochRecord
-from mlgsearch.results.choice import Limit, choose
-from mlgsearch.results.expectation import Expectations
-from mlgsearch.results.table import COLUMNS, VERIFIED_COLUMNS, expectation_fields
+from mlgsearch.results.analysis.choice import Limit, choose
+from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, expectation_fields
 from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial_fields
 from mlgsearch.study.plan_report import PlannedPoint
 from mlgsearch.study.sensitivity import LayerSensitivity

@@ -4,11 +4,11 @@ import os
 from typing import Any
 
 from mlgsearch.errors import StudyConflictError
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.lease import acquire
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.process_identity import process_identity
-from mlgsearch.results.schema import check
+from mlgsearch.process_identity import process_identity
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.lease import acquire
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.schema import check
 
 
 def bring_up_to_date(url: str) -> None:

@@ -19,5 +19,5 @@ def test_importing_all_of_results_loads_no_torch_ray_or_optuna() -> None:
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
     )
     lines = done.stdout.splitlines()
-    assert {"mlgsearch.results.store", "mlgsearch.results.lease"} <= set(lines)
+    assert {"mlgsearch.results.database.store", "mlgsearch.results.database.lease"} <= set(lines)
     assert lines[-1] == "loaded: []"

@@ -12,10 +12,10 @@ from sqlalchemy import Engine, event
 
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.records import EpochRecord, LeaseRecord, TrialRecord
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.fence import Fence
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.fence import Fence
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.history import History
 from mlgsearch.study.launch import register

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mlgsearch.results.places import trial_directory
+from mlgsearch.paths import trial_directory
 from mlgsearch.study.attempt_folder import claim_attempt
 from mlgsearch.study.worker import HUNG, TrialWorker, WorkerContext
 from mlgsearch.train.spec import DataSpec

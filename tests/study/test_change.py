@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from mlgsearch.errors import StudyConflictError
-from mlgsearch.results.tables import study_table
+from mlgsearch.results.database.tables import study_table
 from mlgsearch.study import drive as driving
 from mlgsearch.study.change import other_changes, refuse
 from mlgsearch.study.drive import Groundwork, Options, drive

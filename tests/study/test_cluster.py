@@ -18,9 +18,9 @@ from PIL import Image
 
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.cluster import joined
 from mlgsearch.study.export import export_trial

@@ -5,8 +5,8 @@ from pathlib import Path
 import optuna
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from tests.study.driver import Study
 
 #: Four trainings of one and the same setting, so of one size: a good one, one that learns slowly,

@@ -14,10 +14,10 @@ from mlgsearch.cli.app import app
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
+from mlgsearch.paths import study_directory, trial_directory
 from mlgsearch.records import StudyRecord, TrialRecord, TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.places import study_directory, trial_directory
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.train.packed_file import load_packed, read_packed
 from mlgsearch.train.prepared import prepare
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec

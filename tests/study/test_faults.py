@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from tests.study.driver import ROOT, Study
 
 EPOCHS = 4

@@ -9,8 +9,8 @@ from typing import Any
 from ray import tune
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drive import Groundwork, Options
 from mlgsearch.study.launch import launch
 from tests.study.driver import ROOT

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mlgsearch.results.front import hypervolume, is_non_dominated
+from mlgsearch.results.analysis.front import hypervolume, is_non_dominated
 from mlgsearch.study.halving import Halving, Ladder, replay
 from mlgsearch.study.spec import EarlyStoppingSpec
 

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, event, text
 
 from mlgsearch.errors import StudyConflictError
-from mlgsearch.results.engine import open_engine
+from mlgsearch.results.database.engine import open_engine
 from mlgsearch.study.history import History
 from mlgsearch.study.optuna_storage import directions, metric_names, open_optuna_storage
 from mlgsearch.study.sampler import make_sampler

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
 from mlgsearch.records import ReferencePoint, StudyRecord
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study import launch as module
 from mlgsearch.study.launch import launch, register, resume, with_target
 from mlgsearch.study.spec import StudySpec

@@ -9,8 +9,8 @@ from sqlalchemy.exc import OperationalError
 
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import LeaseRecord
-from mlgsearch.results import lease as leases
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database import lease as leases
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study import lease_keeper
 from mlgsearch.study.lease_keeper import LeaseKeeper
 from tests.results.samples import a_study

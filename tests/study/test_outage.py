@@ -20,11 +20,11 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.fence import Fence
-from mlgsearch.results.lease import acquire
-from mlgsearch.results.outage import limit_waits, outage
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.fence import Fence
+from mlgsearch.results.database.lease import acquire
+from mlgsearch.results.database.outage import limit_waits, outage
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study import delivery
 from mlgsearch.study.optuna_storage import open_optuna_storage
 from mlgsearch.study.parcel import TrialParcel

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.user_code import offer_code
 from tests.study.driver import Study
 from tests.study.samples import a_spec

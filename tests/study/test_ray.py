@@ -5,8 +5,8 @@ from pathlib import Path
 import optuna
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from tests.study.driver import Study
 
 USER_CODE = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlgsearch.errors import UserError
-from mlgsearch.results.process_identity import process_identity
+from mlgsearch.process_identity import process_identity
 from mlgsearch.study import cluster, ray_folder
 from mlgsearch.study.ray_folder import SESSION, owned_folder, session_place
 from tests.study.driver import Study

@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from mlgsearch.errors import DiskFullError, LeaseLostError, StudyFailedError
 from mlgsearch.records import EpochRecord, TrialState
-from mlgsearch.results.lease import acquire
+from mlgsearch.results.database.lease import acquire
 from mlgsearch.study.scheduler import StudyScheduler
 from mlgsearch.study.searcher import GIVEN_UP_S, Informer, StudySearcher
 from tests.study.driverless import Driverless, a_summary, empty_database

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from mlgsearch.records import TrialState
-from mlgsearch.results import lease as leases
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database import lease as leases
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from tests.study.driver import Driver, Study
 
 #: An epoch takes as long as the file `slow` beside it says, and has three batches.

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlgsearch.errors import StudyFileError
-from mlgsearch.results.difference import differing_keys
+from mlgsearch.results.analysis.difference import differing_keys
 from mlgsearch.study.spec import (
     EarlyStoppingSpec,
     StudySpec,

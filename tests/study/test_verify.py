@@ -15,12 +15,12 @@ from typer.testing import CliRunner, Result
 
 from mlgsearch.cli.app import app
 from mlgsearch.errors import MlgsearchError
+from mlgsearch.process_identity import process_identity
 from mlgsearch.records import TrialState
-from mlgsearch.results import lease as leases
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.process_identity import process_identity
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database import lease as leases
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
 from tests.study.driver import Study
 from tests.study.verifiable import prepared, verifiable
 

@@ -10,12 +10,12 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import LeaseRecord, TrialState, VerificationRecord
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.lease import acquire
-from mlgsearch.results.migrate import upgrade
-from mlgsearch.results.outage import limit_waits
-from mlgsearch.results.store import ResultStore
-from mlgsearch.results.verification_store import VerificationStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.lease import acquire
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.outage import limit_waits
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study import delivery
 from mlgsearch.study.outbox import Outbox
 from mlgsearch.study.parcel import VerificationParcel

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import TrialNotFoundError, UserError
 from mlgsearch.records import TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.verify_task import VerifyRequest, VerifyTask, wanted_tasks
 from mlgsearch.train.trial import TrialJob
 from tests.results.samples import a_complete, a_study, a_trial

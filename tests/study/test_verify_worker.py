@@ -12,8 +12,8 @@ import torch
 
 from mlgsearch.errors import DiskFullError
 from mlgsearch.mlg.uniform import uniform_settings
+from mlgsearch.paths import trial_directory
 from mlgsearch.records import TrialState
-from mlgsearch.results.places import trial_directory
 from mlgsearch.study.attempt_folder import last_attempt
 from mlgsearch.study.verify_task import VerifyTask
 from mlgsearch.study.verify_worker import PACKED, VerifyWorker

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mlgsearch.mlg.uniform import uniform_settings
+from mlgsearch.paths import trial_directory
 from mlgsearch.records import FiveNumbers
-from mlgsearch.results.places import trial_directory
 from mlgsearch.study import remote_artifacts
 from mlgsearch.study.space import Proposal
 from mlgsearch.study.worker import TrialWorker, WorkerContext

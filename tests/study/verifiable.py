@@ -9,8 +9,8 @@ import torch
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers, TrialRecord, TrialState
-from mlgsearch.results.engine import open_engine
-from mlgsearch.results.store import ResultStore
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.launch import register
 from mlgsearch.study.spec import StudySpec, parse_study
 from mlgsearch.study.strict_yaml import load

@@ -16,8 +16,8 @@ from dashboard.charts.trial_marks import MOST_MARKS, RUG_CELLS
 from dashboard.charts.zoom import Zoom
 from dashboard.page import Scheme
 from mlgsearch.records import PlannedStudent, ReferencePoint
-from mlgsearch.results.trial_columns import TrialColumns
-from mlgsearch.results.verification import VerifiedPoint
+from mlgsearch.results.analysis.trial_columns import TrialColumns
+from mlgsearch.results.analysis.verification import VerifiedPoint
 from tests.dashboard.columns import many_columns, some_columns
 from tests.results.samples import a_complete
 

@@ -13,9 +13,9 @@ from dashboard.charts.layers import MOST_COLUMNS, columns_shown, layers_chart, l
 from dashboard.charts.scan import is_area, present, scan_chart, scan_summary
 from dashboard.charts.student import Student, written_bytes
 from mlgsearch.records import LayerRecord
-from mlgsearch.results.grid_scan import GridScan
-from mlgsearch.results.importance import Importance, LayerImportance
-from mlgsearch.results.layer_grid import LayerGrid
+from mlgsearch.results.analysis.grid_scan import GridScan
+from mlgsearch.results.analysis.importance import Importance, LayerImportance
+from mlgsearch.results.read.layer_grid import LayerGrid
 from tests.dashboard.vision import contrast
 
 NASTY = "<b>layer</b>&1"

@@ -1,0 +1,106 @@
+"""Where things lie on disk: the cache that studies share, and a study's own folder."""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from mlgsearch.errors import DataError, UserError
+from mlgsearch.records import StudyRecord
+from mlgsearch.results.database.storage_url import storage_url
+
+
+def cache_directory() -> Path:
+    """Give the folder of prepared data, teachers and logits.
+
+    ``MLGSEARCH_CACHE``, else ``mlgsearch`` under ``XDG_CACHE_HOME`` or ``~/.cache``.
+    """
+    if os.environ.get("MLGSEARCH_CACHE"):
+        return _expanded(os.environ["MLGSEARCH_CACHE"], "MLGSEARCH_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _expanded(base, "MLGSEARCH_CACHE") / "mlgsearch"
+
+
+def runs_directory(storage: str) -> Path:
+    """Give the folder of all studies' checkpoints; ``storage`` is a URL or ``@FILE``.
+
+    ``MLGSEARCH_RUNS``, else beside an SQLite file ``<file>.runs``, else ``mlgsearch-runs`` here.
+    """
+    if os.environ.get("MLGSEARCH_RUNS"):
+        return _expanded(os.environ["MLGSEARCH_RUNS"], "MLGSEARCH_RUNS")
+    url = make_url(storage_url(storage))
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(f"{url.database}.runs").absolute()
+    return Path("mlgsearch-runs").absolute()
+
+
+def check_place(directory: Path, variable: str) -> None:
+    """See that a folder is there or can be made, and can be written; nothing is made yet.
+
+    Raises:
+        UserError: it cannot; the message says which environment variable names another.
+    """
+    there = next(folder for folder in (directory, *directory.parents) if os.access(folder, os.F_OK))
+    if not there.is_dir():
+        raise UserError(f"{there} is no folder; let {variable} name another place")
+    if not can_be_written(there):
+        raise UserError(f"{there} cannot be written; let {variable} name a folder that can")
+
+
+def can_be_written(folder: Path) -> bool:
+    """Return whether files can be made in a folder, by making one that has no name."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _expanded(path: str, variable: str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:  # a user that the system does not know, as in some containers
+        raise UserError(
+            f"{path}: this user has no home; let {variable} name a folder in full"
+        ) from None
+
+
+def study_directory(runs: Path, record: StudyRecord) -> Path:
+    """Give a study's own folder; a study deleted and made anew gets another one.
+
+    Raises:
+        DataError: it is a link that leads out of ``runs``.
+    """
+    assert record.created_at is not None
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", record.name)[:40].strip("-") or "study"
+    identity = f"{record.name}\n{record.created_at.timestamp()}"
+    return _inside(runs, f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}")
+
+
+def trial_directory(study: Path, number: int) -> Path:
+    """Give one trial's folder: its checkpoints and its log of events.
+
+    Raises:
+        DataError: it is a link that leads out of the study's folder.
+    """
+    return _inside(study, f"{number:06d}")
+
+
+def make_private(directory: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone (mode 0700)."""
+    for folder in (*reversed(directory.parents), directory):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _inside(root: Path, name: str) -> Path:
+    path = root / name
+    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+        raise DataError(
+            f"{path} is a link that leads out of {root}, so it is not used: put the folder itself "
+            "there, or let MLGSEARCH_RUNS name another place for all studies"
+        )
+    return path

@@ -1,0 +1,1 @@
+"""Charts that are written to files, with plotly."""

@@ -1,0 +1,66 @@
+"""Whether a database has the schema this version knows.
+
+Alembic, which `mlgsearch.results.database.migrate` runs, takes longer to load than most commands
+take; to compare revisions nobody needs it.
+"""
+
+from sqlalchemy import Connection, Engine, String, column, inspect, select, table
+
+from mlgsearch.errors import StorageError
+from mlgsearch.results.database.engine import shown_url
+
+#: Optuna keeps its own ``alembic_version`` in the same database.
+VERSION_TABLE = "mlg_alembic_version"
+
+#: Every revision under ``migrations/versions``, oldest first.
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+
+
+def check(engine: Engine) -> None:
+    """Make sure that the database has exactly the schema this version reads and writes.
+
+    Raises:
+        StorageError: the schema is missing, older or newer; the message says what to do.
+    """
+    with engine.connect() as connection:
+        found = revision(connection)
+    if found is None:
+        raise StorageError(
+            f"{shown_url(engine)}: this database has no mlgsearch tables yet; "
+            "`search.py launch` makes them, or name the database of an earlier study"
+        )
+    refuse_unknown(found, engine)
+    if found != head():
+        raise StorageError(
+            f"{shown_url(engine)}: the schema is {found}, this version needs {head()}; "
+            "`search.py launch` or `resume` brings it up to date"
+        )
+
+
+def head() -> str:
+    """Give the newest revision this version of mlgsearch knows."""
+    return REVISIONS[-1]
+
+
+def revision(connection: Connection) -> str | None:
+    """Give the revision of a database; None where it has no tables of ours."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    number = column("version_num", String)
+    found: str | None = connection.execute(
+        select(number).select_from(table(VERSION_TABLE))
+    ).scalar()
+    return found
+
+
+def refuse_unknown(found: str | None, engine: Engine) -> None:
+    """Refuse a revision that a later version of mlgsearch made.
+
+    Raises:
+        StorageError: it is unknown here.
+    """
+    if found is not None and found not in REVISIONS:
+        raise StorageError(
+            f"{shown_url(engine)}: the schema is {found}, newer than the {head()} that this "
+            "version of mlgsearch knows; upgrade mlgsearch, or use another database"
+        )

@@ -1,0 +1,170 @@
+"""The front as rows: for JSON, for CSV, for a table in the terminal."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mlgsearch.records import TrialRecord
+from mlgsearch.results.analysis.front import front
+from mlgsearch.results.analysis.verification import VerifiedPoint
+
+if TYPE_CHECKING:
+    from mlgsearch.results.analysis.expectation import Expectation, Expectations  # loads scipy
+
+#: The keys of a row, in order.
+COLUMNS = (
+    "trial",
+    "accuracy",
+    "expected_accuracy",
+    "expected_low",
+    "expected_high",
+    "verified_seeds",
+    "loss",
+    "memory_ratio",
+    "compression",
+    "packed_bytes",
+    "parameter_ratio",
+    "generation_macs",
+    "execution_macs",
+    "bits",
+    "parameters",
+    "settings",
+    "hyperparameters",
+    "reused_from",
+)
+
+#: The keys of a verified point's row, in order.
+VERIFIED_COLUMNS = (
+    "trial",
+    "epochs",
+    "n",
+    "test_accuracy",
+    "test_accuracy_std",
+    "packed_accuracy",
+    "validation_accuracy",
+    "searched_accuracy",
+    "front_probability",
+    "memory_ratio",
+    "compression",
+    "packed_bytes",
+    "parameter_ratio",
+    "generation_macs",
+    "execution_macs",
+    "test_samples",
+    "seeds",
+    "settings",
+    "hyperparameters",
+)
+
+
+def front_rows(
+    trials: Iterable[TrialRecord], objectives: Sequence[str], expectations: "Expectations"
+) -> list[dict[str, Any]]:
+    """Give the front, smallest memory ratio first, as rows that JSON can hold.
+
+    ``accuracy`` is a fraction, as are the expected one and the ends of its interval,
+    ``compression`` is 1 / memory ratio, ``packed_bytes`` the size of the packed file (None for a
+    trial of an older version), ``settings`` maps a layer to its five numbers [B_in, B_out, q_basis,
+    q_coeff_in, q_coeff_out].
+
+    Raises:
+        ValueError: as ``front``.
+    """
+    return [_row(trial, expectations.find(trial.number)) for trial in front(trials, objectives)]
+
+
+def expectation_fields(found: "Expectation | None") -> dict[str, Any]:
+    """Return an expectation as fields that JSON can hold; all None where nothing is expected."""
+    return {
+        "expected_accuracy": None if found is None else found.accuracy,
+        "expected_low": None if found is None else found.low,
+        "expected_high": None if found is None else found.high,
+        "verified_seeds": None if found is None else found.seeds,
+    }
+
+
+def verified_rows(points: Iterable[VerifiedPoint]) -> list[dict[str, Any]]:
+    """Give verified points as rows that JSON can hold.
+
+    ``n`` counts the ``seeds``; ``searched_accuracy`` is what the search saw on the validation part,
+    ``validation_accuracy`` the mean of the trainings that verified it.
+    """
+    return [_verified_row(point) for point in points]
+
+
+def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """Write rows as CSV (RFC 4180) with a header; mappings and lists become JSON text.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe in front. Source: OWASP,
+    "CSV Injection".
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row[name]) for name in columns])
+    return out.getvalue()
+
+
+def _row(trial: TrialRecord, expectation: "Expectation | None" = None) -> dict[str, Any]:
+    sizes = trial.sizes
+    return {
+        "trial": trial.number,
+        "accuracy": trial.accuracy,
+        **expectation_fields(expectation),
+        "loss": trial.loss,
+        "memory_ratio": sizes.memory_ratio,
+        "compression": 1 / sizes.memory_ratio,
+        "packed_bytes": trial.packed_bytes,
+        "parameter_ratio": sizes.parameter_ratio,
+        "generation_macs": sizes.generation_macs,
+        "execution_macs": sizes.execution_macs,
+        "bits": sizes.bits,
+        "parameters": sizes.parameters,
+        "settings": {layer: list(five) for layer, five in trial.settings.items()},
+        "hyperparameters": dict(trial.hyperparameters),
+        "reused_from": trial.reused_from,
+    }
+
+
+def _verified_row(point: VerifiedPoint) -> dict[str, Any]:
+    trial = _row(point.trial)
+    return {
+        "trial": point.trial.number,
+        "epochs": point.epochs,
+        "n": len(point.seeds),
+        "test_accuracy": point.test_accuracy,
+        "test_accuracy_std": point.test_std,
+        "packed_accuracy": point.packed_accuracy,
+        "validation_accuracy": point.validation_accuracy,
+        "searched_accuracy": point.trial.accuracy,
+        "front_probability": point.front_probability,
+        "memory_ratio": trial["memory_ratio"],
+        "compression": trial["compression"],
+        "packed_bytes": point.packed_bytes,
+        "parameter_ratio": trial["parameter_ratio"],
+        "generation_macs": trial["generation_macs"],
+        "execution_macs": trial["execution_macs"],
+        "test_samples": point.test_samples,
+        "seeds": list(point.seeds),
+        "settings": trial["settings"],
+        "hyperparameters": trial["hyperparameters"],
+    }
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, Mapping | list):
+        value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value if _is_number(value) else f"'{value}"
+    return value
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True

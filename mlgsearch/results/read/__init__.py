@@ -1,0 +1,1 @@
+"""Read studies and trials from the database, for the command line and the page."""

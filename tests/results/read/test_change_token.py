@@ -1,0 +1,56 @@
+"""A text that changes with a study, on every database."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Engine
+
+from mlgsearch.results.database import lease
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.results.read.change_token import pulse
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
+
+CHANGES: dict[str, Callable[[ResultStore, Engine], object]] = {
+    "trial": lambda store, _: store.put_trial("one", a_trial(1)),
+    "state": lambda store, _: store.put_trial("one", a_complete(0, 0.9, 0.1)),
+    "epoch": lambda store, _: store.put_epochs("one", 0, [an_epoch(1)]),
+    "target": lambda store, _: store.set_target("one", 99),
+    "teacher": lambda store, _: store.set_teacher("one", "beef", 0.5),
+    "deleted": lambda store, _: store.delete_study("one"),
+    "driver": lambda _, engine: lease.acquire(
+        engine, "one", holder="a", host="b", pid=1, ttl_s=600
+    ),
+    "verified": lambda _, engine: VerificationStore(engine).put("one", a_verification(0)),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_each_change_is_told_to_who_asks_about_it(
+    store: ResultStore, engine: Engine, what: str
+) -> None:
+    store.create_study(a_study("one"))
+    store.create_study(a_study("two"))
+    store.put_trial("one", a_trial(0))
+    about = ((), ("one",), ("two", "one"))
+    before, other = [pulse(engine, names) for names in about], pulse(engine, ("two",))
+    assert [pulse(engine, names) for names in about] == before
+    CHANGES[what](store, engine)
+    after = [pulse(engine, names) for names in about]
+    assert all(new != old for new, old in zip(after, before, strict=True))
+    assert pulse(engine, ("two",)) == other
+
+
+def test_renewing_a_lease_is_no_news_but_losing_it_is(store: ResultStore, engine: Engine) -> None:
+    store.create_study(a_study("one"))
+    free = pulse(engine, ["one"])
+    held = lease.acquire(engine, "one", holder="a", host="b", pid=1, ttl_s=600)
+    driven = pulse(engine, ["one"])
+    held = lease.renew(engine, held, ttl_s=700)
+    assert pulse(engine, ["one"]) == driven
+    lease.renew(engine, held, ttl_s=-1)
+    assert pulse(engine, ["one"]) == free != driven
+
+
+def test_who_is_not_there(engine: Engine) -> None:
+    assert pulse(engine, ["none"]) == pulse(engine)
