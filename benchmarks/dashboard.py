@@ -57,7 +57,7 @@ from mlgsearch.results.database.tables import epoch_table, trial_table
 from mlgsearch.study.draft import Drafts
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import parse_study
-from mlgsearch.train.models import build_model
+from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 
 STUDY = {

@@ -36,7 +36,7 @@ from mlgsearch.results.database.engine import open_engine
 from mlgsearch.study.launch import launch
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec, load_study_file, parse_study
-from mlgsearch.train.models import build_model
+from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 
 WORKERS = 2

@@ -4,7 +4,7 @@
                               [--threads N ...] [--repeats N]
 
 *training*: one step with distillation, penalty and RAdam, batch 64, augmentation included. Ours is
-`mlgsearch.train.epoch.train_epoch` on an epoch of one batch. Beside it, of `plain_student.py`:
+`mlgsearch.train.loop.epoch.train_epoch` on an epoch of one batch. Beside it, of `plain_student.py`:
 
 - `plain`, the baseline: dense weights are generated and convolved, channels_last, in the row's
   precision (autocast where that is bfloat16), the teacher's logits taken from memory
@@ -50,16 +50,16 @@ from mlgsearch.mlg.penalty import orthonormality
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers
-from mlgsearch.train.augmentation import Augmentation
-from mlgsearch.train.batches import TrainingBatches
+from mlgsearch.train.data.augmentation import Augmentation
+from mlgsearch.train.data.batches import TrainingBatches
+from mlgsearch.train.data.images import Images
 from mlgsearch.train.device import release_memory, set_up_device
-from mlgsearch.train.distillation import SoftTargets
-from mlgsearch.train.epoch import train_epoch
-from mlgsearch.train.images import Images
-from mlgsearch.train.models import build_model
-from mlgsearch.train.optim import build_optimiser
-from mlgsearch.train.packed_card import PackedCard
-from mlgsearch.train.packed_file import load_packed, write_packed
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.packed_file import load_packed, write_packed
+from mlgsearch.train.loop.distillation import SoftTargets
+from mlgsearch.train.loop.epoch import train_epoch
+from mlgsearch.train.loop.optim import build_optimiser
+from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import DistillationSpec, ModelSpec, OptimiserSpec
 
 CPU = torch.device("cpu")

@@ -16,10 +16,10 @@ from mlgsearch.plan.allocation import Allocator
 from mlgsearch.study.planning import make_allocator, open_tables
 from mlgsearch.study.spec import StudySpec, parse_study
 from mlgsearch.train.device import best_device
-from mlgsearch.train.evaluation import HeldOutPart
-from mlgsearch.train.prepared import Prepared, prepare
-from mlgsearch.train.student import StudentTraining
-from mlgsearch.train.trial import TrialJob
+from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.student.trial import TrialJob
+from mlgsearch.train.teacher.prepared import Prepared, prepare
 
 _SPACE = {"hyperparameters": {"quantisation.norm_bits": {"choices": [16, 32]}}}
 _SGD = {"optimiser": "sgd", "schedule": "one_cycle", "learning_rate": 0.2, "epochs": 20}

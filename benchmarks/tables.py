@@ -26,7 +26,7 @@ from mlgsearch.plan.tables import Tables, build_tables
 from mlgsearch.study.planning import CALIBRATION_IMAGES, CHECKED
 from mlgsearch.study.spec import SpaceSpec
 from mlgsearch.train.device import memory_format, set_up_device
-from mlgsearch.train.models import build_model
+from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec, QuantisationSpec
 
 NETWORKS = ("resnet18", "densenet121")

@@ -32,7 +32,7 @@ from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.study.planning import calibration, open_tables
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.train.device import best_device
-from mlgsearch.train.prepared import prepare
+from mlgsearch.train.teacher.prepared import prepare
 
 #: All that any of the searched spaces can choose.
 _RANGES = Ranges((1, 9), (1, 64), (1, 8), (1, 8), (1, 8), levels_stay=False)

@@ -8,12 +8,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlgsearch.train.packed_file import load_packed as load_packed
+    from mlgsearch.train.files.packed_file import load_packed as load_packed
 
 __version__ = "0.1.0"
 
 #: Public names, and where they are found.
-_FACE = {"load_packed": "mlgsearch.train.packed_file"}
+_FACE = {"load_packed": "mlgsearch.train.files.packed_file"}
 
 
 def __getattr__(name: str) -> object:

@@ -23,9 +23,9 @@ from typer.testing import CliRunner
 from mlgsearch.cli.app import app
 from mlgsearch.errors import DataError, StudyFileError, UserError
 from mlgsearch.study.spec import load_study_file
-from mlgsearch.train.packed_file import load_packed, to_bytes
+from mlgsearch.train.files.packed_file import load_packed, to_bytes
 from tests.cli.test_app import Filled
-from tests.train.test_packed_file import a_student
+from tests.train.files.test_packed_file import a_student
 
 TIMES = int(os.environ.get("MLGSEARCH_FUZZ", "1"))
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))

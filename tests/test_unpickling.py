@@ -15,10 +15,10 @@ from torch import nn
 
 from mlgsearch.errors import DataError, StudyFileError
 from mlgsearch.study.sampler import make_sampler
-from mlgsearch.train.data import load_images
-from mlgsearch.train.packed_file import load_packed
+from mlgsearch.train.data.load import load_images
+from mlgsearch.train.files.packed_file import load_packed
 from mlgsearch.train.spec import DataSpec
-from mlgsearch.train.teacher_checkpoint import load_checkpoint
+from mlgsearch.train.teacher.teacher_checkpoint import load_checkpoint
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ LOADERS = {"eval", "exec", "compile", "read_pickle", "full_load", "unsafe_load"}
 BY_NAME = {
     "mlgsearch/__init__.py": "the package's own face, from a fixed table",
     "mlgsearch/study/sampler.py": "search.sampler of a study file, or what --allow-code names",
-    "mlgsearch/train/models.py": "model.name of a study file, or what --allow-code names",
+    "mlgsearch/train/networks/models.py": "model.name of a study file, or what --allow-code names",
 }
 
 

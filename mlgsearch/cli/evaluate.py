@@ -15,7 +15,7 @@ from mlgsearch.errors import DataError
 from mlgsearch.paths import cache_directory
 
 if TYPE_CHECKING:
-    from mlgsearch.train.file_report import FileReport
+    from mlgsearch.train.files.file_report import FileReport
     from mlgsearch.train.spec import DataSpec
 
 
@@ -44,8 +44,8 @@ def evaluate(
     """Measure a packed file again: accuracy, loss, size, latency beside the dense network."""
     spec = _data_spec(data, root)
 
-    from mlgsearch.train.file_report import file_report  # loads torch
-    from mlgsearch.train.models import load_callable
+    from mlgsearch.train.files.file_report import file_report  # loads torch
+    from mlgsearch.train.networks.models import load_callable
     from mlgsearch.train.own_code import add_code_folder
 
     if build is not None:

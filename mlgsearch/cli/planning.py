@@ -126,7 +126,7 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
 
 
 def _print_layers(point: "PlannedPoint", tables: "Tables") -> None:
-    from mlgsearch.train.size_report import layer_kind  # loads torch
+    from mlgsearch.train.files.size_report import layer_kind  # loads torch
 
     table = Table(box=SIMPLE)
     table.add_column("layer")

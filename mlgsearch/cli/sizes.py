@@ -15,7 +15,7 @@ from mlgsearch.errors import SettingError, UserError
 from mlgsearch.records import FiveNumbers
 
 if TYPE_CHECKING:
-    from mlgsearch.train.size_report import SizeReport
+    from mlgsearch.train.files.size_report import SizeReport
 
 
 class Stem(StrEnum):
@@ -61,8 +61,8 @@ def sizes(
     from pydantic import ValidationError
 
     from mlgsearch.study.complaint import complaints
+    from mlgsearch.train.files.size_report import size_report  # loads torch
     from mlgsearch.train.own_code import add_code_folder
-    from mlgsearch.train.size_report import size_report  # loads torch
     from mlgsearch.train.spec import ModelSpec
 
     try:
@@ -88,7 +88,7 @@ def sizes(
 
 def report_fields(report: "SizeReport") -> dict[str, Any]:
     """Give a report as an object that JSON can hold."""
-    from mlgsearch.train.size_report import layer_kind  # loads torch
+    from mlgsearch.train.files.size_report import layer_kind  # loads torch
 
     total = report.sizes
     return {

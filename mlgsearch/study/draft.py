@@ -13,7 +13,7 @@ from mlgsearch.plan.tables import Tables
 from mlgsearch.records import FiveNumbers, LayerRecord, TrialRecord, TrialState
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import StudySpec
-from mlgsearch.train.trial import fingerprint
+from mlgsearch.train.student.trial import fingerprint
 
 
 @dataclass(frozen=True)

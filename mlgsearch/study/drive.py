@@ -48,8 +48,8 @@ from mlgsearch.study.spec import StudySpec
 from mlgsearch.study.user_code import offer_code
 from mlgsearch.study.worker import TrialWorker, WorkerContext
 from mlgsearch.train.device import best_device
-from mlgsearch.train.optim import too_short
-from mlgsearch.train.prepared import prepare
+from mlgsearch.train.loop.optim import too_short
+from mlgsearch.train.teacher.prepared import prepare
 from mlgsearch.train.versions import library_versions
 
 

@@ -10,10 +10,10 @@ from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts import artifacts_of
-from mlgsearch.train.dense_file import write_dense, write_onnx
-from mlgsearch.train.finished_student import FinishedStudent, open_student
-from mlgsearch.train.packed_card import PackedCard
-from mlgsearch.train.packed_file import write_packed
+from mlgsearch.train.files.dense_file import write_dense, write_onnx
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.packed_file import write_packed
+from mlgsearch.train.student.finished_student import FinishedStudent, open_student
 
 ExportFormat = Literal["packed", "dense", "onnx"]
 

@@ -16,13 +16,13 @@ from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.planning import make_allocator, open_tables
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.study.user_code import offer_code
+from mlgsearch.train.data.images import Images
 from mlgsearch.train.device import best_device
-from mlgsearch.train.images import Images
-from mlgsearch.train.packed_card import PackedCard
-from mlgsearch.train.packed_file import packed_size
-from mlgsearch.train.prepared import prepare
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.packed_file import packed_size
 from mlgsearch.train.progress import Progress
-from mlgsearch.train.teacher import build_network
+from mlgsearch.train.teacher.prepared import prepare
+from mlgsearch.train.teacher.teacher import build_network
 
 #: Tries to come closer to a budget of bytes; each counts a whole packed file.
 _TRIES = 8

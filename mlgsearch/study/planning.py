@@ -16,10 +16,10 @@ from mlgsearch.plan.tables import FORMAT, Tables, build_tables
 from mlgsearch.plan.weighting import MEASURED
 from mlgsearch.study.searched_layers import SearchedLayers
 from mlgsearch.study.spec import SpaceSpec, StudySpec
-from mlgsearch.train.batches import Normalisation
+from mlgsearch.train.data.batches import Normalisation
 from mlgsearch.train.device import memory_format
-from mlgsearch.train.prepared import Prepared
 from mlgsearch.train.progress import Progress
+from mlgsearch.train.teacher.prepared import Prepared
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
 
 _log = logging.getLogger(__name__)

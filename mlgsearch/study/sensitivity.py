@@ -9,7 +9,7 @@ from mlgsearch.plan.layer_table import LayerTable
 from mlgsearch.plan.tables import Tables
 from mlgsearch.plan.weighting import layer_weights
 from mlgsearch.results.analysis.trial_sensitivity import LayerCost
-from mlgsearch.train.size_report import layer_kind
+from mlgsearch.train.files.size_report import layer_kind
 
 #: A damage that training mends as a rule, and shares of a layer's own 32 bits to look at.
 _MENDED = 0.1

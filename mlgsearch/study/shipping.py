@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from mlgsearch.paths import cache_directory
-from mlgsearch.train.prepared import Prepared
-from mlgsearch.train.shipment import Shipment, as_array, as_tensor
 from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.teacher.prepared import Prepared
+from mlgsearch.train.teacher.shared_arrays import Shipment, as_array, as_tensor
 
 logger = logging.getLogger(__name__)
 

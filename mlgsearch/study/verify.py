@@ -31,9 +31,9 @@ from mlgsearch.study.verify_rows import VerifyRows
 from mlgsearch.study.verify_task import VerifyRequest, wanted_tasks
 from mlgsearch.study.worker import WorkerContext
 from mlgsearch.train.device import best_device, memory_format
-from mlgsearch.train.evaluation import HeldOutPart
-from mlgsearch.train.prepared import Prepared, prepare
+from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.progress import Progress
+from mlgsearch.train.teacher.prepared import Prepared, prepare
 
 #: A task is not given out more often under one lease: `worker_retries` is at most 1000.
 _ATTEMPTS_A_LEASE = 10_000

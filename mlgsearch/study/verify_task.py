@@ -12,7 +12,7 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.space import Proposal
 from mlgsearch.study.spec import StudySpec
 from mlgsearch.train.spec import TrainSpec
-from mlgsearch.train.trial import TrialJob
+from mlgsearch.train.student.trial import TrialJob
 
 #: What tells one training of a study from another: trial, seed, epochs.
 Key = tuple[int, int, int]

@@ -16,11 +16,11 @@ from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.verify_task import VerifyTask
 from mlgsearch.study.worker import WorkerContext
 from mlgsearch.train.device import best_device, memory_format, release_memory, set_up_device
-from mlgsearch.train.evaluation import HeldOutPart
-from mlgsearch.train.models import load_callable
-from mlgsearch.train.packed_file import load_packed, write_packed
-from mlgsearch.train.prepared import Prepared
-from mlgsearch.train.student import StudentTraining
+from mlgsearch.train.files.packed_file import load_packed, write_packed
+from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.networks.models import load_callable
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.teacher.prepared import Prepared
 from mlgsearch.train.versions import library_versions
 
 logger = logging.getLogger(__name__)

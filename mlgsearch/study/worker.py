@@ -22,10 +22,10 @@ from mlgsearch.study.shipping import Shipped
 from mlgsearch.study.space import Proposal
 from mlgsearch.train.device import best_device, release_memory, set_up_device
 from mlgsearch.train.own_code import add_code_folder
-from mlgsearch.train.prepared import Prepared
 from mlgsearch.train.spec import TrainSpec
-from mlgsearch.train.student import StudentTraining
-from mlgsearch.train.trial import TrialJob
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.student.trial import TrialJob
+from mlgsearch.train.teacher.prepared import Prepared
 
 logger = logging.getLogger(__name__)
 

@@ -93,7 +93,7 @@ class OptimiserSpec(Spec):
     """How weights are moved: the optimiser, its schedule, the length of the training.
 
     ``learning_rate`` is the highest of the schedule: for ``relative_adamw`` a share of each
-    tensor's own size (see `mlgsearch.train.relative_adamw`), else in the weights' units.
+    tensor's own size (see `mlgsearch.train.loop.relative_adamw`), else in the weights' units.
     ``average`` is the share of the steps, the last ones, whose weights are averaged to the trained
     network. Schedule, rate and average follow from the optimiser where they are not given.
 

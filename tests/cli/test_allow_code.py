@@ -14,10 +14,10 @@ from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.launch import register
 from mlgsearch.study.user_code import named_code, stored_spec
-from mlgsearch.train import checkpoint
-from mlgsearch.train.packed_card import PackedCard
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.loop import checkpoint
 from mlgsearch.train.spec import ModelSpec
-from mlgsearch.train.student import CHECKPOINT
+from mlgsearch.train.student.student import CHECKPOINT
 from tests.results.samples import a_complete
 from tests.study.driverless import empty_database
 from tests.study.samples import a_spec

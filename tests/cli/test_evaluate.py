@@ -11,13 +11,13 @@ from mlgsearch.cli.app import app
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import EpochRecord
-from mlgsearch.train.data import load_images
-from mlgsearch.train.packed_file import write_packed
-from mlgsearch.train.prepared import prepare
-from mlgsearch.train.residual import CifarResNet
+from mlgsearch.train.data.load import load_images
+from mlgsearch.train.files.packed_file import write_packed
+from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
-from mlgsearch.train.student import StudentTraining
-from mlgsearch.train.trial import TrialJob
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.student.trial import TrialJob
+from mlgsearch.train.teacher.prepared import prepare
 
 TRAINING = OptimiserSpec(optimiser="adamw", epochs=1, batch_size=32, learning_rate=1e-2)
 SPEC = TrainSpec(

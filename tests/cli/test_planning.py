@@ -14,14 +14,14 @@ from mlgsearch.records import PlannedStudent
 from mlgsearch.study.drive import lay_groundwork
 from mlgsearch.study.planning import open_tables
 from mlgsearch.study.spec import load_study_file
-from mlgsearch.train.data import load_images
+from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import best_device
-from mlgsearch.train.packed_card import PackedCard
-from mlgsearch.train.packed_file import packed_size
-from mlgsearch.train.prepared import prepare
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.packed_file import packed_size
 from mlgsearch.train.progress import no_progress
 from mlgsearch.train.spec import OptimiserSpec
-from mlgsearch.train.teacher import build_network
+from mlgsearch.train.teacher.prepared import prepare
+from mlgsearch.train.teacher.teacher import build_network
 
 FILE = """
 name: small

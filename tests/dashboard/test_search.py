@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from mlgsearch.train.packed_file import read_packed
+from mlgsearch.train.files.packed_file import read_packed
 from tests.dashboard.marks import click_trial
 from tests.dashboard.serving import Visit, serving
 from tests.dashboard.test_trial import copied

@@ -13,7 +13,7 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.spec import parse_study
 from mlgsearch.study.strict_yaml import load
-from mlgsearch.train.packed_file import read_packed
+from mlgsearch.train.files.packed_file import read_packed
 from tests.dashboard.serving import Visit
 from tests.results.samples import a_trial, a_verification, an_epoch
 from tests.study.test_export import Exporter, Trained, trained

@@ -21,10 +21,10 @@ from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, expectation_fie
 from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial_fields
 from mlgsearch.study.plan_report import PlannedPoint
 from mlgsearch.study.sensitivity import LayerSensitivity
-from mlgsearch.train.file_report import FileReport
-from mlgsearch.train.latency import Latency
-from mlgsearch.train.packed_card import PackedCard
-from mlgsearch.train.size_report import size_report
+from mlgsearch.train.files.file_report import FileReport
+from mlgsearch.train.files.latency import Latency
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.size_report import size_report
 from mlgsearch.train.spec import ModelSpec
 from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 

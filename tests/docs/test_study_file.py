@@ -16,7 +16,7 @@ from mlgsearch.records import OBJECTIVES
 from mlgsearch.study.hyperparameter import HYPERPARAMETERS
 from mlgsearch.study.space import Space
 from mlgsearch.study.spec import EarlyStoppingSpec, StudySpec, load_study_file
-from mlgsearch.train.models import build_model
+from mlgsearch.train.networks.models import build_model
 
 ROOT = Path(__file__).parents[2]
 #: The memory ratios of the paper's table for the settings that stand first in a study.

@@ -12,7 +12,7 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.grid import Ranges
 from mlgsearch.plan.moments import LayerMoments, layer_moments
 from mlgsearch.plan.tables import Tables, build_tables
-from mlgsearch.train.models import build_model
+from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 
 #: Wide enough for every kind of setting, narrow enough to be quick.

@@ -8,7 +8,7 @@ from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.setting import LayerShape
 from mlgsearch.records import EpochRecord
 from mlgsearch.study.spec import StudySpec, parse_study
-from mlgsearch.train.models import build_model
+from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 
 #: All kinds of layers: a stem of one channel, 3x3, 1x1, depthwise, and a head.

@@ -11,7 +11,7 @@ from mlgsearch.errors import ArtifactsAwayError, StudyFileError
 from mlgsearch.study import remote_artifacts
 from mlgsearch.study.artifacts import Artifacts, Work, artifacts_of, open_artifacts
 from mlgsearch.study.attempt_folder import LateAttemptError
-from mlgsearch.train import checkpoint
+from mlgsearch.train.loop import checkpoint
 from tests.results.samples import a_study
 
 

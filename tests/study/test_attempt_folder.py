@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mlgsearch.study.attempt_folder import LateAttemptError, claim_attempt, last_attempt
-from mlgsearch.train import checkpoint
+from mlgsearch.train.loop import checkpoint
 
 
 def save(folder: Path, value: int) -> None:

@@ -21,7 +21,7 @@ from mlgsearch.paths import trial_directory
 from mlgsearch.study.attempt_folder import claim_attempt
 from mlgsearch.study.worker import HUNG, TrialWorker, WorkerContext
 from mlgsearch.train.spec import DataSpec
-from mlgsearch.train.student import StudentTraining
+from mlgsearch.train.student.student import StudentTraining
 from tests.study.test_worker import SPEC, Bench, numbers, step
 
 

@@ -25,7 +25,7 @@ from mlgsearch.study.artifacts import artifacts_of
 from mlgsearch.study.cluster import joined
 from mlgsearch.study.export import export_trial
 from mlgsearch.study.verify_worker import PACKED
-from mlgsearch.train.packed_file import read_packed
+from mlgsearch.train.files.packed_file import read_packed
 from tests.study.driver import ROOT
 from tests.study.ray_nodes import RayNodes
 

@@ -18,11 +18,11 @@ from mlgsearch.paths import study_directory, trial_directory
 from mlgsearch.records import StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.train.packed_file import load_packed, read_packed
-from mlgsearch.train.prepared import prepare
+from mlgsearch.train.files.packed_file import load_packed, read_packed
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
-from mlgsearch.train.student import StudentTraining
-from mlgsearch.train.trial import TrialJob
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.student.trial import TrialJob
+from mlgsearch.train.teacher.prepared import prepare
 from tests.full_disk import full_disk
 from tests.results.samples import a_study
 from tests.study.driverless import empty_database

@@ -11,7 +11,7 @@ from mlgsearch.records import TrialState
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.verify_task import VerifyRequest, VerifyTask, wanted_tasks
-from mlgsearch.train.trial import TrialJob
+from mlgsearch.train.student.trial import TrialJob
 from tests.results.samples import a_complete, a_study, a_trial
 from tests.study.driverless import empty_database
 from tests.study.samples import a_spec

@@ -19,10 +19,10 @@ from mlgsearch.study.verify_task import VerifyTask
 from mlgsearch.study.verify_worker import PACKED, VerifyWorker
 from mlgsearch.study.worker import WorkerContext
 from mlgsearch.train.device import memory_format
-from mlgsearch.train.evaluation import HeldOutPart
-from mlgsearch.train.packed_file import load_packed
-from mlgsearch.train.prepared import Prepared
-from mlgsearch.train.student import StudentTraining
+from mlgsearch.train.files.packed_file import load_packed
+from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.teacher.prepared import Prepared
 from tests.full_disk import full_disk
 from tests.study.verifiable import prepared, spec
 

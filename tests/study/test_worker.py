@@ -12,10 +12,10 @@ from mlgsearch.records import FiveNumbers
 from mlgsearch.study import remote_artifacts
 from mlgsearch.study.space import Proposal
 from mlgsearch.study.worker import TrialWorker, WorkerContext
-from mlgsearch.train.prepared import prepare
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
-from mlgsearch.train.student import StudentTraining
-from mlgsearch.train.trial import TrialJob
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.student.trial import TrialJob
+from mlgsearch.train.teacher.prepared import prepare
 
 SPEC = TrainSpec(
     data=DataSpec(limit=200),

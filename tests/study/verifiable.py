@@ -14,8 +14,8 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.launch import register
 from mlgsearch.study.spec import StudySpec, parse_study
 from mlgsearch.study.strict_yaml import load
-from mlgsearch.train.prepared import Prepared, prepare
-from mlgsearch.train.trial import fingerprint
+from mlgsearch.train.student.trial import fingerprint
+from mlgsearch.train.teacher.prepared import Prepared, prepare
 from tests.study.driver import Study
 from tests.study.driverless import empty_database
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mlgsearch.train.data import load_images
-from mlgsearch.train.images import Images
-from mlgsearch.train.prepared import Prepared, prepare
+from mlgsearch.train.data.images import Images
+from mlgsearch.train.data.load import load_images
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
+from mlgsearch.train.teacher.prepared import Prepared, prepare
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,1 @@
+"""The data sets: loaded, split, augmented, batched."""

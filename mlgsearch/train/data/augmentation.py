@@ -1,0 +1,84 @@
+"""Random crops and flips on batches, as a function of (seed, epoch, sample)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mlgsearch.train.data.randomness import Purpose, random_words
+from mlgsearch.train.spec import DataSpec
+
+_AUTO: dict[str, Literal["none", "crop", "crop_flip"]] = {
+    "digits": "none",
+    "MNIST": "none",
+    "FashionMNIST": "none",
+    "SVHN": "crop",
+    "CIFAR10": "crop_flip",
+    "CIFAR100": "crop_flip",
+    "folder": "crop_flip",
+}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a training image before the network sees it.
+
+    ``padding`` black pixels are put on each side, a window of the image's own size is cut out at
+    one of the ``(2 * padding + 1)**2`` places, and with ``flips`` it is mirrored left to right
+    half of the time.
+    """
+
+    padding: int
+    flips: bool
+
+    @classmethod
+    def of(cls, spec: DataSpec) -> "Augmentation":
+        """Give the augmentation a study file asks for; ``auto`` goes by the set's name."""
+        kind = _AUTO[spec.name] if spec.augmentation == "auto" else spec.augmentation
+        return cls(
+            padding=0 if kind == "none" else spec.crop_padding,
+            flips=kind == "crop_flip",
+        )
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether images are left as they are in every epoch."""
+        return self.padding == 0 and not self.flips
+
+    def draw(self, seed: int, epoch: int, count: int) -> Tensor:
+        """Draw for samples 0 to ``count - 1`` of an epoch: int64 rows (top, left, is mirrored).
+
+        Row i does not depend on ``count``, nor on how samples are batched later.
+        """
+        words = random_words(Purpose.AUGMENTATION, seed, epoch, 3 * count).reshape(count, 3)
+        places = np.uint64(2 * self.padding + 1)
+        draws = words % np.array([places, places, 2], dtype=np.uint64)
+        if not self.flips:
+            draws[:, 2] = 0
+        return torch.from_numpy(draws.astype(np.int64))
+
+    def apply(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Crop and mirror a batch, keeping its dtype.
+
+        Args:
+            images: (B, C, H, W).
+            draws: (B, 3), the batch's rows of `draw`, on the same device.
+        """
+        if self.is_identity:
+            return images
+        count, channels, height, width = images.shape
+        device = images.device
+        padded = functional.pad(images, (self.padding,) * 4)
+        rows = draws[:, 0, None] + torch.arange(height, device=device)  # (B, H)
+        across = torch.arange(width, device=device)
+        across = torch.where(draws[:, 2, None] == 1, width - 1 - across, across)  # (B, W)
+        columns = draws[:, 1, None] + across  # (B, W)
+        return padded[
+            torch.arange(count, device=device)[:, None, None, None],
+            torch.arange(channels, device=device)[:, None, None],
+            rows[:, None, :, None],
+            columns[:, None, None, :],
+        ]  # (B, C, H, W)

@@ -1,0 +1,93 @@
+"""What a packed file is worth, measured again: accuracy, loss, size, latency."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from mlgsearch.errors import DataError
+from mlgsearch.mlg.compress import densify
+from mlgsearch.train.data.images import Images
+from mlgsearch.train.data.load import load_images
+from mlgsearch.train.device import memory_format
+from mlgsearch.train.files.latency import Latency, compare_latency
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.packed_file import load_packed, read_packed
+from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.spec import DataSpec
+
+Part = Literal["validation", "test"]
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """A packed file, measured.
+
+    ``accuracy`` is a fraction of ``samples``, ``loss`` the mean cross-entropy in nats.
+    ``packed_bytes`` is the file's size on disk, ``dense_bytes`` that of the plain network's
+    parameters and buffers.
+    """
+
+    card: PackedCard
+    part: Part
+    samples: int
+    accuracy: float
+    loss: float
+    packed_bytes: int
+    dense_bytes: int
+    latency: Sequence[Latency]
+
+
+def file_report(
+    path: Path,
+    data: DataSpec,
+    part: Part,
+    cache: Path,
+    *,
+    build: Callable[..., object] | None = None,
+    repeats: int = 30,
+) -> FileReport:
+    """Measure a packed file on a part of the data, normalised as the file says, on the CPU.
+
+    Data that name no ``image_size`` are brought to the network's own, where that is square.
+
+    Raises:
+        DataError: the file cannot be loaded, the data are missing, or they are not what the network
+            takes.
+    """
+    network = load_packed(path, build=build)
+    card, _ = read_packed(path)
+    height, width = card.image_size
+    if data.image_size is None and height == width >= 4 and height <= 1024:
+        data = data.model_copy(update={"image_size": height})
+    images = load_images(data, cache)
+    _require_fit(path, card, images, data.name)
+    images = replace(images, mean=torch.tensor(card.mean), std=torch.tensor(card.std))
+    index = images.validation if part == "validation" else images.test
+    held_out = HeldOutPart(images, index, torch.device("cpu"))
+    loss, accuracy = held_out.evaluate(network, memory_format(card.input_shape))
+    dense = densify(network, keeps_input_quantisers=False).to(
+        memory_format=memory_format(card.input_shape)
+    )
+    return FileReport(
+        card=card,
+        part=part,
+        samples=len(index),
+        accuracy=accuracy,
+        loss=loss,
+        packed_bytes=path.stat().st_size,
+        dense_bytes=sum(t.numel() * t.element_size() for t in dense.state_dict().values()),
+        latency=compare_latency(network, dense, card.input_shape, repeats=repeats),
+    )
+
+
+def _require_fit(path: Path, card: PackedCard, images: Images, name: str) -> None:
+    wanted, found = (*card.input_shape, card.classes), (*images.input_shape, images.classes)
+    if wanted != found:
+        raise DataError(
+            f"{path}: it takes images of {card.channels}x{card.image_size[0]}x{card.image_size[1]} "
+            f"in {card.classes} classes, {name} has {'x'.join(map(str, images.input_shape))} in "
+            f"{images.classes}"
+        )

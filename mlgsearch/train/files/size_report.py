@@ -1,0 +1,79 @@
+"""What a network costs at a setting, before any training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from mlgsearch.errors import UserError
+from mlgsearch.mlg.half_norm import NormBits
+from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
+from mlgsearch.mlg.setting import LayerSetting, LayerShape
+from mlgsearch.mlg.uniform import uniform_settings
+from mlgsearch.records import FiveNumbers, Sizes
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.packed_file import packed_size
+from mlgsearch.train.networks.models import build_model
+from mlgsearch.train.spec import ModelSpec, QuantisationSpec
+
+
+@dataclass(frozen=True)
+class SizeReport:
+    """A network's layers, their canonical settings, and what they cost together.
+
+    ``packed_bytes`` is the exact size of the packed file, quantised by a study's default method.
+    """
+
+    shape: NetworkShape
+    settings: Mapping[str, LayerSetting]
+    sizes: Sizes
+    packed_bytes: int
+
+
+def size_report(
+    model: ModelSpec,
+    five: FiveNumbers,
+    *,
+    norm_bits: NormBits = 32,
+    classes: int,
+    channels: int,
+    image_size: tuple[int, int],
+) -> SizeReport:
+    """Count a network at the paper's uniform setting; nothing is allocated, nothing computed.
+
+    Raises:
+        UserError: the network is unknown, cannot be built without memory, or does not take such
+            images.
+        SettingError: the five numbers are malformed.
+    """
+    LayerSetting.from_five(five)
+    try:
+        with torch.device("meta"):
+            network = build_model(model, classes=classes, channels=channels, image_size=image_size)
+            shape = network_shape(network, (channels, *image_size))
+    except NotImplementedError as error:
+        raise UserError(f"{model.name} cannot be built without memory: {error}") from error
+    settings = uniform_settings(shape, five)
+    card = PackedCard(
+        model=model,
+        classes=classes,
+        channels=channels,
+        image_size=image_size,
+        method=QuantisationSpec().method,
+        settings=tuple(settings.values()),
+        norm_bits=norm_bits,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+    )
+    sizes = network_sizes(shape, settings, norm_bits)
+    return SizeReport(shape, settings, sizes, packed_size(network, card))
+
+
+def layer_kind(shape: LayerShape) -> str:
+    """Say what a layer is in a word or two."""
+    if shape.kind == "linear":
+        return "linear"
+    height, width = shape.kernel
+    if shape.is_depthwise:
+        return f"depthwise {height}x{width}"
+    return f"{'grouped ' if shape.groups > 1 else ''}conv {height}x{width}"

@@ -1,0 +1,107 @@
+"""One pass over the training part; the same for teacher and student."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mlgsearch.errors import MlgsearchError
+from mlgsearch.train.data.batches import TrainingBatches, batch_bounds
+from mlgsearch.train.data.randomness import Purpose, permutation, seed_torch
+from mlgsearch.train.loop.average import add_to_average, adopt_average, first_averaged_step
+from mlgsearch.train.loop.batch_norm import reestimate_on
+from mlgsearch.train.loop.optim import learning_rate, set_learning_rate
+from mlgsearch.train.spec import OptimiserSpec
+
+#: Maps (logits (B, classes), labels (B,), positions (B,)) to a scalar loss.
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+#: How many steps' losses are looked at together: looking costs a wait for the device.
+_CHECK_EVERY = 50
+
+
+class TrainingDivergedError(MlgsearchError):
+    """The training loss is no longer finite."""
+
+    def __init__(self, epoch: int, step: int, value: float) -> None:
+        super().__init__(f"training diverged: loss {value} in epoch {epoch}, step {step}")
+        self.epoch = epoch
+        self.step = step
+        self.value = value
+
+
+@dataclass(frozen=True)
+class EpochTotals:
+    """Means over an epoch's samples, as the network saw them while it changed."""
+
+    loss: float
+    accuracy: float
+    learning_rate: float
+
+
+def train_epoch(
+    network: nn.Module,
+    optimiser: Optimizer,
+    batches: TrainingBatches,
+    spec: OptimiserSpec,
+    loss_of: Loss,
+    *,
+    seed: int,
+    epoch: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> EpochTotals:
+    """Train for epoch ``epoch`` (from 1) of ``spec.epochs``.
+
+    The outcome is a function of the arguments alone: order, augmentation, torch's generators and
+    the learning rate all follow from (seed, epoch), so a resumed training repeats the undisturbed
+    one. The learning rate reported is that of the last step. Where ``spec.average`` asks for it the
+    last epoch ends with the average of the weights, and batch-norm's statistics of that.
+
+    Raises:
+        TrainingDivergedError: the loss became NaN or infinite.
+    """
+    seed_torch(seed, epoch)
+    batches.start_epoch(seed, epoch)
+    order = permutation(Purpose.ORDER, seed, epoch, batches.count).to(batches.device)
+    bounds = batch_bounds(batches.count, spec.batch_size)
+    losses = torch.zeros(len(bounds), device=batches.device)
+    correct = torch.zeros((), dtype=torch.int64, device=batches.device)
+    first_step = (epoch - 1) * len(bounds)
+    total_steps = spec.epochs * len(bounds)
+    averaged_from = first_averaged_step(spec, total_steps)
+    is_bfloat16 = spec.precision == "bfloat16"
+    rate = 0.0
+    network.train()
+    for step, (start, stop) in enumerate(bounds):
+        positions = order[start:stop]
+        inputs = batches.inputs(positions).contiguous(memory_format=memory_format)
+        labels = batches.labels[positions]
+        with torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16):
+            logits = network(inputs)
+        logits = logits.float()  # (B, classes)
+        loss = loss_of(logits, labels, positions)
+        optimiser.zero_grad(set_to_none=False)
+        loss.backward()  # type: ignore[no-untyped-call]
+        rate = learning_rate(spec, first_step + step, total_steps)
+        set_learning_rate(optimiser, rate)
+        optimiser.step()
+        if first_step + step >= averaged_from:
+            add_to_average(optimiser)
+        losses[step] = loss.detach()
+        correct += (logits.detach().argmax(1) == labels).sum()
+        if (step + 1) % _CHECK_EVERY == 0 or step + 1 == len(bounds):
+            _check_finite(losses[: step + 1], epoch)
+    if epoch == spec.epochs and adopt_average(optimiser):
+        reestimate_on(network, batches, spec.batch_size, seed=seed, memory_format=memory_format)
+    sizes = torch.tensor([stop - start for start, stop in bounds], dtype=torch.float64)
+    mean_loss = (losses.cpu().double() * sizes).sum().item() / batches.count
+    return EpochTotals(mean_loss, correct.item() / batches.count, rate)
+
+
+def _check_finite(losses: Tensor, epoch: int) -> None:
+    for step, value in enumerate(losses.tolist()):
+        if not math.isfinite(value):
+            raise TrainingDivergedError(epoch, step + 1, value)

@@ -1,0 +1,42 @@
+"""How good a network is on samples it was not trained on."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mlgsearch.mlg.generation import generated_once
+from mlgsearch.train.data.batches import Normalisation
+from mlgsearch.train.data.images import Images
+
+_BATCH = 512
+
+
+class HeldOutPart:
+    """A part of the images that is only looked at, never augmented: uint8, on one device."""
+
+    def __init__(self, images: Images, index: Tensor, device: torch.device) -> None:
+        self._pixels = images.pixels[index].to(device)  # (N, C, H, W)
+        self._labels = images.labels[index].to(device)  # (N,)
+        self._normalisation = Normalisation(images, device)
+
+    def evaluate(
+        self, network: nn.Module, memory_format: torch.memory_format = torch.contiguous_format
+    ) -> tuple[float, float]:
+        """Give (mean cross-entropy in nats, accuracy in [0, 1]) of a network in eval mode.
+
+        The network's mode is put back afterwards. A NaN logit makes the loss NaN.
+        """
+        was_training = network.training
+        network.eval()
+        loss = torch.zeros((), dtype=torch.float64, device=self._labels.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self._labels.device)
+        with torch.inference_mode(), generated_once(network):
+            for start in range(0, len(self._labels), _BATCH):
+                pixels = self._pixels[start : start + _BATCH]
+                labels = self._labels[start : start + _BATCH]
+                inputs = self._normalisation.apply(pixels).contiguous(memory_format=memory_format)
+                logits = network(inputs)  # (B, classes)
+                loss += functional.cross_entropy(logits, labels, reduction="sum")
+                correct += (logits.argmax(1) == labels).sum()
+        network.train(was_training)
+        return loss.item() / len(self._labels), correct.item() / len(self._labels)

@@ -1,0 +1,154 @@
+"""The optimiser, and the learning rate as a pure function of the step."""
+
+import math
+import statistics
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.optim import SGD, AdamW, Optimizer, RAdam
+
+from mlgsearch.train.data.batches import batch_bounds
+from mlgsearch.train.loop.flat import flat_values, flatten_parameters
+from mlgsearch.train.loop.relative_adamw import RelativeAdamW
+from mlgsearch.train.spec import OptimiserSpec
+
+#: one_cycle: share of the steps spent warming up, and the first and last rate against the peak
+#: (Smith and Topin, "Super-Convergence", 2018, with the cosine form of torch's OneCycleLR).
+_WARM_UP = 0.3
+_FIRST = 1 / 25
+_LAST = 1e-4 / 25
+
+#: relative_adamw: the size of a normalisation's numbers and of a bias, of a quantiser's (log) step,
+#: the least size of a weight or factor, and the least error that a layer is taken to have.
+_FREE_SIZE = 1.0
+_STEP_SIZE = 0.3
+_LEAST_SIZE = 1e-3
+_LEAST_ERROR = 0.05
+
+#: What a parametrization adds to its layer's name.
+_LATENTS = ".parametrizations.weight"
+
+#: RAdam's rectification is a warm-up: at a constant rate its step sizes add up to 0.20 of Adam's
+#: over the first 200 steps, to 0.75 over 4,000.
+_RADAM_STEPS = 4_000
+
+
+def learning_rate(spec: OptimiserSpec, step: int, total_steps: int) -> float:
+    """Give the rate of step ``step`` (from 0) of ``total_steps``; no state, so resuming is exact.
+
+    ``cosine`` falls from the full rate towards zero, ``one_cycle`` rises and then falls,
+    ``constant`` stays.
+    """
+    assert 0 <= step < total_steps, (step, total_steps)
+    peak = spec.learning_rate
+    if spec.schedule == "constant":
+        return peak
+    if spec.schedule == "cosine":
+        return peak * _cosine(step / total_steps)
+    turn = _WARM_UP * total_steps
+    if step < turn:
+        return peak * (1 + (_FIRST - 1) * _cosine(step / turn))
+    return peak * (_LAST + (1 - _LAST) * _cosine((step - turn) / (total_steps - turn)))
+
+
+def _cosine(progress: float) -> float:
+    """Fall from 1 to 0 as ``progress`` goes from 0 to 1."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def build_optimiser(
+    network: nn.Module, spec: OptimiserSpec, errors: Mapping[str, float] | None = None
+) -> Optimizer:
+    """Build the optimiser over all trainable parameters, flattened.
+
+    The network's parameters become views of one tensor that is decayed and one that is not; see
+    `flatten_parameters` for what must not be done to them afterwards. On small networks this
+    halves what a step costs outside the convolutions.
+
+    Weight decay (decoupled for RAdam and AdamW) holds for weights and factors only: not for
+    normalisation layers, nor for biases and other parameters of fewer than two dimensions, such
+    as learned quantisation steps.
+
+    For ``relative_adamw`` the size of a weight or factor is its root mean square times how much of
+    it is to be learned: the geometric mean of its layer's relative projection error and the mean
+    of all. ``errors`` are these by layer; without them, as for a teacher, all is to be learned.
+    """
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    layer_of: dict[nn.Parameter, str] = {}
+    seen: set[nn.Parameter] = set()
+    for name, module in network.named_modules():
+        for parameter in module.parameters(recurse=False):
+            if parameter in seen:  # a tied weight
+                continue
+            seen.add(parameter)
+            layer_of[parameter] = name.removesuffix(_LATENTS)
+            is_free = isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm)
+            if parameter.requires_grad:
+                (free if is_free or parameter.ndim < 2 else decayed).append(parameter)
+    if spec.optimiser == "relative_adamw":
+        found = {name: max(_LEAST_ERROR, error) for name, error in (errors or {}).items()}
+        mean_error = statistics.fmean(found.values()) if found else 1.0
+        sizes = []
+        for parameter in decayed:
+            rms = float(parameter.detach().square().mean().sqrt())
+            error = found.get(layer_of[parameter], mean_error)
+            sizes.append(max(_LEAST_SIZE, rms * math.sqrt(error * mean_error)))
+        free_sizes = [
+            math.sqrt(mean_error) * (_FREE_SIZE if parameter.ndim else _STEP_SIZE)
+            for parameter in free
+        ]
+        return RelativeAdamW(
+            [
+                {
+                    "size": flat_values(parameters, values).to(parameters[0].device),
+                    "params": [flatten_parameters(parameters)],
+                    "weight_decay": decay,
+                }
+                for parameters, values, decay in (
+                    (decayed, sizes, spec.weight_decay),
+                    (free, free_sizes, 0.0),
+                )
+                if parameters
+            ],
+            spec.learning_rate,
+        )
+    groups = [
+        {"params": [flatten_parameters(parameters)], "weight_decay": decay}
+        for parameters, decay in ((decayed, spec.weight_decay), (free, 0.0))
+        if parameters
+    ]
+    match spec.optimiser:
+        case "radam":
+            return RAdam(groups, lr=spec.learning_rate, decoupled_weight_decay=True)
+        case "adamw":
+            return AdamW(groups, lr=spec.learning_rate)
+        case "sgd":
+            return SGD(
+                groups,
+                lr=spec.learning_rate,
+                momentum=spec.momentum,
+                nesterov=spec.momentum > 0,
+            )
+
+
+def too_short(spec: OptimiserSpec, samples: int) -> str | None:
+    """Say where a training has too few steps for its optimiser, and what to write instead."""
+    steps = spec.epochs * len(batch_bounds(samples, spec.batch_size))
+    if spec.optimiser != "radam" or steps >= _RADAM_STEPS:
+        return None
+    return (
+        f"radam warms up over thousands of steps and this training has {steps}, so it will hardly "
+        f"learn: leave it out (relative_adamw is the default), or train {_RADAM_STEPS} steps"
+    )
+
+
+def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
+    """Set one rate for all groups."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

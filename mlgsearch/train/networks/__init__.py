@@ -1,0 +1,1 @@
+"""The networks by name, and their fit to small images."""

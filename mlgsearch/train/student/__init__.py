@@ -1,0 +1,1 @@
+"""The student: one trial's training, and its network once it is trained."""

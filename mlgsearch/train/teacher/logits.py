@@ -1,0 +1,121 @@
+"""The teacher's logits on every training image of every epoch, computed once for all trials."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mlgsearch.train.data.batches import TrainingBatches
+from mlgsearch.train.data.images import Images, blocks
+from mlgsearch.train.device import memory_format
+from mlgsearch.train.progress import Progress
+from mlgsearch.train.teacher.teacher import Teacher
+from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 512
+
+
+#: Gives logits by seed and epoch (0 where all epochs are alike), or None where it has none.
+Given = Callable[[int, int], Tensor | None]
+
+
+class TeacherLogits:
+    """Logits by epoch, in files that all processes of a machine map and share.
+
+    Without augmentation the images are the same in all epochs, and one file serves them all.
+    An epoch that is not there is computed by whoever needs it first; when two do at once, either
+    file is right. What is ``given`` comes before any file.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        images: Images,
+        batches: TrainingBatches,
+        cache: Path,
+        seed: int,
+        given: Given | None = None,
+    ) -> None:
+        self._teacher = teacher
+        self._batches = batches
+        self._seed = seed
+        self._given = given
+        self._layout = memory_format(images.input_shape)
+        self._fixed: Tensor | None = None
+        key = logits_hash(teacher.hash, images.data_hash, batches, seed)
+        self.directory = cache / "logits" / key
+
+    def path(self, epoch: int) -> Path:
+        """Give the file of an epoch (from 1)."""
+        return self.directory / f"epoch-{self.number(epoch):04d}.safetensors"
+
+    def number(self, epoch: int) -> int:
+        """Give what an epoch's logits are known by: 0 where they are the same in all."""
+        return 0 if self._batches.augmentation.is_identity else epoch
+
+    def ensure(self, epochs: Iterable[int], progress: Progress) -> None:
+        """Compute the epochs that are missing or damaged."""
+        wanted = list({self.path(epoch): epoch for epoch in epochs}.values())
+        for done, epoch in enumerate(wanted):
+            if self.cached(epoch) is None:
+                self._compute(epoch)
+            progress("logits", done + 1, len(wanted), "")
+
+    def epoch(self, epoch: int) -> Tensor:
+        """Give an epoch's logits, float32 (N_train, classes), on the device of the images."""
+        if self._fixed is not None:
+            return self._fixed
+        logits = None if self._given is None else self._given(self._seed, self.number(epoch))
+        if logits is None:
+            logits = self.cached(epoch)
+        if logits is None:
+            logits = self._compute(epoch)
+        logits = logits.to(self._batches.device)
+        if self._batches.augmentation.is_identity:
+            self._fixed = logits
+        return logits
+
+    def cached(self, epoch: int) -> Tensor | None:
+        """Give what an epoch's file holds, on the CPU, or None where it is not there or damaged."""
+        try:
+            tensors, _ = read_tensors(self.path(epoch))
+        except FileNotFoundError:
+            return None
+        except DamagedFileError as error:
+            _log.warning("teacher logits are computed again: %s", error)
+            return None
+        return tensors["logits"]
+
+    def _compute(self, epoch: int) -> Tensor:
+        batches = self._batches
+        batches.start_epoch(self._seed, epoch)
+        with torch.inference_mode():
+            parts = [
+                self._teacher.network(
+                    batches.inputs(positions).contiguous(memory_format=self._layout)
+                )
+                for positions in blocks(torch.arange(batches.count, device=batches.device), _BATCH)
+            ]
+        logits = torch.cat(parts).float().cpu()  # (N_train, classes)
+        write_tensors(self.path(epoch), {"logits": logits}, {"epoch": epoch})
+        # Copied, for a tensor made in inference mode may not enter a graph.
+        return logits.clone()
+
+
+def logits_hash(teacher_hash: str, data_hash: str, batches: TrainingBatches, seed: int) -> str:
+    """Hash what the logits depend on; the seed matters only where something is drawn."""
+    augmentation = batches.augmentation
+    content = [
+        teacher_hash,
+        data_hash,
+        asdict(augmentation),
+        None if augmentation.is_identity else seed,
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,129 @@
+"""What all trials of a study share: images, teacher, teacher's logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from mlgsearch.errors import DataError
+from mlgsearch.mlg.network import NetworkShape, network_shape
+from mlgsearch.train.data.augmentation import Augmentation
+from mlgsearch.train.data.batches import TrainingBatches
+from mlgsearch.train.data.images import Images
+from mlgsearch.train.data.load import load_images
+from mlgsearch.train.device import set_up_device
+from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.progress import Progress, no_progress
+from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.teacher.logits import Given, TeacherLogits
+from mlgsearch.train.teacher.teacher import (
+    Teacher,
+    build_network,
+    load_or_train_teacher,
+    open_teacher,
+)
+
+
+class Prepared:
+    """Images on the device, the teacher, and its logits; made once a process.
+
+    The driver calls `prepare`, which loads, trains and computes what is not in the cache; a worker
+    calls `Prepared.open`, which finds it there, or is given it where it does not see that cache.
+    """
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        cache: Path,
+        device: torch.device,
+        images: Images,
+        teacher: Teacher,
+        given_logits: Given | None = None,
+    ) -> None:
+        self.spec = spec
+        self.device = device
+        self.images = images
+        self.teacher = teacher
+        self.training = TrainingBatches(images, Augmentation.of(spec.data), device)
+        self.validation = HeldOutPart(images, images.validation, device)
+        self._cache = cache
+        self._given_logits = given_logits
+        self._logits: dict[int, TeacherLogits] = {}
+
+    @classmethod
+    def open(cls, spec: TrainSpec, cache: Path, device: torch.device) -> Prepared:
+        """Open on a worker what the driver prepared; nothing is trained.
+
+        Raises:
+            DataError: the data are not where the study file says, or the teacher is not in the
+                cache.
+        """
+        images = load_images(spec.data, cache)
+        teacher = open_teacher(spec, images, cache)
+        if teacher is None:
+            raise DataError(
+                f"the teacher is not under {cache / 'teachers'}: call prepare() first, and let "
+                "all workers see one cache directory with the same libraries installed"
+            )
+        teacher.network.to(device)
+        return cls(spec, cache, device, images, teacher)
+
+    @property
+    def data_hash(self) -> str:
+        """The hash of the images and their split."""
+        return self.images.data_hash
+
+    @property
+    def teacher_hash(self) -> str:
+        """The hash of all that determines the teacher."""
+        return self.teacher.hash
+
+    def network_shape(self) -> NetworkShape:
+        """Give the shape of the study's network at these images."""
+        return network_shape(build_network(self.spec.model, self.images), self.images.input_shape)
+
+    def logits(self, seed: int) -> TeacherLogits:
+        """Give the teacher's logits under the augmentation of a training seed."""
+        if seed not in self._logits:
+            self._logits[seed] = TeacherLogits(
+                self.teacher,
+                self.images,
+                self.training,
+                self._cache,
+                seed,
+                self._given_logits,
+            )
+        return self._logits[seed]
+
+    def ensure_logits(self, epochs: Iterable[int], progress: Progress = no_progress) -> None:
+        """Compute the teacher's logits of these epochs (from 1) ahead of the trials."""
+        self.logits(self.spec.seed).ensure(epochs, progress)
+
+
+def prepare(
+    spec: TrainSpec,
+    cache: Path,
+    *,
+    epochs: int,
+    device: torch.device,
+    progress: Progress = no_progress,
+) -> Prepared:
+    """Load the data, get the teacher, compute its logits for epochs 1 to ``epochs``.
+
+    Everything is cached under ``cache``, so a second call is quick.
+
+    Raises:
+        UserError: the data, the network's name or the checkpoint is not usable.
+        TrainingDivergedError: the teacher's training diverged.
+    """
+    set_up_device(device)
+    progress("data", 0, 1, spec.data.name)
+    images = load_images(spec.data, cache)
+    progress("data", 1, 1, f"{len(images.labels)} images of {images.classes} classes")
+    teacher = load_or_train_teacher(spec, images, cache, device, progress)
+    prepared = Prepared(spec, cache, device, images, teacher)
+    if spec.distillation.weight > 0:
+        prepared.ensure_logits(range(1, epochs + 1), progress)
+    return prepared

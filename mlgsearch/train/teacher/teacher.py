@@ -1,0 +1,200 @@
+"""The network that students are made from: loaded, or trained once and cached."""
+
+import hashlib
+import json
+import logging
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mlgsearch.errors import DataError
+from mlgsearch.train.data.augmentation import Augmentation
+from mlgsearch.train.data.batches import TrainingBatches
+from mlgsearch.train.data.images import Images
+from mlgsearch.train.device import memory_format
+from mlgsearch.train.loop import checkpoint
+from mlgsearch.train.loop.epoch import train_epoch
+from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.loop.optim import build_optimiser
+from mlgsearch.train.networks.models import build_model
+from mlgsearch.train.progress import Progress
+from mlgsearch.train.spec import ModelSpec, TrainSpec
+from mlgsearch.train.teacher.teacher_checkpoint import checkpoint_sha256, load_checkpoint
+from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+from mlgsearch.train.versions import library_versions
+
+_log = logging.getLogger(__name__)
+
+#: Bumped when teachers come out otherwise for the same specification.
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A trained network in eval mode, its weights frozen.
+
+    ``accuracy`` is the fraction right on the validation part; ``hash`` names all that determined
+    the weights.
+    """
+
+    network: nn.Module
+    hash: str
+    accuracy: float
+
+
+def build_network(spec: ModelSpec, images: Images, seed: int = 0) -> nn.Module:
+    """Build the network of a study for its images; see `build_model`."""
+    channels, height, width = images.input_shape
+    return build_model(
+        spec, classes=images.classes, channels=channels, image_size=(height, width), seed=seed
+    )
+
+
+def teacher_hash(spec: TrainSpec, images: Images) -> str:
+    """Hash all that determines the teacher.
+
+    That is data and model, and the checkpoint's bytes, or augmentation, training, seed and the
+    versions of torch and torchvision. The code behind a ``module:callable`` is not seen.
+
+    Raises:
+        DataError: a checkpoint is named and cannot be read.
+    """
+    content: dict[str, object] = {
+        "format": _FORMAT,
+        "data": images.data_hash,
+        "model": spec.model.model_dump(),
+    }
+    if spec.teacher.checkpoint is not None:
+        content["checkpoint"] = checkpoint_sha256(Path(spec.teacher.checkpoint).expanduser())
+    else:
+        versions = library_versions()
+        content |= {
+            "augmentation": asdict(Augmentation.of(spec.data)),
+            "training": spec.teacher.training.content(),
+            "seed": spec.teacher.seed,
+            "versions": [versions["torch"], versions["torchvision"]],
+        }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def open_teacher(spec: TrainSpec, images: Images, cache: Path) -> Teacher | None:
+    """Give the teacher from the cache, on the CPU, or None where it is not there or damaged."""
+    key = teacher_hash(spec, images)
+    try:
+        tensors, metadata = read_tensors(_path(cache, key))
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as error:
+        _log.warning("the cached teacher is not used: %s", error)
+        return None
+    network = build_network(spec.model, images)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(
+            f"teacher: {_path(cache, key)} was made from another network of the name "
+            f"{spec.model.name}; delete that file to train it anew ({error})"
+        ) from error
+    accuracy = metadata["accuracy"]
+    assert isinstance(accuracy, float)
+    return _frozen(network, key, accuracy)
+
+
+def load_or_train_teacher(
+    spec: TrainSpec, images: Images, cache: Path, device: torch.device, progress: Progress
+) -> Teacher:
+    """Give the teacher from the cache, else from its checkpoint, else train it; and cache it.
+
+    An interrupted training goes on from its last epoch. Two processes at once both train, and
+    either's file serves both.
+
+    Raises:
+        DataError: the checkpoint is missing, damaged, or of another network.
+        TrainingDivergedError: the training's loss became NaN or infinite.
+    """
+    cached = open_teacher(spec, images, cache)
+    if cached is not None:
+        progress("teacher", 1, 1, f"cached, accuracy {cached.accuracy:.2%}")
+        cached.network.to(device)
+        return cached
+    key = teacher_hash(spec, images)
+    network = build_network(spec.model, images, spec.teacher.seed)
+    validation = HeldOutPart(images, images.validation, device)
+    if spec.teacher.checkpoint is not None:
+        load_checkpoint(network, Path(spec.teacher.checkpoint).expanduser())
+        network.to(device)
+        _, accuracy = validation.evaluate(network)
+        progress("teacher", 1, 1, f"loaded, accuracy {accuracy:.2%}")
+    else:
+        network.to(device)
+        accuracy = _train(spec, network, images, validation, cache / "teachers" / key, progress)
+    write_tensors(
+        _path(cache, key),
+        network.state_dict(),
+        {
+            "accuracy": accuracy,
+            "class_names": list(images.class_names),
+            "mean": images.mean.tolist(),
+            "std": images.std.tolist(),
+            "model": spec.model.model_dump(),
+            "versions": library_versions(),
+        },
+    )
+    shutil.rmtree(cache / "teachers" / key, ignore_errors=True)
+    return _frozen(network, key, accuracy)
+
+
+def _train(
+    spec: TrainSpec,
+    network: nn.Module,
+    images: Images,
+    validation: HeldOutPart,
+    directory: Path,
+    progress: Progress,
+) -> float:
+    """Train with cross-entropy, a checkpoint each epoch; give the validation accuracy."""
+    device = next(network.parameters()).device
+    layout = memory_format(images.input_shape)
+    network.to(memory_format=layout)
+    training = spec.teacher.training
+    batches = TrainingBatches(images, Augmentation.of(spec.data), device)
+    optimiser = build_optimiser(network, training)
+    done, accuracy = 0, 0.0
+    saved = checkpoint.load(directory, "teacher")
+    if saved is not None:
+        done = checkpoint.restore(network, optimiser, saved)
+    for epoch in range(done + 1, training.epochs + 1):
+        note = f"accuracy {accuracy:.2%}" if accuracy else ""
+        progress("teacher", epoch - 1, training.epochs, note)
+        train_epoch(
+            network,
+            optimiser,
+            batches,
+            training,
+            _cross_entropy,
+            seed=spec.teacher.seed,
+            epoch=epoch,
+            memory_format=layout,
+        )
+        _, accuracy = validation.evaluate(network, layout)
+        checkpoint.save(directory, "teacher", *checkpoint.capture(network, optimiser, epoch))
+    _, accuracy = validation.evaluate(network, layout)
+    progress("teacher", training.epochs, training.epochs, f"accuracy {accuracy:.2%}")
+    return accuracy
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
+    del positions
+    return functional.cross_entropy(logits, labels)
+
+
+def _frozen(network: nn.Module, key: str, accuracy: float) -> Teacher:
+    return Teacher(network.eval().requires_grad_(False), key, accuracy)
+
+
+def _path(cache: Path, key: str) -> Path:
+    return cache / "teachers" / f"{key}.safetensors"

@@ -1,0 +1,35 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from mlgsearch.train.loop.distillation import SoftTargets
+from mlgsearch.train.spec import DistillationSpec
+
+
+@given(st.floats(0, 1), st.floats(0.5, 10), st.integers(0, 1000))
+def test_equals_the_formula(weight: float, temperature: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    teacher = torch.randn(9, 4, generator=generator)
+    student = torch.randn(3, 4, generator=generator)
+    labels = torch.tensor([0, 3, 1])
+    positions = torch.tensor([8, 2, 5])
+    spec = DistillationSpec(weight=weight, temperature=temperature)
+    got = SoftTargets(teacher, spec).loss(student, labels, positions)
+    divergence = functional.kl_div(
+        (student / temperature).log_softmax(1),
+        (teacher[positions] / temperature).log_softmax(1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    hard = functional.cross_entropy(student, labels)
+    expected = (1 - weight) * hard + weight * temperature**2 * divergence
+    assert got.item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-4)
+
+
+def test_a_student_that_answers_as_the_teacher_has_no_divergence() -> None:
+    teacher = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    targets = SoftTargets(teacher, DistillationSpec(weight=1.0))
+    loss = targets.loss(teacher[:2], torch.tensor([0, 1]), torch.tensor([0, 1]))
+    assert loss.item() == pytest.approx(0, abs=1e-5)

@@ -1,0 +1,199 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mlgsearch.errors import DataError
+from mlgsearch.train.data.images import Images
+from mlgsearch.train.loop.epoch import train_epoch
+from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.progress import no_progress
+from mlgsearch.train.spec import OptimiserSpec, TrainSpec
+from mlgsearch.train.teacher import teacher as teacher_module
+from mlgsearch.train.teacher.teacher import (
+    Teacher,
+    build_network,
+    load_or_train_teacher,
+    open_teacher,
+    teacher_hash,
+)
+from mlgsearch.train.tensor_file import read_tensors
+
+CPU = torch.device("cpu")
+
+
+def get(spec: TrainSpec, images: Images, cache: Path) -> Teacher:
+    return load_or_train_teacher(spec, images, cache, CPU, no_progress)
+
+
+def weights_equal(a: Teacher, b: Teacher) -> bool:
+    first, second = a.network.state_dict(), b.network.state_dict()
+    return all(torch.equal(second[name], tensor) for name, tensor in first.items())
+
+
+def with_checkpoint(spec: TrainSpec, path: Path) -> TrainSpec:
+    return spec.model_copy(
+        update={"teacher": spec.teacher.model_copy(update={"checkpoint": str(path)})}
+    )
+
+
+def test_is_trained_once_and_then_opened(
+    tiny_spec: TrainSpec, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert open_teacher(tiny_spec, images, tmp_path) is None
+    notes: list[tuple[str, int, int, str]] = []
+    trained = load_or_train_teacher(
+        tiny_spec, images, tmp_path, CPU, lambda *note: notes.append(note)
+    )
+    assert [note[:3] for note in notes] == [("teacher", i, 5) for i in range(6)]
+    assert not trained.network.training
+    assert not any(p.requires_grad for p in trained.network.parameters())
+    _, accuracy = HeldOutPart(images, images.validation, CPU).evaluate(trained.network)
+    assert trained.accuracy == accuracy
+    _, metadata = read_tensors(tmp_path / "teachers" / f"{trained.hash}.safetensors")
+    assert metadata["accuracy"] == accuracy
+    assert metadata["class_names"] == list("0123456789")
+    monkeypatch.setattr(teacher_module, "train_epoch", None)
+    again = get(tiny_spec, images, tmp_path)
+    assert weights_equal(trained, again)
+    assert (again.hash, again.accuracy) == (trained.hash, trained.accuracy)
+    opened = open_teacher(tiny_spec, images, tmp_path)
+    assert opened is not None
+    assert weights_equal(trained, opened)
+
+
+def test_an_interrupted_training_goes_on(
+    tiny_spec: TrainSpec, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = get(tiny_spec, images, tmp_path / "straight")
+    epochs: list[int] = []
+
+    def interrupted(*args: object, epoch: int, **kwargs: object) -> object:
+        if epoch == 2 and 2 not in epochs:
+            epochs.append(2)
+            raise KeyboardInterrupt
+        epochs.append(epoch)
+        return train_epoch(*args, epoch=epoch, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(teacher_module, "train_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        get(tiny_spec, images, tmp_path / "cut")
+    resumed = get(tiny_spec, images, tmp_path / "cut")
+    assert epochs == [1, 2, 2, 3, 4, 5]
+    assert weights_equal(straight, resumed)
+    assert resumed.accuracy == straight.accuracy
+    assert [p.name for p in (tmp_path / "cut" / "teachers").iterdir()] == [
+        f"{resumed.hash}.safetensors"
+    ]
+
+
+def test_a_damaged_cache_is_trained_anew(
+    tiny_spec: TrainSpec, images: Images, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = get(tiny_spec, images, tmp_path)
+    path = tmp_path / "teachers" / f"{first.hash}.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert weights_equal(get(tiny_spec, images, tmp_path), first)
+    assert "cached teacher is not used" in caplog.text
+
+
+def test_the_hash_covers_what_matters_and_no_more(tiny_spec: TrainSpec, images: Images) -> None:
+    def changed(part: str, **values: object) -> TrainSpec:
+        return tiny_spec.model_copy(
+            update={part: getattr(tiny_spec, part).model_copy(update=values)}
+        )
+
+    base = teacher_hash(tiny_spec, images)
+    for other in (
+        changed("model", width=5),
+        changed("data", augmentation="crop"),
+        changed("teacher", seed=1),
+        changed("teacher", training=OptimiserSpec(epochs=3)),
+    ):
+        assert teacher_hash(other, images) != base
+    for same in (
+        changed("distillation", weight=0.1),
+        changed("training", epochs=1),
+        changed("quantisation", method="lsq"),
+        changed("data", root="elsewhere"),
+    ):
+        assert teacher_hash(same, images) == base
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pt", "nested", "parallel", "lightning"])
+def test_a_checkpoint_is_loaded_in_its_usual_forms(
+    form: str, tiny_spec: TrainSpec, images: Images, tmp_path: Path
+) -> None:
+    state = build_network(tiny_spec.model, images, seed=5).state_dict()
+    path = tmp_path / ("t.safetensors" if form == "safetensors" else "t.pt")
+    match form:
+        case "safetensors":
+            save_file(state, path)
+        case "pt":
+            torch.save(state, path)
+        case "nested":
+            torch.save({"model": state, "epoch": 3}, path)
+        case "parallel":
+            torch.save({f"module.{name}": tensor for name, tensor in state.items()}, path)
+        case "lightning":
+            torch.save({"state_dict": {f"module.{n}": t for n, t in state.items()}}, path)
+    teacher = get(with_checkpoint(tiny_spec, path), images, tmp_path / "cache")
+    assert all(torch.equal(teacher.network.state_dict()[n], t) for n, t in state.items())
+    assert open_teacher(with_checkpoint(tiny_spec, path), images, tmp_path / "cache") is not None
+
+
+def test_a_checkpoint_of_another_network_names_the_first_differences(
+    tiny_spec: TrainSpec, images: Images, tmp_path: Path
+) -> None:
+    state = build_network(tiny_spec.model, images).state_dict()
+    del state["fc.bias"]
+    state["extra"] = torch.zeros(1)
+    state["conv1.weight"] = torch.zeros(9, 1, 3, 3)
+    save_file(state, tmp_path / "t.safetensors")
+    with pytest.raises(
+        DataError,
+        match=r"missing: fc\.bias; unexpected: extra; of another shape: conv1\.weight "
+        r"\(9, 1, 3, 3\) instead of \(4, 1, 3, 3\)",
+    ):
+        get(with_checkpoint(tiny_spec, tmp_path / "t.safetensors"), images, tmp_path)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(
+    tiny_spec: TrainSpec, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    network = build_network(tiny_spec.model, images)
+    torch.save(network, tmp_path / "t.pt")
+    with pytest.raises(DataError, match="cannot be read as weights alone"):
+        get(with_checkpoint(tiny_spec, tmp_path / "t.pt"), images, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.pt", None, "cannot be read: No such file"),
+        ("t.pt", b"garbage", "cannot be read as weights alone"),
+        ("t.safetensors", b"garbage", "cannot be read as weights alone"),
+        ("t.bin", b"garbage", "must end in"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read(
+    name: str,
+    content: bytes | None,
+    message: str,
+    tiny_spec: TrainSpec,
+    images: Images,
+    tmp_path: Path,
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        get(with_checkpoint(tiny_spec, tmp_path / name), images, tmp_path)
+
+
+def test_a_checkpoint_without_weights(tiny_spec: TrainSpec, images: Images, tmp_path: Path) -> None:
+    torch.save({"epoch": 3}, tmp_path / "t.pt")
+    with pytest.raises(DataError, match="holds no state_dict"):
+        get(with_checkpoint(tiny_spec, tmp_path / "t.pt"), images, tmp_path)
