@@ -54,9 +54,9 @@ from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.rows import epoch_row, trial_row
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import epoch_table, trial_table
-from mlgsearch.study.draft import Drafts
-from mlgsearch.study.space import Space
-from mlgsearch.study.spec import parse_study
+from mlgsearch.study.file.spec import parse_study
+from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.space.space import Space
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 

@@ -33,9 +33,9 @@ from ray.tune.utils import flatten_dict
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.database.engine import open_engine
+from mlgsearch.study.file.spec import StudySpec, load_study_file, parse_study
 from mlgsearch.study.launch import launch
-from mlgsearch.study.space import Space
-from mlgsearch.study.spec import StudySpec, load_study_file, parse_study
+from mlgsearch.study.space.space import Space
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 

@@ -12,8 +12,8 @@ from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drive import Options
+from mlgsearch.study.file.spec import StudySpec, parse_study
 from mlgsearch.study.launch import launch
-from mlgsearch.study.spec import StudySpec, parse_study
 
 #: What both searched spaces may choose from, and the head and normalisation with it.
 _RANGES = {

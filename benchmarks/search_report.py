@@ -15,8 +15,8 @@ from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.analysis.front import front, front_hypervolume
 from mlgsearch.results.charts.layout import lay_out
 from mlgsearch.results.charts.pareto import write_html
-from mlgsearch.study.halving import Halving, replay
-from mlgsearch.study.spec import EarlyStoppingSpec
+from mlgsearch.study.file.spec import EarlyStoppingSpec
+from mlgsearch.study.search.halving import Halving, replay
 
 OBJECTIVES = ("accuracy", "memory_ratio")
 

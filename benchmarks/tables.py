@@ -23,8 +23,8 @@ import torch
 from mlgsearch.mlg.network import network_shape
 from mlgsearch.plan.grid import Ranges, Span
 from mlgsearch.plan.tables import Tables, build_tables
-from mlgsearch.study.planning import CALIBRATION_IMAGES, CHECKED
-from mlgsearch.study.spec import SpaceSpec
+from mlgsearch.study.file.spec import SpaceSpec
+from mlgsearch.study.space.layer_tables import CALIBRATION_IMAGES, CHECKED
 from mlgsearch.train.device import memory_format, set_up_device
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec, QuantisationSpec

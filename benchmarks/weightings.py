@@ -29,8 +29,8 @@ from mlgsearch.plan.layer_table import rank_correlation
 from mlgsearch.plan.moments import layer_moments
 from mlgsearch.plan.weighting import WEIGHTINGS, layer_weights
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.study.planning import calibration, open_tables
-from mlgsearch.study.spec import StudySpec
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.space.layer_tables import calibration, open_tables
 from mlgsearch.train.device import best_device
 from mlgsearch.train.teacher.prepared import prepare
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from mlgsearch.errors import DataError, StudyFileError
-from mlgsearch.study.sampler import make_sampler
+from mlgsearch.study.search.sampler import make_sampler
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.files.packed_file import load_packed
 from mlgsearch.train.spec import DataSpec
@@ -34,8 +34,8 @@ LOADERS = {"eval", "exec", "compile", "read_pickle", "full_load", "unsafe_load"}
 #: Where code is imported by name, and who gives the name.
 BY_NAME = {
     "mlgsearch/__init__.py": "the package's own face, from a fixed table",
-    "mlgsearch/study/sampler.py": "search.sampler of a study file, or what --allow-code names",
-    "mlgsearch/train/networks/models.py": "model.name of a study file, or what --allow-code names",
+    "mlgsearch/study/search/sampler.py": "search.sampler of a study file, or --allow-code",
+    "mlgsearch/train/networks/models.py": "model.name of a study file, or --allow-code",
 }
 
 

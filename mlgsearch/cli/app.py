@@ -145,7 +145,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a study: its rows, its checkpoints, Optuna's rows."""
-    from mlgsearch.study.artifacts import artifacts_of  # loads fsspec
+    from mlgsearch.study.artifacts.store import artifacts_of  # loads fsspec
     from mlgsearch.study.remove import remove  # loads Optuna
 
     _, store = open_store(storage)

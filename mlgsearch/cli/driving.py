@@ -57,7 +57,7 @@ def launch(
     as_json: Json = False,
 ) -> None:
     """Start the study of a file, or go on with it where it is stored with the same content."""
-    from mlgsearch.study.spec import load_study_file  # loads pydantic
+    from mlgsearch.study.file.spec import load_study_file  # loads pydantic
 
     spec, source = load_study_file(file)
 

@@ -79,8 +79,8 @@ def _data_spec(data: str, root: Path | None) -> "DataSpec":
     """Give the data of a study file, or those of a name, split as a study file does by default."""
     from pydantic import ValidationError
 
-    from mlgsearch.study.complaint import complaints  # loads pydantic
-    from mlgsearch.study.spec import load_study_file
+    from mlgsearch.study.file.spec import load_study_file
+    from mlgsearch.study.file.validation_messages import complaints  # loads pydantic
     from mlgsearch.train.spec import DataSpec
 
     if data.endswith((".yaml", ".yml")):

@@ -33,7 +33,7 @@ def export(
     """Write a finished trial's student to a file: packed, as a plain network, or as ONNX."""
     _, store = open_store(storage)
 
-    from mlgsearch.study.export import export_trial  # loads torch
+    from mlgsearch.study.artifacts.export import export_trial  # loads torch
     from mlgsearch.train.own_code import add_code_folder
 
     if allow_code:

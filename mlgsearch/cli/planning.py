@@ -22,7 +22,7 @@ from mlgsearch.records import PlannedStudent
 
 if TYPE_CHECKING:
     from mlgsearch.plan.tables import Tables
-    from mlgsearch.study.plan_report import PlannedPoint
+    from mlgsearch.study.space.plan_report import PlannedPoint
     from mlgsearch.train.progress import Progress
 
 #: Points of a planned front that are shown.
@@ -41,11 +41,11 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show the front that is predicted before any training, or the plan for a budget."""
-    from mlgsearch.study.spec import load_study_file  # loads pydantic
+    from mlgsearch.study.file.spec import load_study_file  # loads pydantic
 
     spec, _ = load_study_file(file)
 
-    from mlgsearch.study.plan_report import Plan  # loads torch
+    from mlgsearch.study.space.plan_report import Plan  # loads torch
 
     with preparing(quietly=as_json) as progress:
         found = Plan.open(spec, cache_directory(), progress)

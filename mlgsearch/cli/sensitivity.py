@@ -20,8 +20,8 @@ from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS, layer_cos
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from mlgsearch.study.sensitivity import LayerSensitivity
-    from mlgsearch.study.spec import StudySpec
+    from mlgsearch.study.file.spec import StudySpec
+    from mlgsearch.study.space.sensitivity import LayerSensitivity
 
 
 def sensitivity(
@@ -36,8 +36,8 @@ def sensitivity(
     """Show which layers cost accuracy and which are free, most expensive first."""
     spec, trials = _read(study, storage, allow_code or ())
 
-    from mlgsearch.study.plan_report import Plan  # loads torch
-    from mlgsearch.study.sensitivity import sensitivities
+    from mlgsearch.study.space.plan_report import Plan  # loads torch
+    from mlgsearch.study.space.sensitivity import sensitivities
 
     with preparing(quietly=as_json) as progress:
         tables = Plan.open(spec, cache_directory(), progress).tables
@@ -58,8 +58,8 @@ def _read(
     study: str, storage: str, allowed_code: Collection[str]
 ) -> "tuple[StudySpec, list[TrialRecord]]":
     """Give a study's specification, and its trials where it is stored under that name."""
-    from mlgsearch.study.spec import load_study_file  # loads pydantic
-    from mlgsearch.study.user_code import stored_spec
+    from mlgsearch.study.file.allowed_code import stored_spec
+    from mlgsearch.study.file.spec import load_study_file  # loads pydantic
 
     if study.endswith((".yaml", ".yml")) or _is_file(study):
         return load_study_file(Path(study))[0], []

@@ -60,7 +60,7 @@ def sizes(
 
     from pydantic import ValidationError
 
-    from mlgsearch.study.complaint import complaints
+    from mlgsearch.study.file.validation_messages import complaints
     from mlgsearch.train.files.size_report import size_report  # loads torch
     from mlgsearch.train.own_code import add_code_folder
     from mlgsearch.train.spec import ModelSpec

@@ -25,7 +25,7 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 
 if TYPE_CHECKING:
-    from mlgsearch.study.verify import Verified, VerifyWatch
+    from mlgsearch.study.verify.verify import Verified, VerifyWatch
 
 
 def verify_trials(
@@ -48,8 +48,8 @@ def verify_trials(
     numbers = None if trials is None else _numbers(trials)
     engine = open_engine(storage, must_exist=True)
 
-    from mlgsearch.study.verify import verify  # loads torch and Ray
-    from mlgsearch.study.verify_task import VerifyRequest
+    from mlgsearch.study.verify.task import VerifyRequest
+    from mlgsearch.study.verify.verify import verify  # loads torch and Ray
 
     request = VerifyRequest(numbers, epochs, seeds)
     with _watching(as_json) as watch:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from mlgsearch.cli.steady_stream import steady
-from mlgsearch.study.interrupt import Interrupted
+from mlgsearch.study.cluster.signals import Interrupted
 
 Watch = TypeVar("Watch")
 

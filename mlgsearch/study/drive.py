@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlgsearch.study.cluster import joined, local_ray, nodes  # isort: skip  # sets Ray's environment first
+from mlgsearch.study.cluster.ray_session import joined, local_ray, nodes  # isort: skip  # sets Ray's environment first
 from ray import tune
 from ray.tune import RunConfig, Stopper, TuneConfig, Tuner
 from sqlalchemy import Engine
@@ -24,29 +24,34 @@ from mlgsearch.records import EpochRecord, PlannedStudent, StudyRecord, TrialRec
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.outage import limit_waits
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.artifacts import Artifacts, artifacts_of
-from mlgsearch.study.change import file_changes, other_changes, refuse
-from mlgsearch.study.delivery import LOCK_WAIT_S, POLL_S
-from mlgsearch.study.disk_bound import DiskBound
-from mlgsearch.study.draft import Drafts
-from mlgsearch.study.history import History
-from mlgsearch.study.interrupt import Stop, stopping_on_signals
-from mlgsearch.study.lease_keeper import LeaseKeeper
-from mlgsearch.study.ledger import Ledger
-from mlgsearch.study.optuna_storage import directions, guard, metric_names, open_optuna_storage
-from mlgsearch.study.outbox import Outbox
-from mlgsearch.study.parcel import TrialParcel
-from mlgsearch.study.plan_report import predicted_front
-from mlgsearch.study.planning import needs_tables, open_tables
-from mlgsearch.study.ray_folder import owned_folder, session_place
-from mlgsearch.study.scheduler import StudyScheduler
-from mlgsearch.study.searcher import DriverOnly, Informer, StudySearcher
-from mlgsearch.study.shipping import ship
-from mlgsearch.study.slots import slots_on
-from mlgsearch.study.space import Space
-from mlgsearch.study.spec import StudySpec
-from mlgsearch.study.user_code import offer_code
-from mlgsearch.study.worker import TrialWorker, WorkerContext
+from mlgsearch.study.artifacts.disk_limit import DiskBound
+from mlgsearch.study.artifacts.store import Artifacts, artifacts_of
+from mlgsearch.study.cluster.capacity import slots_on
+from mlgsearch.study.cluster.object_store import ship
+from mlgsearch.study.cluster.ray_folder import owned_folder, session_place
+from mlgsearch.study.cluster.scheduler import StudyScheduler
+from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
+from mlgsearch.study.cluster.tune_adapter import DriverOnly, Informer, StudySearcher
+from mlgsearch.study.cluster.worker import TrialWorker, WorkerContext
+from mlgsearch.study.drift import file_changes, other_changes, refuse
+from mlgsearch.study.file.allowed_code import offer_code
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.search.ledger import Ledger
+from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.optuna_storage import (
+    directions,
+    guard,
+    metric_names,
+    open_optuna_storage,
+)
+from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.space.layer_tables import needs_tables, open_tables
+from mlgsearch.study.space.plan_report import predicted_front
+from mlgsearch.study.space.space import Space
+from mlgsearch.study.writing.lease_keeper import LeaseKeeper
+from mlgsearch.study.writing.pending import TrialParcel
+from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
+from mlgsearch.study.writing.spool import Outbox
 from mlgsearch.train.device import best_device
 from mlgsearch.train.loop.optim import too_short
 from mlgsearch.train.teacher.prepared import prepare

@@ -9,11 +9,11 @@ from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import OBJECTIVES, StudyRecord
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.change import file_changes, refuse
+from mlgsearch.study.drift import file_changes, refuse
 from mlgsearch.study.drive import Options, Outcome, Watch, drive
+from mlgsearch.study.file.allowed_code import stored_spec
+from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.remove import remove
-from mlgsearch.study.spec import StudySpec
-from mlgsearch.study.user_code import stored_spec
 from mlgsearch.train.versions import library_versions
 
 

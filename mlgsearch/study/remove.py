@@ -4,8 +4,8 @@ from sqlalchemy import Engine
 
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.lease_keeper import LeaseKeeper
-from mlgsearch.study.optuna_storage import open_optuna_storage
+from mlgsearch.study.search.optuna_storage import open_optuna_storage
+from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 
 
 def remove(study: StudyRecord, engine: Engine) -> None:

@@ -12,7 +12,7 @@ from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
-from mlgsearch.study.optuna_storage import open_optuna_storage
+from mlgsearch.study.search.optuna_storage import open_optuna_storage
 from tests.study.driver import Study
 
 #: States in which a trial ends for good; one that is PRUNED may be taken up again.

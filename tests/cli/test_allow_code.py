@@ -12,8 +12,8 @@ from mlgsearch.paths import study_directory, trial_directory
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
+from mlgsearch.study.file.allowed_code import named_code, stored_spec
 from mlgsearch.study.launch import register
-from mlgsearch.study.user_code import named_code, stored_spec
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.loop import checkpoint
 from mlgsearch.train.spec import ModelSpec

@@ -31,7 +31,7 @@ from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.formats import COLUMNS
 from mlgsearch.results.read.study_list import study_rows
 from mlgsearch.results.read.study_reader import StudyReader
-from mlgsearch.study.artifacts import artifacts_of
+from mlgsearch.study.artifacts.store import artifacts_of
 from mlgsearch.study.drive import Outcome
 from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 from tests.study.driverless import empty_database
@@ -521,7 +521,7 @@ def test_the_end_of_a_study_tells_what_to_do_next(filled: Filled) -> None:
 
 def test_reading_commands_load_nothing_heavy(filled: Filled) -> None:
     heavy = {"torch", "torchvision", "ray", "optuna", "sklearn", "alembic", "plotly"}
-    heavy.add("mlgsearch.study.spec")
+    heavy.add("mlgsearch.study.file.spec")
     commands = [["list"], ["show", NAME], ["show", NAME, "0"], ["front", NAME]]
     commands.append(["choose", NAME, "--max-ratio", "0.03"])
     script = f"""

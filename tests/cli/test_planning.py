@@ -12,8 +12,8 @@ from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import PlannedStudent
 from mlgsearch.study.drive import lay_groundwork
-from mlgsearch.study.planning import open_tables
-from mlgsearch.study.spec import load_study_file
+from mlgsearch.study.file.spec import load_study_file
+from mlgsearch.study.space.layer_tables import open_tables
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import best_device
 from mlgsearch.train.files.packed_card import PackedCard

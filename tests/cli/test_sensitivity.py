@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from mlgsearch.cli.app import app
 from mlgsearch.plan.tables import Tables
 from mlgsearch.results.analysis.trial_sensitivity import LayerCost
-from mlgsearch.study import plan_report
-from mlgsearch.study.sensitivity import sensitivities
+from mlgsearch.study.space import plan_report
+from mlgsearch.study.space.sensitivity import sensitivities
 from tests.plan import samples
 
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from dashboard.first_entry import first_entry
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.records import LayerRecord, StudyRecord
-from mlgsearch.study.space import Space
-from mlgsearch.study.spec import StudySpec, parse_study
-from mlgsearch.study.strict_yaml import load
+from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.strict_yaml import load
+from mlgsearch.study.space.space import Space
 from tests.results.samples import a_study, a_trial
 from tests.study.samples import MIXED, a_spec, resnet8
-from tests.study.test_space import values_of
+from tests.study.space.test_space import values_of
 
 SPACES: Mapping[str, dict[str, Any]] = {
     "layerwise": {"kind": "layerwise", "B_in": [2, 4], "B_out": [4, 60]},

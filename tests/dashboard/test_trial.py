@@ -11,12 +11,12 @@ from mlgsearch.records import TrialState
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
-from mlgsearch.study.spec import parse_study
-from mlgsearch.study.strict_yaml import load
+from mlgsearch.study.file.spec import parse_study
+from mlgsearch.study.file.strict_yaml import load
 from mlgsearch.train.files.packed_file import read_packed
 from tests.dashboard.serving import Visit
 from tests.results.samples import a_trial, a_verification, an_epoch
-from tests.study.test_export import Exporter, Trained, trained
+from tests.study.artifacts.test_export import Exporter, Trained, trained
 
 __all__ = ["trained"]  # a fixture
 

@@ -19,8 +19,8 @@ from mlgsearch.results.analysis.choice import Limit, choose
 from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, expectation_fields
 from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial_fields
-from mlgsearch.study.plan_report import PlannedPoint
-from mlgsearch.study.sensitivity import LayerSensitivity
+from mlgsearch.study.space.plan_report import PlannedPoint
+from mlgsearch.study.space.sensitivity import LayerSensitivity
 from mlgsearch.train.files.file_report import FileReport
 from mlgsearch.train.files.latency import Latency
 from mlgsearch.train.files.packed_card import PackedCard

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlgsearch.study.strict_yaml import MAX_ALIASES, MAX_BYTES, MAX_DEPTH, MAX_VALUES
+from mlgsearch.study.file.strict_yaml import MAX_ALIASES, MAX_BYTES, MAX_DEPTH, MAX_VALUES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()

@@ -13,9 +13,9 @@ from pydantic_core import PydanticUndefined
 
 from mlgsearch.mlg.network import network_shape, network_sizes
 from mlgsearch.records import OBJECTIVES
-from mlgsearch.study.hyperparameter import HYPERPARAMETERS
-from mlgsearch.study.space import Space
-from mlgsearch.study.spec import EarlyStoppingSpec, StudySpec, load_study_file
+from mlgsearch.study.file.hyperparameter import HYPERPARAMETERS
+from mlgsearch.study.file.spec import EarlyStoppingSpec, StudySpec, load_study_file
+from mlgsearch.study.space.space import Space
 from mlgsearch.train.networks.models import build_model
 
 ROOT = Path(__file__).parents[2]

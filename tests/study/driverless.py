@@ -16,20 +16,20 @@ from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.draft import Drafts
-from mlgsearch.study.history import History
+from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.launch import register
-from mlgsearch.study.ledger import Job, Ledger
-from mlgsearch.study.optuna_storage import (
+from mlgsearch.study.search.ledger import Job, Ledger
+from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.optuna_storage import (
     directions,
     guard,
     metric_names,
     open_optuna_storage,
 )
-from mlgsearch.study.outbox import Outbox
-from mlgsearch.study.parcel import TrialParcel
-from mlgsearch.study.space import Space
-from mlgsearch.study.spec import StudySpec
+from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.space.space import Space
+from mlgsearch.study.writing.pending import TrialParcel
+from mlgsearch.study.writing.spool import Outbox
 from tests.study.samples import MIXED, a_spec
 
 #: Two settings in all, so that proposals soon repeat.

@@ -7,7 +7,7 @@ from typing import Any
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.setting import LayerShape
 from mlgsearch.records import EpochRecord
-from mlgsearch.study.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec, parse_study
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 

@@ -18,11 +18,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mlgsearch.paths import trial_directory
-from mlgsearch.study.attempt_folder import claim_attempt
-from mlgsearch.study.worker import HUNG, TrialWorker, WorkerContext
+from mlgsearch.study.artifacts.attempt_folder import claim_attempt
+from mlgsearch.study.cluster.worker import HUNG, TrialWorker, WorkerContext
 from mlgsearch.train.spec import DataSpec
 from mlgsearch.train.student.student import StudentTraining
-from tests.study.test_worker import SPEC, Bench, numbers, step
+from tests.study.cluster.test_worker import SPEC, Bench, numbers, step
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_an_attempt_that_begins_too_late_trains_nothing(bench: Bench) -> None:
 
 HANG = """
 import json, sys, threading
-from mlgsearch.study import worker
+from mlgsearch.study.cluster import worker
 worker.StudentTraining.run_epoch = lambda self: threading.Event().wait()
 worker.TrialWorker(config=json.loads(sys.argv[1])).step()
 """
@@ -216,7 +216,7 @@ def test_a_hung_trial_ends_its_own_process_and_says_where_it_hung(bench: Bench) 
 SHIFTED = """
 import json, sys, time
 time.time = lambda real=time.time: real() + 3600
-from mlgsearch.study.worker import TrialWorker
+from mlgsearch.study.cluster.worker import TrialWorker
 worker = TrialWorker(config=json.loads(sys.argv[1]))
 for _ in range(2):
     print(worker.step()["payload"])

@@ -11,8 +11,8 @@ from mlgsearch.records import ReferencePoint, StudyRecord
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study import launch as module
+from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.launch import launch, register, resume, with_target
-from mlgsearch.study.spec import StudySpec
 from tests.results.samples import a_trial
 from tests.study.driverless import empty_database
 from tests.study.samples import a_spec

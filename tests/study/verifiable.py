@@ -11,9 +11,9 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers, TrialRecord, TrialState
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
+from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.strict_yaml import load
 from mlgsearch.study.launch import register
-from mlgsearch.study.spec import StudySpec, parse_study
-from mlgsearch.study.strict_yaml import load
 from mlgsearch.train.student.trial import fingerprint
 from mlgsearch.train.teacher.prepared import Prepared, prepare
 from tests.study.driver import Study

@@ -1,0 +1,1 @@
+"""Checkpoints and packed files: stored, limited in size, exported."""

@@ -1,0 +1,101 @@
+"""From a finished trial to a file that its user takes home."""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from mlgsearch.errors import DataError, UserError
+from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.study.artifacts.store import artifacts_of
+from mlgsearch.train.files.dense_file import write_dense, write_onnx
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.packed_file import write_packed
+from mlgsearch.train.student.finished_student import FinishedStudent, open_student
+
+ExportFormat = Literal["packed", "dense", "onnx"]
+
+_WRITERS: Mapping[ExportFormat, Callable[[Path, nn.Module, PackedCard], int]] = {
+    "packed": write_packed,
+    "dense": write_dense,
+    "onnx": write_onnx,
+}
+
+
+def export_trial(
+    store: ResultStore,
+    runs: Path,
+    study: str,
+    number: int,
+    out: Path,
+    *,
+    kind: ExportFormat = "packed",
+    may_replace: bool = False,
+    allowed_code: Collection[str] = (),
+) -> int:
+    """Write a COMPLETE trial's student to a file, and give the file's size in bytes.
+
+    It comes from the trial's last checkpoint, under ``runs`` unless the study keeps them elsewhere;
+    a trial that shares another's result is written from that one's. Nothing is trained. A network
+    of one's own is imported where ``allowed_code`` has the ``module:callable`` that the checkpoint
+    names.
+
+    Raises:
+        CodeNotAllowedError: it names other code.
+        StudyNotFoundError: there is no such study.
+        TrialNotFoundError: it has no such trial.
+        UserError: the trial is not COMPLETE, ``out`` exists and may not be replaced, or cannot be
+            written.
+        ArtifactsAwayError: the store of checkpoints does not answer.
+        DataError: the checkpoint is missing, damaged, or not of this trial.
+    """
+    record = store.trial(study, number)
+    if record.state is not TrialState.COMPLETE:
+        raise UserError(
+            f"trial {number} of {study!r} is {record.state.value}: only a COMPLETE one is exported"
+        )
+    _require_free(out, may_replace=may_replace)
+    student = _student(store, runs, study, record, allowed_code)
+    card = student.card.model_copy(
+        update={"study": study, "trial": number, "accuracy": record.accuracy}
+    )
+    try:
+        return _WRITERS[kind](out, student.network, card)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written: {error.strerror}") from error
+
+
+def _require_free(out: Path, *, may_replace: bool) -> None:
+    try:
+        is_folder, is_there = out.is_dir(), out.exists()
+    except OSError as error:  # a name that no file can have
+        raise UserError(f"{out}: cannot be written: {error.strerror}") from error
+    if is_folder or (is_there and not may_replace):
+        what = "is a folder" if is_folder else "exists: write --force to replace it"
+        raise UserError(f"{out}: {what}")
+
+
+def _student(
+    store: ResultStore,
+    runs: Path,
+    study: str,
+    record: TrialRecord,
+    allowed_code: Collection[str],
+) -> FinishedStudent:
+    source = record.number if record.reused_from is None else record.reused_from
+    artifacts = artifacts_of(store.study(study), runs)
+    try:
+        with artifacts.last(source) as directory:
+            student = open_student(directory, allowed_code)
+    except DataError as error:
+        raise DataError(
+            f"trial {source} of {study!r}: {error} (kept in {artifacts.place})"
+        ) from error
+    if student.fingerprint != record.fingerprint or student.epochs_done != record.epochs_wanted:
+        raise DataError(
+            f"trial {source} of {study!r}: its checkpoint in {artifacts.place} is not the end of "
+            f"it, but epoch {student.epochs_done} of job {student.fingerprint[:12]}"
+        )
+    return student

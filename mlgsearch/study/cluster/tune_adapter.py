@@ -1,0 +1,275 @@
+"""Ray Tune's view of a study: it asks for a trial, and says what became of it."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.search import Searcher
+
+from mlgsearch.errors import DiskFullError, UserError
+from mlgsearch.records import EpochRecord
+from mlgsearch.study.artifacts.disk_limit import DiskBound
+from mlgsearch.study.cluster.exceptions import death_reason
+from mlgsearch.study.search.ledger import Job, Ledger
+
+logger = logging.getLogger(__name__)
+
+#: How often Ray's own list of trials is looked through. Of a worker that cannot be used again it
+#: tells no searcher (2.60), and a study would wait for its trial for ever.
+GIVEN_UP_S = 5.0
+
+
+def job_config(job: Job) -> dict[str, Any]:
+    """Give what a worker needs of a job; text, since Ray flattens and prints what is nested."""
+    settings = {name: setting.five for name, setting in job.proposal.settings.items()}
+    return {
+        "number": job.number,
+        "attempt": job.attempt,
+        "settings": json.dumps(settings),
+        "hyperparameters": json.dumps(job.proposal.hyperparameters),
+    }
+
+
+class DriverOnly:
+    """Something of the driver's that Ray writes into its experiment state, where it means nothing.
+
+    Ray pickles a Tuner with all it was given, to be restored later; we never restore from Ray.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass
+class _Attempt:
+    """A trial that Ray runs: its number, the attempt, when its worker began, why it died."""
+
+    number: int
+    attempt: int
+    began_s: float | None = None
+    death: str | None = None
+
+
+class StudySearcher(DriverOnly, Searcher):
+    """Hands a ledger's jobs to Ray Tune and Ray's results to the ledger.
+
+    Ray's own id of a trial is kept for the moment only: what lasts is the trial's number and the
+    attempt. A worker that died is no matter of Ray's: its trial is handed out again, as another.
+
+    Args:
+        ledger: the study.
+        trial_timeout_s: a worker that died after so long was stopped by its own watchdog.
+        is_asked_to_stop: looked at whenever Ray wants a trial.
+        is_lost: whether the study's lease is lost; then it stops without waiting for anything.
+        waits_for_epochs: where it is asked to stop, each trial that a worker began ends with the
+            epoch in flight; without it Ray waits for them, 10 s at most.
+        disk: what the study's files may take.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        trial_timeout_s: float | None = None,
+        is_asked_to_stop: Callable[[], bool] = lambda: False,
+        is_lost: Callable[[], bool] = lambda: False,
+        waits_for_epochs: bool = False,
+        disk: DiskBound | None = None,
+    ):
+        super().__init__()
+        self._ledger = ledger
+        self._trial_timeout_s = trial_timeout_s
+        self._is_asked_to_stop = is_asked_to_stop
+        self._is_lost = is_lost
+        self._waits_for_epochs = waits_for_epochs
+        self._disk = disk
+        self._attempts: dict[str, _Attempt] = {}
+        self._looked_s = time.monotonic()
+        #: Ray's own trials, once it runs.
+        self.trials: Sequence[Any] = ()
+        #: Tells how many trials may run at once just now; None where Ray alone sees to that.
+        self.room: Callable[[], int] | None = None
+        #: Set where no trial is handed out any more, and those in flight end with their epoch.
+        self.is_draining = False
+        #: Set where the study is being stopped: what Ray reports after that says nothing.
+        self.is_stopping = False
+        #: Why the study cannot go on; None where it was asked to stop, or is finished.
+        self.failure: UserError | None = None
+
+    def number(self, trial_id: str) -> int | None:
+        """Give the number of the trial that Ray knows by this id, while it runs."""
+        known = self._attempts.get(trial_id)
+        return None if known is None else known.number
+
+    def stop(self, failure: UserError) -> None:
+        """Stop the study, for it cannot go on."""
+        self.failure = self.failure or failure
+        self.is_stopping = True
+
+    def tick(self) -> None:
+        """Do what is due now and then: look at the disk, deliver what the database can take."""
+        if self._is_lost():
+            self.is_stopping = True
+        elif self._is_asked_to_stop():
+            self.is_draining = True
+            in_flight = any(known.began_s is not None for known in self._attempts.values())
+            self.is_stopping |= not (self._waits_for_epochs and in_flight)
+        if not self.is_stopping:
+            self._find_given_up()
+            self._guarded(self._ledger.deliver)
+            if self._disk is not None:
+                self._guarded(self._disk.check)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Give the next job's configuration, None for later, or Ray's word for no more."""
+        self.tick()
+        if self.is_draining and not self.is_stopping:
+            return None
+        if not self.is_stopping and self.room is not None and len(self._attempts) >= self.room():
+            return None
+        job = None if self.is_stopping else self._guarded(self._ledger.next_job)
+        if job is None:
+            if not self.is_stopping and not self._ledger.has_no_more:
+                return None
+            return Searcher.FINISHED  # type: ignore[return-value]  # a string, by Ray's contract
+        self._attempts[trial_id] = _Attempt(job.number, job.attempt)
+        return job_config(job)
+
+    def on_trial_start(self, trial_id: str) -> None:
+        """Note that a worker begins."""
+        if trial_id in self._attempts:
+            self._attempts[trial_id].began_s = time.monotonic()
+
+    def note_death(self, trial_id: str, said: str) -> None:
+        """Note what Ray says of a worker that died, before its trial ends with an error."""
+        known = self._attempts.get(trial_id)
+        if known is not None:
+            known.death = death_reason(said)
+            logger.warning("trial %d: its worker died: %s", known.number, known.death)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Record the epochs that a running trial reports."""
+        self.goes_on(trial_id, result)
+
+    def goes_on(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Record the epochs that a running trial reports; tell whether it goes on.
+
+        Where it does not, it has ended: what Ray tells of it afterwards says nothing.
+        """
+        known = self._attempts.get(trial_id)
+        if known is None or self.is_stopping:
+            return True
+        payload = json.loads(result["payload"])
+        if self._is_late(known, payload):
+            return True
+        goes_on = self._guarded(lambda: self._ledger.add_epochs(known.number, _epochs(payload)))
+        if goes_on is False or self.is_draining:
+            del self._attempts[trial_id]
+            return False
+        return True
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Finish a trial by what it reported last."""
+        if self.is_stopping:
+            return
+        known = self._attempts.pop(trial_id, None)
+        if known is not None:
+            self._guarded(lambda: self._end(known, result, error))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Satisfy Ray, which insists on a file; the database is the only truth."""
+        Path(checkpoint_path).write_text("the study's database holds its state\n")
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing: see `save`."""
+
+    def _find_given_up(self) -> None:
+        """Hand out again what is waited for of trials that Ray ended without a word."""
+        if time.monotonic() - self._looked_s < GIVEN_UP_S:
+            return
+        self._looked_s = time.monotonic()
+        for trial in self.trials:
+            if trial.trial_id in self._attempts and trial.is_finished():
+                number = self._attempts[trial.trial_id].number
+                logger.warning("trial %d: Ray gave its worker up", number)
+                self.on_trial_complete(trial.trial_id, error=True)
+
+    def _end(self, known: _Attempt, result: dict[str, Any] | None, error: bool) -> None:
+        if error or not result or "payload" not in result:
+            self._bury(known)
+            return
+        payload = json.loads(result["payload"])
+        if self._is_late(known, payload):
+            return
+        if "disk_full" in payload:
+            raise DiskFullError(
+                f"trial {known.number}: {payload['disk_full']}; the study stops, and loses "
+                "nothing: make room, or mend its store, then resume it"
+            )
+        if not self._ledger.add_epochs(known.number, _epochs(payload)):
+            return
+        if "error" in payload:
+            self._ledger.fail(known.number, payload["error"])
+        elif "summary" not in payload:
+            self._ledger.fail(known.number, "it was stopped before its end")
+        else:
+            self._ledger.complete(known.number, payload["summary"])
+
+    def _bury(self, known: _Attempt) -> None:
+        """Let another worker take over from one that died, unless it was its watchdog."""
+        limit_s, began_s = self._trial_timeout_s, known.began_s
+        if limit_s is not None and began_s is not None and time.monotonic() - began_s >= limit_s:
+            self._ledger.fail(
+                known.number,
+                f"it was not finished within resources.trial_timeout_s: {limit_s:g}; "
+                "where it hung stands in its folder",
+            )
+        else:
+            self._ledger.lose(known.number, known.death)
+
+    def _is_late(self, known: _Attempt, payload: dict[str, Any]) -> bool:
+        """Whether a report is of a worker whose trial went to another meanwhile."""
+        attempt, now = payload["attempt"], self._ledger.attempt(known.number)
+        if attempt == known.attempt == now:
+            return False
+        logger.warning(
+            "trial %d: a report of attempt %d is dropped, for attempt %d has begun",
+            known.number,
+            attempt,
+            now,
+        )
+        return True
+
+    def _guarded(self, act: Callable[[], Any]) -> Any:
+        """Let what ends the study end it in order, and not in the midst of Ray's loop."""
+        try:
+            return act()
+        except UserError as error:
+            self.stop(error)
+            return None
+
+
+class Informer(DriverOnly, Callback):
+    """Tells the searcher what Ray tells callbacks alone: its trials, and that a worker begins."""
+
+    def __init__(self, searcher: StudySearcher):
+        self._searcher = searcher
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Hand over Ray's own list, which it goes on changing."""
+        self._searcher.trials = trials
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note the moment."""
+        self._searcher.on_trial_start(trial.trial_id)
+
+
+def _epochs(payload: dict[str, Any]) -> list[EpochRecord]:
+    return [EpochRecord(**epoch) for epoch in payload["epochs"]]

@@ -1,0 +1,207 @@
+"""The Ray actor that trains trials, one after another."""
+
+import faulthandler
+import json
+import logging
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from ray import tune
+
+from mlgsearch.errors import ArtifactsAwayError, MlgsearchError
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.records import EpochRecord
+from mlgsearch.study.artifacts.store import Work, open_artifacts
+from mlgsearch.study.cluster.exceptions import take_failure
+from mlgsearch.study.cluster.object_store import Shipped
+from mlgsearch.study.space.space import Proposal
+from mlgsearch.train.device import best_device, release_memory, set_up_device
+from mlgsearch.train.own_code import add_code_folder
+from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.student.trial import TrialJob
+from mlgsearch.train.teacher.prepared import Prepared
+
+logger = logging.getLogger(__name__)
+
+#: In the log's folder: where a trial's threads stood when it took too long.
+HUNG = "hung.txt"
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """What all trials of a study share, as text that a worker can be sent."""
+
+    train: dict[str, Any]
+    cache: str
+    artifacts: str
+    threads: int
+    uses_gpu: bool = False
+    trial_timeout_s: float | None = None
+    code_folder: str | None = None
+
+    def to_text(self) -> str:
+        """Write it down; `from_text` reads it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> "WorkerContext":
+        """Read what `to_text` wrote."""
+        return cls(**json.loads(text))
+
+    def open(self, shipped: Shipped | None, device: torch.device) -> Prepared:
+        """Open what all trials share, from what was shipped, or else from the driver's cache.
+
+        Code that the study names is looked for in ``code_folder`` as well.
+
+        Raises:
+            DataError: it is not there, or does not fit what is installed here.
+        """
+        # Blocked in all processes of Ray's, but a program that a user's code starts inherits it.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        if self.code_folder is not None:
+            add_code_folder(self.code_folder)
+        train = TrainSpec.model_validate(self.train)
+        if shipped is not None:
+            return shipped.open(train, device)
+        return Prepared.open(train, Path(self.cache), device)
+
+
+class TrialWorker(tune.Trainable):
+    """Trains the trial it is given, an epoch a step, and is then given another.
+
+    A step's result carries ``payload``, JSON text: the ``attempt``, ``epochs`` finished since the
+    last result, and in the last one ``summary``, or ``error`` where the training cannot go on, or
+    ``disk_full`` where it could, had it room or its store. An error is a result, not an exception:
+    the actor lives on, and another try stays for workers that died. One that takes longer than
+    ``trial_timeout_s`` ends its own process.
+
+    The first result of a trial that was begun before holds what its checkpoint knows and nothing
+    new, so that a driver which missed some of it catches up, and may stop it there.
+    """
+
+    def setup(self, config: dict[str, Any], shipped: Shipped | None = None) -> None:
+        """Note where to find what the study's trials share: in the cache, or shipped."""
+        self._shipped = shipped
+        self._context = WorkerContext.from_text(config["context"])
+        self._device = best_device() if self._context.uses_gpu else torch.device("cpu")
+        set_up_device(self._device, self._context.threads)
+        self._prepared: Prepared | None = None
+        self._training: StudentTraining | None = None
+        self._work: Work | None = None
+        self._hung_file: TextIO | None = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial; True tells Ray that this actor can be used again."""
+        self._close()
+        self._number = int(new_config["number"])
+        self._attempt = int(new_config["attempt"])
+        self._proposal = Proposal(
+            settings={
+                name: LayerSetting.from_five(tuple(five))
+                for name, five in json.loads(new_config["settings"]).items()
+            },
+            hyperparameters=json.loads(new_config["hyperparameters"]),
+        )
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch, or tell those trained before."""
+        payload: dict[str, Any] = {"epochs": []}
+        try:
+            payload = self._advance()
+        except ArtifactsAwayError as error:
+            payload["disk_full"] = str(error)
+        except MlgsearchError as error:
+            payload["error"] = str(error)
+        except Exception as error:  # noqa: BLE001 - a model or a loader may raise anything
+            failure = take_failure(f"trial {self._number}", error)
+            payload["disk_full" if failure.is_disk_full else "error"] = failure.text
+        is_done = payload.keys() & {"summary", "error", "disk_full"} != set()
+        if is_done:
+            self._close()
+        return {"payload": json.dumps({**payload, "attempt": self._attempt}), "done": is_done}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Do nothing: an epoch's checkpoint is written by the training itself."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Do nothing: see `save_checkpoint`."""
+
+    def cleanup(self) -> None:
+        """Give memory back before the actor ends."""
+        self._close()
+
+    def _advance(self) -> dict[str, Any]:
+        if self._training is None:
+            training = self._begin()
+            self._training = training
+            epochs = list(training.history) or [self._epoch(training)]
+        else:
+            training = self._training
+            epochs = [self._epoch(training)]
+        payload: dict[str, Any] = {"epochs": [asdict(epoch) for epoch in epochs]}
+        if training.is_done:
+            payload["summary"] = asdict(training.summary())
+            self._log("finished")
+            self._publish()
+        return payload
+
+    def _begin(self) -> StudentTraining:
+        artifacts = open_artifacts(self._context.artifacts)
+        self._work = work = artifacts.begin(self._number, self._attempt)
+        self._log_file = work.log_folder / "events.jsonl"
+        self._set_watchdog(work.log_folder / HUNG)
+        if self._prepared is None:
+            self._prepared = self._context.open(self._shipped, self._device)
+        job = TrialJob(self._proposal.settings, self._proposal.train_spec(self._prepared.spec))
+        training = StudentTraining(
+            self._prepared, job, work.path, threads=self._context.threads, resumes=True
+        )
+        self._log("began", epochs_done=training.epochs_done)
+        return training
+
+    def _epoch(self, training: StudentTraining) -> EpochRecord:
+        epoch = training.run_epoch()
+        self._log("epoch", epoch=epoch.epoch, accuracy=epoch.validation_accuracy)
+        self._publish()  # before it is told, so that what is told can be gone on from
+        return epoch
+
+    def _publish(self) -> None:
+        assert self._work is not None
+        self._work.publish()
+
+    def _set_watchdog(self, path: Path) -> None:
+        """End this process where the trial takes too long; Python may hang, so C watches."""
+        if self._context.trial_timeout_s is not None:
+            self._hung_file = path.open("w")
+            faulthandler.dump_traceback_later(
+                self._context.trial_timeout_s, file=self._hung_file, exit=True
+            )
+
+    def _close(self) -> None:
+        training, self._training = self._training, None
+        if training is not None:
+            training.close()
+        if self._hung_file is not None:
+            faulthandler.cancel_dump_traceback_later()
+            self._hung_file.close()
+            Path(self._hung_file.name).unlink(missing_ok=True)
+            self._hung_file = None
+        work, self._work = self._work, None
+        if work is not None:
+            work.close()
+        release_memory(self._device)
+
+    def _log(self, event: str, **values: Any) -> None:
+        """Add a line to the trial's own log, the place to look when one asks what happened."""
+        line = {"time": time.time(), "event": event, "pid": os.getpid(), **values}
+        line["attempt"] = self._attempt
+        with self._log_file.open("a") as log:
+            log.write(json.dumps(line) + "\n")

@@ -1,0 +1,66 @@
+"""What became different since a study began: its file, the libraries, the data, the teacher."""
+
+from collections.abc import Mapping, Sequence
+
+from mlgsearch.errors import StudyConflictError
+from mlgsearch.records import StudyRecord
+from mlgsearch.results.analysis.difference import differing_keys
+from mlgsearch.study.file.spec import StudySpec, parse_study
+
+#: Keys that change no trial's result.
+_FREE = ("search.n_trials:", "resources.", "references:")
+#: Keys that give a trial's coordinates or values another meaning: such studies cannot be joined.
+_FIXED = ("space.", "model.", "search.objectives:")
+
+
+def file_changes(known: StudyRecord, spec: StudySpec) -> list[str]:
+    """List the keys of the study file that differ, with both values."""
+    if known.content_hash == spec.content_hash():
+        return []
+    stored = parse_study(known.content, f"study {known.name!r}")
+    if stored.content_hash() == spec.content_hash():
+        return []  # a key newer than the record stands at its default
+    lines = differing_keys(known.content, spec.content())
+    return [line for line in lines if not line.startswith(_FREE)]
+
+
+def other_changes(
+    known: StudyRecord, versions: Mapping[str, str], data_hash: str, teacher_hash: str
+) -> list[str]:
+    """List the libraries that differ, the data and the teacher, with both versions or hashes.
+
+    What the record does not know yet is no change.
+    """
+    lines = [
+        f"library {name}: {version} -> {versions.get(name, 'none')}"
+        for name, version in sorted(known.versions.items())
+        if versions.get(name) != version
+    ]
+    hashes = {"data": (known.data_hash, data_hash), "teacher": (known.teacher_hash, teacher_hash)}
+    lines += [
+        f"{what}: {old[:12]} -> {new[:12]}"
+        for what, (old, new) in hashes.items()
+        if old and old != new
+    ]
+    return lines
+
+
+def refuse(name: str, changes: Sequence[str], *, accepts: bool) -> None:
+    """Let a changed study go on where its user accepts that, and the change can be.
+
+    Raises:
+        StudyConflictError: it cannot, or is not accepted; the message names what changed.
+    """
+    fixed = [line for line in changes if line.startswith(_FIXED)]
+    listed = "\n  ".join(fixed if accepts else changes)
+    if accepts and fixed:
+        raise StudyConflictError(
+            f"study {name!r} cannot be joined with trials of another space, network or objectives "
+            f"(stored -> now):\n  {listed}\ngive the file another name"
+        )
+    if changes and not accepts:
+        raise StudyConflictError(
+            f"study {name!r} differs from what it began with (stored -> now):\n  {listed}\n"
+            "its trials would not compare: undo the change, or write --accept-change, which "
+            "records it and goes on, or launch the file under another name"
+        )

@@ -1,0 +1,302 @@
+"""The study file: strict, frozen, and the only place where its defaults are written."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from mlgsearch.errors import SettingError, StudyFileError
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.records import OBJECTIVES
+from mlgsearch.study.file import strict_yaml
+from mlgsearch.study.file.artifact_path import checked_artifact_path, is_url
+from mlgsearch.study.file.hyperparameter import Hyperparameters
+from mlgsearch.study.file.reference import ReferenceSpec
+from mlgsearch.study.file.validation_messages import complaints
+from mlgsearch.train.spec import Positive, Spec, TrainSpec
+
+
+def _is_study_name(name: str) -> str:
+    if not name.isprintable() or name != name.strip():
+        raise ValueError(f"{name!r} must be printable text without spaces at its ends")
+    return name
+
+
+def _is_range(bounds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(bounds) != 2 or not 1 <= bounds[0] <= bounds[1]:
+        raise ValueError(f"{list(bounds)} is not a range: write [low, high] with 1 <= low <= high")
+    return bounds
+
+
+def _is_bit_range(bounds: tuple[int, ...]) -> tuple[int, ...]:
+    low, high = _is_range(bounds)
+    if high > 8 and (low, high) not in ((16, 16), (32, 32)):
+        raise ValueError(
+            f"{list(bounds)}: bits go from 1 to 8, or are fixed by [16, 16] or [32, 32] (none)"
+        )
+    return bounds
+
+
+def _is_budget(bounds: tuple[float, ...]) -> tuple[float, ...]:
+    if len(bounds) != 2 or bounds[0] >= bounds[1]:
+        raise ValueError(f"{list(bounds)} is not a range: write [low, high] with low < high")
+    return bounds
+
+
+Whole = Annotated[int, Field(strict=True)]
+Range = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_range)]
+BitRange = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_bit_range)]
+Budget = Annotated[tuple[Positive, ...], Field(strict=False), AfterValidator(_is_budget)]
+Sampler = Annotated[str, Field(pattern=r"^(tpe|nsga2|nsga3|random|qmc|\w[\w.]*:\w+)$")]
+
+
+class SpaceSpec(Spec):
+    """Which settings are searched.
+
+    ``allocation`` searches a budget for the whole network and a gain a layer that bends how it is
+    spread, ``layerwise`` five numbers a layer, ``uniform`` the paper's five global numbers. A
+    layer's own limits cut the ranges of bases; at a limit the level is absent (and in an allocation
+    it always may be). ``full_precision`` lists layers (shell patterns) that stay at 32 bits.
+    ``head_bits`` is the width of a linear head; without it the paper's rule holds (8 where weights
+    are quantised), and ``search`` lets the head join a layerwise search. An allocation searches
+    the head unless its width is given. ``budget_kb`` bounds an allocation's budget, in 1,000 bytes
+    by the paper's count; ``weighting`` says how layers weigh against each other in what is planned.
+    """
+
+    kind: Literal["allocation", "layerwise", "uniform"] = "allocation"
+    B_in: Range = (1, 8)
+    B_out: Range = (1, 64)
+    q_basis: BitRange = (2, 8)
+    q_coeff_in: BitRange = (2, 8)
+    q_coeff_out: BitRange = (2, 8)
+    full_precision: tuple[str, ...] = Field(default=(), strict=False)
+    head_bits: Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32, "search"] | None = None
+    budget_kb: Budget | None = None
+    weighting: Literal["measured", "relative", "absolute", "log_energy", "fisher"] = "measured"
+    hyperparameters: Hyperparameters = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> "SpaceSpec":
+        if self.kind == "uniform" and self.head_bits == "search":
+            raise ValueError("head_bits: search needs kind: layerwise")
+        if self.kind != "allocation" and self.budget_kb is not None:
+            raise ValueError("budget_kb needs kind: allocation")
+        return self
+
+
+def _is_setting(five: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        LayerSetting.from_five(five)  # type: ignore[arg-type]  # it checks the length
+    except SettingError as error:
+        raise ValueError(str(error)) from None
+    return five
+
+
+Setting = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_setting)]
+
+
+class FirstTrial(Spec):
+    """A setting to try before the sampler's own.
+
+    ``setting`` holds for every layer, ``layers`` replaces it for single layers, and
+    ``hyperparameters`` fixes values of those that are searched.
+    """
+
+    setting: Setting
+    layers: dict[str, Setting] = Field(default_factory=dict)
+    hyperparameters: dict[str, float | int | str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        return {"setting": value} if isinstance(value, list | tuple) else value
+
+
+class EarlyStoppingSpec(Spec):
+    """When trials are judged and how many go on; see `mlgsearch.study.search.halving.Halving`."""
+
+    factor: int = Field(default=3, ge=2, le=1000)
+    first_rung: int = Field(default=1, ge=1, le=10_000)
+    rung_factor: int | None = Field(default=None, ge=2, le=1000)
+    tolerance: float = Field(default=0.05, ge=0, lt=1)
+    min_trials: int = Field(default=12, ge=1, le=1_000_000)
+
+
+def _early_stopping(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in ("on", "off"):
+            raise ValueError(f"expected on, off, or keys and values, got {value!r}")
+        return {} if value == "on" else None
+    return value
+
+
+class SearchSpec(Spec):
+    """How settings are proposed, how many trials are wanted in total, and what is optimised.
+
+    ``planned`` is how many settings of the planned front are tried after ``first``; without it 8 in
+    an allocation, none elsewhere. ``early_stopping`` is ``off``, ``on``, or on with other numbers
+    than its defaults.
+    """
+
+    sampler: Sampler = "tpe"
+    n_trials: int = Field(default=30, ge=1, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    objectives: tuple[str, ...] = Field(default=("accuracy", "memory_ratio"), strict=False)
+    first: tuple[FirstTrial, ...] = Field(default=(), strict=False)
+    planned: int | None = Field(default=None, ge=0, le=1000)
+    early_stopping: Annotated[EarlyStoppingSpec | None, BeforeValidator(_early_stopping)] = None
+
+    @field_validator("objectives")
+    @classmethod
+    def _check_objectives(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        for name in objectives:
+            if name not in OBJECTIVES:
+                raise ValueError(f"{name!r} is not known; known are {', '.join(OBJECTIVES)}")
+        if len(set(objectives)) != len(objectives) or len(objectives) < 2:
+            raise ValueError("name at least two, each once")
+        return objectives
+
+    @model_validator(mode="after")
+    def _check(self) -> "SearchSpec":
+        if self.early_stopping is not None and "accuracy" not in self.objectives:
+            raise ValueError(
+                "early_stopping: trials are judged by accuracy, which is not among the objectives "
+                f"{', '.join(self.objectives)}: name it, or write off"
+            )
+        return self
+
+
+ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(checked_artifact_path)]
+
+
+def _is_gpu(gpu: float) -> float:
+    if 0 < gpu < 0.0001 or (gpu > 1 and gpu != int(gpu)):
+        raise ValueError(
+            f"{gpu} is not possible: write a part of one GPU, from 0.0001 up, such as 0.5, or "
+            "whole ones"
+        )
+    return gpu
+
+
+class ResourcesSpec(Spec):
+    """What one trial may use (fractions are allowed), and how many run at once at most.
+
+    Without ``gpu`` a trial takes one where the cluster has any. A trial that takes longer than
+    ``trial_timeout_s``, from its worker's beginning, fails. The study stops where its files take
+    more than ``max_disk_gb`` (in 10**9 bytes). ``artifact_path`` is where they are kept: a folder
+    that all workers see, or the URL of a store that fsspec knows.
+    """
+
+    cpu: Annotated[float, Field(gt=0, le=1024, strict=False)] = 1.0
+    gpu: Annotated[float, Field(ge=0, le=64, strict=False), AfterValidator(_is_gpu)] | None = None
+    max_parallel: int | None = Field(default=None, ge=1)
+    worker_retries: int = Field(default=3, ge=0, le=1000)
+    trial_timeout_s: Positive | None = None
+    max_disk_gb: Positive | None = None
+    artifact_path: ArtifactPath | None = None
+
+
+class StudySpec(TrainSpec):
+    """A whole study file."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_study_name)]
+    space: SpaceSpec = SpaceSpec()
+    search: SearchSpec = SearchSpec()
+    resources: ResourcesSpec = ResourcesSpec()
+    references: tuple[ReferenceSpec, ...] = Field(default=(), strict=False)
+
+    @property
+    def planned_trials(self) -> int:
+        """How many settings of the planned front are tried."""
+        if self.search.planned is not None:
+            return self.search.planned
+        return 8 if self.space.kind == "allocation" else 0
+
+    @model_validator(mode="after")
+    def _check(self) -> "StudySpec":
+        if self.space.kind == "uniform" and self.planned_trials:
+            raise ValueError("search.planned needs space.kind: allocation or layerwise")
+        return self
+
+    def train_spec(self) -> TrainSpec:
+        """Give the part that determines a training, apart from settings."""
+        return TrainSpec(**{name: getattr(self, name) for name in TrainSpec.model_fields})
+
+    def content(self) -> dict[str, Any]:
+        """Give everything as plain JSON-able data, defaults written out."""
+        return self.model_dump(mode="json")
+
+    def content_hash(self) -> str:
+        """Hash what determines the study's results.
+
+        The total of trials, the resources and the reference points are left out: they may change
+        between drivers.
+        """
+        content = self.content()
+        del content["references"]
+        del content["resources"]
+        del content["search"]["n_trials"]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def load_study_file(path: Path) -> tuple[StudySpec, str]:
+    """Read a study file.
+
+    Relative paths in it (``data.root``, ``teacher.checkpoint``, ``resources.artifact_path``) are
+    taken from the file's folder.
+
+    Returns:
+        The specification, and the file's text.
+
+    Raises:
+        StudyFileError: the file cannot be read or says something wrong; every mistake has a line.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:  # no more of it than shows that it is too large
+            text = file.read(strict_yaml.MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise StudyFileError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFileError(f"{path}: cannot be read: {error}") from None
+    spec = parse_study(strict_yaml.load(text, str(path)), str(path))
+    return _with_paths_from(path.parent, spec), text
+
+
+def parse_study(content: Any, where: str) -> StudySpec:
+    """Validate a study file's content.
+
+    Raises:
+        StudyFileError: with one line for each mistake, `where: key: what is wrong`.
+    """
+    if not isinstance(content, Mapping):
+        raise StudyFileError(f"{where}: must hold keys and values, such as `name: my-study`")
+    try:
+        return StudySpec.model_validate(content)
+    except ValidationError as error:
+        lines = complaints(error, StudySpec, where)
+        raise StudyFileError("\n".join(lines)) from None
+
+
+def _with_paths_from(folder: Path, spec: StudySpec) -> StudySpec:
+    def absolute(text: str | None) -> str | None:
+        if text is None:
+            return None
+        return os.path.normpath(folder.absolute() / Path(text).expanduser())
+
+    asked = spec.resources.artifact_path
+    kept = asked if asked is not None and is_url(asked) else absolute(asked)
+    resources = spec.resources.model_copy(update={"artifact_path": kept})
+    data = spec.data.model_copy(update={"root": absolute(spec.data.root)})
+    teacher = spec.teacher.model_copy(update={"checkpoint": absolute(spec.teacher.checkpoint)})
+    return spec.model_copy(update={"data": data, "teacher": teacher, "resources": resources})

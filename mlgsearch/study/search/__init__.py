@@ -1,0 +1,1 @@
+"""The search: which trial comes next, and what becomes of each."""

@@ -1,0 +1,394 @@
+"""What a study decides: which trial comes next, and what becomes of each. No Ray in here.
+
+A trial's life::
+
+    ask -> RUNNING -> COMPLETE | PRUNED | FAIL
+             ^  |                  |
+             |  |   <--------------+  stopped early; taken up again where it stands high enough
+             |  v   a driver stopped in order leaves WAITING, a killed one leaves RUNNING;
+           WAITING  the next driver adopts both, with the same number and parameters
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from mlgsearch.errors import StudyFailedError
+from mlgsearch.records import EpochRecord, TrialRecord, TrialState
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.search.early_stopping import EarlyStopping, is_stopped
+from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.search.sampler import make_sampler
+from mlgsearch.study.search.trial_rows import TrialRows, Watcher
+from mlgsearch.study.space.space import Proposal, Space
+from mlgsearch.study.writing.pending import TrialParcel
+from mlgsearch.study.writing.spool import Outbox
+
+#: A study stops where so many trainings failed before any came to something.
+_ALL_FAILED = 5
+#: Different reasons of failed trials that are named, the most frequent first.
+_MOST_REASONS = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial for a worker: what to train, and whether somebody began it before.
+
+    ``attempt`` counts from 1 how often the trial was given to a worker. It is stored before any
+    worker hears of it, so of two workers with one trial the later one has the larger number.
+    """
+
+    number: int
+    attempt: int
+    proposal: Proposal
+    fingerprint: str
+    is_adopted: bool
+
+
+class Ledger:
+    """The trials of one study, while this driver holds its lease.
+
+    Raises:
+        StudyFileError: the sampler cannot be made.
+        StudyConflictError: Optuna's tables have lost trials.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: StudySpec,
+        space: Space,
+        drafts: Drafts,
+        history: History,
+        store: ResultStore,
+        outbox: Outbox[TrialParcel],
+        n_trials: int,
+        watch: Watcher = lambda record, epochs: None,
+    ):
+        self._spec = spec
+        self._space = space
+        self._drafts = drafts
+        self._history = history
+        self._n_trials = n_trials
+        self._outbox = outbox
+        self._rows = TrialRows(spec, history, store, outbox, watch)
+        self._records = self._rows.by_number
+        self._make_sampler()  # one that cannot be made is told before any work is done
+        self._orphans = deque(self._rows.reconcile(drafts))
+        self._complete = {
+            r.fingerprint: r.number
+            for r in reversed(self.records)
+            if r.state == TrialState.COMPLETE and r.teacher_hash == drafts.teacher_hash
+        }
+        self._stopped = {
+            r.fingerprint: r.number
+            for r in self.records
+            if is_stopped(r) and r.teacher_hash == drafts.teacher_hash
+        }
+        self._running: dict[str, int] = {}
+        self._deaths: Counter[int] = Counter()
+        self._failures = 0
+        self._followers: dict[int, list[int]] = {}
+        stopped = [r for r in self.records if r.state == TrialState.PRUNED]
+        for number in {r.reused_from for r in stopped if r.reused_from is not None}:
+            self._pass_on(number)
+        self._early_stopping = EarlyStopping(spec, self._records, store)
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """Every trial's record by number."""
+        return [self._records[number] for number in sorted(self._records)]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the wanted number of trials has finished, whatever their state."""
+        finished = sum(r.state.is_finished for r in self._records.values())
+        return finished >= self._n_trials and self.has_no_more
+
+    @property
+    def has_no_more(self) -> bool:
+        """Whether no further job will come."""
+        if self._running:
+            return False  # a worker may die, and what they reach may let a stopped trial go on
+        is_ready = self._early_stopping.next_ready is not None
+        return not (self._orphans or self._wants_another or is_ready)
+
+    def next_job(self) -> Job | None:
+        """Give the next trial to train, or None where there is none now.
+
+        Orphans come first, by number, then stopped trials that are to go on, then a new proposal.
+        A proposal whose training was done before, or stopped early, shares its result at once; one
+        that is being trained now waits for it. Neither reaches a worker. While the database is
+        away there is none.
+        """
+        while self._may_hand_out():
+            ready = self._early_stopping.next_ready
+            is_adopted = bool(self._orphans) or ready is not None
+            if self._orphans:
+                trial = self._adopt()
+            elif ready is not None:
+                trial = self._take_up(ready)
+            else:
+                asked = self._ask()
+                if asked is None:
+                    return None
+                trial = asked
+            record = self._records[trial.number]
+            twin = self._complete.get(record.fingerprint, self._stopped.get(record.fingerprint))
+            if twin is not None:
+                self._share(twin, trial.number)
+                continue
+            leader = self._running.get(record.fingerprint)
+            if leader is not None:
+                self._followers.setdefault(leader, []).append(trial.number)
+                continue
+            begun = replace(record, attempts=record.attempts + 1)
+            if not self._rows.put(begun):
+                # An attempt that is not stored might be given out twice.
+                self._rows.withdraw(record)
+                self._orphans.appendleft(trial.number)
+                return None
+            self._running[record.fingerprint] = trial.number
+            proposal = self._space.decode(trial.params)
+            return Job(trial.number, begun.attempts, proposal, record.fingerprint, is_adopted)
+        return None
+
+    def deliver(self) -> bool:
+        """Write what the database could not take before; tell whether nothing is left."""
+        return self._rows.delivery.flush()
+
+    @property
+    def away(self) -> str | None:
+        """Why the database cannot be written; None while it can."""
+        return self._rows.delivery.away
+
+    @property
+    def undelivered(self) -> int:
+        """How many trials have results that the database could not take yet."""
+        return len(self._rows.delivery.waiting)
+
+    @property
+    def outbox(self) -> Path:
+        """Where they wait."""
+        return self._outbox.folder
+
+    def attempt(self, number: int) -> int:
+        """Give the attempt that a trial is in, or had last."""
+        return self._records[number].attempts
+
+    def add_epochs(self, number: int, epochs: Sequence[EpochRecord]) -> bool:
+        """Record finished epochs of a running trial; epochs known already are left as they are.
+
+        Returns:
+            Whether the trial goes on; where it does not, it is PRUNED now.
+        """
+        record = self._records[number]
+        new = [epoch for epoch in epochs if epoch.epoch > record.epochs_done]
+        if not new:
+            return True
+        record = replace(record, epochs_done=new[-1].epoch)
+        goes_on = self._early_stopping.goes_on(record, new)
+        if goes_on:
+            self._rows.put(record, new)
+        else:
+            self._stop(record, new)
+        return goes_on
+
+    def lose(self, number: int, reason: str | None = None) -> None:
+        """Note that a running trial's worker died: another takes it over, a few times."""
+        self._deaths[number] += 1
+        if self._deaths[number] > self._spec.resources.worker_retries:
+            error = "its worker died, and died again each time another took it over"
+            self.fail(number, error if reason is None else f"{error}: {reason}")
+            return
+        record = self._records[number]
+        del self._running[record.fingerprint]
+        self._orphans.appendleft(number)
+
+    def complete(self, number: int, summary: Mapping[str, Any]) -> None:
+        """Finish a trial that was trained at full length.
+
+        Args:
+            number: the trial.
+            summary: its ``accuracy``, ``loss``, ``packed_bytes``, ``projection_error`` and
+                ``stage_seconds``. A
+                value that an objective cannot use makes the trial FAIL.
+        """
+        record = replace(
+            self._records[number],
+            accuracy=summary["accuracy"],
+            loss=summary["loss"],
+            packed_bytes=summary["packed_bytes"],
+            projection_error=summary["projection_error"],
+            stage_seconds=summary["stage_seconds"],
+        )
+        try:
+            self._rows.values(record)
+        except ValueError as error:
+            self.fail(number, f"the training gave no usable result: {error}")
+            return
+        self._rows.finish(replace(record, state=TrialState.COMPLETE))
+        self._complete.setdefault(record.fingerprint, number)
+        self._pass_on(number)
+
+    def fail(self, number: int, error: str) -> None:
+        """Finish a trial that could not be trained; ``error`` is kept for its readers.
+
+        Raises:
+            StudyFailedError: no trial of the study came to anything, and it failed some now.
+        """
+        record = self._records[number]
+        self._rows.finish(replace(record, state=TrialState.FAIL, error=error))
+        self._early_stopping.drop(number)
+        self._pass_on(number)
+        self._failures += 1
+        if self._failures >= _ALL_FAILED and not self._is_any_good:
+            raise StudyFailedError(
+                f"study {self._spec.name!r}: the first {self._failures} trainings all failed, the "
+                f"last one with: {error}; nothing more is trained: mend what it says and resume "
+                "the study, or delete it"
+            )
+
+    def check_end(self) -> None:
+        """See that a finished study came to something.
+
+        Raises:
+            StudyFailedError: every trial of it failed; the message has the reasons.
+        """
+        if not self.is_finished or self._is_any_good or not self._records:
+            return
+        reasons = Counter(record.error or "no reason is known" for record in self.records)
+        told = "; ".join(
+            f"{count} with: {error}" for error, count in reasons.most_common(_MOST_REASONS)
+        )
+        raise StudyFailedError(
+            f"study {self._spec.name!r}: all {len(self._records)} trials failed, {told}; fix that, "
+            "then delete the study and launch it again, or `resume` it with a larger --trials"
+        )
+
+    def queue_unfinished(self) -> list[int]:
+        """Put every unfinished trial back to WAITING, for the next driver; gives their numbers."""
+        unfinished = [r for r in self.records if not r.state.is_finished]
+        for record in unfinished:
+            self._rows.queue(record)
+        self._running.clear()
+        self._followers.clear()
+        self._orphans = deque(record.number for record in unfinished)
+        return list(self._orphans)
+
+    @property
+    def _is_any_good(self) -> bool:
+        good = (TrialState.COMPLETE, TrialState.PRUNED)
+        return any(record.state in good for record in self._records.values())
+
+    @property
+    def _wants_another(self) -> bool:
+        return len(self._history) < self._n_trials
+
+    def _may_hand_out(self) -> bool:
+        """Whether there is something to hand out, and the database to write it to."""
+        is_ready = self._early_stopping.next_ready is not None
+        is_any = bool(self._orphans) or is_ready or self._wants_another
+        return is_any and self._rows.is_reachable()
+
+    def _ask(self) -> FrozenTrial | None:
+        number = len(self._history)
+        first = self._space.first
+        fixed = first[number] if number < len(first) else None
+        asked: list[FrozenTrial] = []
+        if not self._rows.delivery.reach(
+            lambda: asked.append(
+                self._history.ask(self._make_sampler(), self._space.distributions, fixed)
+            )
+        ):
+            return None
+        (trial,) = asked
+        self._rows.put(self._drafts.record(trial))
+        return trial
+
+    def _make_sampler(self) -> BaseSampler:
+        """Make the sampler of the next proposal."""
+        return make_sampler(
+            self._spec.search.sampler,
+            study_seed=self._spec.search.seed,
+            number=len(self._history),
+            space=self._space.distributions,
+        )
+
+    def _adopt(self) -> FrozenTrial:
+        number = self._orphans.popleft()
+        self._rows.start(number)
+        return self._history.trials()[number]
+
+    def _take_up(self, number: int) -> FrozenTrial:
+        """Let a stopped trial go on."""
+        self._early_stopping.take_up(number)
+        del self._stopped[self._records[number].fingerprint]
+        self._rows.reopen(number)
+        return self._history.trials()[number]
+
+    def _stop(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """End a trial early, in one write with the epochs that decided it."""
+        last = epochs[-1]
+        record = replace(
+            record,
+            state=TrialState.PRUNED,
+            accuracy=last.validation_accuracy,
+            loss=last.validation_loss,
+        )
+        self._rows.finish(record, epochs)
+        self._early_stopping.stop(record)
+        self._stopped[record.fingerprint] = record.number
+        self._pass_on(record.number)
+
+    def _pass_on(self, number: int) -> None:
+        """Give a trial's end to its duplicates: those that waited, or have that of an earlier stop.
+
+        A trial that is not finished has nothing to give.
+        """
+        ended = self._records[number]
+        if not ended.state.is_finished:
+            return
+        outdated = [
+            r.number
+            for r in self._records.values()
+            if r.reused_from == number
+            and r.state == TrialState.PRUNED
+            and (r.state, r.epochs_done) != (ended.state, ended.epochs_done)
+        ]
+        for other in outdated:
+            self._rows.reopen(other)
+        for other in [*self._leave(number), *outdated]:
+            if ended.state == TrialState.FAIL:
+                error = f"the same training failed as trial {number}: {ended.error}"
+                same = replace(self._records[other], state=TrialState.FAIL, error=error)
+                self._rows.finish(same)
+            else:
+                self._share(number, other)
+
+    def _share(self, source: int, number: int) -> None:
+        """Give a trial the result of another that trained the very same student."""
+        twin = self._records[source]
+        record = replace(
+            self._records[number],
+            state=twin.state,
+            epochs_done=twin.epochs_done,
+            accuracy=twin.accuracy,
+            loss=twin.loss,
+            packed_bytes=twin.packed_bytes,
+            projection_error=twin.projection_error,
+            reused_from=twin.number,
+        )
+        self._rows.finish(record)
+
+    def _leave(self, number: int) -> list[int]:
+        """Take a trial off the running ones; gives those that waited for it."""
+        self._running.pop(self._records[number].fingerprint, None)
+        return self._followers.pop(number, [])

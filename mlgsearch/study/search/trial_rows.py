@@ -1,0 +1,223 @@
+"""A study's trials as they are stored: each in a row of ours and in a row of Optuna's.
+
+A trial's end is written to our own row before Optuna's, and that it is taken up again to Optuna's
+before ours; so where a crash came between the two, ours is what holds. Both are written again where
+the database was away in between: each write may be repeated.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from optuna.trial import TrialState as OptunaState
+
+from mlgsearch.errors import StudyConflictError
+from mlgsearch.records import OBJECTIVES, EpochRecord, TrialRecord, TrialState
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.writing.pending import TrialParcel
+from mlgsearch.study.writing.retry_queue import Delivery
+from mlgsearch.study.writing.spool import Outbox
+
+logger = logging.getLogger(__name__)
+
+_OPTUNA_STATES = {
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAIL: OptunaState.FAIL,
+}
+
+#: Told of every change of a trial: its record as it is now stored, and epochs new with it.
+Watcher = Callable[[TrialRecord, Sequence[EpochRecord]], None]
+
+
+class TrialRows:
+    """Writes both rows of every trial; ``by_number`` holds the records as the driver knows them.
+
+    What an earlier driver left in the outbox is delivered first.
+
+    Raises:
+        StudyConflictError: Optuna's tables have lost trials.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        history: History,
+        store: ResultStore,
+        outbox: Outbox[TrialParcel],
+        watch: Watcher,
+    ):
+        self._name = spec.name
+        self._objectives = spec.search.objectives
+        self._history = history
+        self._store = store
+        self._watch = watch
+        self.delivery = Delivery(self._write, outbox)
+        self.by_number = {r.number: r for r in store.trials(spec.name)}
+        #: States as our own rows have them.
+        self._stored = {number: record.state for number, record in self.by_number.items()}
+        if len(self.by_number) > len(history):
+            raise StudyConflictError(
+                f"study {spec.name!r}: the database holds {len(self.by_number)} trials, but "
+                f"Optuna's tables only {len(history)}: part of it was deleted; delete the study, "
+                "or bring the database back from a copy"
+            )
+        for kept in outbox.kept():
+            if self._take_over(kept):
+                outbox.drop(kept.key)
+
+    def _take_over(self, kept: TrialParcel) -> bool:
+        """Deliver what an earlier driver could not, unless the study has gone on without it.
+
+        Returns:
+            Whether the outbox need keep it no longer.
+        """
+        late, now = kept.record, self.by_number.get(kept.record.number)
+        if now is None and late.number >= len(self._history):
+            is_newer = False  # another driver has given the number to another trial, or will
+        elif now is None:
+            is_newer = True
+        else:
+            is_newer = (
+                now.state not in (TrialState.COMPLETE, TrialState.FAIL)
+                and (now.attempts, now.fingerprint) == (late.attempts, late.fingerprint)
+                and now.epochs_done <= late.epochs_done
+            )
+        if not is_newer:
+            logger.warning("trial %d: what an earlier driver kept is outdated", late.number)
+            return True
+        is_delivered = self.put(late, kept.epochs)
+        if is_delivered:
+            logger.info("trial %d: delivered what an earlier driver could not", late.number)
+        return is_delivered
+
+    def reconcile(self, drafts: Drafts) -> list[int]:
+        """Mend what a crash cut in two; give the numbers of the trials that nobody holds."""
+        orphans = []
+        for trial in self._history.trials():
+            record = self.by_number.get(trial.number)
+            if record is None:
+                record = drafts.record(trial)
+                self.put(record)
+            if trial.state.is_finished() and not record.state.is_finished:
+                # Not by us: our row is finished first. So COMPLETE comes without a result of ours.
+                is_complete = trial.state == OptunaState.COMPLETE
+                state = TrialState.FAIL if is_complete else TrialState(trial.state.name)
+                error = f"finished outside mlgsearch as {trial.state.name}"
+                self.put(replace(record, state=state, error=error))
+            elif record.state.is_finished and not trial.state.is_finished():
+                self.put(record)
+            elif not record.state.is_finished:
+                self._renew(record, drafts.record(trial))
+                orphans.append(trial.number)
+        return orphans
+
+    def _renew(self, record: TrialRecord, draft: TrialRecord) -> None:
+        """Let an unfinished trial follow a change of the study that its user accepted."""
+        if record.fingerprint != draft.fingerprint:
+            changed = replace(
+                draft,
+                state=record.state,
+                attempts=record.attempts,
+                created_at=record.created_at,
+            )
+        else:
+            changed = replace(record, teacher_hash=draft.teacher_hash, versions=draft.versions)
+        if changed != record:
+            self.put(changed)
+
+    def put(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> bool:
+        """Write a trial, with epochs of it; tell whether the database has it now, or later.
+
+        Raises:
+            LeaseLostError: another driver took the study.
+        """
+        self.by_number[record.number] = record
+        return self.delivery.put(TrialParcel(record, tuple(epochs)))
+
+    def finish(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
+        """Write that a trial ended as its record says.
+
+        Raises:
+            ValueError: it is COMPLETE, and a value that the sampler needs is not usable.
+        """
+        assert record.state.is_finished, record.state
+        if record.state == TrialState.COMPLETE:
+            self.values(record)
+        self.put(record, epochs)
+
+    def start(self, number: int) -> None:
+        """Make a trial that waits RUNNING; both rows are written when it is given out."""
+        self.by_number[number] = replace(self.by_number[number], state=TrialState.RUNNING)
+
+    def reopen(self, number: int) -> None:
+        """Make a PRUNED trial RUNNING; both rows are written when it is given out, or ends."""
+        self.by_number[number] = replace(
+            self.by_number[number],
+            state=TrialState.RUNNING,
+            accuracy=None,
+            loss=None,
+            finished_at=None,
+        )
+
+    def withdraw(self, record: TrialRecord) -> None:
+        """Take a trial's change back that the database has not taken; ``record`` is as before."""
+        self.by_number[record.number] = record
+        self.delivery.withdraw(TrialParcel(record).key)
+
+    def queue(self, record: TrialRecord) -> None:
+        """Put an unfinished trial back to WAITING."""
+        self.put(replace(record, state=TrialState.WAITING))
+
+    def is_reachable(self) -> bool:
+        """Whether nothing waits to be delivered, and the database takes writes under our lease."""
+        return self.delivery.flush() and self.delivery.reach(
+            lambda: self._store.check_lease(self._name)
+        )
+
+    def values(self, record: TrialRecord) -> list[float]:
+        """Give a COMPLETE trial's objectives as the sampler sees them.
+
+        Raises:
+            ValueError: one of them, or the accuracy or loss of any trial, is missing or not finite.
+        """
+        searched = {}
+        for name in ("accuracy", "loss", *self._objectives):
+            value = record.objective_value(name)
+            if value is None:
+                raise ValueError(f"{name} is missing")
+            searched[name] = OBJECTIVES[name].to_search(value)
+        return [searched[name] for name in self._objectives]
+
+    def _write(self, parcel: TrialParcel) -> None:
+        """Write both rows of a trial, in the order that a crash may cut anywhere."""
+        record, epochs = parcel.record, parcel.epochs
+        number = record.number
+        theirs = self._history.trials()[number].state
+        if theirs == OptunaState.PRUNED and record.state != TrialState.PRUNED:
+            self._history.reopen(number)
+        if self._stored.get(number) == TrialState.WAITING != record.state:
+            self._history.start(number)
+        if record.state.is_finished:
+            self._leave_notes(record)
+        record = self._store.put_trial_with_epochs(self._name, record, epochs)
+        self.by_number[number] = record
+        self._stored[number] = record.state
+        if record.state.is_finished:
+            self._tell(record)
+        elif record.state == TrialState.WAITING:
+            self._history.queue(number)
+        self._watch(record, epochs)
+
+    def _leave_notes(self, record: TrialRecord) -> None:
+        if record.reused_from is not None:
+            self._history.set_note(record.number, "reused_from", record.reused_from)
+        if record.error is not None:
+            self._history.set_note(record.number, "error", record.error[:2000])
+
+    def _tell(self, record: TrialRecord) -> None:
+        values = self.values(record) if record.state == TrialState.COMPLETE else None
+        self._history.tell(record.number, _OPTUNA_STATES[record.state], values)

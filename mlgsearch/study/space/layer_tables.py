@@ -1,0 +1,135 @@
+"""A study's tables: made once for a teacher and what may be chosen, then found in the cache."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import torch
+
+from mlgsearch.mlg.half_norm import NormBits
+from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.plan.allocation import Allocator
+from mlgsearch.plan.grid import Ranges, Span
+from mlgsearch.plan.tables import FORMAT, Tables, build_tables
+from mlgsearch.plan.weighting import MEASURED
+from mlgsearch.study.file.spec import SpaceSpec, StudySpec
+from mlgsearch.study.space.searched_layers import SearchedLayers
+from mlgsearch.train.data.batches import Normalisation
+from mlgsearch.train.device import memory_format
+from mlgsearch.train.progress import Progress
+from mlgsearch.train.teacher.prepared import Prepared
+from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+
+_log = logging.getLogger(__name__)
+
+#: Training images that layers' inputs are measured on, without augmentation, and in what parts.
+CALIBRATION_IMAGES = 256
+_BATCH = 64
+
+#: Settings a layer that are projected, to compare with what was predicted.
+CHECKED = 8
+
+_NORM_BITS = "quantisation.norm_bits"
+
+
+def needs_tables(spec: StudySpec) -> bool:
+    """Whether a study's space cannot do without tables."""
+    return spec.space.kind == "allocation" or spec.planned_trials > 0
+
+
+def open_tables(spec: StudySpec, prepared: Prepared, cache: Path, progress: Progress) -> Tables:
+    """Give the tables of a study's teacher, from the cache or made now.
+
+    They are of the study's quantisation, whatever a search varies of it.
+
+    Raises:
+        StudyFileError: a layer pattern of the study file matches nothing.
+    """
+    shape = prepared.network_shape()
+    ranges, fixed = _choices(spec.space, shape)
+    path = cache / "tables" / f"{_key(spec, prepared, ranges, fixed)}.safetensors"
+    try:
+        tables = Tables.unpack(*read_tensors(path))
+    except FileNotFoundError:
+        pass
+    except DamagedFileError as error:
+        _log.warning("the cached tables are not used: %s", error)
+    else:
+        progress("plan", 1, 1, "cached")
+        return tables
+    quantisation = spec.quantisation
+    tables = build_tables(
+        prepared.teacher.network,
+        shape,
+        calibration(prepared),
+        ranges,
+        fixed=fixed,
+        method=quantisation.method,
+        refine_steps=quantisation.refine_steps,
+        check=CHECKED,
+        seed=0,
+        report=lambda done, total, note: progress("plan", done, total, note),
+        measures=spec.space.weighting == MEASURED,
+    )
+    write_tensors(path, *tables.pack())
+    return tables
+
+
+def make_allocator(spec: StudySpec, tables: Tables) -> Allocator:
+    """Give what spreads budgets as a study file asks."""
+    norm_bits: tuple[NormBits, ...] = (spec.quantisation.norm_bits,)
+    if _NORM_BITS in spec.space.hyperparameters and spec.space.kind == "allocation":
+        choices = spec.space.hyperparameters[_NORM_BITS].choices or ()
+        norm_bits = tuple(width for width in (16, 32) if width in choices)
+    return Allocator(tables, weighting=spec.space.weighting, norm_bits=norm_bits)
+
+
+def _choices(space: SpaceSpec, shape: NetworkShape) -> tuple[Ranges, dict[str, LayerSetting]]:
+    """Give what layers may choose from, and the settings of those that may not choose."""
+    ranges = Ranges(
+        _span(space, "B_in"),
+        _span(space, "B_out"),
+        _span(space, "q_basis"),
+        _span(space, "q_coeff_in"),
+        _span(space, "q_coeff_out"),
+        levels_stay=space.kind == "layerwise",
+    )
+    return ranges, SearchedLayers.of(space, shape).others()
+
+
+def _span(space: SpaceSpec, number: str) -> Span:
+    low, high = getattr(space, number)
+    return low, high
+
+
+def _key(
+    spec: StudySpec, prepared: Prepared, ranges: Ranges, fixed: dict[str, LayerSetting]
+) -> str:
+    """Hash all that determines the tables."""
+    content = {
+        "format": FORMAT,
+        "teacher": prepared.teacher_hash,
+        "ranges": ranges.to_dict(),
+        "fixed": {name: setting.five for name, setting in fixed.items()},
+        "method": spec.quantisation.method,
+        "refine_steps": spec.quantisation.refine_steps,
+        "images": CALIBRATION_IMAGES,
+        "checked": CHECKED,
+        "measures": spec.space.weighting == MEASURED,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def calibration(prepared: Prepared) -> list[torch.Tensor]:
+    """Draw training images, normalised as in training."""
+    images = prepared.images
+    order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(0))
+    some = images.train[order[:CALIBRATION_IMAGES]]
+    normalisation = Normalisation(images, torch.device("cpu"))
+    layout = memory_format(images.input_shape)
+    return [
+        normalisation.apply(images.pixels[part]).contiguous(memory_format=layout)
+        for part in torch.split(some, _BATCH)
+    ]

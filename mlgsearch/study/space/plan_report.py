@@ -1,0 +1,162 @@
+"""What is known of a study before any training: its planned front, and a plan for a byte budget."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mlgsearch.errors import BudgetError, StudyFileError
+from mlgsearch.mlg.half_norm import NormBits
+from mlgsearch.mlg.network import network_sizes
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.plan.allocation import Allocation, Allocator
+from mlgsearch.plan.tables import Tables
+from mlgsearch.records import PlannedStudent, Sizes
+from mlgsearch.study.file.allowed_code import offer_code
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.space.layer_tables import make_allocator, open_tables
+from mlgsearch.train.data.images import Images
+from mlgsearch.train.device import best_device
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.packed_file import packed_size
+from mlgsearch.train.progress import Progress
+from mlgsearch.train.teacher.prepared import prepare
+from mlgsearch.train.teacher.teacher import build_network
+
+#: Tries to come closer to a budget of bytes; each counts a whole packed file.
+_TRIES = 8
+
+#: Points of the predicted front that is kept with a study.
+_POINTS = 24
+
+
+@dataclass(frozen=True)
+class PlannedPoint:
+    """A student that is planned: its settings, sizes, and predicted damage.
+
+    ``packed_bytes`` is the exact size of its packed file. ``damage`` is the weighted mean over the
+    layers of ``layer_damage``, fractions of a layer's own energy: smaller is better.
+    """
+
+    settings: Mapping[str, LayerSetting]
+    norm_bits: NormBits
+    sizes: Sizes
+    packed_bytes: int
+    damage: float
+    layer_damage: Mapping[str, float]
+
+
+def predicted_front(spec: StudySpec, images: Images, tables: Tables) -> list[PlannedStudent]:
+    """Give the planned front for readers of the database, smallest first.
+
+    Empty where no network in range is as small as the budget: the space says so, with its key.
+    """
+    try:
+        points = Plan(spec, images, tables).front(_POINTS)
+    except BudgetError:
+        return []
+    return [PlannedStudent(p.packed_bytes, p.sizes.memory_ratio, p.damage) for p in points]
+
+
+class Plan:
+    """The plans of one study's teacher."""
+
+    def __init__(self, spec: StudySpec, images: Images, tables: Tables):
+        self.tables = tables
+        self._spec = spec
+        self._images = images
+        self._allocator: Allocator = make_allocator(spec, tables)
+        with torch.device("meta"):
+            self._network = build_network(spec.model, images)
+
+    @classmethod
+    def open(cls, spec: StudySpec, cache: Path, progress: Progress) -> "Plan":
+        """Load the data, get the teacher (trained where it is not cached) and its tables.
+
+        Raises:
+            UserError: the data or the teacher cannot be used, or a layer pattern matches nothing.
+        """
+        offer_code(spec)
+        train = spec.train_spec()
+        prepared = prepare(train, cache, epochs=0, device=best_device(), progress=progress)
+        try:
+            tables = open_tables(spec, prepared, cache, progress)
+        except StudyFileError as error:
+            raise StudyFileError(f"study {spec.name!r}: {error}") from error
+        return cls(spec, prepared.images, tables)
+
+    def front(self, count: int) -> list[PlannedPoint]:
+        """Give the planned front, smallest first.
+
+        It is spread evenly by ratio from the smallest network in range to where next to nothing is
+        lost, or over the study file's budget.
+
+        Raises:
+            BudgetError: no network in range is as small as the study file's budget.
+        """
+        span = self._spec.space.budget_kb
+        bits = None if span is None else (round(8000 * span[0]), round(8000 * span[1]))
+        return [self._point(allocation) for allocation in self._allocator.front(count, bits)]
+
+    def within(self, most_bytes: int) -> PlannedPoint:
+        """Give the best plan whose packed file takes at most so many bytes.
+
+        Raises:
+            BudgetError: no network in range packs that small.
+        """
+        smallest = self._point(self._allocator.allocate(self._allocator.smallest))
+        if smallest.packed_bytes > most_bytes:
+            raise BudgetError(
+                f"a file of {most_bytes / 1000:g} kB cannot be made: the smallest network in "
+                f"range packs to {smallest.packed_bytes / 1000:g} kB; {self._allocator.binding()}"
+            )
+        best = smallest
+        # What a file adds to its bits hardly depends on them: aim at the budget less that.
+        low, bits = (
+            self._allocator.smallest,
+            8 * most_bytes - (8 * smallest.packed_bytes - smallest.sizes.bits),
+        )
+        high = 8 * most_bytes
+        for _ in range(_TRIES):
+            found = self._point(self._allocator.allocate(max(bits, low)))
+            if found.packed_bytes <= most_bytes:
+                low = max(bits, low)
+                best = min(best, found, key=lambda point: point.damage)
+            else:
+                high = bits
+            over = 8 * (found.packed_bytes - most_bytes)
+            bits = found.sizes.bits - over
+            if not low < bits < high:
+                bits = (low + high) // 2
+            if high - low < max(8, most_bytes // 500):
+                break
+        return best
+
+    def _point(self, allocation: Allocation) -> PlannedPoint:
+        settings = allocation.settings
+        return PlannedPoint(
+            settings,
+            allocation.norm_bits,
+            network_sizes(self.tables.shape, settings, allocation.norm_bits),
+            self._packed_bytes(allocation),
+            allocation.damage,
+            self._allocator.layer_damage(settings),
+        )
+
+    def _packed_bytes(self, allocation: Allocation) -> int:
+        images, quantisation = self._images, self._spec.quantisation
+        channels, height, width = images.input_shape
+        card = PackedCard(
+            model=self._spec.model,
+            classes=images.classes,
+            channels=channels,
+            image_size=(height, width),
+            method=quantisation.method,
+            settings=tuple(allocation.settings.values()),
+            norm_bits=allocation.norm_bits,
+            in_bits=quantisation.in_bits,
+            mean=tuple(images.mean.tolist()),
+            std=tuple(images.std.tolist()),
+        )
+        return packed_size(self._network, card)

@@ -1,0 +1,168 @@
+"""Search spaces: what Optuna varies, and the layer settings it means."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from mlgsearch.errors import StudyFileError
+from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.mlg.setting import LayerSetting, LayerShape
+from mlgsearch.plan.tables import Tables
+from mlgsearch.study.file.hyperparameter import HYPERPARAMETERS, HyperparameterSpec, is_whole
+from mlgsearch.study.file.spec import FirstTrial, StudySpec
+from mlgsearch.study.space.allocation import NORM_BITS, AllocationCoordinates
+from mlgsearch.study.space.coordinates import Coordinates, Parameters
+from mlgsearch.study.space.layer_tables import make_allocator, needs_tables
+from mlgsearch.study.space.layerwise import LayerwiseCoordinates
+from mlgsearch.study.space.searched_layers import SearchedLayers
+from mlgsearch.study.space.uniform import UniformCoordinates
+from mlgsearch.train.spec import TrainSpec
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a trial trains: canonical settings for every layer, and searched hyperparameters."""
+
+    settings: dict[str, LayerSetting]
+    hyperparameters: dict[str, float | int | str]
+
+    def train_spec(self, base: TrainSpec) -> TrainSpec:
+        """Merge the hyperparameters into a study's training specification."""
+        content = base.model_dump()
+        for name, value in self.hyperparameters.items():
+            part, key = HYPERPARAMETERS[name]
+            content[part][key] = value
+        return TrainSpec.model_validate(content)
+
+
+class Space:
+    """The space of one study on one network; see ``SpaceSpec`` for its kinds.
+
+    Args of the constructor:
+        spec: the study's specification.
+        shape: the network's shape.
+        tables: what is predicted of its layers; needed where anything is planned (see
+            ``needs_tables``).
+
+    Raises:
+        StudyFileError: a layer pattern matches nothing, a first trial lies outside the space, or
+            no network in range is as small as the budget.
+    """
+
+    def __init__(self, spec: StudySpec, shape: NetworkShape, tables: Tables | None = None):
+        self._spec = spec
+        self._layers = SearchedLayers.of(spec.space, shape)
+        allocator = None
+        if needs_tables(spec):
+            assert tables is not None, "the study plans, but no tables were made"
+            allocator = make_allocator(spec, tables)
+        self._coordinates: Coordinates
+        self._allocation: AllocationCoordinates | None = None
+        if allocator is not None and spec.space.kind == "allocation":
+            self._allocation = AllocationCoordinates(spec.space, self._layers, allocator)
+            self._coordinates = self._allocation
+        elif spec.space.kind == "uniform":
+            self._coordinates = UniformCoordinates(spec.space, self._layers)
+        else:
+            self._coordinates = LayerwiseCoordinates(spec.space, self._layers, allocator)
+        self.distributions: dict[str, BaseDistribution] = {
+            **self._coordinates.distributions,
+            **{
+                name: _hyperparameter_distribution(name, hyper)
+                for name, hyper in spec.space.hyperparameters.items()
+                if not self._is_planned(name)
+            },
+        }
+        self.first = [
+            self._encode(first, f"search.first[{i}]") for i, first in enumerate(spec.search.first)
+        ]
+        self.first += _middles_first(self._coordinates.planned(spec.planned_trials))
+
+    @property
+    def layers(self) -> Mapping[str, LayerShape]:
+        """The network's layers by name, in the model's order."""
+        return self._layers.layers
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The layers whose settings differ between trials."""
+        return self._layers.names
+
+    def decode(self, parameters: Mapping[str, Any]) -> Proposal:
+        """Turn coordinates into canonical settings of every layer."""
+        hyperparameters = {
+            name: parameters[name]
+            for name in self._spec.space.hyperparameters
+            if not self._is_planned(name)
+        }
+        if self._allocation is not None and NORM_BITS in self._spec.space.hyperparameters:
+            hyperparameters[NORM_BITS] = self._allocation.norm_bits(parameters)
+        found = self._layers.others() | self._coordinates.decode(parameters)
+        found |= dict.fromkeys(self._layers.kept, LayerSetting.plain(32))
+        return Proposal({name: found[name] for name in self.layers}, hyperparameters)
+
+    def _is_planned(self, hyperparameter: str) -> bool:
+        """Whether a hyperparameter is no coordinate, because the budget decides it."""
+        return self._allocation is not None and hyperparameter == NORM_BITS
+
+    def _encode(self, first: FirstTrial, where: str) -> Parameters:
+        for name in first.hyperparameters:
+            if name not in self._spec.space.hyperparameters:
+                raise StudyFileError(
+                    f"{where}.hyperparameters.{name}: is not searched; "
+                    "list it under space.hyperparameters first"
+                )
+        given = {n: v for n, v in first.hyperparameters.items() if not self._is_planned(n)}
+        parameters = given | self._coordinates.encode(first, where)
+        for name, value in parameters.items():
+            distribution = self.distributions[name]
+            if not _holds(distribution, value):
+                raise StudyFileError(
+                    f"{where}: {name} = {value} lies outside the space: {_describe(distribution)}"
+                )
+        return parameters
+
+
+def _middles_first(front: Sequence[Parameters]) -> list[Parameters]:
+    """Order a front so that those tried by any moment are spread over it, its ends the last."""
+    spans = deque([(0, len(front))])
+    found = []
+    while spans:
+        low, high = spans.popleft()
+        if low < high:
+            middle = (low + high) // 2
+            found.append(front[middle])
+            spans += [(low, middle), (middle + 1, high)]
+    return found
+
+
+def _hyperparameter_distribution(name: str, given: HyperparameterSpec) -> BaseDistribution:
+    if given.choices is not None:
+        return CategoricalDistribution(given.choices)
+    assert given.low is not None
+    assert given.high is not None
+    if is_whole(name):
+        return IntDistribution(int(given.low), int(given.high), log=given.log)
+    return FloatDistribution(given.low, given.high, log=given.log)
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:  # no number, or none of the choices
+        return False
+
+
+def _describe(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return f"one of {list(distribution.choices)}"
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    return f"{distribution.low} to {distribution.high}"

@@ -1,0 +1,49 @@
+"""The uniform space: the paper's five global numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution, IntDistribution
+
+from mlgsearch.errors import StudyFileError
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.mlg.uniform import uniform_settings
+from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
+from mlgsearch.study.space.coordinates import NUMBERS, Parameters
+from mlgsearch.study.space.searched_layers import SearchedLayers
+
+
+class UniformCoordinates:
+    """Five parameters, named as in the paper; implements ``Coordinates``."""
+
+    def __init__(self, space: SpaceSpec, layers: SearchedLayers):
+        self._layers = layers
+        self.distributions: dict[str, BaseDistribution] = {
+            name: whole(name, *getattr(space, name)) for name in NUMBERS
+        }
+
+    def decode(self, parameters: Mapping[str, Any]) -> dict[str, LayerSetting]:
+        """Spread the five numbers over the network by the paper's rule."""
+        five = LayerSetting(*(parameters[name] for name in NUMBERS)).five
+        return uniform_settings(self._layers.shape, five, head_bits=self._layers.head_bits)
+
+    def encode(self, first: FirstTrial, where: str) -> Parameters:
+        """Give the five numbers.
+
+        Raises:
+            StudyFileError: single layers have settings of their own.
+        """
+        if first.layers:
+            raise StudyFileError(f"{where}.layers: needs space.kind: layerwise")
+        return dict(zip(NUMBERS, first.setting, strict=True))
+
+    def planned(self, count: int) -> list[Parameters]:
+        """Give nothing: a plan differs from layer to layer, and the study file says so."""
+        assert not count
+        return []
+
+
+def whole(number: str, low: int, high: int) -> IntDistribution:
+    """Give the distribution of one of the five numbers."""
+    # Ranks act by ratio: 4 to 8 bases is as large a step as 32 to 64.
+    return IntDistribution(low, high, log=number == "B_out")

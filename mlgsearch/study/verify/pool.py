@@ -1,0 +1,126 @@
+"""Workers on Ray that train tasks step by step; one that dies is replaced."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mlgsearch.study.cluster.ray_session import nodes  # isort: skip  # sets Ray's environment first
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+
+from mlgsearch.errors import ArtifactsAwayError, DiskFullError, UserError
+from mlgsearch.records import TrialState, VerificationRecord
+from mlgsearch.study.cluster.capacity import Slots
+from mlgsearch.study.cluster.exceptions import death_reason
+from mlgsearch.study.cluster.object_store import Shipped
+from mlgsearch.study.cluster.worker import WorkerContext
+from mlgsearch.study.verify.task import Key, VerifyTask
+from mlgsearch.study.verify.worker import VerifyWorker
+
+logger = logging.getLogger(__name__)
+
+#: How often a signal or a lost lease is looked for.
+_LOOK_S = 0.2
+
+
+class VerifyPool:
+    """As many workers as there is room for at the moment, each used for task after task.
+
+    A task whose worker dies goes on, from its checkpoint, on a new one, ``retries`` times.
+    """
+
+    def __init__(
+        self, context: WorkerContext, slots: Slots, retries: int, shipped: Shipped | None = None
+    ):
+        self._actor = ray.remote(VerifyWorker).options(num_cpus=slots.cpu, num_gpus=slots.gpu)
+        self._context = context.to_text()
+        self._shipped = shipped
+        self._slots = slots
+        self._retries = retries
+        self._idle: list[Any] = []
+        self._deaths: Counter[Key] = Counter()
+
+    def run(
+        self,
+        tasks: Sequence[VerifyTask],
+        tell: Callable[[VerificationRecord], None],
+        is_stopping: Callable[[int], bool],
+    ) -> None:
+        """Run tasks, in their order, until all have ended or it is told to stop.
+
+        Args:
+            tasks: what to train; none twice.
+            tell: called when a task begins, after each of its epochs, and when it ends.
+            is_stopping: called several times a second with the number of tasks that run; once it
+                says yes, no step is begun any more, and `run` returns after those in flight.
+
+        Raises:
+            DiskFullError: there was no room for a task's files; no step was begun after that.
+            ArtifactsAwayError: the same, where the store of its files did not answer.
+        """
+        waiting = deque(tasks)
+        trouble: UserError | None = None
+        steps: dict[Any, tuple[Any, VerifyTask]] = {}  # by the reference of what a step will give
+        while waiting or steps:
+            if is_stopping(len(steps)) or trouble is not None:
+                waiting.clear()
+            while waiting and len(steps) < self._slots.count_on(nodes()):
+                task = waiting.popleft()
+                tell(task.record(TrialState.RUNNING))
+                actor = self._idle.pop() if self._idle else self._begin()
+                steps[actor.step.remote(task)] = actor, task
+            if not steps:  # it was told to stop
+                break
+            done, _ = ray.wait(list(steps), timeout=_LOOK_S)
+            for step in done:
+                actor, task = steps.pop(step)
+                try:
+                    record = ray.get(step)
+                except (RayActorError, OutOfMemoryError) as error:
+                    if self._may_try_again(task, error):
+                        waiting.appendleft(replace(task, attempt=task.attempt + 1))
+                    else:
+                        tell(self._failure(task, error))
+                    continue
+                except RayTaskError as error:
+                    if not isinstance(error.cause, DiskFullError | ArtifactsAwayError):
+                        raise
+                    trouble = _told(task, error.cause)
+                    continue
+                tell(record)
+                if record.state.is_finished:
+                    self._idle.append(actor)
+                elif not is_stopping(len(steps) + 1) and trouble is None:
+                    steps[actor.step.remote(task)] = actor, task
+        if trouble is not None:
+            raise trouble
+
+    def _begin(self) -> Any:
+        return self._actor.remote(self._context, self._shipped)
+
+    def _may_try_again(self, task: VerifyTask, error: Exception) -> bool:
+        """Take note that a task's worker died; tell whether another one takes it up."""
+        self._deaths[task.key] += 1
+        logger.warning(
+            "trial %d, seed %d: its worker died: %s",
+            task.trial,
+            task.seed,
+            death_reason(str(error)),
+        )
+        return self._deaths[task.key] <= self._retries
+
+    def _failure(self, task: VerifyTask, error: Exception) -> VerificationRecord:
+        times = self._deaths[task.key]
+        said = (
+            f"its worker died {times} time{'' if times == 1 else 's'}: {death_reason(str(error))}"
+        )
+        return task.record(TrialState.FAIL, error=said)
+
+
+def _told(task: VerifyTask, error: UserError) -> UserError:
+    return type(error)(
+        f"trial {task.trial}, seed {task.seed}: {error}; verifying stops, and loses nothing: "
+        "mend that, then call it again"
+    )

@@ -1,0 +1,103 @@
+"""The trainings of `verify` as they are stored, also while the database is away."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from mlgsearch.records import TrialState, VerificationRecord
+from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.study.verify.task import Key, VerifyTask
+from mlgsearch.study.writing.pending import VerificationParcel
+from mlgsearch.study.writing.retry_queue import Delivery
+from mlgsearch.study.writing.spool import Outbox
+
+logger = logging.getLogger(__name__)
+
+
+class VerifyRows:
+    """Writes the row of every training, by the lease that ``store`` has.
+
+    What an earlier call left in the outbox is delivered first; what it left RUNNING waits again,
+    for under our lease nobody else runs it.
+
+    Args:
+        study: its name.
+        store: where the rows are.
+        outbox: where they wait while the database is away.
+        watch: told of every change that is stored, but not that a training waits again.
+    """
+
+    def __init__(
+        self,
+        study: str,
+        store: VerificationStore,
+        outbox: Outbox[VerificationParcel],
+        watch: Callable[[VerificationRecord], None],
+    ):
+        self._study = study
+        self._store = store
+        self._watch = watch
+        self.delivery = Delivery(self._write, outbox)
+        self._known = {_key(run): run for run in store.verifications(study)}
+        #: Those that are wanted, in the order of their beginning.
+        self.wanted: dict[Key, VerificationRecord] = {}
+        for kept in outbox.kept():
+            if self._take_over(kept):
+                outbox.drop(kept.key)
+        self._queue(self._known)
+
+    def want(self, tasks: Sequence[VerifyTask]) -> list[VerifyTask]:
+        """Take note of what is wanted; gives what is left to do of it."""
+        self.wanted = {
+            task.key: self._known.get(task.key, task.record(TrialState.WAITING)) for task in tasks
+        }
+        return [t for t in tasks if self.wanted[t.key].state is not TrialState.COMPLETE]
+
+    def tell(self, record: VerificationRecord) -> None:
+        """Write that a wanted training changed, now or when the database takes it.
+
+        Raises:
+            LeaseLostError: another driver took the study.
+        """
+        if record.state is TrialState.RUNNING and not record.epochs_done:
+            # It begins again, and will find its checkpoint.
+            done = self.wanted[_key(record)].epochs_done
+            record = replace(record, epochs_done=done)
+        self.wanted[_key(record)] = record
+        self.delivery.put(VerificationParcel(record))
+
+    def queue_unfinished(self) -> None:
+        """Let everything wait again that is wanted and runs."""
+        self._queue(self.wanted)
+
+    def _queue(self, runs: dict[Key, VerificationRecord]) -> None:
+        for key, run in runs.items():
+            if run.state is TrialState.RUNNING:
+                runs[key] = replace(run, state=TrialState.WAITING)
+                self.delivery.put(VerificationParcel(runs[key]))
+
+    def _take_over(self, kept: VerificationParcel) -> bool:
+        """Deliver what an earlier call could not, unless a later one went on without it.
+
+        Returns:
+            Whether the outbox need keep it no longer.
+        """
+        late, now = kept.record, self._known.get(_key(kept.record))
+        if now is not None and (
+            now.state is TrialState.COMPLETE or now.epochs_done > late.epochs_done
+        ):
+            logger.warning(
+                "trial %d, seed %d: what an earlier call kept is outdated", late.trial, late.seed
+            )
+            return True
+        self._known[_key(late)] = late
+        return self.delivery.put(kept)
+
+    def _write(self, parcel: VerificationParcel) -> None:
+        self._store.put(self._study, parcel.record)
+        if parcel.record.state is not TrialState.WAITING:
+            self._watch(parcel.record)
+
+
+def _key(run: VerificationRecord) -> Key:
+    return run.trial, run.seed, run.epochs

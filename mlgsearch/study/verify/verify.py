@@ -1,0 +1,278 @@
+"""Verify trials: train them again at full length under other seeds, then read the test part."""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from mlgsearch.study.cluster.ray_session import joined, local_ray, nodes  # isort: skip  # sets Ray's environment first
+from sqlalchemy import Engine
+
+from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyConflictError
+from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
+from mlgsearch.records import StudyRecord, VerificationRecord
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.outage import limit_waits
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.study.artifacts.store import artifacts_of
+from mlgsearch.study.cluster.capacity import slots_on
+from mlgsearch.study.cluster.object_store import Shipped, ship
+from mlgsearch.study.cluster.ray_folder import session_place
+from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
+from mlgsearch.study.cluster.worker import WorkerContext
+from mlgsearch.study.file.allowed_code import offer_code, stored_spec
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.verify.pool import VerifyPool
+from mlgsearch.study.verify.rows import VerifyRows
+from mlgsearch.study.verify.task import VerifyRequest, wanted_tasks
+from mlgsearch.study.writing.lease_keeper import LeaseKeeper
+from mlgsearch.study.writing.pending import VerificationParcel
+from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
+from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.train.device import best_device, memory_format
+from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.progress import Progress
+from mlgsearch.train.teacher.prepared import Prepared, prepare
+
+#: A task is not given out more often under one lease: `worker_retries` is at most 1000.
+_ATTEMPTS_A_LEASE = 10_000
+
+
+class VerifyWatch(Protocol):
+    """What is told of the progress; called from the driver's thread, must be quick."""
+
+    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
+        """Data are loaded, the teacher opened, its logits under the new seeds computed."""
+
+    def started(self, study: StudyRecord, runs: Sequence[VerificationRecord], slots: int) -> None:
+        """Trainings begin; all that are wanted are listed, finished ones among them."""
+
+    def run(self, record: VerificationRecord) -> None:
+        """A training changed: it began, finished an epoch, or ended."""
+
+    def stopping(self, running: int) -> None:
+        """It was told to stop, and waits for the epochs in flight of this many trainings."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How it ended: every training that was wanted, in the order of its beginning."""
+
+    study: StudyRecord
+    runs: tuple[VerificationRecord, ...]
+    #: The signal that stopped it.
+    stopped_by: int | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(run.state.is_finished for run in self.runs)
+
+
+def verify(
+    name: str,
+    engine: Engine,
+    request: VerifyRequest,
+    watch: VerifyWatch,
+    *,
+    address: str | None = None,
+    max_parallel: int | None = None,
+    allowed_code: Collection[str] = (),
+) -> Verified:
+    """Train trials of a study again, and record each on the test part.
+
+    What an earlier call finished is not trained again, what it failed at is tried again, and what
+    it left goes on from its checkpoints.
+
+    Args:
+        name: of the study.
+        engine: its database; the schema is brought up to date.
+        request: what to verify.
+        watch: told what happens.
+        address: of a running Ray cluster; without it this machine is one.
+        max_parallel: most trainings at once, beside the study file's limit.
+        allowed_code: every ``module:callable`` that the stored content may have imported.
+
+    Raises:
+        CodeNotAllowedError: the stored content names other code.
+        StudyNotFoundError: there is no such study.
+        TrialNotFoundError: it has no such trial.
+        StudyConflictError: a driver holds the study, or took it; or the teacher is another.
+        DiskFullError: there is no room for its files.
+        ArtifactsAwayError: what ``resources.artifact_path`` names cannot be written.
+        DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
+        UserError: a trial is not COMPLETE, or the data cannot be used.
+    """
+    upgrade(engine)
+    limit_waits(engine, LOCK_WAIT_S)
+    study = ResultStore(engine).study(name)
+    spec = stored_spec(study, allowed_code)
+    code_folder = offer_code(spec)
+    with (
+        stopping_on_signals() as stop,
+        ExitStack() as ray,  # ends last: neither the rows nor the lease wait for it
+        LeaseKeeper(engine, name) as keeper,
+    ):
+        stop.last_write = keeper.release
+        session = _Session(engine, study, spec, request, watch, keeper, code_folder)
+        try:
+            session.run(address, max_parallel, stop, ray)
+        except LeaseLostError as error:
+            keeper.lost = keeper.lost or str(error)
+        finally:
+            stop.close()
+            if keeper.lost is None:
+                session.rows.queue_unfinished()
+        if keeper.lost is not None:
+            raise LeaseLostError(keeper.lost)
+        return Verified(session.study, tuple(session.rows.wanted.values()), stop.number)
+
+
+class _Session:
+    """One call of `verify`, under the study's lease."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        study: StudyRecord,
+        spec: StudySpec,
+        request: VerifyRequest,
+        watch: VerifyWatch,
+        keeper: LeaseKeeper,
+        code_folder: str | None,
+    ):
+        self.study = study
+        self._store = ResultStore(engine, keeper.lease)
+        self._spec = spec
+        self._code_folder = code_folder
+        runs = runs_directory(str(engine.url))
+        self._artifacts = artifacts_of(study, runs)
+        self._cache = cache_directory()
+        self._watch = watch
+        self._keeper = keeper
+        self._outbox = Outbox(study_directory(runs, study) / "verify-outbox", VerificationParcel)
+        verifications = VerificationStore(engine, keeper.lease)
+        self.rows = VerifyRows(study.name, verifications, self._outbox, watch.run)
+        # Larger than any attempt under an earlier lease.
+        attempt = keeper.lease.token * _ATTEMPTS_A_LEASE
+        tasks = wanted_tasks(self._store, study, self._spec, request)
+        self._todo = [replace(task, attempt=attempt) for task in self.rows.want(tasks)]
+
+    def run(
+        self, address: str | None, max_parallel: int | None, stop: Stop, ray: ExitStack
+    ) -> None:
+        """Prepare, train what is not finished, and see that the database has it."""
+        if not self._todo:
+            return
+        if not self._cache.is_dir():  # one that is there may be read only
+            check_place(self._cache, "MLGSEARCH_CACHE")
+        if address is None:
+            session_place()  # to tell now where there is none
+        ray.enter_context(joined(address))
+        if address is not None:
+            slots_on(nodes(), self._spec.resources)  # to tell now what does not fit
+        self._prepare()
+        stop.wait_for_order()
+        if address is None:
+            ray.enter_context(local_ray())
+        self._train(address is not None, max_parallel, stop)
+        self._deliver_rest(stop)
+
+    def _train(self, is_far: bool, max_parallel: int | None, stop: Stop) -> None:
+        """Train what is not finished, on nodes of which some may not see this disk."""
+        slots = slots_on(nodes(), self._spec.resources, max_parallel)
+        context = WorkerContext(
+            train=self._spec.train_spec().model_dump(mode="json"),
+            cache=str(self._cache),
+            artifacts=self._artifacts.place,
+            threads=slots.threads,
+            uses_gpu=slots.gpu > 0,
+            code_folder=self._code_folder,
+        )
+        self._watch.started(self.study, list(self.rows.wanted.values()), slots.count)
+        shipped = self._ship() if is_far else None
+        pool = VerifyPool(context, slots, self._spec.resources.worker_retries, shipped)
+        pool.run(self._todo, self.rows.tell, self._stopping(stop.is_set))
+
+    def _ship(self) -> Shipped:
+        """Send what the trainings share to where this disk is not."""
+        seeds = [task.seed for task in self._todo]
+        epochs = max(task.epochs for task in self._todo)
+        return ship(self._spec.train_spec(), self._cache, seeds, epochs)
+
+    def _deliver_rest(self, stop: Stop) -> None:
+        """Wait until the database took everything, but not where it was told to stop.
+
+        Raises:
+            DatabaseAwayError: results stay in the outbox.
+            LeaseLostError: another driver took the study.
+        """
+        delivery = self.rows.delivery
+        while not delivery.flush():
+            if stop.wait(POLL_S) or self._keeper.lost is not None:
+                raise DatabaseAwayError(
+                    f"the database cannot be written: {delivery.away}; results of "
+                    f"{len(delivery.waiting)} trainings wait in {self._outbox.folder}, and are "
+                    "delivered when `verify` is called again"
+                )
+
+    def _prepare(self) -> None:
+        """Open what the trainings share, the teacher's logits under each seed among it."""
+        train, device = self._spec.train_spec(), best_device()
+        prepared = prepare(
+            train, self._cache, epochs=0, device=device, progress=self._watch.preparing
+        )
+        if self.study.teacher_hash != prepared.teacher_hash:
+            raise StudyConflictError(
+                f"study {self.study.name!r} has teacher {self.study.teacher_hash[:12]}, but the "
+                "data, the checkpoint or the libraries now give "
+                f"{prepared.teacher_hash[:12]}: what it verified would not compare"
+            )
+        if self.study.validation_samples is None:  # an earlier version did not keep it
+            count = len(prepared.images.validation)
+            self._store.set_data(self.study.name, prepared.data_hash, count)
+            self.study = self._store.study(self.study.name)
+        if self.study.teacher_test_accuracy is None:
+            accuracy = _teacher_on_test(prepared)
+            self._store.set_teacher_test_accuracy(self.study.name, accuracy)
+            self.study = self._store.study(self.study.name)
+        seeds = list(dict.fromkeys(task.seed for task in self._todo))
+        epochs = max(task.epochs for task in self._todo)
+        for place, seed in enumerate(seeds):
+            note = f"seed {seed}, {place + 1} of {len(seeds)}"
+            prepared.logits(seed).ensure(range(1, epochs + 1), _noted(self._watch, note))
+
+    def _stopping(self, is_asked: Callable[[], bool]) -> Callable[[int], bool]:
+        """Give what tells the pool to stop: a signal, or a lease that is lost.
+
+        It is asked several times a second, so what waits for the database is tried then.
+        """
+        told = False
+
+        def is_stopping(running: int) -> bool:
+            nonlocal told
+            self.rows.delivery.flush()
+            is_it = is_asked() or self._keeper.lost is not None
+            if is_it and not told:
+                told = True
+                self._watch.stopping(running)
+            return is_it
+
+        return is_stopping
+
+
+def _teacher_on_test(prepared: Prepared) -> float:
+    images = prepared.images
+    part = HeldOutPart(images, images.test, prepared.device)
+    _, accuracy = part.evaluate(prepared.teacher.network, memory_format(images.input_shape))
+    return accuracy
+
+
+def _noted(watch: VerifyWatch, fixed: str) -> Progress:
+    """Give what tells a watch of the progress, always with the same note."""
+
+    def progress(stage: str, done: int, total: int, note: str) -> None:
+        watch.preparing(stage, done, total, fixed)
+
+    return progress

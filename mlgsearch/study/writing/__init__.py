@@ -1,0 +1,1 @@
+"""Writing to a database that may be unreachable, or held by another driver."""

@@ -1,0 +1,69 @@
+"""Results that the database could not take yet, on the driver's own disk."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from mlgsearch.paths import make_private
+from mlgsearch.study.writing.pending import Parcel
+from mlgsearch.train.tensor_file import write_atomically
+
+logger = logging.getLogger(__name__)
+
+P = TypeVar("P", bound=Parcel)
+
+
+class Outbox(Generic[P]):
+    """A folder with one file a parcel, each written whole and checked by its SHA-256 when read.
+
+    Delivering twice is harmless: what a parcel holds is named by its key, an epoch by key and
+    epoch, and what is older than the database's row is not delivered at all.
+
+    Args:
+        folder: made with the first parcel, for its owner alone.
+        kind: of the parcels.
+    """
+
+    def __init__(self, folder: Path, kind: type[P]):
+        self.folder = folder
+        self._kind = kind
+
+    def keep(self, parcel: P) -> None:
+        """Keep a parcel instead of what was kept under its key.
+
+        Raises:
+            OSError: it cannot be written; what was kept before is as it was.
+        """
+        text = json.dumps(parcel.to_json())
+        whole = json.dumps({"sha256": _digest(text), "content": text})
+        make_private(self.folder)
+        write_atomically(self._path(parcel.key), whole.encode())
+
+    def drop(self, key: str) -> None:
+        """Forget a parcel that was delivered."""
+        self._path(key).unlink(missing_ok=True)
+
+    def kept(self) -> list[P]:
+        """Give what is kept, by key; a file that is not whole is passed over with a warning."""
+        found = []
+        for path in sorted(self.folder.glob("[0-9]*.json")):
+            try:
+                whole = json.loads(path.read_bytes())
+                text = whole["content"]
+                is_whole = _digest(text) == whole["sha256"]
+            except (ValueError, KeyError, TypeError, AttributeError):
+                is_whole = False
+            if is_whole:
+                found.append(self._kind.from_json(json.loads(text)))
+            else:
+                logger.error("%s is damaged and passed over", path)
+        return found
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,73 @@
+"""A lease that is renewed by a thread, on a real database."""
+
+import logging
+import threading
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from mlgsearch.errors import LeaseLostError
+from mlgsearch.records import LeaseRecord
+from mlgsearch.results.database import lease as leases
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.study.writing import lease_keeper
+from mlgsearch.study.writing.lease_keeper import LeaseKeeper
+from tests.results.samples import a_study
+
+
+class Renewals:
+    """Stands before the renewal: the first ones fail, and one may await the next that succeeds."""
+
+    def __init__(self, failing: int):
+        self._renew = leases.renew
+        self._failing = failing
+        self.tried = 0
+        self.renewed = threading.Event()
+
+    def __call__(self, engine: Engine, lease: LeaseRecord, *, ttl_s: float) -> LeaseRecord:
+        self.tried += 1
+        if self.tried <= self._failing:
+            raise OperationalError("UPDATE", {}, Exception("database is locked"))
+        renewed = self._renew(engine, lease, ttl_s=ttl_s)
+        self.renewed.set()
+        return renewed
+
+
+@pytest.mark.parametrize(("ttl_s", "is_told"), [(30.0, False), (0.0, True)])
+def test_a_renewal_that_finds_the_database_busy_is_tried_again_soon(
+    engine: Engine,
+    store: ResultStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ttl_s: float,
+    is_told: bool,
+) -> None:
+    store.create_study(a_study())
+    renewals = Renewals(failing=3)
+    monkeypatch.setattr(leases, "renew", renewals)
+    monkeypatch.setattr(lease_keeper, "TTL_S", ttl_s)
+    monkeypatch.setattr(lease_keeper, "_RENEW_S", 0.01)
+    monkeypatch.setattr(lease_keeper, "_RETRY_S", 0.01)
+    with caplog.at_level(logging.WARNING), LeaseKeeper(engine, "digits") as keeper:
+        assert renewals.renewed.wait(timeout=60)
+        assert keeper.lost is None
+    told = [record.getMessage() for record in caplog.records]
+    assert ("the lease of digits has run out: database is locked" in told) is is_told
+
+
+def test_a_lease_that_another_driver_took_is_known_to_be_lost(
+    engine: Engine, store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create_study(a_study())
+    is_lost = threading.Event()
+
+    def lose(engine: Engine, lease: LeaseRecord, *, ttl_s: float) -> LeaseRecord:
+        is_lost.set()
+        raise LeaseLostError("bert has it")
+
+    monkeypatch.setattr(leases, "renew", lose)
+    monkeypatch.setattr(lease_keeper, "_RENEW_S", 0.01)
+    with LeaseKeeper(engine, "digits") as keeper:
+        assert is_lost.wait(timeout=60)
+    assert keeper.lost == "bert has it"
