@@ -9,10 +9,10 @@ import typer
 
 from dashboard.app import create_app
 from dashboard.database import DEFAULT_STORAGE, Database
-from dashboard.hosts import host_names, is_loopback
-from dashboard.server import serve
-from dashboard.token_file import read_token
-from dashboard.warm_up import warm_up
+from dashboard.server.hosts import host_names, is_loopback
+from dashboard.server.serve import serve
+from dashboard.server.token_file import read_token
+from dashboard.server.warm_up import warm_up
 from mlgsearch.errors import UserError
 
 

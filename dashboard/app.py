@@ -6,15 +6,20 @@ from dash import Dash
 from flask import Flask, Response, abort, jsonify, request
 from sqlalchemy.exc import DBAPIError
 
-from dashboard.api import add_api
-from dashboard.compression import compress_data
 from dashboard.database import Database, trouble
-from dashboard.frame import PRODUCT, answer_trouble, frame, register
-from dashboard.login import require_token
-from dashboard.page import Page
-from dashboard.pages import compare, importance, layers, studies, study, trial
+from dashboard.pages import compare
+from dashboard.pages.importance import page as importance
+from dashboard.pages.layers import page as layers
+from dashboard.pages.studies import page as studies
+from dashboard.pages.study import page as study
+from dashboard.pages.trial import page as trial
+from dashboard.parts.page import Page
+from dashboard.parts.shell import PRODUCT, answer_trouble, frame, register
 from dashboard.query import Query
-from dashboard.security import secure
+from dashboard.server.api import add_api
+from dashboard.server.compression import compress_data
+from dashboard.server.login import require_token
+from dashboard.server.security import secure
 from mlgsearch.errors import StorageError, UserError
 
 PAGES: tuple[Page, ...] = (

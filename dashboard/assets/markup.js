@@ -1,4 +1,4 @@
-// Draws dashboard.markup's elements, which Dash's renderer then need not look after.
+// Draws dashboard.parts.markup's elements, which Dash's renderer then need not look after.
 (() => {
   "use strict";
   const { createElement, Fragment } = window.React;

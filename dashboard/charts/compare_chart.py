@@ -10,7 +10,7 @@ from dashboard.charts.compared import reference_marks
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.charts.trial_marks import TrialMarks
 from dashboard.charts.zoom import Zoom, front_scales
-from dashboard.page import Scheme
+from dashboard.parts.page import Scheme
 from dashboard.theme import dress, palette, text
 from mlgsearch.records import ReferencePoint
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.epoch_line import epoch_line
 from dashboard.charts.teacher_line import teacher_line
-from dashboard.page import Scheme
+from dashboard.parts.page import Scheme
 from dashboard.theme import dress, palette
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.charts.layout import say_empty

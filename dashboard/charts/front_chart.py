@@ -13,7 +13,7 @@ from dashboard.charts.size_axis import SizeAxis
 from dashboard.charts.teacher_line import teacher_line
 from dashboard.charts.trial_marks import TrialMarks, short
 from dashboard.charts.zoom import Zoom, front_scales
-from dashboard.page import Scheme
+from dashboard.parts.page import Scheme
 from dashboard.theme import Figure, Palette, Trace, palette, template
 from mlgsearch.records import PlannedStudent, ReferencePoint, TrialState
 from mlgsearch.results.analysis.expectation import Expectations

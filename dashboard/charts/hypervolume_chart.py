@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dashboard.page import Scheme
+from dashboard.parts.page import Scheme
 from dashboard.theme import Figure, palette, template
 from mlgsearch.results.analysis.trial_columns import Course, TrialColumns
 

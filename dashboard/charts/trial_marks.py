@@ -6,7 +6,7 @@ import numpy as np
 
 from dashboard.charts.density import density
 from dashboard.charts.size_axis import SizeAxis
-from dashboard.expected import expected
+from dashboard.parts.expected import expected
 from dashboard.theme import Trace
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.expectation import Expectations

@@ -1,1 +1,1 @@
-"""One module a page; each has a ``PAGE`` (see `dashboard.page`)."""
+"""One folder or module per page; each has a ``PAGE`` (see `dashboard.parts.page`)."""

@@ -10,16 +10,16 @@ import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.chart import chart
 from dashboard.charts.compare_chart import StudyFront, compare_chart
 from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
 from dashboard.charts.zoom import read_zoom
 from dashboard.database import Database
-from dashboard.menu import menu
-from dashboard.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice, view_id
+from dashboard.pages.study.view import AXIS, ZOOM, axis_of
+from dashboard.parts.chart import chart
+from dashboard.parts.menu import menu
+from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice, view_id
+from dashboard.parts.table import Column, Row, Table
 from dashboard.query import Query
-from dashboard.study_view import AXIS, ZOOM, axis_of
-from dashboard.table import Column, Row, Table
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results.analysis.difference import differences

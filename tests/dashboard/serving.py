@@ -11,7 +11,7 @@ from waitress.server import create_server
 
 from dashboard.app import create_app
 from dashboard.database import Database
-from dashboard.server import MOST_IN_MEMORY
+from dashboard.server.serve import MOST_IN_MEMORY
 
 HOSTS = ("127.0.0.1", "localhost")
 

@@ -31,7 +31,7 @@ def test_importing_all_of_the_dashboard_loads_no_torch_ray_or_optuna() -> None:
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
     )
     lines = done.stdout.splitlines()
-    assert {"dashboard.app", "dashboard.pages.studies"} <= set(lines)
+    assert {"dashboard.app", "dashboard.pages.studies.page"} <= set(lines)
     assert lines[-1] == "loaded: []"
 
 

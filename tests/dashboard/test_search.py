@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from mlgsearch.train.files.packed_file import read_packed
 from tests.dashboard.marks import click_trial
+from tests.dashboard.pages.test_trial import copied
 from tests.dashboard.serving import Visit, serving
-from tests.dashboard.test_trial import copied
 from tests.study.driver import Study
 from tests.study.driverless import empty_database
 

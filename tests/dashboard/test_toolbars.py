@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from mlgsearch.cli.figures import study_chart, write_figure
+from mlgsearch.cli.printing.figures import study_chart, write_figure
 from mlgsearch.records import PlannedStudent
 from mlgsearch.results.analysis.verification import verified_points
 from mlgsearch.results.charts.plan import LayerBar, layers_chart, plan_chart
@@ -99,7 +99,7 @@ def test_one_place_writes_html_files_and_one_places_charts_on_pages() -> None:
     }
     assert calls == {
         ("mlgsearch/results/charts/pareto.py", "to_html"),
-        ("dashboard/chart.py", "Graph"),
+        ("dashboard/parts/chart.py", "Graph"),
     }
     scripts = "".join(path.read_text() for path in (ROOT / "dashboard" / "assets").glob("*.js"))
     assert not re.search(r"sendChartToCloud|plotlyServerURL|newPlot", scripts)

@@ -8,7 +8,7 @@ from dashboard.app import PAGES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "dashboard.md").read_text()
-OPENAPI = json.loads((ROOT / "dashboard" / "openapi.json").read_text())
+OPENAPI = json.loads((ROOT / "dashboard" / "server" / "openapi.json").read_text())
 
 
 def listed(heading: str) -> list[str]:

@@ -14,7 +14,7 @@ from dashboard.charts.front_chart import front_chart as plain_front_chart
 from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.charts.trial_marks import MOST_MARKS, RUG_CELLS
 from dashboard.charts.zoom import Zoom
-from dashboard.page import Scheme
+from dashboard.parts.page import Scheme
 from mlgsearch.records import PlannedStudent, ReferencePoint
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.analysis.verification import VerifiedPoint

@@ -1,0 +1,1 @@
+"""Charts with a row for each layer."""

@@ -1,0 +1,180 @@
+"""The table of all studies: how far each is, what it reached, who drives it."""
+
+from datetime import UTC, datetime
+
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.database import Database
+from dashboard.parts.attributes import attributes
+from dashboard.parts.duration import ago, duration
+from dashboard.parts.page import link
+from dashboard.parts.table import Column, Row, Table
+from dashboard.query import Query
+from mlgsearch.records import TrialState
+from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.results.read.study_list import StudyRow
+
+#: Parameters of the page's address: words to look for, which studies, those to be compared.
+SEARCH, SHOW, PICK = "search", "show", "pick"
+SHOWN = {"all": "all studies", "driven": "driven now", "open": "unfinished", "done": "finished"}
+
+_CHECK = "\N{CHECK MARK}"
+_DASH = "\N{EN DASH}"
+
+
+def rows(database: Database, query: Query) -> list[Row]:
+    """Give the studies that the address asks for."""
+    words = query.one(SEARCH).casefold().split()
+    shown = query.choice(SHOW, SHOWN, "all")
+    picked = query.all(PICK)
+    return [
+        _row(study, study.name in picked)
+        for study in database.studies()
+        if _is_shown(study, shown)
+        and all(word in f"{study.name} {study.model} {study.data}".casefold() for word in words)
+    ]
+
+
+def _is_shown(study: StudyRow, shown: str) -> bool:
+    is_done = study.finished >= study.n_trials
+    return {
+        "all": True,
+        "driven": study.lease is not None,
+        "open": not is_done,
+        "done": is_done,
+    }[shown]
+
+
+def _row(study: StudyRow, is_picked: bool) -> Row:
+    counts, lease = study.counts, study.lease
+    # What ran when its driver went away waits for the next one.
+    running = counts[TrialState.RUNNING] if lease else 0
+    return {
+        "picked": is_picked,
+        "study": study.name,
+        "model": study.model,
+        "data": study.data,
+        "progress": min(1.0, study.finished / study.n_trials),
+        "best_accuracy": study.best_accuracy,
+        "smallest_memory_ratio": study.smallest_memory_ratio,
+        "hypervolume": study.hypervolume,
+        "last_activity": study.last_activity.isoformat(),
+        "driver": None if lease is None else f"{lease.holder}@{lease.host}:{lease.pid}",
+        "n_trials": study.n_trials,
+        "complete": counts[TrialState.COMPLETE],
+        "pruned": counts[TrialState.PRUNED],
+        "failed": counts[TrialState.FAIL],
+        "running": running,
+        "queued": counts[TrialState.WAITING] + counts[TrialState.RUNNING] - running,
+        "time_left_s": study.time_left_s,
+        "teacher_accuracy": study.teacher_accuracy,
+    }
+
+
+def _tick(row: Row) -> Component:
+    return html.Button(
+        _CHECK if row["picked"] else "",
+        type="button",
+        role="checkbox",
+        className="tick",
+        title="Compare with others",
+        **attributes(
+            aria_label=f"Compare {row['study']}",
+            aria_checked="true" if row["picked"] else "false",
+            data_toggle=PICK,
+            data_value=row["study"],
+        ),
+    )
+
+
+def _progress(row: Row) -> Component:
+    finished = row["complete"] + row["pruned"] + row["failed"]
+    said = f"{finished:,} of {row['n_trials']:,}"
+    if row["time_left_s"]:
+        said += f", {duration(row['time_left_s'])} left"
+    words = (
+        ("complete", row["complete"]),
+        ("stopped early", row["pruned"]),
+        ("failed", row["failed"]),
+        ("running", row["running"]),
+        ("queued", row["queued"]),
+    )
+    return html.Div(
+        [
+            html.Span(said),
+            html.Progress(
+                value=str(min(finished, row["n_trials"])),
+                max=str(row["n_trials"]),
+                **attributes(aria_label=f"{row['study']}: {said} trials"),
+            ),
+            html.Span(
+                [html.Span(f"{count:,} {word}") for word, count in words if count],
+                className="states faint",
+            ),
+        ],
+        className="progress",
+    )
+
+
+def _driver(row: Row) -> Component | str:
+    if row["driver"] is None:
+        return html.Span("nobody", className="faint")
+    holder, _, process = row["driver"].rpartition(":")
+    return html.Span(holder, className="live", title=f"process {process}")
+
+
+def _percent(row: Row) -> str:
+    return _DASH if row["best_accuracy"] is None else f"{row['best_accuracy']:.2%}"
+
+
+def _smallest(row: Row) -> str:
+    ratio = row["smallest_memory_ratio"]
+    return _DASH if ratio is None else f"{ratio:.4f} ({TIMES}{1 / ratio:.0f})"
+
+
+TABLE = Table(
+    key="studies",
+    label="Studies",
+    columns=(
+        Column("picked", "Compare", _tick, is_data=False),
+        Column("study", "Study", lambda row: link(row["study"], "/study", name=row["study"])),
+        Column("progress", "Trials", _progress),
+        Column("best_accuracy", "Best", _percent, is_number=True, hint="Best validation accuracy"),
+        Column(
+            "smallest_memory_ratio",
+            "Smallest",
+            _smallest,
+            is_number=True,
+            hint="Smallest memory ratio, and how many times smaller than the network at 32 bits",
+        ),
+        Column(
+            "hypervolume",
+            "Hypervolume",
+            lambda row: f"{row['hypervolume']:.4f}",
+            is_number=True,
+            hint="What the front dominates; larger is better",
+        ),
+        Column(
+            "last_activity",
+            "Last activity",
+            lambda row: ago(datetime.fromisoformat(row["last_activity"]), datetime.now(UTC)),
+        ),
+        Column("driver", "Driven by", _driver),
+        Column("model", "Model"),
+        Column("data", "Data"),
+    ),
+    rows=rows,
+    sort="-last_activity",
+    extra=(
+        "n_trials",
+        "complete",
+        "pruned",
+        "failed",
+        "running",
+        "queued",
+        "time_left_s",
+        "teacher_accuracy",
+    ),
+    empty="No study is like that; search for something else, or show all.",
+)

@@ -1,0 +1,94 @@
+"""The selected trials of a study in words: a card each."""
+
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.neighbours import Neighbours, Trade, neighbours
+from dashboard.pages.study.data import StudyData
+from dashboard.pages.study.view import SELECTED, StudyView
+from dashboard.parts.attributes import attributes
+from dashboard.parts.expected import expected
+from dashboard.parts.page import Scheme, link
+from dashboard.parts.states import STATE_WORDS
+from dashboard.theme import palette
+from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES
+
+
+def cards(data: StudyData, view: StudyView, scheme: Scheme) -> list[Component]:
+    """Give a card for each selected trial that there is, in the order they were selected."""
+    series = palette(scheme).series
+    there = set(data.columns.number[data.columns.rows_of(view.selected)].tolist())
+    if not there:
+        how = "Click a trial's mark in the chart, or choose it in the table below."
+        return [html.P(how, className="faint")]
+    return [
+        _card(data, view, number, series[place % len(series)])
+        for place, number in enumerate(view.selected)
+        if number in there
+    ]
+
+
+def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Article:
+    columns = data.columns
+    row = columns.rows_of([number])[0]
+    state = STATES[columns.state[row]]
+    is_front = row in data.front
+    facts = [STATE_WORDS[state] + (", on the front" if is_front else "")]
+    if columns.accuracy[row] == columns.accuracy[row]:
+        facts.append(f"{100 * columns.accuracy[row]:.2f} %")
+        found = data.expectations.find(number)
+        facts += [] if found is None else [f"expected {expected(found)}"]
+    facts.append(f"memory ratio {SIZE_AXES['memory_ratio'].write(columns.memory_ratio[row])}")
+    if columns.packed_bytes[row] > 0:  # NaN is not
+        facts.append(f"{columns.packed_bytes[row] / 1000:,.1f} KB packed")
+    facts.append(f"{columns.epochs_done[row]} of {columns.epochs_wanted[row]} epochs")
+    if columns.reused_from[row] != NO_TRIAL:
+        facts.append(f"same training as trial {columns.reused_from[row]}")
+    around = neighbours(columns, number)
+    name = data.record.name
+    return html.Article(
+        [
+            html.Header(
+                [
+                    html.Span(className="swatch", style={"backgroundColor": colour}),
+                    html.H3(link(f"Trial {number}", "/study/trial", name=name, number=number)),
+                    html.Button(
+                        "Remove",
+                        type="button",
+                        **attributes(
+                            aria_label=f"Remove trial {number} from the selection",
+                            data_toggle=SELECTED,
+                            data_value=str(number),
+                        ),
+                    ),
+                ]
+            ),
+            html.Ul([html.Li(fact) for fact in facts], className="plain"),
+            *([] if around is None else [_trades(around, view)]),
+        ],
+        className="trial-card",
+    )
+
+
+def _trades(around: Neighbours, view: StudyView) -> html.Ul:
+    return html.Ul(
+        [
+            html.Li([f"{label}: ", _pick(trade, view), f": {trade.sentence}"])
+            for label, trade in around.told
+        ],
+        className="trades",
+    )
+
+
+def _pick(trade: Trade, view: StudyView) -> Component | str:
+    name = f"trial {trade.number}"
+    if trade.number in view.selected:
+        return name
+    return html.Button(
+        name,
+        type="button",
+        title=f"Add {name} to the selection",
+        className="link",
+        **attributes(data_toggle=SELECTED, data_value=str(trade.number)),
+    )

@@ -1,0 +1,197 @@
+"""What the page of a study reads from the database, and the pictures it makes of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+
+from dashboard.charts.front_chart import FrontPicture
+from dashboard.charts.size_axis import SizeAxis
+from dashboard.database import Database
+from dashboard.pages.study.view import StudyView
+from dashboard.parts.states import STATE_WORDS
+from mlgsearch.records import EpochRecord, StudyRecord, TrialState
+from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.analysis.trial_columns import Course, Rows, TrialColumns
+from mlgsearch.results.analysis.verification import VerifiedPoint, verified_points
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """A study as it is now; ``front`` are the rows of its front, smallest first."""
+
+    record: StudyRecord
+    columns: TrialColumns
+    verified: Sequence[VerifiedPoint]
+    front: Rows
+    expectations: Expectations
+
+    @property
+    def course(self) -> Course:
+        """How the hypervolume grew, from the study's own reference."""
+        record = self.record
+        return self.columns.hypervolume_over_trials(record.objectives, record.hypervolume_reference)
+
+    @property
+    def steps(self) -> Rows:
+        """Where the hypervolume rose: places in ``course``, shape (k,)."""
+        return np.flatnonzero(np.diff(self.course[1], prepend=0.0) > 0)
+
+    @property
+    def hypervolume(self) -> float:
+        """What the front dominates."""
+        volumes = self.course[1]
+        return float(volumes[-1]) if len(volumes) else 0.0
+
+    def picture(self, view: StudyView) -> FrontPicture:
+        """Give what the chart of the front draws in a view."""
+        seen = view.seen(self.columns)
+        then = self.columns if len(seen) == len(self.columns) else self.columns.at(seen)
+        front = seen[then.front_rows(self.record.objectives)]
+        kept = view.kept(self.columns)
+        if view.is_front_only:
+            kept &= np.isin(np.arange(len(self.columns)), front)
+        return FrontPicture(
+            columns=self.columns,
+            axis=view.axis,
+            shown=seen[kept[seen]],
+            front=front,
+            steps=seen[then.front_rows(("accuracy", view.axis.objective))],
+            ranged=np.flatnonzero(kept),
+            selected=view.selected,
+            teacher_accuracy=self.record.teacher_accuracy,
+            planned=self.record.planned,
+            references=self.record.references,
+            verified=self.verified,
+            expectations=self.expectations,
+        )
+
+    def written(self, numbers: Sequence[int]) -> list[str]:
+        """Give when trials, or their epochs, were last written."""
+        rows = self.columns.rows_of(numbers)
+        return [str(moment) for moment in self.columns.updated_at[rows]]
+
+    def results_until(self, until: int | None) -> int | None:
+        """Give how many of the first finished trials had a result, None for the present."""
+        order = self.columns.finished_rows
+        if until is None or until >= len(order):
+            return None
+        return int(np.isin(self.course[0], order[:until]).sum())
+
+    def digest(self, *view: object) -> str:
+        """Give a text that differs when a picture of the study in this view would."""
+        record, columns = self.record, self.columns
+        told = sha256(
+            repr(
+                (
+                    view,
+                    record.teacher_accuracy,
+                    len(record.planned),
+                    record.hypervolume_reference,
+                    record.validation_samples,
+                )
+            ).encode()
+        )
+        for column in (columns.number, columns.state, columns.accuracy, columns.finished_at):
+            told.update(np.ascontiguousarray(column).tobytes())
+        for point in self.verified:
+            told.update(repr((point.trial.number, point.epochs, point.seeds)).encode())
+        return told.hexdigest()[:16]
+
+    def failures_digest(self) -> str:
+        """Give a text that differs when another trial failed."""
+        failed = self.columns.updated_at[self.columns.is_in(TrialState.FAIL)]
+        return sha256(np.ascontiguousarray(failed).tobytes()).hexdigest()[:16]
+
+
+def read_study(database: Database, name: str) -> StudyData:
+    """Read a study.
+
+    Raises:
+        StudyNotFoundError: there is none of that name.
+    """
+    record = database.store.study(name)
+    columns = database.trials(name)
+    return StudyData(
+        record,
+        columns,
+        _verified(database, record),
+        columns.front_rows(record.objectives),
+        database.expectations(record),
+    )
+
+
+def _verified(database: Database, study: StudyRecord) -> list[VerifiedPoint]:
+    runs = database.verifications.verifications(study.name)
+    store = database.store
+    trials = [store.trial(study.name, number) for number in sorted({run.trial for run in runs})]
+    return verified_points(trials, runs, study.objectives)
+
+
+def tell_front(picture: FrontPicture) -> str:
+    """Say in a sentence or two what the chart of the front shows."""
+    columns, axis = picture.columns, picture.axis
+    counts = columns.at(picture.shown).counts()
+    told = ", ".join(
+        f"{counts[state]:,} {word}" for state, word in STATE_WORDS.items() if counts[state]
+    )
+    sentence = f"Shown: {told}." if told else "No trial is shown."
+    sizes = axis.values(columns)
+    front = picture.front[np.isfinite(sizes[picture.front])]
+    if not len(front):
+        return sentence
+    order = front[np.argsort(columns.accuracy[front], kind="stable")]
+    least, most = (_student(columns, axis, row) for row in order[[0, -1]])
+    if len(front) == 1:
+        return f"{sentence} The front is one trial, {least}."
+    return f"{sentence} The front has {_trials(len(front))}, from {least} to {most}."
+
+
+def tell_hypervolume(data: StudyData) -> str:
+    """Say how the hypervolume stands, and what brought it there last."""
+    rows, course = data.course
+    if not len(rows):
+        return "No trial has a result yet."
+    last = int(np.argmax(course >= course[-1]))
+    return (
+        f"Hypervolume {course[-1]:.4f} after {_trials(len(rows))} with a result; "
+        f"trial {data.columns.number[rows[last]]} raised it last, as number {last + 1:,}."
+    )
+
+
+def tell_moment(data: StudyData, view: StudyView) -> str:
+    """Say what moment of the study a replay shows."""
+    order = data.columns.finished_rows
+    if view.until is None or view.until >= len(order):
+        return "now"
+    if not view.until:
+        return "before the first trial finished"
+    moment = data.columns.finished_at[order[view.until - 1]].item()
+    return f"after {view.until:,} of {_trials(len(order))}, {moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def tell_curves(curves: Mapping[int, Sequence[EpochRecord]], selected: Sequence[int]) -> str:
+    """Say what the chart of learning curves shows, or how it comes to show something."""
+    if not selected:
+        return "No trial is selected."
+    ends = [
+        f"trial {number} {100 * curves[number][-1].validation_accuracy:.2f} % "
+        f"after epoch {curves[number][-1].epoch}"
+        for number in selected
+        if curves.get(number)
+    ]
+    without = [str(number) for number in selected if not curves.get(number)]
+    told = f"Validation accuracy: {', '.join(ends)}." if ends else ""
+    if without:
+        told += f" No epoch is known of trial {', '.join(without)}."
+    return told.strip()
+
+
+def _student(columns: TrialColumns, axis: SizeAxis, row: int) -> str:
+    size = axis.write(float(axis.values(columns)[row]))
+    return f"{100 * columns.accuracy[row]:.2f} % at {size}"
+
+
+def _trials(count: int) -> str:
+    return f"{count:,} trial{'' if count == 1 else 's'}"

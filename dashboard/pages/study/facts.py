@@ -1,0 +1,79 @@
+"""A study in figures: how its trials stand, what they reached, and why some failed."""
+
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.database import Database
+from dashboard.pages.study.data import StudyData
+from dashboard.parts.page import link
+from dashboard.parts.states import STATE_WORDS
+from mlgsearch.records import TrialState
+from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.results.read.trial_details import failure_reasons
+
+#: Trials of a reason that are linked to; the table has the others.
+_MOST_LINKS = 8
+
+
+def facts(data: StudyData) -> list[Component]:
+    """Give the figures, and a sentence where there is no front yet."""
+    columns, record = data.columns, data.record
+    counts = columns.counts()
+    complete = columns.at(columns.is_in(TrialState.COMPLETE))
+    done = sum(count for state, count in counts.items() if state.is_finished)
+    told = [("finished", f"{done:,} of {record.n_trials:,}")]
+    told += [(word, f"{counts[state]:,}") for state, word in STATE_WORDS.items() if counts[state]]
+    if len(complete):
+        smallest = float(complete.memory_ratio.min())
+        told += [
+            ("front", f"{len(data.front):,}"),
+            ("best accuracy", f"{100 * complete.accuracy.max():.2f} %"),
+            ("smallest", f"{TIMES}{1 / smallest:.1f}"),
+            ("hypervolume", f"{data.hypervolume:.4f}"),
+        ]
+    if record.teacher_accuracy is not None:
+        told.append(("teacher", f"{100 * record.teacher_accuracy:.2f} %"))
+    figures = html.Dl(
+        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in told], className="facts"
+    )
+    return [figures] if len(complete) else [figures, html.P(_nothing_yet(data), className="notice")]
+
+
+def _nothing_yet(data: StudyData) -> str:
+    counts = data.columns.counts()
+    if counts[TrialState.RUNNING]:
+        return "No trial is COMPLETE yet; the front appears here with the first one."
+    if counts[TrialState.FAIL]:
+        return (
+            "No trial is COMPLETE: see below why trials failed, mend it, "
+            "and go on with `search.py resume`."
+        )
+    return "No trial is COMPLETE yet. If nothing drives the study, go on with `search.py resume`."
+
+
+def failures(database: Database, name: str) -> Component:
+    """List why trials failed, the most frequent reason first."""
+    reasons = failure_reasons(database.engine, name)
+    if not reasons:
+        return html.P("No trial has failed.", className="faint")
+    return html.Ul(
+        [
+            html.Li(
+                [
+                    html.Strong(f"{reason.count:,} \N{MULTIPLICATION SIGN} "),
+                    html.Code(reason.reason),
+                    html.Span(_links(name, reason.numbers), className="faint"),
+                ]
+            )
+            for reason in reasons
+        ],
+        className="failures",
+    )
+
+
+def _links(name: str, numbers: tuple[int, ...]) -> list[Component | str]:
+    parts: list[Component | str] = [" in trial "]
+    for number in numbers[:_MOST_LINKS]:
+        parts += [link(str(number), "/study/trial", name=name, number=number), ", "]
+    left = len(numbers) - _MOST_LINKS
+    return [*parts[:-1], *([f" and {left:,} more"] if left > 0 else [])]

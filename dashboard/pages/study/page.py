@@ -1,0 +1,279 @@
+"""One study: its front among all trials, how it grew, and the trials one picks from it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from dashboard.charts.curves_chart import curves_chart
+from dashboard.charts.front_chart import front_chart
+from dashboard.charts.hypervolume_chart import hypervolume_chart
+from dashboard.database import Database
+from dashboard.pages.study.cards import cards
+from dashboard.pages.study.chart_tables import COURSE_TABLE, CURVES_TABLE
+from dashboard.pages.study.controls import controls, replay
+from dashboard.pages.study.data import (
+    StudyData,
+    read_study,
+    tell_curves,
+    tell_front,
+    tell_hypervolume,
+    tell_moment,
+)
+from dashboard.pages.study.facts import facts, failures
+from dashboard.pages.study.trial_tables import FRONT_TABLE, TRIALS_TABLE, table_of
+from dashboard.pages.study.view import (
+    ALL,
+    FRONT,
+    ROWS,
+    SELECTED,
+    UNTIL,
+    ZOOM,
+    StudyView,
+    last_moment,
+)
+from dashboard.parts.chart import chart
+from dashboard.parts.markup import lighten
+from dashboard.parts.menu import menu
+from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, view_id
+from dashboard.query import Query
+from mlgsearch.errors import StudyNotFoundError
+from mlgsearch.results.read.trial_details import curves_of
+
+#: Height in pixels of the charts beside the main one.
+_SMALL = 340
+
+_OUTPUTS = {
+    "front": Output("study-chart", "figure"),
+    "front_summary": Output("study-chart-summary", "children"),
+    "moment": Output("study-moment", "children"),
+    "course": Output("study-course", "figure"),
+    "course_summary": Output("study-course-summary", "children"),
+    "curves": Output("study-curves", "figure"),
+    "curves_summary": Output("study-curves-summary", "children"),
+    "cards": Output("study-cards", "children"),
+    "facts": Output("study-facts", "children"),
+    "failures": Output("study-failures", "children"),
+    "last": Output("study-replay", "max"),
+    "replay": Output("study-replay", "value"),
+    "drawn": Output("study-drawn", "data"),
+}
+
+
+def _layout(database: Database, view: View) -> Component:
+    name = view.query.one("name")
+    data = read_study(database, name)
+    parts = _parts(database, data, StudyView.of(view.query), view.scheme, {})
+    return html.Div(
+        [
+            html.Div(
+                [html.H1(name), link("Compare with other studies", "/compare", name=name)],
+                className="title",
+            ),
+            html.Div(parts["facts"], id="study-facts", role="status"),
+            dcc.Store(id="study-drawn", data=parts["drawn"]),
+            dcc.Store(id=view_id(SELECTED), data=list(view.query.all(SELECTED))),
+            dcc.Store(id=view_id(ZOOM), data=view.query.one(ZOOM)),
+            dcc.Store(id=view_id(UNTIL), data=view.query.one(UNTIL)),
+            controls(view.query),
+            chart(
+                "study-chart",
+                parts["front"],
+                title="Accuracy against size",
+                summary=parts["front_summary"],
+                file=f"{name}-front",
+                table="study-table",
+                is_sketched=True,
+                more=replay(data, StudyView.of(view.query), parts["moment"]),
+            ),
+            html.Div(
+                [
+                    html.Section(
+                        [html.H2("Selected trials"), html.Div(parts["cards"], id="study-cards")],
+                        className="card",
+                    ),
+                    chart(
+                        "study-curves",
+                        parts["curves"],
+                        title="Learning curves",
+                        summary=parts["curves_summary"],
+                        file=f"{name}-curves",
+                        table=CURVES_TABLE.render(database, view.query),
+                        height=_SMALL,
+                    ),
+                ],
+                className="pair wide",
+            ),
+            html.Section(
+                [
+                    html.Div([html.H2("Trials"), _rows_menu(view.query)], className="head"),
+                    html.Div(table_of(view.query).render(database, view.query), id="study-table"),
+                ],
+                className="card",
+            ),
+            html.Div(
+                [
+                    chart(
+                        "study-course",
+                        parts["course"],
+                        title="Hypervolume over trials",
+                        summary=parts["course_summary"],
+                        file=f"{name}-hypervolume",
+                        table=COURSE_TABLE.render(database, view.query),
+                        height=_SMALL,
+                    ),
+                    html.Section(
+                        [
+                            html.H2("Failures"),
+                            html.Div(parts["failures"], id="study-failures"),
+                        ],
+                        className="card",
+                    ),
+                ],
+                className="pair",
+            ),
+        ],
+        className="study",
+    )
+
+
+def _rows_menu(query: Query) -> html.Div:
+    options = {FRONT: "the front", ALL: "all trials"}
+    return menu("Rows", ROWS, options, query.choice(ROWS, options, FRONT), default=FRONT)
+
+
+def _parts(
+    database: Database,
+    data: StudyData,
+    view: StudyView,
+    scheme: Scheme,
+    drawn: Mapping[str, str],
+) -> dict[str, Any]:
+    """Give what the page shows, but ``no_update`` for what was drawn the same before.
+
+    ``drawn`` and its successor hold a digest for each part.
+    """
+    parts: dict[str, Any] = dict.fromkeys(_OUTPUTS, no_update)
+    name = data.record.name
+    digests = {
+        "front": data.digest(view, scheme),
+        "course": data.digest(view.until, scheme),
+        # Of trials that were not chosen there is nothing to tell.
+        "chosen": data.digest(view.selected, scheme, data.written(view.selected))
+        if view.selected
+        else scheme,
+        "facts": data.digest(),
+        "failures": data.failures_digest(),
+    }
+    news = {part for part, digest in digests.items() if drawn.get(part) != digest}
+    if "front" in news:
+        picture = data.picture(view)
+        parts["front"] = front_chart(picture, scheme, view.zoom)
+        parts["front_summary"] = tell_front(picture)
+    if "course" in news:
+        parts["course"] = hypervolume_chart(
+            data.columns, data.course, scheme, seen=data.results_until(view.until)
+        )
+        parts["course_summary"] = tell_hypervolume(data)
+        parts["moment"] = tell_moment(data, view)
+    if "chosen" in news:
+        curves = curves_of(database.engine, name, view.selected)
+        parts["curves"] = curves_chart(
+            curves, view.selected, scheme, teacher_accuracy=data.record.teacher_accuracy
+        )
+        parts["curves_summary"] = tell_curves(curves, view.selected)
+        parts["cards"] = lighten(cards(data, view, scheme))
+    if "facts" in news:
+        parts["facts"] = lighten(facts(data))
+        parts["last"] = last_moment(data.columns)
+        if view.until is None:
+            parts["replay"] = parts["last"]
+    if "failures" in news:
+        parts["failures"] = lighten(failures(database, name))
+    parts["drawn"] = digests if news else no_update
+    return parts
+
+
+def _register(app: Dash, database: Database) -> None:
+    @app.callback(
+        _OUTPUTS,
+        Input(PULSE, "data"),
+        Input(VIEW, "data"),
+        Input(SCHEME, "data"),
+        State("study-drawn", "data"),
+        prevent_initial_call=True,
+    )
+    def _follow(
+        _pulse: str, asked: Mapping[str, Any], scheme: Scheme, drawn: Mapping[str, str]
+    ) -> dict[str, Any]:
+        query = Query(asked)
+        try:
+            data = read_study(database, query.one("name"))
+        except StudyNotFoundError:  # deleted meanwhile: what was shown stays
+            return dict.fromkeys(_OUTPUTS, no_update)
+        return _parts(database, data, StudyView.of(query), scheme, drawn)
+
+    @app.callback(
+        Output("study-table", "children"),
+        Input(view_id(ROWS, FRONT), "data"),
+        State(VIEW, "data"),
+        prevent_initial_call=True,
+    )
+    def _table(rows: str, asked: Mapping[str, Any]) -> Any:
+        query = Query({**asked, ROWS: [rows]})
+        return lighten(table_of(query).render(database, query))
+
+    client: dict[str, tuple[list[Output], list[Input | State]]] = {
+        "pick": (
+            [Output(view_id(SELECTED), "data"), Output("study-chart", "clickData")],
+            [Input("study-chart", "clickData"), State(view_id(SELECTED), "data")],
+        ),
+        "zoom": (
+            [Output(view_id(ZOOM), "data")],
+            [Input("study-chart", "relayoutData")],
+        ),
+        "replay": (
+            [Output(view_id(UNTIL), "data")],
+            [Input("study-replay", "value"), State("study-replay", "max")],
+        ),
+        "play": (
+            [
+                Output("study-player", "disabled"),
+                Output("study-play", "children"),
+                Output("study-replay", "value", allow_duplicate=True),
+            ],
+            [
+                Input("study-play", "n_clicks"),
+                State("study-player", "disabled"),
+                State("study-replay", "value"),
+                State("study-replay", "max"),
+            ],
+        ),
+        "step": (
+            [
+                Output("study-replay", "value", allow_duplicate=True),
+                Output("study-player", "disabled", allow_duplicate=True),
+                Output("study-play", "children", allow_duplicate=True),
+            ],
+            [
+                Input("study-player", "n_intervals"),
+                State("study-replay", "value"),
+                State("study-replay", "max"),
+            ],
+        ),
+    }
+    in_browser: Callable[..., None] = app.clientside_callback
+    for function, (outputs, arguments) in client.items():
+        in_browser(
+            ClientsideFunction("study", function), outputs, arguments, prevent_initial_call=True
+        )
+
+
+PAGE = Page(
+    path="/study",
+    title=lambda query: query.one("name"),
+    layout=_layout,
+    register=_register,
+    tables=(FRONT_TABLE, TRIALS_TABLE, CURVES_TABLE, COURSE_TABLE),
+)

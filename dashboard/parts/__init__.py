@@ -1,0 +1,1 @@
+"""What pages are built from: shell, tables, cells, charts, menus."""

@@ -1,0 +1,183 @@
+"""What stands around every page: head, banner, content, and the stores that pages share."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from dash import (
+    ALL,
+    ClientsideFunction,
+    Dash,
+    Input,
+    Output,
+    State,
+    dcc,
+    html,
+    no_update,
+    set_props,
+)
+from dash.development.base_component import Component
+from sqlalchemy.exc import DBAPIError
+
+from dashboard.database import Database, trouble
+from dashboard.parts.attributes import attributes
+from dashboard.parts.markup import lighten
+from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, View, link, notice
+from dashboard.parts.table import digest
+from dashboard.query import Query
+from mlgsearch.errors import StorageError, UserError
+
+PRODUCT = "mlgsearch"
+
+_ROUTE: Final = "route"
+#: What came with the page: its title, and the pulse that it was made at.
+_ARRIVED: Final = "arrived"
+_TABS = {
+    "Study": "/study",
+    "Layers": "/study/layers",
+    "Which layers matter": "/study/importance",
+}
+
+
+def frame() -> html.Div:
+    """Give the part of the page that stays."""
+    return html.Div(
+        [
+            dcc.Location(id="location", refresh=False),
+            dcc.Store(id=_ROUTE),
+            dcc.Store(id=VIEW, data={}),
+            dcc.Store(id=PULSE, data=""),
+            dcc.Store(id=SCHEME),
+            dcc.Store(id=_ARRIVED),
+            html.A("To the content", href="#content", className="skip"),
+            html.Header(
+                html.Nav(
+                    [
+                        link(
+                            html.Span([html.Span(className="mark"), PRODUCT], className="brand"),
+                            "/",
+                        ),
+                        html.Div(id="place"),
+                    ],
+                    **attributes(aria_label="Pages"),
+                )
+            ),
+            html.Div(id="banner", role="alert", hidden=True),
+            html.Main(
+                html.P("Loading\N{HORIZONTAL ELLIPSIS}", className="loading"),
+                id="content",
+                tabIndex="-1",
+            ),
+        ]
+    )
+
+
+def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
+    """Make the frame work: from the address to the page, and from the page to the address."""
+    in_browser: Callable[..., None] = app.clientside_callback
+    in_browser(ClientsideFunction("frame", "scheme"), Output(SCHEME, "data"), Input(SCHEME, "id"))
+    in_browser(
+        ClientsideFunction("frame", "route"),
+        Output(_ROUTE, "data"),
+        Output(VIEW, "data", allow_duplicate=True),
+        Input("location", "pathname"),
+        Input("location", "search"),
+        Input(SCHEME, "data"),
+        State(_ROUTE, "data"),
+        prevent_initial_call="initial_duplicate",
+    )
+    in_browser(
+        ClientsideFunction("frame", "view"),
+        Output(VIEW, "data"),
+        Input({"view": ALL, "default": ALL}, "value"),
+        Input({"view": ALL, "default": ALL}, "data"),
+        State(VIEW, "data"),
+    )
+    in_browser(
+        ClientsideFunction("frame", "arrived"),
+        Output(_ARRIVED, "modified_timestamp"),
+        Input(_ARRIVED, "data"),
+    )
+    by_path = {page.path: page for page in pages}
+
+    @app.callback(
+        Output("content", "children"),
+        Output("place", "children"),
+        Output(_ARRIVED, "data"),
+        Input(_ROUTE, "data"),
+        prevent_initial_call=True,
+    )
+    def _content(route: Mapping[str, Any]) -> tuple[Component, Component | None, dict[str, Any]]:
+        page = by_path.get(route["path"])
+        if page is None:
+            sentence = "There is no page at this address."
+            return notice(sentence, link("All studies", "/")), None, _arrived(PRODUCT, None)
+        view = View(Query(route["query"]), route["scheme"])
+        place, title, pulse = _place(page, view.query), f"{page.title(view.query)} - {PRODUCT}", ""
+        try:
+            # First, so that what changes meanwhile is news.
+            pulse = database.pulse(view.query.all("name"))
+            content = page.layout(database, view)
+        except (StorageError, DBAPIError) as error:
+            content = notice(trouble(error))
+        except UserError as error:
+            content, place = notice(str(error), link("All studies", "/")), None
+        return lighten(content), lighten(place), _arrived(title, pulse)
+
+    tables = {table.key: table for page in pages for table in page.tables}
+
+    @app.callback(
+        Output({"table": ALL}, "nodes"),
+        Output({"table": ALL}, "drawn"),
+        Input(PULSE, "data"),
+        Input(VIEW, "data"),
+        State({"table": ALL}, "id"),
+        State({"table": ALL}, "drawn"),
+        prevent_initial_call=True,
+    )
+    def _rows(
+        _pulse: str, view: Mapping[str, Any], ids: Sequence[Mapping[str, str]], drawn: Sequence[str]
+    ) -> tuple[list[Any], list[Any]]:
+        found = [tables[id_["table"]].nodes(database, Query(view)) for id_ in ids]
+        digests = [digest(nodes) for nodes in found]
+        is_new = [now != then for now, then in zip(digests, drawn, strict=True)]
+        return (
+            [nodes if new else no_update for nodes, new in zip(found, is_new, strict=True)],
+            [now if new else no_update for now, new in zip(digests, is_new, strict=True)],
+        )
+
+
+def answer_trouble(error: Exception) -> None:
+    """Meet what a page's callback raises: nothing of the page changes, or the page says why not.
+
+    While the database is away the banner tells, and the page asks again until it is told.
+    A study that was deleted meanwhile leaves a notice. Any other error is ours.
+    """
+    if isinstance(error, StorageError | DBAPIError):
+        # What the page has seen is not what it shows: the next pulse is news, whatever it is.
+        set_props(_ARRIVED, {"data": {"pulse": "", "at": time.time()}})
+        return
+    if not isinstance(error, UserError):
+        raise error
+    set_props("content", {"children": lighten(notice(str(error), link("All studies", "/")))})
+
+
+def _arrived(title: str, pulse: str | None) -> dict[str, str | None]:
+    """Tell the browser what came; without a pulse the page waits for no news."""
+    return {"title": title, "pulse": pulse}
+
+
+def _place(page: Page, query: Query) -> Component | None:
+    """Show the pages of one study beside each other, on each of them."""
+    if not page.path.startswith("/study"):
+        return None
+    name = query.one("name")
+    return html.Div(
+        [
+            link(label, path, name=name)
+            if path != page.path
+            else html.Span(label, **attributes(aria_current="page"))
+            for label, path in _TABS.items()
+        ],
+        className="tabs",
+    )

@@ -1,0 +1,238 @@
+"""A table on a page: sorted, paged, and downloaded with all its rows."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.database import Database
+from dashboard.parts.attributes import attributes
+from dashboard.parts.markup import Markup, Node, nodes_of
+from dashboard.query import Query, address
+from mlgsearch.results.formats import to_csv
+
+Row = Mapping[str, Any]
+
+_UP = "\N{BLACK UP-POINTING TRIANGLE}"
+_DOWN = "\N{BLACK DOWN-POINTING TRIANGLE}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    ``key`` is the row's key and the name in downloads; ``show`` gives a cell from a row, without it
+    the value as text. ``is_data`` is False for a column that is there to be clicked: it is neither
+    sorted nor downloaded.
+    """
+
+    key: str
+    label: str
+    show: Callable[[Row], Component | str | None] | None = None
+    is_number: bool = False
+    is_data: bool = True
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a page.
+
+    ``key`` is unique in the dashboard and made of letters and dashes; ``rows`` gives all rows, of
+    plain data (numbers, texts, None, lists and mappings of them), and may raise any `UserError`.
+    ``sort`` is the key of the column it is sorted by at first, with a ``-`` in front for the
+    largest first; without it rows stay in their order. ``extra`` are keys that are downloaded but
+    not shown; ``complete`` gives rows with those that are read for a download only. ``empty`` is
+    what stands in place of no rows.
+    """
+
+    key: str
+    label: str
+    columns: tuple[Column, ...]
+    rows: Callable[[Database, Query], Sequence[Row]]
+    sort: str = ""
+    page_size: int = 25
+    extra: tuple[str, ...] = ()
+    complete: Callable[[Database, Query, Sequence[Row]], Sequence[Row]] | None = None
+    empty: str = "Nothing to show."
+
+    def render(self, database: Database, query: Query) -> html.Div:
+        """Place the table, as the address wants it."""
+        nodes = self.nodes(database, query)
+        return html.Div(
+            [
+                self._store("sort", self.sort, query),
+                self._store("page", "1", query),
+                Markup(nodes, id={"table": self.key}, drawn=digest(nodes)),
+            ],
+            className="table",
+        )
+
+    def nodes(self, database: Database, query: Query) -> list[Node]:
+        """Give the rows of one page, with what goes around them."""
+        return nodes_of(self._body(database, query))
+
+    def csv(self, database: Database, query: Query) -> str:
+        """Write all rows as CSV; text that a spreadsheet would run is escaped."""
+        return to_csv(self._data(database, query), self._keys())
+
+    def data(self, database: Database, query: Query) -> list[dict[str, Any]]:
+        """Give all rows as JSON's data."""
+        return self._data(database, query)
+
+    def _body(self, database: Database, query: Query) -> list[Component]:
+        rows = self.rows(database, query)
+        if not rows:
+            return [html.P(self.empty, className="faint")]
+        sort = self._sorting(query)
+        pages = math.ceil(len(rows) / self.page_size)
+        page = min(max(query.integer(f"{self.key}-page") or 1, 1), pages)
+        first = (page - 1) * self.page_size
+        shown = self._sorted(rows, sort)[first : first + self.page_size]
+        return [
+            html.Div(
+                html.Table(
+                    [
+                        html.Caption(self.label, className="unseen"),
+                        html.Thead(html.Tr([self._head(column, sort) for column in self.columns])),
+                        html.Tbody([self._line(row) for row in shown]),
+                    ]
+                ),
+                className="scroll",
+                role="region",
+                tabIndex="0",
+                **attributes(aria_label=self.label),
+            ),
+            html.Div(
+                [self._pager(page, pages, first, len(shown), len(rows)), self._downloads(query)],
+                className="foot",
+            ),
+        ]
+
+    def _data(self, database: Database, query: Query) -> list[dict[str, Any]]:
+        rows = self._sorted(self.rows(database, query), self._sorting(query))
+        if self.complete is not None:
+            rows = self.complete(database, query, rows)
+        return [{key: row.get(key) for key in self._keys()} for row in rows]
+
+    def _keys(self) -> list[str]:
+        return [*(column.key for column in self.columns if column.is_data), *self.extra]
+
+    def _store(self, what: str, default: str, query: Query) -> dcc.Store:
+        parameter = f"{self.key}-{what}"
+        return dcc.Store(
+            id={"view": parameter, "default": default}, data=query.one(parameter, default)
+        )
+
+    def _sorting(self, query: Query) -> str:
+        keys = [column.key for column in self.columns if column.is_data]
+        return query.choice(f"{self.key}-sort", [*keys, *(f"-{key}" for key in keys)], self.sort)
+
+    def _sorted(self, rows: Sequence[Row], sort: str) -> Sequence[Row]:
+        key = sort.removeprefix("-")
+        if not key:
+            return rows
+        known = [row for row in rows if not _is_missing(row.get(key))]
+        missing = [row for row in rows if _is_missing(row.get(key))]
+        return [*sorted(known, key=lambda row: _rank(row[key]), reverse=sort[0] == "-"), *missing]
+
+    def _head(self, column: Column, sort: str) -> html.Th:
+        classes = "number" if column.is_number else ""
+        if not column.is_data:
+            return html.Th(html.Span(column.label, className="unseen"), scope="col")
+        is_sorted = sort.removeprefix("-") == column.key
+        falls = sort.startswith("-")
+        order = ("descending" if falls else "ascending") if is_sorted else None
+        # A first click gives numbers largest first and texts from A, a second the other way.
+        falls_next = not falls if is_sorted else column.is_number
+        arrow = {"ascending": _UP, "descending": _DOWN, None: ""}[order]
+        return html.Th(
+            html.Button(
+                [
+                    column.label,
+                    html.Span(arrow, className="arrow", **attributes(aria_hidden="true")),
+                ],
+                type="button",
+                title=column.hint or f"Sort by {column.label}",
+                **attributes(
+                    data_set=f"{self.key}-sort",
+                    data_default=self.sort,
+                    data_value=f"{'-' if falls_next else ''}{column.key}",
+                ),
+            ),
+            scope="col",
+            className=classes,
+            **attributes(aria_sort=order),
+        )
+
+    def _line(self, row: Row) -> html.Tr:
+        name = next(column for column in self.columns if column.is_data)
+        cells: list[Component] = []
+        for column in self.columns:
+            value = row.get(column.key)
+            shown = column.show(row) if column.show else "" if value is None else str(value)
+            classes = "number" if column.is_number else ""
+            if column is name:
+                cells.append(html.Th(shown, scope="row", className=classes))
+            else:
+                cells.append(html.Td(shown, className=classes))
+        return html.Tr(cells)
+
+    def _pager(self, page: int, pages: int, first: int, shown: int, total: int) -> html.Div:
+        said = f"{first + 1:,} to {first + shown:,} of {total:,}" if pages > 1 else f"{total:,}"
+        said += " row" if total == 1 else " rows"
+        if pages == 1:
+            return html.Div(said, className="faint")
+        return html.Div(
+            [
+                self._step("Previous", page - 1, pages),
+                html.Span(said, role="status", className="faint"),
+                self._step("Next", page + 1, pages),
+            ],
+            className="pager",
+        )
+
+    def _step(self, label: str, page: int, pages: int) -> html.Button:
+        return html.Button(
+            label,
+            type="button",
+            disabled=not 1 <= page <= pages,
+            **attributes(
+                aria_label=f"{label} rows of {self.label}",
+                data_set=f"{self.key}-page",
+                data_default="1",
+                data_value=str(page),
+            ),
+        )
+
+    def _downloads(self, query: Query) -> html.Div:
+        return html.Div(
+            [
+                html.A(
+                    kind.upper(),
+                    href=address(f"/download/{self.key}.{kind}", **dict(query.values)),
+                    className="button",
+                    download="",
+                    **attributes(aria_label=f"Download {self.label} as {kind.upper()}, all rows"),
+                )
+                for kind in ("csv", "json")
+            ],
+            className="buttons",
+        )
+
+
+def digest(nodes: Sequence[Node]) -> str:
+    """Give a text that differs when what is shown of a table does."""
+    return sha256(repr(nodes).encode()).hexdigest()[:16]
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _rank(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""The server: waitress, login, security headers, compression, the JSON API."""

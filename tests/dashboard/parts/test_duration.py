@@ -1,0 +1,37 @@
+"""Spans of time in words."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dashboard.parts.duration import ago, duration
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.4, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (75, "1 min 15 s"),
+        (3 * 3600 + 125, "3 h 2 min"),
+        (86_400 * 2 + 3600 * 5, "2 d 5 h"),
+        (-5, "0 s"),
+    ],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-3, "just now"), (59, "just now"), (61, "1 min ago"), (7200, "2 h ago"), (1e5, "1 d ago")],
+)
+def test_ages(seconds: float, said: str) -> None:
+    moment = NOW - timedelta(seconds=seconds)
+    told: Any = ago(moment, NOW)  # Dash's types do not know the attributes
+    assert told.children == said
+    assert datetime.fromisoformat(told.dateTime) == moment
