@@ -24,18 +24,18 @@ from mlgsearch.cli.evaluate import evaluate
 from mlgsearch.cli.export import export
 from mlgsearch.cli.front import print_front
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
-from mlgsearch.cli.output import open_store, print_json, stdout_console
 from mlgsearch.cli.planning import plan
-from mlgsearch.cli.sensitivity import sensitivity
-from mlgsearch.cli.sizes import sizes
-from mlgsearch.cli.steady_stream import steady
-from mlgsearch.cli.tables import (
+from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
+from mlgsearch.cli.printing.tables import (
     curve_table,
     lineage_lines,
     settings_table,
     studies_table,
     trials_table,
 )
+from mlgsearch.cli.progress.steady_stream import steady
+from mlgsearch.cli.sensitivity import sensitivity
+from mlgsearch.cli.sizes import sizes
 from mlgsearch.cli.verifying import verify_trials
 from mlgsearch.errors import UserError
 from mlgsearch.paths import runs_directory, study_directory

@@ -8,12 +8,12 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mlgsearch.cli.expected import expected, read_expectations, what_is_expected
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
-from mlgsearch.cli.output import open_store, print_json, stdout_console
-from mlgsearch.cli.paste import command
-from mlgsearch.cli.tables import kilobytes
-from mlgsearch.cli.verified import spread
+from mlgsearch.cli.printing.expected import expected, read_expectations, what_is_expected
+from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
+from mlgsearch.cli.printing.paste import command
+from mlgsearch.cli.printing.tables import kilobytes
+from mlgsearch.cli.printing.verified import spread
 from mlgsearch.errors import UserError
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.analysis.choice import KILOBYTE, Choice, Limit, choose

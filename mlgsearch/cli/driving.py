@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from sqlalchemy import Engine
 
-from mlgsearch.cli.events import JsonEvents
-from mlgsearch.cli.expected import read_expectations
-from mlgsearch.cli.lines import PlainLines
-from mlgsearch.cli.live import LiveView
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
-from mlgsearch.cli.output import stdout_console
-from mlgsearch.cli.paste import command
-from mlgsearch.cli.tables import front_table
-from mlgsearch.cli.watching import stopped, watching
+from mlgsearch.cli.printing.expected import read_expectations
+from mlgsearch.cli.printing.output import stdout_console
+from mlgsearch.cli.printing.paste import command
+from mlgsearch.cli.printing.tables import front_table
+from mlgsearch.cli.progress.events import JsonEvents
+from mlgsearch.cli.progress.lines import PlainLines
+from mlgsearch.cli.progress.live import LiveView
+from mlgsearch.cli.progress.watching import stopped, watching
 from mlgsearch.paths import runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.analysis.front import front, front_hypervolume
@@ -131,7 +131,7 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
         console = stdout_console()
         console.print(front_table(study, trials, read_expectations(engine, study, trials)))
         if outcome.is_finished:
-            from mlgsearch.cli.figures import study_chart, write_figure  # loads plotly
+            from mlgsearch.cli.printing.figures import study_chart, write_figure  # loads plotly
 
             path = study_directory(runs_directory(storage), study) / "pareto.html"
             write_figure(study_chart(study, trials), path)

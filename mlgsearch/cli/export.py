@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Name, Storage
-from mlgsearch.cli.output import open_store
+from mlgsearch.cli.printing.output import open_store
 from mlgsearch.paths import runs_directory
 
 

@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
 
-from mlgsearch.cli.expected import read_expectations
 from mlgsearch.cli.options import DEFAULT_STORAGE, Name, Storage
-from mlgsearch.cli.output import (
+from mlgsearch.cli.printing.expected import read_expectations
+from mlgsearch.cli.printing.output import (
     WHOLE_LINES,
     open_store,
     stdout_console,
     write_text,
 )
-from mlgsearch.cli.tables import front_table
-from mlgsearch.cli.verified import verified_table
+from mlgsearch.cli.printing.tables import front_table
+from mlgsearch.cli.printing.verified import verified_table
 from mlgsearch.errors import UserError
 from mlgsearch.paths import study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
@@ -62,7 +62,7 @@ def print_front(
     else:
         view = _searched_view(study, store, engine)
     if format_ is Format.html:
-        from mlgsearch.cli.figures import write_figure  # loads plotly
+        from mlgsearch.cli.printing.figures import write_figure  # loads plotly
 
         path = out or Path(f"{study_directory(Path(), study).name}-{view.file}.html")
         write_figure(view.figure(), path)
@@ -121,7 +121,7 @@ def _verified_view(
 
 
 def _searched_figure(study: StudyRecord, trials: Sequence[TrialRecord]) -> "Figure":
-    from mlgsearch.cli.figures import study_chart  # loads plotly
+    from mlgsearch.cli.printing.figures import study_chart  # loads plotly
 
     return study_chart(study, trials)
 

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mlgsearch.cli.lines import PlainLines
 from mlgsearch.cli.options import Json
-from mlgsearch.cli.output import stdout_console
-from mlgsearch.cli.stage_view import StageView
+from mlgsearch.cli.printing.output import stdout_console
+from mlgsearch.cli.progress.lines import PlainLines
+from mlgsearch.cli.progress.stage_view import StageView
 from mlgsearch.paths import cache_directory
 from mlgsearch.records import PlannedStudent
 
@@ -58,7 +58,7 @@ def plan(
     else:
         _print_front(spec.name, points, found.tables)
     if out is not None:
-        from mlgsearch.cli.figures import write_figure  # loads plotly
+        from mlgsearch.cli.printing.figures import write_figure  # loads plotly
         from mlgsearch.results.charts.plan import plan_chart
 
         students = [

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Storage
-from mlgsearch.cli.output import open_store, print_json, stdout_console
 from mlgsearch.cli.planning import Out, preparing
+from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
 from mlgsearch.paths import cache_directory
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS, layer_costs
@@ -48,7 +48,7 @@ def sensitivity(
     else:
         _print(spec.name, rows)
     if out is not None:
-        from mlgsearch.cli.figures import write_figure  # loads plotly
+        from mlgsearch.cli.printing.figures import write_figure  # loads plotly
 
         write_figure(_picture(rows, spec.name), out)
         typer.echo(str(out), err=as_json)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlgsearch.cli.options import Json
-from mlgsearch.cli.output import print_json, stdout_console
+from mlgsearch.cli.printing.output import print_json, stdout_console
 from mlgsearch.errors import SettingError, UserError
 from mlgsearch.records import FiveNumbers
 

@@ -10,13 +10,13 @@ from sqlalchemy import Engine
 
 from mlgsearch.cli.driving import Address, Parallel
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
-from mlgsearch.cli.output import stdout_console
-from mlgsearch.cli.paste import command
-from mlgsearch.cli.verified import verified_table
-from mlgsearch.cli.verify_events import VerifyEvents
-from mlgsearch.cli.verify_lines import VerifyLines
-from mlgsearch.cli.verify_live import VerifyLive
-from mlgsearch.cli.watching import stopped, watching
+from mlgsearch.cli.printing.output import stdout_console
+from mlgsearch.cli.printing.paste import command
+from mlgsearch.cli.printing.verified import verified_table
+from mlgsearch.cli.progress.verify_events import VerifyEvents
+from mlgsearch.cli.progress.verify_lines import VerifyLines
+from mlgsearch.cli.progress.verify_live import VerifyLive
+from mlgsearch.cli.progress.watching import stopped, watching
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.verification import verified_points

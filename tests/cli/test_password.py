@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mlgsearch.cli.app import app
-from mlgsearch.cli.paste import command
+from mlgsearch.cli.printing.paste import command
 from mlgsearch.errors import StorageError
 
 #: Nobody listens there.

@@ -10,10 +10,10 @@ from typing import Any
 
 from mlgsearch.cli.choosing import choice_fields
 from mlgsearch.cli.evaluate import evaluation_fields
-from mlgsearch.cli.events import JsonEvents
 from mlgsearch.cli.planning import point_fields
+from mlgsearch.cli.progress.events import JsonEvents
+from mlgsearch.cli.progress.verify_events import VerifyEvents
 from mlgsearch.cli.sizes import report_fields
-from mlgsearch.cli.verify_events import VerifyEvents
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.analysis.choice import Limit, choose
 from mlgsearch.results.analysis.expectation import Expectations

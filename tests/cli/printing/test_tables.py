@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mlgsearch.cli.tables import age, front_table, study_cells, trials_table
+from mlgsearch.cli.printing.tables import age, front_table, study_cells, trials_table
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.read.study_list import StudyRow

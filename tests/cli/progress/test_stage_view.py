@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from mlgsearch.cli.stage_view import StageView
+from mlgsearch.cli.progress.stage_view import StageView
 
 
 def test_stages_are_drawn_where_they_stand_now() -> None:

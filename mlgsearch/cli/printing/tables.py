@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mlgsearch.cli.expected import expected, what_is_expected
+from mlgsearch.cli.printing.expected import expected, what_is_expected
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.analysis.front import front, front_hypervolume
 from mlgsearch.results.read.study_list import StudyRow

@@ -10,7 +10,7 @@ from typing import TextIO, TypeVar
 import typer
 from rich.console import Console
 
-from mlgsearch.cli.steady_stream import steady
+from mlgsearch.cli.progress.steady_stream import steady
 from mlgsearch.study.cluster.signals import Interrupted
 
 Watch = TypeVar("Watch")

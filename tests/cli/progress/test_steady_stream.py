@@ -10,10 +10,10 @@ from typing import TextIO
 import pytest
 from rich.console import Console
 
-from mlgsearch.cli.events import JsonEvents
-from mlgsearch.cli.lines import PlainLines
-from mlgsearch.cli.live import LiveView
-from mlgsearch.cli.steady_stream import steady
+from mlgsearch.cli.progress.events import JsonEvents
+from mlgsearch.cli.progress.lines import PlainLines
+from mlgsearch.cli.progress.live import LiveView
+from mlgsearch.cli.progress.steady_stream import steady
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore

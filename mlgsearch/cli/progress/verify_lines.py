@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TextIO
 
-from mlgsearch.cli.lines import PlainLines
+from mlgsearch.cli.progress.lines import PlainLines
 from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
 
 

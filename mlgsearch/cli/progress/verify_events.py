@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from mlgsearch.cli.events import JsonEvents
+from mlgsearch.cli.progress.events import JsonEvents
 from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
 from mlgsearch.results.analysis.verification import VerifiedPoint
 from mlgsearch.results.formats import verified_rows

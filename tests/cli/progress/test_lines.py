@@ -1,6 +1,6 @@
 import io
 
-from mlgsearch.cli.lines import PlainLines, describe_end
+from mlgsearch.cli.progress.lines import PlainLines, describe_end
 from mlgsearch.records import TrialState
 from tests.results.samples import a_complete, a_study, a_trial, an_epoch
 

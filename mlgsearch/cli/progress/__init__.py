@@ -1,0 +1,1 @@
+"""Progress on the terminal: live, as lines, or as JSON events."""
