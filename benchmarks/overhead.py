@@ -142,7 +142,7 @@ def run_ours(folder: Path, shape: NetworkShape, trials: int) -> Clock:
         return Groundwork(shape, "none", 1.0)
 
     clock = Clock()
-    options = Options(max_parallel=WORKERS, worker=InstantWorker, lay_groundwork=groundwork)
+    options = Options(max_parallel=WORKERS, worker=InstantWorker, prepare_study=groundwork)
     engine = open_engine(f"sqlite:///{folder / 'ours.db'}")
     launch(*load_study_file(path), engine, clock, n_trials=trials, options=options)
     return clock

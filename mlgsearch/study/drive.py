@@ -102,7 +102,7 @@ class Groundwork:
 class Options:
     """How a driver runs; nothing here changes a study's results.
 
-    ``lay_groundwork`` and ``worker`` are the real ones unless a benchmark or a test replaces them.
+    ``prepare_study`` and ``worker`` are the real ones unless a benchmark or a test replaces them.
     ``accepts_change`` lets a study go on that differs from what it began with, and records how.
     ``grace_s`` limits the time from the first signal to the end.
     """
@@ -110,12 +110,12 @@ class Options:
     address: str | None = None
     max_parallel: int | None = None
     worker: type[tune.Trainable] = TrialWorker
-    lay_groundwork: Callable[[StudySpec, Path, Watch], Groundwork] | None = None
+    prepare_study: Callable[[StudySpec, Path, Watch], Groundwork] | None = None
     accepts_change: bool = False
     grace_s: float | None = None
 
 
-def lay_groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
+def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
     """Load the data, get the teacher, compute its logits, and tables where something is planned."""
     train = spec.train_spec()
     prepared = prepare(
@@ -207,7 +207,7 @@ def _drive(
     if options.address is not None:
         slots_on(nodes(), spec.resources)  # to tell now what does not fit
     store = ResultStore(engine, keeper.lease)
-    ground = (options.lay_groundwork or lay_groundwork)(spec, cache, watch)
+    ground = (options.prepare_study or prepare_study)(spec, cache, watch)
     changes = [
         *file_changes(store.study(study.name), spec),
         *other_changes(study, library_versions(), ground.data_hash, ground.teacher_hash),
@@ -325,7 +325,7 @@ def _run(
         code_folder=code_folder,
     )
     worker = options.worker
-    if options.address is not None and options.lay_groundwork is None:
+    if options.address is not None and options.prepare_study is None:
         train = spec.train_spec()
         shipped = ship(train, cache, [train.seed], train.training.epochs)
         worker = tune.with_parameters(worker, shipped=shipped)

@@ -11,7 +11,7 @@ from mlgsearch.cli.app import app
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import PlannedStudent
-from mlgsearch.study.drive import lay_groundwork
+from mlgsearch.study.drive import prepare_study
 from mlgsearch.study.file.spec import load_study_file
 from mlgsearch.study.space.layer_tables import open_tables
 from mlgsearch.train.data.load import load_images
@@ -75,7 +75,7 @@ def test_the_front_as_json(file: Path) -> None:
 def test_a_driver_keeps_the_front_that_is_printed(file: Path, cache: Path) -> None:
     rows = printed(file)
     spec, _ = load_study_file(file)
-    planned = lay_groundwork(spec, cache, _Silent()).planned
+    planned = prepare_study(spec, cache, _Silent()).planned
     for point, row in ((planned[0], rows[0]), (planned[-1], rows[-1])):
         assert point == PlannedStudent(row["packed_bytes"], row["memory_ratio"], row["damage"])
     assert [point.damage for point in planned] == sorted((p.damage for p in planned), reverse=True)
@@ -84,10 +84,10 @@ def test_a_driver_keeps_the_front_that_is_printed(file: Path, cache: Path) -> No
 def test_a_driver_warns_where_radam_has_too_few_steps(file: Path, cache: Path) -> None:
     spec, _ = load_study_file(file)
     watch = _Silent()
-    lay_groundwork(spec, cache, watch)
+    prepare_study(spec, cache, watch)
     assert watch.notices == []
     radam = OptimiserSpec(optimiser="radam", epochs=1)
-    lay_groundwork(spec.model_copy(update={"training": radam}), cache, watch)
+    prepare_study(spec.model_copy(update={"training": radam}), cache, watch)
     (notice,) = watch.notices
     assert notice.startswith("training.optimiser: radam warms up over thousands of steps")
 
@@ -95,7 +95,7 @@ def test_a_driver_warns_where_radam_has_too_few_steps(file: Path, cache: Path) -
 def test_a_driver_counts_the_validation_images(file: Path, cache: Path) -> None:
     spec, _ = load_study_file(file)
     images = load_images(spec.data, cache)
-    assert lay_groundwork(spec, cache, _Silent()).validation_samples == len(images.validation)
+    assert prepare_study(spec, cache, _Silent()).validation_samples == len(images.validation)
 
 
 class _Silent:

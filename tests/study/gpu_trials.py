@@ -89,7 +89,7 @@ def main(address: str, folder: Path, share: float) -> None:
     options = Options(
         address=address,
         worker=GpuTrial,
-        lay_groundwork=lambda *_: Groundwork(resnet8(), "none", 1.0),
+        prepare_study=lambda *_: Groundwork(resnet8(), "none", 1.0),
     )
     launch(spec, "", open_engine(f"sqlite:///{folder}/a.db"), Watch(), options=options)
 

@@ -121,7 +121,7 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
 
     def resume(accepts: bool) -> None:
         options = Options(
-            lay_groundwork=lambda *_: Groundwork(
+            prepare_study=lambda *_: Groundwork(
                 study.shape, "beef", 0.9, data_hash="da7a", validation_samples=269
             ),
             accepts_change=accepts,

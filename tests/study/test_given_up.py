@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
     options = Options(
         max_parallel=1,
         worker=OneTrial,
-        lay_groundwork=lambda *_: Groundwork(resnet8(), "none", 1.0),
+        prepare_study=lambda *_: Groundwork(resnet8(), "none", 1.0),
     )
     launch(spec, "", open_engine(f"sqlite:///{folder}/a.db"), Watch(), options=options)
 
