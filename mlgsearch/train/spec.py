@@ -32,6 +32,7 @@ PathText = Annotated[str, AfterValidator(_is_path)]
 NetworkName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_network_name)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, strict=False)]
+Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[float, Field(gt=0.0, strict=False)]
 
 
@@ -67,10 +68,10 @@ class DataSpec(Spec):
 
 
 class ModelSpec(Spec):
-    """Which network: ``resnet8``, ``resnet20``, a torchvision classifier, or ``module:callable``.
+    """Which network: ``resnet8``, ``resnet20``, ``chain8``, torchvision's, or ``module:callable``.
 
     ``stem`` replaces the first convolution and max-pool of a torchvision network by a 3x3 of
-    stride 1 (``cifar``), or leaves them (``imagenet``). ``width`` scales the small residual
+    stride 1 (``cifar``), or leaves them (``imagenet``). ``width`` scales our own small
     networks only. ``head_bias`` false makes the classifier head bias-free.
     """
 
@@ -84,6 +85,14 @@ class ModelSpec(Spec):
 _WITH_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
     "relative_adamw": {"schedule": "one_cycle", "learning_rate": 0.18, "average": 0.2},
     "adamw": {"schedule": "one_cycle", "learning_rate": 1e-2, "average": 0.0},
+    "muon": {
+        "schedule": "linear",
+        "learning_rate": 0.12,
+        "momentum": 0.6,
+        "average": 0.0,
+        "label_smoothing": 0.1,
+        "batch_size": 512,
+    },
     "sgd": {"schedule": "one_cycle", "learning_rate": 0.1, "average": 0.0},
     "radam": {"schedule": "cosine", "learning_rate": 2e-3, "average": 0.0},  # the paper's
 }
@@ -98,19 +107,20 @@ class OptimiserSpec(Spec):
     network. Schedule, rate and average follow from the optimiser where they are not given.
 
     With ``precision: bfloat16`` the convolutions and matrix products of a training step run in
-    bfloat16 (torch's autocast); parameters, generated weights, losses and all evaluation stay
-    float32.
+    bfloat16 (torch's autocast), and so do the teacher's whose logits the step uses; parameters,
+    generated weights, losses and all evaluation stay float32.
     """
 
-    optimiser: Literal["relative_adamw", "adamw", "sgd", "radam"] = "relative_adamw"
-    schedule: Literal["cosine", "one_cycle", "constant"] = "one_cycle"
+    optimiser: Literal["relative_adamw", "muon", "adamw", "sgd", "radam"] = "relative_adamw"
+    schedule: Literal["cosine", "one_cycle", "linear", "constant"] = "one_cycle"
     learning_rate: Positive = 0.18
     weight_decay: NonNegative = 5e-4
     momentum: NonNegative = 0.9
     average: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = 0.2
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0, strict=False)] = 0.0
     epochs: int = Field(default=10, ge=1, le=10_000)
     batch_size: int = Field(default=64, ge=2, le=65_536)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
     @model_validator(mode="before")
     @classmethod
@@ -122,9 +132,11 @@ class OptimiserSpec(Spec):
     def content(self) -> dict[str, Any]:
         """Return it as plain data for a hash.
 
-        ``average``, which came later, is left out where it is off: so earlier hashes hold.
+        What came later (``average``, ``label_smoothing``) is left out where it is off, so that
+        earlier hashes hold.
         """
-        return self.model_dump(mode="json", exclude=None if self.average else {"average"})
+        is_off = {name for name in ("average", "label_smoothing") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=is_off)
 
 
 class TeacherSpec(Spec):

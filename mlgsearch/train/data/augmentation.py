@@ -28,7 +28,9 @@ class Augmentation:
 
     ``padding`` black pixels are put on each side, a window of the image's own size is cut out at
     one of the ``(2 * padding + 1)**2`` places, and with ``flips`` it is mirrored left to right
-    half of the time.
+    in every other epoch: half of the samples in the odd ones, the others in the even ones. Of two
+    epochs in a row one shows each view, where tossing a coin would repeat one half of the time
+    (Jordan 2024, arXiv 2404.00498, section 3.6).
     """
 
     padding: int
@@ -56,7 +58,10 @@ class Augmentation:
         words = random_words(Purpose.AUGMENTATION, seed, epoch, 3 * count).reshape(count, 3)
         places = np.uint64(2 * self.padding + 1)
         draws = words % np.array([places, places, 2], dtype=np.uint64)
-        if not self.flips:
+        if self.flips:
+            first = random_words(Purpose.AUGMENTATION, seed, 0, count)  # no epoch has the number 0
+            draws[:, 2] = (first % np.uint64(2)) ^ np.uint64(epoch % 2)
+        else:
             draws[:, 2] = 0
         return torch.from_numpy(draws.astype(np.int64))
 

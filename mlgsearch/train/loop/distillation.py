@@ -13,8 +13,11 @@ class SoftTargets:
     Network" (2015).
     """
 
-    def __init__(self, teacher_logits: Tensor, spec: DistillationSpec) -> None:
+    def __init__(
+        self, teacher_logits: Tensor, spec: DistillationSpec, label_smoothing: float = 0.0
+    ) -> None:
         self._spec = spec
+        self._smoothing = label_smoothing
         log_probabilities = functional.log_softmax(teacher_logits / spec.temperature, dim=1)
         self._probabilities = log_probabilities.exp()  # (N, classes)
         self._entropy = -(self._probabilities * log_probabilities).sum(1)  # (N,)
@@ -29,11 +32,11 @@ class SoftTargets:
         """
         weight, temperature = self._spec.weight, self._spec.temperature
         if weight == 0:
-            return functional.cross_entropy(logits, labels)
+            return functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
         # KL = cross-entropy under the soft targets, less their own entropy.
         soft = functional.cross_entropy(logits / temperature, self._probabilities[positions])
         divergence = soft - self._entropy[positions].mean()
         if weight == 1:
             return temperature**2 * divergence
-        hard = functional.cross_entropy(logits, labels)
+        hard = functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
         return (1 - weight) * hard + weight * temperature**2 * divergence

@@ -11,6 +11,7 @@ from torch.optim import SGD, AdamW, Optimizer, RAdam
 
 from mlgsearch.train.data.batches import batch_bounds
 from mlgsearch.train.loop.flat import flat_values, flatten_parameters
+from mlgsearch.train.loop.muon import Muon
 from mlgsearch.train.loop.relative_adamw import RelativeAdamW
 from mlgsearch.train.spec import OptimiserSpec
 
@@ -38,13 +39,15 @@ _RADAM_STEPS = 4_000
 def learning_rate(spec: OptimiserSpec, step: int, total_steps: int) -> float:
     """Give the rate of step ``step`` (from 0) of ``total_steps``; no state, so resuming is exact.
 
-    ``cosine`` falls from the full rate towards zero, ``one_cycle`` rises and then falls,
-    ``constant`` stays.
+    ``cosine`` and ``linear`` fall from the full rate towards zero, ``one_cycle`` rises and then
+    falls, ``constant`` stays.
     """
     assert 0 <= step < total_steps, (step, total_steps)
     peak = spec.learning_rate
     if spec.schedule == "constant":
         return peak
+    if spec.schedule == "linear":
+        return peak * (1 - step / total_steps)
     if spec.schedule == "cosine":
         return peak * _cosine(step / total_steps)
     turn = _WARM_UP * total_steps
@@ -74,6 +77,7 @@ def build_optimiser(
     For ``relative_adamw`` the size of a weight or factor is its root mean square times how much of
     it is to be learned: the geometric mean of its layer's relative projection error and the mean
     of all. ``errors`` are these by layer; without them, as for a teacher, all is to be learned.
+    ``muon`` turns all weights but the last, which is the head's, and does so with the rest.
     """
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
@@ -88,7 +92,10 @@ def build_optimiser(
             is_free = isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm)
             if parameter.requires_grad:
                 (free if is_free or parameter.ndim < 2 else decayed).append(parameter)
-    if spec.optimiser == "relative_adamw":
+    if spec.optimiser == "relative_adamw" or spec.optimiser == "muon":
+        # The last weight is the head: nothing normalises what comes out of it.
+        turned = decayed[:-1] if spec.optimiser == "muon" else []
+        decayed = decayed[len(turned) :]
         found = {name: max(_LEAST_ERROR, error) for name, error in (errors or {}).items()}
         mean_error = statistics.fmean(found.values()) if found else 1.0
         sizes = []
@@ -100,21 +107,21 @@ def build_optimiser(
             math.sqrt(mean_error) * (_FREE_SIZE if parameter.ndim else _STEP_SIZE)
             for parameter in free
         ]
-        return RelativeAdamW(
-            [
-                {
-                    "size": flat_values(parameters, values).to(parameters[0].device),
-                    "params": [flatten_parameters(parameters)],
-                    "weight_decay": decay,
-                }
-                for parameters, values, decay in (
-                    (decayed, sizes, spec.weight_decay),
-                    (free, free_sizes, 0.0),
-                )
-                if parameters
-            ],
-            spec.learning_rate,
-        )
+        relative = [
+            {
+                "size": flat_values(parameters, values).to(parameters[0].device),
+                "params": [flatten_parameters(parameters)],
+                "weight_decay": decay,
+            }
+            for parameters, values, decay in (
+                (decayed, sizes, spec.weight_decay),
+                (free, free_sizes, 0.0),
+            )
+            if parameters
+        ]
+        if spec.optimiser == "muon":
+            return Muon(turned, relative, spec.learning_rate, spec.momentum)
+        return RelativeAdamW(relative, spec.learning_rate)
     groups = [
         {"params": [flatten_parameters(parameters)], "weight_decay": decay}
         for parameters, decay in ((decayed, spec.weight_decay), (free, 0.0))

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 from torchvision import models
 
 from mlgsearch.errors import UserError
+from mlgsearch.train.networks.chain import ChainNet
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.networks.stem import drop_head_bias, use_channels, use_cifar_stem
 from mlgsearch.train.spec import ModelSpec
 
 #: Blocks a stage of our own networks.
 _RESIDUAL = {"resnet8": 1, "resnet20": 3}
+_CHAIN = "chain8"
+_OWN = (*_RESIDUAL, _CHAIN)
 #: Networks that would return more than logits while training, and what keeps them from it.
 _ONE_OUTPUT = {
     "googlenet": {"aux_logits": False, "init_weights": True},
@@ -73,12 +76,16 @@ def _construct(
             channels=channels,
             head_bias=spec.head_bias,
         )
+    if spec.name == _CHAIN:
+        return ChainNet(
+            width=spec.width, classes=classes, channels=channels, head_bias=spec.head_bias
+        )
     known = models.list_models(module=models)
     if spec.name not in known:
-        near = difflib.get_close_matches(spec.name, [*_RESIDUAL, *known], n=1, cutoff=0.0)
+        near = difflib.get_close_matches(spec.name, [*_OWN, *known], n=1, cutoff=0.0)
         raise UserError(
             f"model.name: unknown network {spec.name!r}, did you mean {near[0]}? Known are "
-            f"{', '.join(_RESIDUAL)}, every torchvision classifier, and module:callable"
+            f"{', '.join(_OWN)}, every torchvision classifier, and module:callable"
         )
     options = _ONE_OUTPUT.get(spec.name, {})
     network: nn.Module = models.get_model(spec.name, weights=None, num_classes=classes, **options)

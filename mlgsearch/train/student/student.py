@@ -221,7 +221,11 @@ class StudentTraining:
     def _soft_targets(self, epoch: int) -> SoftTargets:
         logits = self._prepared.logits(self.job.spec.seed).epoch(epoch)
         if self._targets is None or self._targets[0] is not logits:
-            self._targets = logits, SoftTargets(logits, self.job.spec.distillation)
+            spec = self.job.spec
+            self._targets = (
+                logits,
+                SoftTargets(logits, spec.distillation, spec.training.label_smoothing),
+            )
         return self._targets[1]
 
     def _last_checkpoint(self) -> checkpoint.Checkpoint | None:

@@ -14,6 +14,7 @@ from mlgsearch.train.data.batches import TrainingBatches
 from mlgsearch.train.data.images import Images, blocks
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.progress import Progress
+from mlgsearch.train.spec import Precision
 from mlgsearch.train.teacher.teacher import Teacher
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
 
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 _BATCH = 512
 
+#: Bumped when the views of an epoch come out otherwise (2: flips alternate).
+_FORMAT = 2
 
 #: Gives logits by seed and epoch (0 where all epochs are alike), or None where it has none.
 Given = Callable[[int, int], Tensor | None]
@@ -31,7 +34,8 @@ class TeacherLogits:
 
     Without augmentation the images are the same in all epochs, and one file serves them all.
     An epoch that is not there is computed by whoever needs it first; when two do at once, either
-    file is right. What is ``given`` comes before any file.
+    file is right. What is ``given`` comes before any file. They are computed in ``precision``,
+    which is that of the students' training.
     """
 
     def __init__(
@@ -42,14 +46,16 @@ class TeacherLogits:
         cache: Path,
         seed: int,
         given: Given | None = None,
+        precision: Precision = "float32",
     ) -> None:
         self._teacher = teacher
+        self._precision = precision
         self._batches = batches
         self._seed = seed
         self._given = given
         self._layout = memory_format(images.input_shape)
         self._fixed: Tensor | None = None
-        key = logits_hash(teacher.hash, images.data_hash, batches, seed)
+        key = logits_hash(teacher.hash, images.data_hash, batches, seed, precision)
         self.directory = cache / "logits" / key
 
     def path(self, epoch: int) -> Path:
@@ -96,7 +102,11 @@ class TeacherLogits:
     def _compute(self, epoch: int) -> Tensor:
         batches = self._batches
         batches.start_epoch(self._seed, epoch)
-        with torch.inference_mode():
+        is_bfloat16 = self._precision == "bfloat16"
+        with (
+            torch.inference_mode(),
+            torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16),
+        ):
             parts = [
                 self._teacher.network(
                     batches.inputs(positions).contiguous(memory_format=self._layout)
@@ -109,7 +119,13 @@ class TeacherLogits:
         return logits.clone()
 
 
-def logits_hash(teacher_hash: str, data_hash: str, batches: TrainingBatches, seed: int) -> str:
+def logits_hash(
+    teacher_hash: str,
+    data_hash: str,
+    batches: TrainingBatches,
+    seed: int,
+    precision: Precision = "float32",
+) -> str:
     """Hash what the logits depend on; the seed matters only where something is drawn."""
     augmentation = batches.augmentation
     content = [
@@ -117,5 +133,7 @@ def logits_hash(teacher_hash: str, data_hash: str, batches: TrainingBatches, see
         data_hash,
         asdict(augmentation),
         None if augmentation.is_identity else seed,
+        precision,
+        _FORMAT,
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

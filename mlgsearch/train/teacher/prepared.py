@@ -94,6 +94,7 @@ class Prepared:
                 self._cache,
                 seed,
                 self._given_logits,
+                self.spec.training.precision,
             )
         return self._logits[seed]
 

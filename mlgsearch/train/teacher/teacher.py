@@ -1,11 +1,13 @@
 """The network that students are made from: loaded, or trained once and cached."""
 
+import functools
 import hashlib
 import json
 import logging
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +31,19 @@ from mlgsearch.train.versions import library_versions
 
 _log = logging.getLogger(__name__)
 
-#: Bumped when teachers come out otherwise for the same specification.
-_FORMAT = 1
+#: Bumped when teachers come out otherwise for the same specification (2: flips alternate).
+_FORMAT = 2
+
+#: Images that a network is fitted to before its training.
+_FITTED = 5_000
+
+
+@runtime_checkable
+class FitsInput(Protocol):
+    """A network that sets some of its weights from images before it is trained."""
+
+    def fit_input(self, images: Tensor) -> None:
+        """Look at (B, C, H, W) normalised training images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,10 +176,14 @@ def _train(
     training = spec.teacher.training
     batches = TrainingBatches(images, Augmentation.of(spec.data), device)
     optimiser = build_optimiser(network, training)
+    loss = functools.partial(_cross_entropy, training.label_smoothing)
     done, accuracy = 0, 0.0
     saved = checkpoint.load(directory, "teacher")
     if saved is not None:
         done = checkpoint.restore(network, optimiser, saved)
+    elif isinstance(network, FitsInput):
+        batches.start_epoch(spec.teacher.seed, 1)
+        network.fit_input(batches.inputs(torch.arange(min(_FITTED, batches.count), device=device)))
     for epoch in range(done + 1, training.epochs + 1):
         note = f"accuracy {accuracy:.2%}" if accuracy else ""
         progress("teacher", epoch - 1, training.epochs, note)
@@ -175,7 +192,7 @@ def _train(
             optimiser,
             batches,
             training,
-            _cross_entropy,
+            loss,
             seed=spec.teacher.seed,
             epoch=epoch,
             memory_format=layout,
@@ -187,9 +204,9 @@ def _train(
     return accuracy
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
+def _cross_entropy(smoothing: float, logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
     del positions
-    return functional.cross_entropy(logits, labels)
+    return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 
 def _frozen(network: nn.Module, key: str, accuracy: float) -> Teacher:

@@ -33,3 +33,16 @@ def test_a_student_that_answers_as_the_teacher_has_no_divergence() -> None:
     targets = SoftTargets(teacher, DistillationSpec(weight=1.0))
     loss = targets.loss(teacher[:2], torch.tensor([0, 1]), torch.tensor([0, 1]))
     assert loss.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_labels_are_smoothed_in_their_own_term_alone() -> None:
+    generator = torch.Generator().manual_seed(1)
+    teacher, student = torch.randn(2, 6, 4, generator=generator).unbind()
+    labels, positions = torch.tensor([0, 3, 1, 2, 2, 0]), torch.arange(6)
+    spec = DistillationSpec(weight=0.25)
+    plain = SoftTargets(teacher, spec).loss(student, labels, positions)
+    smooth = SoftTargets(teacher, spec, 0.3).loss(student, labels, positions)
+    hard = functional.cross_entropy(student, labels)
+    spread = -functional.log_softmax(student, 1).mean()
+    expected = plain + 0.75 * (0.3 * spread - 0.3 * hard)
+    assert smooth.item() == pytest.approx(expected.item(), rel=1e-5)

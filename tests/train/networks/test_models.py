@@ -1,8 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from mlgsearch.errors import UserError
+from mlgsearch.train.networks.chain import ChainNet
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 
@@ -50,6 +52,34 @@ def test_residual_networks_have_their_layers(name: str, layers: int) -> None:
     # Two 1x1 shortcuts, at the start of the second and third stage.
     assert weighted(network, 1) - 1 == 2
     assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_chain8_has_its_layers_and_parameters() -> None:
+    network = build(name="chain8", head_bias=False)
+    assert isinstance(network, ChainNet)
+    assert weighted(network, 3) - 1 == 6  # and the head
+    assert weighted(network, 2) - 1 == 1
+    # Jordan 2024: 1.97 M
+    assert sum(p.numel() for p in network.parameters()) == 1_972_792
+    assert not network.conv1.weight.requires_grad
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    small = build((9, 9), channels=1, name="chain8", width=2)  # the smallest images it takes
+    assert small(torch.zeros(2, 1, 9, 9)).shape == (2, 10)
+
+
+def test_chain8_decorrelates_patches() -> None:
+    network = build(name="chain8", width=2)
+    assert isinstance(network, ChainNet)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(40, 3, 16, 16, generator=generator)
+    smooth = functional.avg_pool2d(noise, 3, stride=1)  # neighbours are alike
+    images = smooth + 0.5 * smooth.roll(1, 1)  # and so are channels
+    network.fit_input(images)
+    out = network.conv1(images).detach()[:, :12].permute(1, 0, 2, 3).flatten(1)
+    covariance = out @ out.T / out.shape[1]
+    assert torch.allclose(covariance, covariance.diagonal().diag(), atol=0.01)
+    assert ((covariance.diagonal() > 0.9) & (covariance.diagonal() < 1.01)).sum() >= 9
+    assert torch.equal(network.conv1.weight[:12], -network.conv1.weight[12:])
 
 
 def test_resnet20_has_the_parameters_of_the_paper() -> None:

@@ -5,11 +5,15 @@ import torch
 from safetensors.torch import save_file
 
 from mlgsearch.errors import DataError
+from mlgsearch.train.data.augmentation import Augmentation
+from mlgsearch.train.data.batches import TrainingBatches
 from mlgsearch.train.data.images import Images
+from mlgsearch.train.data.load import load_images
 from mlgsearch.train.loop.epoch import train_epoch
 from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.networks.chain import ChainNet
 from mlgsearch.train.progress import no_progress
-from mlgsearch.train.spec import OptimiserSpec, TrainSpec
+from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
 from mlgsearch.train.teacher import teacher as teacher_module
 from mlgsearch.train.teacher.teacher import (
     Teacher,
@@ -86,6 +90,25 @@ def test_an_interrupted_training_goes_on(
     assert [p.name for p in (tmp_path / "cut" / "teachers").iterdir()] == [
         f"{resumed.hash}.safetensors"
     ]
+
+
+def test_a_network_is_fitted_to_its_images_before_it_is_trained(
+    tmp_path: Path,
+) -> None:
+    training = OptimiserSpec(optimiser="muon", epochs=2, batch_size=32)
+    data = DataSpec(limit=200, image_size=12)
+    images = load_images(data, tmp_path)
+    spec = TrainSpec(
+        data=data, model=ModelSpec(name="chain8", width=2), teacher=TeacherSpec(training=training)
+    )
+    trained = get(spec, images, tmp_path).network
+    normalised = TrainingBatches(images, Augmentation.of(spec.data), CPU)
+    normalised.start_epoch(0, 1)
+    expected = build_network(spec.model, images)
+    assert isinstance(expected, ChainNet)
+    expected.fit_input(normalised.inputs(torch.arange(normalised.count)))
+    assert isinstance(trained, ChainNet)
+    assert torch.equal(trained.conv1.weight, expected.conv1.weight)
 
 
 def test_a_damaged_cache_is_trained_anew(
