@@ -212,6 +212,8 @@ class StudyRecord:
     began and was accepted, oldest first: ``at`` (ISO 8601, UTC), ``trials`` (how many there were),
     and ``changes``, a line each. ``validation_samples`` counts the images of the validation part;
     None until a driver has begun, and of a study that no version that keeps it resumed or verified.
+    ``ended`` says why the search ended before the total that was asked for (``search.stop``);
+    ``n_trials`` is then what it had. None for all others.
     """
 
     name: str
@@ -231,6 +233,7 @@ class StudyRecord:
     data_hash: str = ""
     lineage: tuple[Mapping[str, object], ...] = ()
     validation_samples: int | None = None
+    ended: str | None = None
 
     @property
     def references(self) -> tuple[ReferencePoint, ...]:

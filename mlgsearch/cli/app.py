@@ -126,6 +126,8 @@ def show(
         f"{', '.join(study.objectives)}",
         highlight=False,
     )
+    if study.ended is not None:
+        console.print(f"Ended early: {escape(study.ended)}", highlight=False, soft_wrap=True)
     for line in lineage_lines(study):
         console.print(escape(line), highlight=False, soft_wrap=True)
     console.print(trials_table(trials, best))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from sqlalchemy import Engine
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
@@ -41,6 +42,9 @@ Grace = Annotated[
         min=2, metavar="SECONDS", help="Be done so long after the first signal that says stop."
     ),
 ]
+NoStop = Annotated[
+    bool, typer.Option("--no-stop", help="Drop search.stop, and go on to the total of trials.")
+]
 AcceptChange = Annotated[
     bool, typer.Option("--accept-change", help="Go on though something differs, and record it.")
 ]
@@ -50,6 +54,7 @@ def launch(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Study file (YAML).")],
     storage: Storage = DEFAULT_STORAGE,
     trials: Trials = None,
+    no_stop: NoStop = False,
     address: Address = None,
     max_parallel: Parallel = None,
     grace: Grace = None,
@@ -72,7 +77,15 @@ def launch(
         grace_s=grace,
     )
     with _watching(as_json) as watch:
-        outcome = start(spec, source, engine, watch, n_trials=trials, options=options)
+        outcome = start(
+            spec,
+            source,
+            engine,
+            watch,
+            n_trials=trials,
+            ignores_stop=no_stop,
+            options=options,
+        )
     _end(outcome, engine, storage, as_json)
 
 
@@ -80,6 +93,7 @@ def resume(
     name: Name,
     storage: Storage = DEFAULT_STORAGE,
     trials: Trials = None,
+    no_stop: NoStop = False,
     address: Address = None,
     max_parallel: Parallel = None,
     grace: Grace = None,
@@ -104,6 +118,7 @@ def resume(
             engine,
             watch,
             n_trials=trials,
+            ignores_stop=no_stop,
             allowed_code=allow_code or (),
             options=options,
         )
@@ -126,6 +141,7 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
             front=[record.number for record in front(trials, study.objectives)],
             hypervolume=front_hypervolume(trials, study.objectives, study.hypervolume_reference),
             queued=list(outcome.queued),
+            ended=study.ended,
         )
     else:
         console = stdout_console()
@@ -135,6 +151,12 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
 
             path = study_directory(runs_directory(storage), study) / "pareto.html"
             write_figure(study_chart(study, trials), path)
+            if study.ended is not None:
+                console.print(
+                    f"Ended after {study.n_trials} trials: {escape(study.ended)}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
             console.print(f"Pareto plot: {path}\n", highlight=False, soft_wrap=True)
             typer.echo("\n  ".join(["Next:", *_next_commands(study, trials, storage)]))
         else:
@@ -158,4 +180,7 @@ def _next_commands(
         yield command(storage, "choose", name, "--max-ratio", f"{ratio:.4f}")
         yield command(storage, "verify", name)
         yield command(storage, "export", name, middle.number, "student.safetensors")
-    yield command(storage, "resume", name, "--trials", study.n_trials * 2)
+    if study.ended is not None:
+        yield command(storage, "resume", name, "--no-stop")
+    else:
+        yield command(storage, "resume", name, "--trials", study.n_trials * 2)

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,6 +46,7 @@ from mlgsearch.study.search.optuna_storage import (
     open_optuna_storage,
 )
 from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.search.stop_rule import StopRule
 from mlgsearch.study.space.layer_tables import needs_tables, open_tables
 from mlgsearch.study.space.plan_report import predicted_front
 from mlgsearch.study.space.space import Space
@@ -156,6 +158,9 @@ def drive(
 ) -> Outcome:
     """Run a study's trials until ``spec.search.n_trials`` have finished, or a signal stops it.
 
+    ``spec.search.stop`` may end the search before: no further trial is proposed then, and those in
+    flight are finished.
+
     Args:
         spec: the study's specification; the total of trials and the resources may differ from
             those recorded, and are recorded then.
@@ -227,6 +232,7 @@ def _drive(
     store.set_target(study.name, spec.search.n_trials)
     store.set_content(study.name, spec.content())
     study = store.study(study.name)
+    began = datetime.now(UTC)
     artifacts = artifacts_of(study, runs)
     artifacts.prepare()
     space = _space(spec, ground)
@@ -243,6 +249,7 @@ def _drive(
         outbox=Outbox(directory / "outbox", TrialParcel),
         n_trials=study.n_trials,
         watch=watch.trial,
+        ends=_ends(spec, study, len(space.first), began),
     )
     stop.wait_for_order()
     searcher = StudySearcher(
@@ -269,7 +276,26 @@ def _drive(
     if searcher.failure is not None:
         raise searcher.failure
     ledger.check_end()
+    if ledger.is_finished and ledger.ended is not None:
+        store.set_ended(study.name, len(ledger.records), ledger.ended)
+        study = store.study(study.name)
     return Outcome(study, ledger.is_finished, tuple(queued), stop.number)
+
+
+def _ends(
+    spec: StudySpec, study: StudyRecord, given: int, began: datetime
+) -> Callable[[Sequence[TrialRecord]], str | None]:
+    """Return what says why a search is to end before its total of trials."""
+    if spec.search.stop is None:
+        return lambda records: None
+    rule = StopRule(
+        spec.search.stop,
+        study.objectives,
+        study.hypervolume_reference,
+        study.validation_samples,
+        given,
+    )
+    return lambda records: rule.reason(records, began, datetime.now(UTC))
 
 
 def _history(study: StudyRecord, engine: Engine, keeper: LeaseKeeper) -> History:

@@ -24,6 +24,7 @@ def launch(
     watch: Watch,
     *,
     n_trials: int | None = None,
+    ignores_stop: bool = False,
     options: Options | None = None,
 ) -> Outcome:
     """Start the study of a file, or go on with it where it exists with the same content.
@@ -36,6 +37,7 @@ def launch(
         engine: the database; its schema is made where it is missing.
         watch: told what happens.
         n_trials: the total wanted, instead of the file's or, where it is larger, the stored one.
+        ignores_stop: drop ``search.stop``, from here on.
         options: how to run.
 
     Raises:
@@ -49,7 +51,8 @@ def launch(
     study = register(spec, source, store, accepts_change=options.accepts_change)
     # A file launched again does not take back what `resume --trials` added.
     total = n_trials or max(study.n_trials, spec.search.n_trials)
-    return drive(with_target(spec, total), study, engine, watch, options)
+    target = with_target(spec, total, ignores_stop=ignores_stop)
+    return drive(target, study, engine, watch, options)
 
 
 def resume(
@@ -58,6 +61,7 @@ def resume(
     watch: Watch,
     *,
     n_trials: int | None = None,
+    ignores_stop: bool = False,
     allowed_code: Collection[str] = (),
     options: Options | None = None,
 ) -> Outcome:
@@ -68,6 +72,7 @@ def resume(
         engine: the database; its schema is brought up to date.
         watch: told what happens.
         n_trials: the total wanted, instead of the stored one.
+        ignores_stop: drop ``search.stop``, from here on.
         allowed_code: every ``module:callable`` that the stored content may have imported.
         options: how to run.
 
@@ -79,7 +84,10 @@ def resume(
     upgrade(engine)
     store = ResultStore(engine)
     study = store.study(name)
-    spec = with_target(stored_spec(study, allowed_code), n_trials or study.n_trials)
+    stored = stored_spec(study, allowed_code)
+    # Where the search ended early the stored total is what it had, and the file's what was wanted.
+    total = n_trials or max(study.n_trials, stored.search.n_trials if study.ended else 0)
+    spec = with_target(stored, total, ignores_stop=ignores_stop)
     return drive(spec, study, engine, watch, options or Options())
 
 
@@ -128,7 +136,8 @@ def _forget_untried(spec: StudySpec, engine: Engine, store: ResultStore) -> None
         remove(known, engine)
 
 
-def with_target(spec: StudySpec, n_trials: int) -> StudySpec:
-    """Give the specification with another total of trials."""
-    search = spec.search.model_copy(update={"n_trials": n_trials})
+def with_target(spec: StudySpec, n_trials: int, *, ignores_stop: bool = False) -> StudySpec:
+    """Return the specification with another total of trials, without ``search.stop`` if asked."""
+    changed = {"n_trials": n_trials} | ({"stop": None} if ignores_stop else {})
+    search = spec.search.model_copy(update=changed)
     return spec.model_copy(update={"search": search})

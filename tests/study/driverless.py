@@ -59,6 +59,7 @@ class Driverless:
         register(self.spec, "", self.store)
         self.seen: list[tuple[TrialRecord, Sequence[EpochRecord]]] = []
         self.n_trials = n_trials
+        self.ends: Callable[[Sequence[TrialRecord]], str | None] = lambda records: None
         # Not a TemporaryDirectory: a study that a test drops would warn wherever it is collected.
         self._folder = Path(tempfile.mkdtemp())
         self.outbox = Outbox(self._folder, TrialParcel)
@@ -81,6 +82,7 @@ class Driverless:
             outbox=self.outbox,
             n_trials=self.n_trials,
             watch=lambda record, epochs: self.seen.append((record, epochs)),
+            ends=self.ends,
         )
 
     def hold(self, lease: LeaseRecord) -> None:

@@ -176,6 +176,19 @@ def test_resume_takes_the_content_from_the_database(
     assert driven[1][0].content_hash() == store.study("digits").content_hash
 
 
+def test_a_search_that_ended_early_goes_on_to_the_total_that_was_asked_for(
+    engine: Engine, store: ResultStore, driven: list[tuple[StudySpec, StudyRecord]]
+) -> None:
+    spec = a_spec(search={"n_trials": 20, "stop": {"no_gain": 5}})
+    register(spec, "", store)
+    store.set_ended("digits", 9, "enough")
+    resume("digits", engine, WATCH)
+    resume("digits", engine, WATCH, n_trials=30, ignores_stop=True)
+    launch(spec, "", engine, WATCH, ignores_stop=True)
+    assert [spec.search.n_trials for spec, _ in driven] == [20, 30, 20]
+    assert [spec.search.stop is None for spec, _ in driven] == [False, True, True]
+
+
 def test_resume_of_an_unknown_study_names_the_near_ones(engine: Engine, store: ResultStore) -> None:
     register(a_spec(), "", store)
     with pytest.raises(StudyNotFoundError, match="no study 'digit'; there is 'digits'"):

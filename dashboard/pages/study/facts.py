@@ -31,6 +31,8 @@ def facts(data: StudyData) -> list[Component]:
             ("smallest", f"{TIMES}{1 / smallest:.1f}"),
             ("hypervolume", f"{data.hypervolume:.4f}"),
         ]
+    if record.ended is not None:
+        told.append(("ended early", record.ended))
     if record.teacher_accuracy is not None:
         told.append(("teacher", f"{100 * record.teacher_accuracy:.2f} %"))
     figures = html.Dl(

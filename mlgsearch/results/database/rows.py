@@ -68,6 +68,7 @@ def study_row(record: StudyRecord) -> dict[str, Any]:
         "data_hash": record.data_hash,
         "lineage": [dict(change) for change in record.lineage],
         "validation_samples": record.validation_samples,
+        "ended": record.ended,
     }
 
 
@@ -101,6 +102,7 @@ def study_record(row: RowMapping) -> StudyRecord:
         data_hash=row["data_hash"] or "",
         lineage=tuple(row["lineage"] or ()),
         validation_samples=row["validation_samples"],
+        ended=row["ended"],
     )
 
 

@@ -13,7 +13,7 @@ from mlgsearch.results.database.engine import shown_url
 VERSION_TABLE = "mlg_alembic_version"
 
 #: Every revision under ``migrations/versions``, oldest first.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 
 
 def check(engine: Engine) -> None:

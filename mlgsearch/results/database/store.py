@@ -118,10 +118,14 @@ class ResultStore:
             return [study_record(row) for row in rows.mappings()]
 
     def set_target(self, name: str, n_trials: int) -> None:
-        """Set how many trials the study shall have in total."""
+        """Set how many trials the study shall have in total; it has not ended before that."""
         if n_trials < 1:
             raise UserError(f"n_trials is {n_trials}: it must be at least 1")
-        self._update_study(name, n_trials=n_trials)
+        self._update_study(name, n_trials=n_trials, ended=None)
+
+    def set_ended(self, name: str, n_trials: int, reason: str) -> None:
+        """Record that the study is finished with ``n_trials`` trials, and why."""
+        self._update_study(name, n_trials=n_trials, ended=reason)
 
     def set_content(self, name: str, content: Mapping[str, object]) -> None:
         """Record the resources and the total of trials that a driver runs a study with.

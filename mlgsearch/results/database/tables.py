@@ -75,6 +75,7 @@ study_table = Table(
     Column("data_hash", String(128)),
     Column("lineage", JsonText),
     Column("validation_samples", Integer),
+    Column("ended", CleanText),
     UniqueConstraint("name"),
     **OPTIONS,
 )

@@ -141,12 +141,37 @@ def _early_stopping(value: Any) -> Any:
     return value
 
 
+class StopSpec(Spec):
+    """When a search ends before its total of trials: at the first of these that holds.
+
+    ``no_gain``: the front's hypervolume has not grown by more than the noise of a training in so
+    many trials, counted after those written in the file and planned. ``hours``: trials were being
+    trained for so long, over all drivers. ``front_reaches``: one student on the front is at least
+    so good in each objective.
+    """
+
+    no_gain: int | None = Field(default=None, ge=2, le=1_000_000)
+    hours: Positive | None = None
+    front_reaches: Mapping[str, Annotated[float, Field(strict=False)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> "StopSpec":
+        for name in self.front_reaches:
+            if name not in OBJECTIVES:
+                raise ValueError(
+                    f"front_reaches: {name!r} is not known; known are {', '.join(OBJECTIVES)}"
+                )
+        if self.no_gain is None and self.hours is None and not self.front_reaches:
+            raise ValueError("name at least one of no_gain, hours, front_reaches")
+        return self
+
+
 class SearchSpec(Spec):
     """How settings are proposed, how many trials are wanted in total, and what is optimised.
 
     ``planned`` is how many settings of the planned front are tried after ``first``; without it 8 in
     an allocation, none elsewhere. ``early_stopping`` is ``off``, ``on``, or on with other numbers
-    than its defaults.
+    than its defaults. ``stop`` ends the search before ``n_trials``.
     """
 
     sampler: Sampler = "tpe"
@@ -156,6 +181,7 @@ class SearchSpec(Spec):
     first: tuple[FirstTrial, ...] = Field(default=(), strict=False)
     planned: int | None = Field(default=None, ge=0, le=1000)
     early_stopping: Annotated[EarlyStoppingSpec | None, BeforeValidator(_early_stopping)] = None
+    stop: StopSpec | None = None
 
     @field_validator("objectives")
     @classmethod
@@ -240,13 +266,13 @@ class StudySpec(TrainSpec):
     def content_hash(self) -> str:
         """Hash what determines the study's results.
 
-        The total of trials, the resources and the reference points are left out: they may change
-        between drivers.
+        The total of trials, when to stop, the resources and the reference points are left out: they
+        may change between drivers.
         """
         content = self.content()
         del content["references"]
         del content["resources"]
-        del content["search"]["n_trials"]
+        del content["search"]["n_trials"], content["search"]["stop"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

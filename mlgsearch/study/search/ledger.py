@@ -10,7 +10,7 @@ A trial's life::
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,15 @@ class Ledger:
         outbox: Outbox[TrialParcel],
         n_trials: int,
         watch: Watcher = lambda record, epochs: None,
+        ends: Callable[[Sequence[TrialRecord]], str | None] = lambda records: None,
     ):
         self._spec = spec
         self._space = space
         self._drafts = drafts
         self._history = history
         self._n_trials = n_trials
+        self._ends = ends
+        self._ended: str | None = None
         self._outbox = outbox
         self._rows = TrialRows(spec, history, store, outbox, watch)
         self._records = self._rows.by_number
@@ -108,9 +111,15 @@ class Ledger:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the wanted number of trials has finished, whatever their state."""
+        """Whether the wanted number of trials has finished, or all where the search ended."""
         finished = sum(r.state.is_finished for r in self._records.values())
-        return finished >= self._n_trials and self.has_no_more
+        wanted = len(self._records) if self._ended is not None else self._n_trials
+        return finished >= wanted and self.has_no_more
+
+    @property
+    def ended(self) -> str | None:
+        """Why no trial was proposed any more before the wanted number; None where that was not."""
+        return self._ended
 
     @property
     def has_no_more(self) -> bool:
@@ -290,7 +299,9 @@ class Ledger:
 
     @property
     def _wants_another(self) -> bool:
-        return len(self._history) < self._n_trials
+        if self._ended is None and len(self._history) < self._n_trials:
+            self._ended = self._ends(self.records)
+        return self._ended is None and len(self._history) < self._n_trials
 
     def _may_hand_out(self) -> bool:
         """Whether there is something to hand out, and the database to write it to."""

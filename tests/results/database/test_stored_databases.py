@@ -67,6 +67,8 @@ def test_it_is_brought_forward_and_loses_nothing(
     assert study.data_hash == ("" if schema < "0005" else "da7a")
     assert len(study.lineage) == (0 if schema < "0005" else 1)
     assert study.validation_samples == (None if schema < "0006" else 269)
+    reached = "trial 0 reaches search.stop.front_reaches: accuracy 0.9"
+    assert study.ended == (None if schema < "0008" else reached)
     # And it is written to as any other.
     store.put_trial("digits", a_complete(1, 0.8, 0.04))
     VerificationStore(old).put("digits", a_verification(1, 2))
