@@ -236,6 +236,13 @@ class StudyRecord:
     ended: str | None = None
 
     @property
+    def limits(self) -> Mapping[str, float]:
+        """The most that a student may be, by objective; empty in files of earlier versions."""
+        limits = self.content.get("limits", {})
+        assert isinstance(limits, Mapping)
+        return limits
+
+    @property
     def references(self) -> tuple[ReferencePoint, ...]:
         """The reference points of the study file, to draw; none in files of earlier versions."""
         listed = self.content.get("references", ())

@@ -126,6 +126,9 @@ def show(
         f"{', '.join(study.objectives)}",
         highlight=False,
     )
+    if study.limits:
+        said = ", ".join(f"{name} at most {most:,.6g}" for name, most in study.limits.items())
+        console.print(f"Limits: {said}", highlight=False, soft_wrap=True)
     if study.ended is not None:
         console.print(f"Ended early: {escape(study.ended)}", highlight=False, soft_wrap=True)
     for line in lineage_lines(study):

@@ -1,14 +1,18 @@
 """A byte budget spread over the layers of a network."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.knapsack import Knapsack
+from mlgsearch.plan.resources import Resource, resources_of
 from mlgsearch.plan.tables import Tables
 from mlgsearch.plan.weighting import layer_costs
 
@@ -21,6 +25,12 @@ HOPELESS = 0.5
 
 #: How far about a layer's bits the slope of its list is taken.
 _STEP = 1.5
+
+#: Limits are priced one after another, so often; a price is halved so often between two, and may
+#: be so many times what makes a limit weigh as much as all damage.
+_ROUNDS = 4
+_HALVINGS = 12
+_HIGHEST = 1e6
 
 #: How many layers an error about a budget names.
 _NAMED = 3
@@ -48,6 +58,11 @@ class Allocator:
         weighting: how layers weigh against each other: a key of ``WEIGHTINGS``, or ``measured``
             where the tables were measured.
         norm_bits: the widths that normalisation may be stored at; it is chosen like a layer's.
+        limits: what the network may be at most, by objective: ``memory_ratio``, or one of
+            ``SUMS``; others are not looked at.
+
+    Raises:
+        BudgetError: no network in range keeps the limits.
     """
 
     def __init__(
@@ -56,16 +71,42 @@ class Allocator:
         *,
         weighting: str = "relative",
         norm_bits: Sequence[NormBits] = (32,),
+        limits: Mapping[str, float] | None = None,
     ):
         self.tables = tables
         self._costs = layer_costs(tables, weighting)
         self.norm_bits = sorted(norm_bits)
-        self._plain = self._knapsack({})
+        self._resources = resources_of(tables, limits or {})
+        self._plain, _ = self._knapsack({})
+        for resource in self._resources:
+            if resource.least > resource.most:
+                least = {name: int(uses.argmin()) for name, uses in resource.uses.items()}
+                raise BudgetError(self._too_much(resource, least))
+        full = 32 * tables.shape.full_parameters
+        ratio = (limits or {}).get("memory_ratio", math.inf)
+        #: The largest budget that keeps a limit of memory.
+        self.most_bits = self._plain.largest if ratio == math.inf else math.floor(ratio * full)
+        if self.most_bits < self.smallest:
+            raise BudgetError(self._too_small(self.most_bits))
 
-    @property
+    @cached_property
     def smallest(self) -> int:
-        """The bits of the smallest network in range."""
-        return self._plain.smallest
+        """The bits of the smallest network in range that keeps the limits.
+
+        Raises:
+            BudgetError: none does.
+        """
+        low, high = self._plain.smallest, self._plain.largest
+        if self._is_possible(low):
+            return low
+        self._within(high, {})  # says why there is none
+        while high - low > max(1, low // 1000):
+            middle = (low + high) // 2
+            if self._is_possible(middle):
+                high = middle
+            else:
+                low = middle
+        return high
 
     @property
     def largest(self) -> int:
@@ -85,9 +126,101 @@ class Allocator:
         """
         if bits < self.smallest:
             raise BudgetError(self._too_small(bits))
-        knapsack = self._knapsack(gains) if gains and any(gains.values()) else self._plain
-        picks = knapsack.choose(bits).picks
-        return self._allocation(dict(zip(self.tables.layers, picks, strict=False)), picks[-1])
+        return self._allocation(*self._within(bits, gains or {}))
+
+    def _is_possible(self, bits: int) -> bool:
+        try:
+            self._within(bits, {})
+        except BudgetError:
+            return False
+        return True
+
+    def _within(self, bits: int, gains: Mapping[str, float]) -> tuple[dict[str, int], int]:
+        """Choose within a budget and the limits: each layer's option, and normalisation's.
+
+        A limit gets a price for each unit of what it limits, the lowest one at which it is kept
+        (a Lagrange multiplier). Where several bind, the one that is broken most is priced anew,
+        the others' prices held, until all are kept.
+        """
+        prices = [0.0] * len(self._resources)
+        found = self._priced(bits, gains, prices)
+        for _ in range(_ROUNDS * len(self._resources)):
+            over = [resource.used(found[0]) / resource.most for resource in self._resources]
+            worst = int(np.argmax(over))
+            if over[worst] <= 1:
+                break
+            found = self._price(bits, gains, prices, worst)
+        for resource in self._resources:
+            if resource.used(found[0]) > resource.most:
+                raise BudgetError(
+                    f"the limits cannot all be kept within {_kilobytes(bits)} kB: {resource.name} "
+                    f"would be {resource.limit - resource.most + resource.used(found[0]):.4g}"
+                )
+        return self._improved(*found, bits, gains) if any(prices) else found
+
+    def _improved(
+        self, picks: dict[str, int], norm_pick: int, bits: int, gains: Mapping[str, float]
+    ) -> tuple[dict[str, int], int]:
+        """Spend what prices left of budget and limits: single changes, the largest saving first."""
+        layers = self.tables.layers
+        costs = {name: np.exp(gains.get(name, 0.0)) * self._costs[name] for name in layers}
+        while True:
+            left = bits - self._allocation(picks, norm_pick).bits
+            slack = [resource.most - resource.used(picks) for resource in self._resources]
+            best, saved = None, 0.0
+            for name, pick in picks.items():
+                table = layers[name]
+                fits = table.bits - table.bits[pick] <= left
+                for resource, rest in zip(self._resources, slack, strict=True):
+                    uses = resource.uses[name]
+                    fits &= uses - uses[pick] <= rest
+                saving = np.where(fits, costs[name][pick] - costs[name], 0.0)
+                option = int(saving.argmax())
+                if saving[option] > saved:
+                    best, saved = (name, option), float(saving[option])
+            if best is None:
+                return picks, norm_pick
+            picks = {**picks, best[0]: best[1]}
+
+    def _price(
+        self, bits: int, gains: Mapping[str, float], prices: list[float], which: int
+    ) -> tuple[dict[str, int], int]:
+        """Raise one price, in place, to about the lowest at which its limit is kept."""
+        resource = self._resources[which]
+
+        def at(price: float) -> tuple[dict[str, int], int]:
+            return self._priced(bits, gains, [*prices[:which], price, *prices[which + 1 :]])
+
+        scale = sum(float(costs.max()) for costs in self._costs.values()) / abs(resource.most)
+        low, high = prices[which], max(4 * prices[which], 0.01 * scale)
+        found = at(high)
+        while resource.used(found[0]) > resource.most:
+            low, high = high, 4 * high
+            if high > _HIGHEST * scale:
+                raise BudgetError(self._too_much(resource, found[0], bits))
+            found = at(high)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            tried = at(middle)
+            if resource.used(tried[0]) > resource.most:
+                low = middle
+            else:
+                high, found = middle, tried
+        prices[which] = high
+        return found
+
+    def _priced(
+        self, bits: int, gains: Mapping[str, float], prices: Sequence[float]
+    ) -> tuple[dict[str, int], int]:
+        if any(prices) or any(gains.values()):
+            knapsack, kept = self._knapsack(gains, prices)
+        else:
+            knapsack, kept = self._plain, None
+        *picks, norm_pick = knapsack.choose(bits).picks
+        named = dict(zip(self.tables.layers, picks, strict=True))
+        if kept is not None:
+            named = {name: int(kept[name][pick]) for name, pick in named.items()}
+        return named, norm_pick
 
     def front(self, count: int, bits: tuple[int, int] | None = None) -> list[Allocation]:
         """Give the planned front, smallest first: budgets spread evenly by ratio.
@@ -109,8 +242,8 @@ class Allocator:
         return [a for i, a in enumerate(found) if i == 0 or a.bits != found[i - 1].bits]
 
     def useful_span(self) -> tuple[int, int]:
-        """Give the bits of the smallest network, and those at which damage is negligible."""
-        return self.smallest, self.bits_at(UNHARMED)
+        """Return the bits of the smallest network, and those at which damage is negligible."""
+        return self.smallest, min(self.bits_at(UNHARMED), self.most_bits)
 
     def bits_at(self, damage: float) -> int:
         """Give about the least budget whose mean damage is at most this, within a hundredth.
@@ -158,10 +291,18 @@ class Allocator:
             sum(float(self._costs[name][picks[name]]) for name in layers) / len(layers),
         )
 
-    def _knapsack(self, gains: Mapping[str, float]) -> Knapsack:
-        lists = []
+    def _knapsack(
+        self, gains: Mapping[str, float], prices: Sequence[float] = ()
+    ) -> tuple[Knapsack, dict[str, NDArray[np.int64]]]:
+        """Return the knapsack under gains and prices, and which options each list still has."""
+        lists, kept = [], {}
         for name, table in self.tables.layers.items():
-            lists.append((table.bits, np.exp(gains.get(name, 0.0)) * self._costs[name]))
+            cost = np.exp(gains.get(name, 0.0)) * self._costs[name]
+            for resource, price in zip(self._resources, prices, strict=bool(prices)):
+                cost = cost + price * resource.uses[name]
+            before = np.minimum.accumulate(np.concatenate([[np.inf], cost[:-1]]))
+            kept[name] = np.flatnonzero(cost < before)
+            lists.append((table.bits[kept[name]], cost[kept[name]]))
         norm = np.array(
             [(self._norm_size(bits), self.tables.norm_damage[bits]) for bits in self.norm_bits]
         )
@@ -169,7 +310,7 @@ class Allocator:
             norm = norm[:1]  # more bits change nothing
         fixed = 32 * self.tables.shape.other_parameters
         lists.append((norm[:, 0].astype(np.int64) + fixed, norm[:, 1]))
-        return Knapsack(lists)
+        return Knapsack(lists), kept
 
     def _norm_size(self, bits: NormBits) -> int:
         shape = self.tables.shape
@@ -191,6 +332,18 @@ class Allocator:
         largest = sorted(least, key=lambda name: -least[name])[:_NAMED]
         binding = ", ".join(f"{name} {_kilobytes(least[name])} kB" for name in largest)
         return f"the layers that bind, at their smallest: {binding}"
+
+    def _too_much(
+        self, resource: Resource, picks: Mapping[str, int], bits: int | None = None
+    ) -> str:
+        most = sorted(picks, key=lambda name: -resource.uses[name][picks[name]])[:_NAMED]
+        binding = ", ".join(f"{name} {resource.uses[name][picks[name]]:.4g}" for name in most)
+        within = "" if bits is None else f" within {_kilobytes(bits)} kB"
+        return (
+            f"{resource.name} cannot be {resource.limit:.4g}{within}: the smallest network in "
+            f"range has {resource.limit - resource.most + resource.used(picks):.4g}; the layers "
+            f"that bind, at their smallest: {binding}"
+        )
 
     def _too_small(self, bits: int) -> str:
         return (

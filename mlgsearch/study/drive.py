@@ -48,6 +48,8 @@ from mlgsearch.study.search.optuna_storage import (
 from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.search.stop_rule import StopRule
 from mlgsearch.study.space.layer_tables import needs_tables, open_tables
+from mlgsearch.study.space.limits import check_limits
+from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.plan_report import predicted_front
 from mlgsearch.study.space.space import Space
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
@@ -98,6 +100,7 @@ class Groundwork:
     planned: Sequence[PlannedStudent] = ()
     data_hash: str = ""
     validation_samples: int | None = None
+    packed: PackedSizes | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ class Options:
 def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
     """Load the data, get the teacher, compute its logits, and tables where something is planned."""
     train = spec.train_spec()
+    check_limits(spec, cache)
     prepared = prepare(
         train,
         cache,
@@ -150,6 +154,7 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         planned,
         prepared.data_hash,
         len(prepared.images.validation),
+        PackedSizes(train, prepared.images.classes, prepared.images.input_shape),
     )
 
 
@@ -395,6 +400,6 @@ class _StopWhen(DriverOnly, Stopper):
 
 def _space(spec: StudySpec, ground: Groundwork) -> Space:
     try:
-        return Space(spec, ground.shape, ground.tables)
+        return Space(spec, ground.shape, ground.tables, ground.packed)
     except StudyFileError as error:
         raise StudyFileError(f"study {spec.name!r}: {error}") from None

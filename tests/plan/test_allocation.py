@@ -1,13 +1,20 @@
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.network import network_sizes
+from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.allocation import UNHARMED, Allocator
+from mlgsearch.plan.resources import SUMS, resources_of
 from mlgsearch.plan.weighting import MEASURED, WEIGHTINGS
 from tests.plan.samples import measured_tables, shape, tables
+
+_MACS = "execution_macs"
 
 
 def test_a_budget_is_kept_and_bits_are_exact() -> None:
@@ -108,3 +115,92 @@ def test_a_budget_too_small_names_what_binds() -> None:
         f"{allocator.smallest / 8000:.3g} kB; the layers that bind, at their smallest: "
         f"normalisation {norms:.3g} kB, "
     )
+
+
+def used(settings: Mapping[str, LayerSetting], name: str) -> float:
+    return float(getattr(network_sizes(shape(), settings), name))
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_a_limit_is_kept_and_close_to_the_best(name: str) -> None:
+    free = Allocator(tables())
+    budget = 4 * free.smallest
+    without = free.allocate(budget)
+    least = min(used(free.allocate(bits).settings, name) for bits in (free.smallest, budget))
+    limit = 0.5 * (least + used(without.settings, name))
+    limited = Allocator(tables(), limits={name: limit})
+    found = limited.allocate(budget)
+    assert found.bits <= budget
+    assert used(found.settings, name) <= limit < used(without.settings, name)
+    assert without.damage < found.damage <= 1.05 * best_damage(budget, {name: limit})
+
+
+def test_two_limits_are_kept_at_once() -> None:
+    free = Allocator(tables())
+    budget = 4 * free.smallest
+    without = free.allocate(budget).settings
+    least = free.allocate(free.smallest).settings
+    limits = {
+        name: 0.5 * (used(least, name) + used(without, name))
+        for name in ("execution_macs", "parameter_ratio")
+    }
+    found = Allocator(tables(), limits=limits).allocate(budget)
+    assert all(used(found.settings, name) <= limit for name, limit in limits.items())
+    assert found.damage <= 1.1 * best_damage(budget, limits)
+
+
+def best_damage(budget: int, limits: Mapping[str, float]) -> float:
+    """Solve the same choice by HiGHS, as an integer program."""
+    lists = tables().layers
+    resources = resources_of(tables(), limits)
+    costs = np.concatenate([table.damage for table in lists.values()])
+    owner = np.repeat(np.arange(len(lists)), [len(table) for table in lists.values()])
+    one_each = np.array([owner == i for i in range(len(lists))], dtype=float)
+    fixed = network_sizes(shape(), {n: t.setting(0) for n, t in lists.items()}).bits - sum(
+        int(table.bits[0]) for table in lists.values()
+    )
+    bits = np.concatenate([table.bits for table in lists.values()]).astype(float)
+    rows, most = [bits], [float(budget - fixed)]
+    for resource in resources:
+        rows.append(np.concatenate([resource.uses[name] for name in lists]))
+        most.append(resource.most)
+    solved = milp(
+        costs,
+        integrality=np.ones(len(costs)),
+        bounds=Bounds(0, 1),
+        constraints=[
+            LinearConstraint(one_each, 1, 1),
+            *(LinearConstraint(row / m, -np.inf, 1) for row, m in zip(rows, most, strict=True)),
+        ],
+    )
+    assert solved.success, solved.message
+    return float(solved.fun) / len(lists)
+
+
+def test_an_impossible_limit_says_what_is_possible_and_what_binds() -> None:
+    with pytest.raises(BudgetError) as raised:
+        Allocator(tables(), limits={"execution_macs": 100})
+    said = str(raised.value)
+    assert said.startswith("execution_macs cannot be 100: the smallest network in range has ")
+    assert "the layers that bind, at their smallest: layer" in said
+    with pytest.raises(BudgetError, match=r"a budget of .* cannot be met: the smallest network"):
+        Allocator(tables(), limits={"memory_ratio": 1e-4})
+
+
+def test_a_limit_of_memory_ends_the_front() -> None:
+    allocator = Allocator(tables(), limits={"memory_ratio": 0.05})
+    front = allocator.front(5)
+    full = 32 * shape().full_parameters
+    assert 0.045 < front[-1].bits / full <= 0.05
+
+
+@given(data=st.data())
+@settings(max_examples=10)
+def test_any_gains_keep_the_limits(data: st.DataObject) -> None:
+    gains = {name: data.draw(st.floats(-2, 2), label=name) for name in tables().layers}
+    limit = used(Allocator(tables()).allocate(2 * Allocator(tables()).smallest).settings, _MACS)
+    allocator = Allocator(tables(), limits={_MACS: limit})
+    budget = data.draw(st.integers(allocator.smallest, allocator.largest))
+    found = allocator.allocate(budget, gains)
+    assert found.bits <= budget
+    assert used(found.settings, _MACS) <= limit

@@ -31,6 +31,7 @@ def facts(data: StudyData) -> list[Component]:
             ("smallest", f"{TIMES}{1 / smallest:.1f}"),
             ("hypervolume", f"{data.hypervolume:.4f}"),
         ]
+    told += [(f"{name} at most", f"{most:,.6g}") for name, most in record.limits.items()]
     if record.ended is not None:
         told.append(("ended early", record.ended))
     if record.teacher_accuracy is not None:

@@ -233,11 +233,29 @@ class ResourcesSpec(Spec):
     artifact_path: ArtifactPath | None = None
 
 
+#: What may have a limit: objectives that are smaller where better, and known before training.
+LIMITED = ("memory_ratio", "parameter_ratio", "packed_bytes", "generation_macs", "execution_macs")
+
+
+def _are_limits(limits: Mapping[str, float]) -> Mapping[str, float]:
+    for name in limits:
+        if name not in LIMITED:
+            raise ValueError(f"{name!r} has no limit; {', '.join(LIMITED)} may have one")
+    return limits
+
+
 class StudySpec(TrainSpec):
-    """A whole study file."""
+    """A whole study file.
+
+    ``limits`` holds the most that a student may be of each objective in ``LIMITED``; nothing that
+    breaks one is ever trained.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_study_name)]
     space: SpaceSpec = SpaceSpec()
+    limits: Annotated[Mapping[str, Positive], AfterValidator(_are_limits)] = Field(
+        default_factory=dict
+    )
     search: SearchSpec = SearchSpec()
     resources: ResourcesSpec = ResourcesSpec()
     references: tuple[ReferenceSpec, ...] = Field(default=(), strict=False)

@@ -23,6 +23,7 @@ from mlgsearch.records import EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.search.early_stopping import EarlyStopping, is_stopped
+from mlgsearch.study.search.limited_sampler import LimitedSampler
 from mlgsearch.study.search.new_trial import Drafts
 from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.search.sampler import make_sampler
@@ -326,12 +327,14 @@ class Ledger:
 
     def _make_sampler(self) -> BaseSampler:
         """Make the sampler of the next proposal."""
-        return make_sampler(
+        space = self._space.distributions
+        sampler = make_sampler(
             self._spec.search.sampler,
             study_seed=self._spec.search.seed,
             number=len(self._history),
-            space=self._space.distributions,
+            space=space,
         )
+        return LimitedSampler(sampler, space, self._space.allowed) if self._spec.limits else sampler
 
     def _adopt(self) -> FrozenTrial:
         number = self._orphans.popleft()

@@ -1,7 +1,7 @@
 """The allocation space: a budget for the network, and a gain a layer that bends its spread."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution, FloatDistribution
@@ -20,6 +20,10 @@ from mlgsearch.study.space.searched_layers import SearchedLayers
 MOST_GAIN = 2.0
 
 _BUDGET = "budget_kb"
+
+#: What a budget that breaks a limit is lowered to at a time.
+_STEP = 0.98
+
 #: The one hyperparameter that has a size, and so is decided by the budget.
 NORM_BITS = "quantisation.norm_bits"
 
@@ -32,17 +36,25 @@ class AllocationCoordinates:
     those it is meant itself.
 
     Raises:
-        StudyFileError: no network in range is as small as the highest budget.
+        StudyFileError: no network in range is as small as the highest budget, or keeps the limits.
     """
 
-    def __init__(self, space: SpaceSpec, layers: SearchedLayers, allocator: Allocator):
+    def __init__(
+        self,
+        space: SpaceSpec,
+        layers: SearchedLayers,
+        allocator: Allocator,
+        keeps: Callable[[Mapping[str, LayerSetting], NormBits], bool] = lambda *_: True,
+    ):
+        self._keeps = keeps
         self._layers = layers
         self._allocator = allocator
         tables = allocator.tables.layers
         self._gains = [name for name in layers.names if len(tables[name]) > 1]
         self._given: dict[tuple[float, ...], tuple[dict[str, LayerSetting], NormBits]] = {}
+        self.distributions: dict[str, BaseDistribution] = {}
         low, high = self._span(space)
-        self.distributions: dict[str, BaseDistribution] = {
+        self.distributions = {
             _BUDGET: FloatDistribution(low, high, log=True),
             **{_gain(name): FloatDistribution(-MOST_GAIN, MOST_GAIN) for name in self._gains},
         }
@@ -92,8 +104,14 @@ class AllocationCoordinates:
         low, high = (round(8000 * bound) for bound in self._span_of(_BUDGET))
         low = min(max(low, self._allocator.bits_at(HOPELESS)), high)
         front = self._allocator.front(count, (low, high))
-        none = {_gain(name): 0.0 for name in self._gains}
-        return [{_BUDGET: self._within(found.bits / 8000), **none} for found in front]
+        return [self._plain(self._within(found.bits / 8000)) for found in front]
+
+    def lowered(self, parameters: Parameters) -> Parameters | None:
+        """Lower the budget by a step; None where it is the lowest."""
+        low = self._span_of(_BUDGET)[0]
+        if parameters[_BUDGET] <= low:
+            return None
+        return {**parameters, _BUDGET: max(low, _STEP * parameters[_BUDGET])}
 
     def _allocate(self, parameters: Mapping[str, Any]) -> Allocation:
         gains = {name: parameters[_gain(name)] for name in self._gains}
@@ -105,14 +123,44 @@ class AllocationCoordinates:
         if space.budget_kb is None:
             low, high = (bits / 8000 for bits in self._allocator.useful_span())
             # Two digits: another machine's rounding changes no range.
-            return low, max(low, _rounded_up(high))
+            return low, self._highest(low, max(low, _rounded_up(high)))
         low, high = space.budget_kb
         if high < smallest:
             try:
                 self._allocator.allocate(round(8000 * high))
             except BudgetError as error:
                 raise StudyFileError(f"space.budget_kb: {error}") from error
-        return max(low, smallest), high
+        low = max(low, smallest)
+        return low, self._highest(low, high)
+
+    def _highest(self, low: float, high: float) -> float:
+        """Return the highest budget up to ``high`` whose plan keeps the limits, within a percent.
+
+        Raises:
+            StudyFileError: not even the lowest does.
+        """
+
+        def keeps(budget_kb: float) -> bool:
+            found = self._allocate(self._plain(budget_kb))
+            return self._keeps(found.settings, found.norm_bits)
+
+        high = min(high, max(low, self._allocator.most_bits / 8000))
+        if keeps(high):
+            return high
+        if not keeps(low):
+            raise StudyFileError(
+                f"limits: the smallest network in range breaks them; {self._allocator.binding()}"
+            )
+        while high > 1.01 * low:
+            middle = math.sqrt(low * high)
+            if keeps(middle):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _plain(self, budget_kb: float) -> Parameters:
+        return {_BUDGET: budget_kb, **{_gain(name): 0.0 for name in self._gains}}
 
     def _span_of(self, name: str) -> tuple[float, float]:
         distribution = self.distributions[name]

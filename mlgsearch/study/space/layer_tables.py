@@ -48,7 +48,7 @@ def open_tables(spec: StudySpec, prepared: Prepared, cache: Path, progress: Prog
         StudyFileError: a layer pattern of the study file matches nothing.
     """
     shape = prepared.network_shape()
-    ranges, fixed = _choices(spec.space, shape)
+    ranges, fixed = choices(spec.space, shape)
     path = cache / "tables" / f"{_key(spec, prepared, ranges, fixed)}.safetensors"
     try:
         tables = Tables.unpack(*read_tensors(path))
@@ -78,16 +78,22 @@ def open_tables(spec: StudySpec, prepared: Prepared, cache: Path, progress: Prog
 
 
 def make_allocator(spec: StudySpec, tables: Tables) -> Allocator:
-    """Give what spreads budgets as a study file asks."""
+    """Return what spreads budgets as a study file asks.
+
+    Raises:
+        BudgetError: no network in range keeps the file's limits.
+    """
     norm_bits: tuple[NormBits, ...] = (spec.quantisation.norm_bits,)
     if _NORM_BITS in spec.space.hyperparameters and spec.space.kind == "allocation":
         choices = spec.space.hyperparameters[_NORM_BITS].choices or ()
         norm_bits = tuple(width for width in (16, 32) if width in choices)
-    return Allocator(tables, weighting=spec.space.weighting, norm_bits=norm_bits)
+    return Allocator(
+        tables, weighting=spec.space.weighting, norm_bits=norm_bits, limits=spec.limits
+    )
 
 
-def _choices(space: SpaceSpec, shape: NetworkShape) -> tuple[Ranges, dict[str, LayerSetting]]:
-    """Give what layers may choose from, and the settings of those that may not choose."""
+def choices(space: SpaceSpec, shape: NetworkShape) -> tuple[Ranges, dict[str, LayerSetting]]:
+    """Return what layers may choose from, and the settings of those that may not choose."""
     ranges = Ranges(
         _span(space, "B_in"),
         _span(space, "B_out"),

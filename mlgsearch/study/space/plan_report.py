@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from mlgsearch.errors import BudgetError, StudyFileError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import network_sizes
@@ -16,13 +14,12 @@ from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import make_allocator, open_tables
+from mlgsearch.study.space.limits import PACKED_BYTES, check_limits
+from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.device import best_device
-from mlgsearch.train.files.packed_card import PackedCard
-from mlgsearch.train.files.packed_file import packed_size
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.teacher.prepared import prepare
-from mlgsearch.train.teacher.teacher import build_network
 
 #: Tries to come closer to a budget of bytes; each counts a whole packed file.
 _TRIES = 8
@@ -65,10 +62,8 @@ class Plan:
     def __init__(self, spec: StudySpec, images: Images, tables: Tables):
         self.tables = tables
         self._spec = spec
-        self._images = images
+        self._packed = PackedSizes(spec.train_spec(), images.classes, images.input_shape)
         self._allocator: Allocator = make_allocator(spec, tables)
-        with torch.device("meta"):
-            self._network = build_network(spec.model, images)
 
     @classmethod
     def open(cls, spec: StudySpec, cache: Path, progress: Progress) -> "Plan":
@@ -79,6 +74,7 @@ class Plan:
         """
         offer_code(spec)
         train = spec.train_spec()
+        check_limits(spec, cache)
         prepared = prepare(train, cache, epochs=0, device=best_device(), progress=progress)
         try:
             tables = open_tables(spec, prepared, cache, progress)
@@ -90,13 +86,17 @@ class Plan:
         """Give the planned front, smallest first.
 
         It is spread evenly by ratio from the smallest network in range to where next to nothing is
-        lost, or over the study file's budget.
+        lost, or over the study file's budget, and ends where a limit is reached.
 
         Raises:
-            BudgetError: no network in range is as small as the study file's budget.
+            BudgetError: no network in range is as small as the study file's budget or limits.
         """
         span = self._spec.space.budget_kb
         bits = None if span is None else (round(8000 * span[0]), round(8000 * span[1]))
+        most_bytes = self._spec.limits.get(PACKED_BYTES)
+        if most_bytes is not None:
+            low, high = bits or self._allocator.useful_span()
+            bits = low, min(high, self.within(int(most_bytes)).sizes.bits)
         return [self._point(allocation) for allocation in self._allocator.front(count, bits)]
 
     def within(self, most_bytes: int) -> PlannedPoint:
@@ -145,18 +145,7 @@ class Plan:
         )
 
     def _packed_bytes(self, allocation: Allocation) -> int:
-        images, quantisation = self._images, self._spec.quantisation
-        channels, height, width = images.input_shape
-        card = PackedCard(
-            model=self._spec.model,
-            classes=images.classes,
-            channels=channels,
-            image_size=(height, width),
-            method=quantisation.method,
-            settings=tuple(allocation.settings.values()),
-            norm_bits=allocation.norm_bits,
-            in_bits=quantisation.in_bits,
-            mean=tuple(images.mean.tolist()),
-            std=tuple(images.std.tolist()),
+        quantisation = self._spec.quantisation.model_copy(
+            update={"norm_bits": allocation.norm_bits}
         )
-        return packed_size(self._network, card)
+        return self._packed.bytes_of(allocation.settings, quantisation)

@@ -12,7 +12,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from mlgsearch.errors import StudyFileError
+from mlgsearch.errors import BudgetError, StudyFileError
+from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.plan.tables import Tables
@@ -22,9 +23,11 @@ from mlgsearch.study.space.allocation import NORM_BITS, AllocationCoordinates
 from mlgsearch.study.space.coordinates import Coordinates, Parameters
 from mlgsearch.study.space.layer_tables import make_allocator, needs_tables
 from mlgsearch.study.space.layerwise import LayerwiseCoordinates
+from mlgsearch.study.space.limits import Limits
+from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.searched_layers import SearchedLayers
 from mlgsearch.study.space.uniform import UniformCoordinates
-from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.spec import QuantisationSpec, TrainSpec
 
 
 @dataclass(frozen=True)
@@ -51,23 +54,36 @@ class Space:
         shape: the network's shape.
         tables: what is predicted of its layers; needed where anything is planned (see
             ``needs_tables``).
+        packed: counts packed files; needed where ``packed_bytes`` has a limit.
 
     Raises:
-        StudyFileError: a layer pattern matches nothing, a first trial lies outside the space, or
-            no network in range is as small as the budget.
+        StudyFileError: a layer pattern matches nothing, a first trial lies outside the space or
+            breaks a limit, or no network in range is as small as the budget or keeps the limits.
     """
 
-    def __init__(self, spec: StudySpec, shape: NetworkShape, tables: Tables | None = None):
+    def __init__(
+        self,
+        spec: StudySpec,
+        shape: NetworkShape,
+        tables: Tables | None = None,
+        packed: PackedSizes | None = None,
+    ):
         self._spec = spec
         self._layers = SearchedLayers.of(spec.space, shape)
+        self._limits = Limits(spec.limits, shape, packed) if spec.limits else None
         allocator = None
         if needs_tables(spec):
             assert tables is not None, "the study plans, but no tables were made"
-            allocator = make_allocator(spec, tables)
+            try:
+                allocator = make_allocator(spec, tables)
+            except BudgetError as error:
+                raise StudyFileError(f"limits: {error}") from error
         self._coordinates: Coordinates
         self._allocation: AllocationCoordinates | None = None
         if allocator is not None and spec.space.kind == "allocation":
-            self._allocation = AllocationCoordinates(spec.space, self._layers, allocator)
+            self._allocation = AllocationCoordinates(
+                spec.space, self._layers, allocator, self._keeps
+            )
             self._coordinates = self._allocation
         elif spec.space.kind == "uniform":
             self._coordinates = UniformCoordinates(spec.space, self._layers)
@@ -84,7 +100,10 @@ class Space:
         self.first = [
             self._encode(first, f"search.first[{i}]") for i, first in enumerate(spec.search.first)
         ]
-        self.first += _middles_first(self._coordinates.planned(spec.planned_trials))
+        for i, parameters in enumerate(self.first):
+            self._require_allowed(parameters, f"search.first[{i}]")
+        planned = _middles_first(self._coordinates.planned(spec.planned_trials))
+        self.first += [found for found in map(self.allowed, planned) if found is not None]
 
     @property
     def layers(self) -> Mapping[str, LayerShape]:
@@ -105,9 +124,55 @@ class Space:
         }
         if self._allocation is not None and NORM_BITS in self._spec.space.hyperparameters:
             hyperparameters[NORM_BITS] = self._allocation.norm_bits(parameters)
-        found = self._layers.others() | self._coordinates.decode(parameters)
+        return Proposal(self._whole(self._coordinates.decode(parameters)), hyperparameters)
+
+    def _whole(self, settings: Mapping[str, LayerSetting]) -> dict[str, LayerSetting]:
+        """Add the layers that are not searched."""
+        found = {**self._layers.others(), **settings}
         found |= dict.fromkeys(self._layers.kept, LayerSetting.plain(32))
-        return Proposal({name: found[name] for name in self.layers}, hyperparameters)
+        return {name: found[name] for name in self.layers}
+
+    def allowed(self, parameters: Parameters) -> Parameters | None:
+        """Return a proposal's parameters where it keeps the limits; None where it does not.
+
+        An allocation that does not has its budget lowered until it does.
+        """
+        found: Parameters | None = parameters
+        while found is not None and self._broken(found):
+            found = None if self._allocation is None else self._allocation.lowered(found)
+        return found
+
+    def _broken(self, parameters: Mapping[str, Any]) -> dict[str, float]:
+        """Return what a proposal has of each limit that it breaks.
+
+        A hyperparameter that is not given yet is taken to be the study file's.
+        """
+        if self._limits is None:
+            return {}
+        quantisation = self._spec.quantisation.model_dump()
+        found = dict(parameters)
+        if self._allocation is not None and NORM_BITS in self._spec.space.hyperparameters:
+            found[NORM_BITS] = self._allocation.norm_bits(parameters)
+        for name in self._spec.space.hyperparameters:
+            part, key = HYPERPARAMETERS[name]
+            if part == "quantisation" and name in found:
+                quantisation[key] = found[name]
+        return self._limits.broken(
+            self._whole(self._coordinates.decode(parameters)),
+            QuantisationSpec.model_validate(quantisation),
+        )
+
+    def _keeps(self, settings: Mapping[str, LayerSetting], norm_bits: NormBits) -> bool:
+        """Whether settings of the searched layers keep the limits, in the file's quantisation."""
+        quantisation = self._spec.quantisation.model_copy(update={"norm_bits": norm_bits})
+        return self._limits is None or not self._limits.broken(self._whole(settings), quantisation)
+
+    def _require_allowed(self, parameters: Parameters, where: str) -> None:
+        for name, value in self._broken(parameters).items():
+            raise StudyFileError(
+                f"{where}: {name} is {value:,.6g}, above limits.{name}: "
+                f"{self._spec.limits[name]:,.6g}"
+            )
 
     def _is_planned(self, hyperparameter: str) -> bool:
         """Whether a hyperparameter is no coordinate, because the budget decides it."""

@@ -16,6 +16,7 @@ from mlgsearch.plan.allocation import HOPELESS, UNHARMED, Allocator
 from mlgsearch.plan.tables import Tables
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.allocation import MOST_GAIN
+from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.space import Space
 from tests.plan import samples
 from tests.study.samples import a_spec
@@ -170,3 +171,61 @@ def test_a_plan_may_come_first_in_a_layerwise_space() -> None:
 def test_tables_are_needed_only_for_a_plan() -> None:
     layerwise = Space(a_spec(space={"kind": "layerwise"}), samples.shape())
     assert layerwise.first == []
+
+
+def limited(limits: dict[str, float], **space: Any) -> Space:
+    spec = a_spec(
+        space={"kind": "allocation", **RANGES, **space},
+        limits=limits,
+        model={"name": "resnet8", "width": 8},
+    )
+    return Space(spec, samples.shape(), samples.tables(), PackedSizes(spec, 10, (1, 8, 8)))
+
+
+@given(data=st.data())
+@settings(max_examples=15)
+def test_every_point_that_is_allowed_keeps_the_limits(data: st.DataObject) -> None:
+    free = Allocator(samples.tables())
+    middle = network_sizes(samples.shape(), free.allocate(3 * free.smallest).settings)
+    limits = {
+        "packed_bytes": 2.2 * free.smallest / 8,
+        "execution_macs": 0.9 * middle.execution_macs,
+    }
+    space = limited(limits, hyperparameters=NORM_BITS)
+    point = {n: data.draw(st.floats(*bounds(d)), label=n) for n, d in space.distributions.items()}
+    found = space.allowed(point)
+    assert found is not None
+    assert {n: v for n, v in found.items() if n != "budget_kb"} == {
+        n: v for n, v in point.items() if n != "budget_kb"
+    }
+    assert found["budget_kb"] <= point["budget_kb"]
+    proposal = space.decode(found)
+    train = proposal.train_spec(planned_spec().train_spec())
+    norm_bits = train.quantisation.norm_bits
+    sizes = network_sizes(samples.shape(), proposal.settings, norm_bits)
+    assert sizes.execution_macs <= limits["execution_macs"]
+    packed = PackedSizes(a_spec(model={"name": "resnet8", "width": 8}), 10, (1, 8, 8))
+    assert packed.bytes_of(proposal.settings, train.quantisation) <= limits["packed_bytes"]
+
+
+def test_limits_end_the_range_of_budgets_and_the_planned_front() -> None:
+    free, ratio = a_space(), 0.06
+    tight = limited({"memory_ratio": ratio})
+    low, high = bounds(tight.distributions["budget_kb"])
+    full_kb = samples.shape().full_parameters * 4 / 1000
+    assert low == bounds(free.distributions["budget_kb"])[0]
+    assert 0.98 * ratio * full_kb < high <= ratio * full_kb
+    assert len(tight.first) == 8
+    for parameters in tight.first:
+        sizes = network_sizes(samples.shape(), tight.decode(parameters).settings)
+        assert sizes.memory_ratio <= ratio
+
+
+def test_a_first_trial_that_breaks_a_limit_is_refused() -> None:
+    spec = a_spec(
+        space={"kind": "allocation", **RANGES},
+        limits={"memory_ratio": 0.06},
+        search={"first": [[2, 8, 4, 4, 4], [0, 0, 8, 0, 0]]},
+    )
+    with pytest.raises(StudyFileError, match=r"search.first\[1\]: memory_ratio is .*, above"):
+        Space(spec, samples.shape(), samples.tables())

@@ -1,0 +1,127 @@
+"""What every proposal must keep, of what is known before training."""
+
+from collections.abc import Callable, Mapping
+from itertools import product
+from pathlib import Path
+
+from mlgsearch.errors import StudyFileError
+from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
+from mlgsearch.mlg.setting import LayerSetting, LayerShape
+from mlgsearch.plan.grid import Ranges
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.space.layer_tables import choices
+from mlgsearch.study.space.packed_sizes import PackedSizes
+from mlgsearch.train.data.load import load_images
+from mlgsearch.train.spec import QuantisationSpec
+from mlgsearch.train.teacher.teacher import build_network
+
+PACKED_BYTES = "packed_bytes"
+
+#: How many layers a message names.
+_NAMED = 3
+
+
+class Limits:
+    """The study file's ``limits``.
+
+    Args of the constructor:
+        limits: the most of each objective.
+        shape: the network's shape.
+        packed: counts packed files; None only where ``packed_bytes`` has no limit.
+    """
+
+    def __init__(
+        self, limits: Mapping[str, float], shape: NetworkShape, packed: PackedSizes | None
+    ) -> None:
+        assert packed is not None or PACKED_BYTES not in limits
+        self.limits = limits
+        self._shape = shape
+        self._packed = packed
+
+    def values(
+        self, settings: Mapping[str, LayerSetting], quantisation: QuantisationSpec
+    ) -> dict[str, float]:
+        """Return what a student would have of everything that has a limit."""
+        sizes = network_sizes(self._shape, settings, norm_bits=quantisation.norm_bits)
+        found: dict[str, float] = {}
+        for name in self.limits:
+            if name == PACKED_BYTES:
+                assert self._packed is not None
+                found[name] = self._packed.bytes_of(settings, quantisation)
+            else:
+                found[name] = getattr(sizes, name)
+        return found
+
+    def broken(
+        self, settings: Mapping[str, LayerSetting], quantisation: QuantisationSpec
+    ) -> dict[str, float]:
+        """Return what of `values` is above its limit."""
+        found = self.values(settings, quantisation)
+        return {name: value for name, value in found.items() if value > self.limits[name]}
+
+
+def check_limits(spec: StudySpec, cache: Path) -> None:
+    """As `require_possible`, with the images and the network that a study names."""
+    if not spec.limits:
+        return
+    images = load_images(spec.data, cache)
+    shape = network_shape(build_network(spec.model, images), images.input_shape)
+    packed = PackedSizes(spec.train_spec(), images.classes, images.input_shape)
+    require_possible(spec, shape, packed)
+
+
+def require_possible(spec: StudySpec, shape: NetworkShape, packed: PackedSizes) -> None:
+    """See that some network in range may keep each limit, before anything is trained.
+
+    Raises:
+        StudyFileError: none keeps one of them; the message says how small one can be, and which
+            layers bind.
+    """
+    limits = Limits(spec.limits, shape, packed)
+    ranges, fixed = choices(spec.space, shape)
+    widths = spec.space.hyperparameters.get("quantisation.norm_bits")
+    least_norm = min((spec.quantisation.norm_bits, *((widths and widths.choices) or ())))
+    quantisation = QuantisationSpec.model_validate(
+        {**spec.quantisation.model_dump(), "norm_bits": least_norm}
+    )
+    for name, most in spec.limits.items():
+        use = _USES.get(name, LayerSetting.bits)
+        smallest = {
+            layer: fixed.get(layer) or _smallest(ranges, known, use)
+            for layer, known in shape.layers.items()
+        }
+        least = limits.values(smallest, quantisation)[name]
+        if least > most:
+            by_layer = {layer: use(smallest[layer], known) for layer, known in shape.layers.items()}
+            binding = sorted(by_layer, key=lambda layer: -by_layer[layer])[:_NAMED]
+            raise StudyFileError(
+                f"limits.{name}: {most:,.6g} cannot be kept: the smallest network in range has "
+                f"{least:,.6g}; the layers that bind are {', '.join(binding)}"
+            )
+
+
+_USES: Mapping[str, Callable[[LayerSetting, LayerShape], int]] = {
+    "parameter_ratio": LayerSetting.parameters,
+    "generation_macs": LayerSetting.generation_macs,
+    "execution_macs": LayerSetting.execution_macs,
+}
+
+
+def _smallest(
+    ranges: Ranges, shape: LayerShape, use: Callable[[LayerSetting, LayerShape], int]
+) -> LayerSetting:
+    """Return a layer's setting in range that uses least; use never falls with bases or bits."""
+    found = [
+        LayerSetting(
+            base_in,
+            base_out,
+            ranges.q_basis[0],
+            ranges.q_coeff_in[0] if base_in else 0,
+            ranges.q_coeff_out[0] if base_out else 0,
+        ).canonical(shape)
+        for base_in, base_out in product(
+            ranges.bases(ranges.base_in, shape.level1_bound)[:2],
+            ranges.bases(ranges.base_out, shape.level2_bound)[:2],
+        )
+    ]
+    return min(found, key=lambda setting: use(setting, shape))

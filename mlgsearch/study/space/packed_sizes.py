@@ -1,0 +1,62 @@
+"""The exact size of a student's packed file, before any training."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.files.packed_file import packed_size
+from mlgsearch.train.networks.models import build_model
+from mlgsearch.train.spec import QuantisationSpec, TrainSpec
+
+
+class PackedSizes:
+    """Counts the packed files of one network's students.
+
+    Args of the constructor:
+        spec: names the network.
+        classes: how many.
+        input_shape: (channels, height, width) of an image.
+    """
+
+    def __init__(self, spec: TrainSpec, classes: int, input_shape: tuple[int, int, int]) -> None:
+        self._model = spec.model
+        self._classes = classes
+        self._input_shape = input_shape
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        channels, *size = self._input_shape
+        with torch.device("meta"):
+            return build_model(
+                self._model,
+                classes=self._classes,
+                channels=channels,
+                image_size=(size[0], size[1]),
+                is_checked=True,
+            )
+
+    def bytes_of(self, settings: Mapping[str, LayerSetting], quantisation: QuantisationSpec) -> int:
+        """Return the bytes of a student's packed file.
+
+        Args:
+            settings: canonical, of every layer, in the network's order.
+            quantisation: of the student's own training.
+        """
+        channels, height, width = self._input_shape
+        card = PackedCard(
+            model=self._model,
+            classes=self._classes,
+            channels=channels,
+            image_size=(height, width),
+            method=quantisation.method,
+            settings=tuple(settings.values()),
+            norm_bits=quantisation.norm_bits,
+            in_bits=quantisation.in_bits,
+            mean=(0.5,) * channels,
+            std=(0.5,) * channels,
+        )
+        return packed_size(self._network, card)

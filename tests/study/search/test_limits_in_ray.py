@@ -1,0 +1,35 @@
+"""Limits, with a real driver and real workers: nothing that breaks one is trained."""
+
+from pathlib import Path
+
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from tests.study.driver import STUDY, Study
+
+_ALLOCATION = STUDY.replace("space: {kind: layerwise,", "space: {kind: allocation,").replace(
+    "  first: [[2, 8, 4, 6, 4]]\n", "  planned: 3\n"
+)
+
+
+def test_every_trained_student_keeps_both_limits(tmp_path: Path) -> None:
+    limits = {"packed_bytes": 2_600, "execution_macs": 45_000}
+    text = _ALLOCATION + f"limits: {limits}\n"
+    study = Study(tmp_path, tmp_path / "cache", text)
+    events = study.run("launch", str(study.file))
+    assert events[-1]["states"]["COMPLETE"] == 6
+    engine = open_engine(study.url)
+    trials = ResultStore(engine).trials("tiny")
+    engine.dispose()
+    assert max(trial.packed_bytes or 0 for trial in trials) <= limits["packed_bytes"]
+    assert max(trial.sizes.execution_macs for trial in trials) <= limits["execution_macs"]
+    assert min(trial.packed_bytes or 0 for trial in trials) > 0
+
+
+def test_an_impossible_limit_is_said_before_the_teacher_is_trained(tmp_path: Path) -> None:
+    study = Study(tmp_path, tmp_path / "cache", _ALLOCATION + "limits: {packed_bytes: 300}\n")
+    driver = study.start("launch", str(study.file))
+    events = driver.read_to_end()
+    assert driver.wait() == 2
+    assert "limits.packed_bytes: 300 cannot be kept: the smallest" in driver.errors()
+    assert not [event for event in events if event.get("stage") == "teacher"]
+    assert not list((tmp_path / "cache").glob("teachers/*"))
