@@ -1,9 +1,11 @@
 """`launch` and `resume`: drive a study, show how it goes, and say what to do next."""
 
+import contextlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,14 +22,16 @@ from mlgsearch.cli.progress.events import JsonEvents
 from mlgsearch.cli.progress.lines import PlainLines
 from mlgsearch.cli.progress.live import LiveView
 from mlgsearch.cli.progress.watching import stopped, watching
-from mlgsearch.paths import runs_directory, study_directory
+from mlgsearch.paths import cache_directory, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.analysis.front import front, front_hypervolume
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
+from mlgsearch.words import duration
 
 if TYPE_CHECKING:
     from mlgsearch.study.drive import Outcome, Watch
+    from mlgsearch.study.file.spec import StudySpec
 
 Trials = Annotated[
     int | None, typer.Option("--trials", min=1, help="Total of trials wanted, not more of them.")
@@ -45,6 +49,9 @@ Grace = Annotated[
 NoStop = Annotated[
     bool, typer.Option("--no-stop", help="Drop search.stop, and go on to the total of trials.")
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be trained and for how long, and end.")
+]
 AcceptChange = Annotated[
     bool, typer.Option("--accept-change", help="Go on though something differs, and record it.")
 ]
@@ -59,12 +66,16 @@ def launch(
     max_parallel: Parallel = None,
     grace: Grace = None,
     accept_change: AcceptChange = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Start the study of a file, or go on with it where it is stored with the same content."""
     from mlgsearch.study.file.spec import load_study_file  # loads pydantic
 
     spec, source = load_study_file(file)
+    if dry_run:
+        _print_forecast(spec, trials, max_parallel, as_json=as_json)
+        return
 
     from mlgsearch.study.drive import Options  # loads torch and Ray
     from mlgsearch.study.launch import launch as start
@@ -123,6 +134,38 @@ def resume(
             options=options,
         )
     _end(outcome, engine, storage, as_json)
+
+
+def _print_forecast(
+    spec: "StudySpec", trials: int | None, max_parallel: int | None, *, as_json: bool
+) -> None:
+    from mlgsearch.study.dry_run import forecast  # loads torch
+    from mlgsearch.study.launch import with_target
+
+    if trials is not None:
+        spec = with_target(spec, trials)
+    with contextlib.redirect_stdout(sys.stderr):  # what libraries or a user's model print
+        found = forecast(spec, cache_directory(), max_parallel)
+    if as_json:
+        JsonEvents(sys.stdout).write("dry_run", study=spec.name, **asdict(found))
+        return
+    teacher = (
+        f"trained in about {duration(found.teacher_s)}" if found.teacher_s else "there already"
+    )
+    kinds = {"from the file": found.given, "planned": found.planned}
+    kinds[f"proposed by {spec.search.sampler}"] = found.proposed
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    typer.echo(
+        f"Study {spec.name}, nothing is trained or stored now:\n"
+        f"  data      {found.train_samples:,} images to train on, {found.validation_samples:,} to "
+        f"judge by, {found.classes} classes\n"
+        f"  network   {spec.model.name}, {found.parameters:,} parameters, {found.layers} layers "
+        "that can be compressed\n"
+        f"  teacher   {teacher}\n"
+        f"  trials    {spec.search.n_trials}: {listed}\n"
+        f"  a trial   {found.epochs} epochs, about {duration(found.trial_s)}\n"
+        f"  in all    about {duration(found.total_s)} on this machine, {found.at_once} at once"
+    )
 
 
 def _watching(as_json: bool) -> "AbstractContextManager[Watch]":

@@ -19,6 +19,7 @@ from mlgsearch.results.analysis.choice import Limit, choose
 from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, expectation_fields
 from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial_fields
+from mlgsearch.study.dry_run import Forecast
 from mlgsearch.study.space.plan_report import PlannedPoint
 from mlgsearch.study.space.sensitivity import LayerSensitivity
 from mlgsearch.train.files.file_report import FileReport
@@ -71,6 +72,10 @@ def test_choose() -> None:
     assert listed("An expectation") == list(expectation_fields(None))
     assert list(fields["chosen"]) == [*listed("A trial"), *listed("An expectation")]
     assert listed("A neighbour") == list(fields["smaller"])
+
+
+def test_a_dry_run() -> None:
+    assert listed("dry_run") == ["study", *(field.name for field in fields(Forecast))]
 
 
 def test_the_events_of_verify() -> None:

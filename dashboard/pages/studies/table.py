@@ -7,13 +7,14 @@ from dash.development.base_component import Component
 
 from dashboard.database import Database
 from dashboard.parts.attributes import attributes
-from dashboard.parts.duration import ago, duration
+from dashboard.parts.duration import ago
 from dashboard.parts.page import link
 from dashboard.parts.table import Column, Row, Table
 from dashboard.query import Query
 from mlgsearch.records import TrialState
 from mlgsearch.results.charts.axis import TIMES
 from mlgsearch.results.read.study_list import StudyRow
+from mlgsearch.words import duration
 
 #: Parameters of the page's address: words to look for, which studies, those to be compared.
 SEARCH, SHOW, PICK = "search", "show", "pick"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from dashboard.parts.duration import ago, duration
+from dashboard.parts.duration import ago
+from mlgsearch.words import duration
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

@@ -1,0 +1,177 @@
+"""What a launch would do and how long it would take, without doing it."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mlgsearch.mlg.compress import compress
+from mlgsearch.mlg.network import NetworkShape, network_shape
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.study.cluster.capacity import Slots, slots_on
+from mlgsearch.study.file.allowed_code import offer_code
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.space.layer_tables import choices
+from mlgsearch.study.space.limits import require_possible
+from mlgsearch.study.space.packed_sizes import PackedSizes
+from mlgsearch.train.data.augmentation import Augmentation
+from mlgsearch.train.data.batches import TrainingBatches, batch_bounds
+from mlgsearch.train.data.images import Images
+from mlgsearch.train.data.load import load_images
+from mlgsearch.train.device import best_device, memory_format, set_up_device
+from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.loop.optim import build_optimiser
+from mlgsearch.train.spec import OptimiserSpec
+from mlgsearch.train.teacher.teacher import build_network, open_teacher
+
+#: Steps that are timed after one that is not.
+_TIMED = 3
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a launch would do; times are seconds, measured on this machine with little beside.
+
+    ``teacher_s`` is 0 where the teacher is cached or loaded. ``given`` trials are written in the
+    file, ``planned`` ones come from the plan, ``proposed`` ones from the sampler. ``trial_s`` is
+    one student at full length, without what early stopping may save; ``total_s`` leaves out Ray's
+    start and the layers' tables.
+    """
+
+    classes: int
+    train_samples: int
+    validation_samples: int
+    layers: int
+    parameters: int
+    teacher_s: float
+    given: int
+    planned: int
+    proposed: int
+    epochs: int
+    trial_s: float
+    at_once: int
+    total_s: float
+
+
+def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> Forecast:
+    """Load the data, time a few steps of the teacher and of a middling student, and add up.
+
+    Nothing is trained, and nothing is written but decoded images.
+
+    Raises:
+        UserError: the data or the network cannot be used, or nothing keeps the limits.
+    """
+    offer_code(spec)
+    train, device = spec.train_spec(), best_device()
+    images = load_images(spec.data, cache)
+    shape = network_shape(build_network(spec.model, images), images.input_shape)
+    require_possible(spec, shape, PackedSizes(train, images.classes, images.input_shape))
+    slots = _slots(spec, max_parallel)
+    set_up_device(device, slots.threads)
+    batches = TrainingBatches(images, Augmentation.of(spec.data), device)
+    teacher_s = 0.0
+    if spec.teacher.checkpoint is None and open_teacher(train, images, cache) is None:
+        network = build_network(spec.model, images).to(device)
+        teacher_s = _training_s(network, spec.teacher.training, images, batches)
+    student = build_network(spec.model, images)
+    began = time.perf_counter()
+    compress(
+        student,
+        _middling(spec, shape),
+        method=spec.quantisation.method,
+        refine_steps=spec.quantisation.refine_steps,
+        norm_bits=spec.quantisation.norm_bits,
+        in_bits=spec.quantisation.in_bits,
+    )
+    projection_s = time.perf_counter() - began
+    trial_s = projection_s + _training_s(student.to(device), spec.training, images, batches)
+    total, given = spec.search.n_trials, min(len(spec.search.first), spec.search.n_trials)
+    planned = min(spec.planned_trials, total - given)
+    return Forecast(
+        classes=images.classes,
+        train_samples=len(images.train),
+        validation_samples=len(images.validation),
+        layers=len(shape.layers),
+        parameters=shape.full_parameters,
+        teacher_s=teacher_s,
+        given=given,
+        planned=planned,
+        proposed=total - given - planned,
+        epochs=spec.training.epochs,
+        trial_s=trial_s,
+        at_once=slots.count,
+        total_s=teacher_s + -(-total // slots.count) * trial_s,
+    )
+
+
+def _slots(spec: StudySpec, max_parallel: int | None) -> Slots:
+    cpus = psutil.cpu_count() or 1
+    node = {"CPU": float(cpus), "GPU": float(torch.cuda.device_count())}
+    return slots_on([node], spec.resources, max_parallel)
+
+
+def _middling(spec: StudySpec, shape: NetworkShape) -> dict[str, LayerSetting]:
+    """Return a setting in the middle of each layer's range, by ratio where it is of bases."""
+    ranges, fixed = choices(spec.space, shape)
+
+    def middle(span: tuple[int, int]) -> int:
+        return round(math.sqrt(span[0] * span[1]))
+
+    setting = LayerSetting(
+        middle(ranges.base_in),
+        middle(ranges.base_out),
+        middle(ranges.q_basis),
+        middle(ranges.q_coeff_in),
+        middle(ranges.q_coeff_out),
+    )
+    return {
+        name: fixed.get(name) or setting.canonical(layer) for name, layer in shape.layers.items()
+    }
+
+
+def _training_s(
+    network: nn.Module, training: OptimiserSpec, images: Images, batches: TrainingBatches
+) -> float:
+    """Time steps and one look at the validation part; return what all epochs would take."""
+    layout = memory_format(images.input_shape)
+    network.to(memory_format=layout).train()
+    optimiser = build_optimiser(network, training)
+    batches.start_epoch(0, 1)
+    bounds = batch_bounds(batches.count, training.batch_size)
+    positions = torch.arange(min(training.batch_size, batches.count), device=batches.device)
+    is_bfloat16 = training.precision == "bfloat16"
+
+    def step() -> None:
+        inputs = batches.inputs(positions).contiguous(memory_format=layout)
+        with torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16):
+            logits: Tensor = network(inputs)
+        loss = functional.cross_entropy(logits.float(), batches.labels[positions])
+        optimiser.zero_grad(set_to_none=False)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    step_s = _timed(step, batches.device)
+    part = HeldOutPart(images, images.validation, batches.device)
+    look_s = _timed(lambda: part.evaluate(network, layout), batches.device)
+    return training.epochs * (len(bounds) * step_s + look_s)
+
+
+def _timed(act: Callable[[], object], device: torch.device) -> float:
+    act()
+    _wait(device)
+    began = time.perf_counter()
+    for _ in range(_TIMED):
+        act()
+    _wait(device)
+    return (time.perf_counter() - began) / _TIMED
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,14 @@
+"""Quantities in words."""
+
+from itertools import pairwise
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def duration(seconds: float) -> str:
+    """Write how long something takes, in two units at most: ``8 s``, ``2 h 10 min``."""
+    for (length, name), (shorter, shorter_name) in pairwise(_UNITS):
+        if seconds >= length:
+            rest = int(seconds % length // shorter)
+            return f"{int(seconds // length)} {name}{f' {rest} {shorter_name}' if rest else ''}"
+    return f"{max(0, int(seconds))} s"
