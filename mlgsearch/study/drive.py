@@ -27,7 +27,7 @@ from mlgsearch.results.database.outage import limit_waits
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.disk_limit import DiskBound
 from mlgsearch.study.artifacts.store import Artifacts, artifacts_of
-from mlgsearch.study.cluster.capacity import slots_on
+from mlgsearch.study.cluster.capacity import Slots, slots_on
 from mlgsearch.study.cluster.object_store import ship
 from mlgsearch.study.cluster.ray_folder import owned_folder, session_place
 from mlgsearch.study.cluster.scheduler import StudyScheduler
@@ -360,7 +360,7 @@ def _run(
         train = spec.train_spec()
         shipped = ship(train, cache, [train.seed], train.training.epochs)
         worker = tune.with_parameters(worker, shipped=shipped)
-    searcher.room = lambda: slots.count_on(nodes())
+    searcher.room = _Room(slots, watch)
     watch.started(study, ledger.records, slots.count)
     tuner = Tuner(
         tune.with_resources(worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
@@ -382,6 +382,27 @@ def _run(
         ),
     )
     tuner.fit()
+
+
+class _Room:
+    """Counts the trials that may run now, and tells once of each time that none fits anywhere."""
+
+    def __init__(self, slots: Slots, watch: Watch):
+        self._slots = slots
+        self._watch = watch
+        self._is_told = False
+
+    def __call__(self) -> int:
+        alive = nodes()
+        fits = self._slots.fits_on(alive)
+        if not fits and not self._is_told:
+            gpus = f" and {self._slots.gpu:g} GPU" if self._slots.gpu else ""
+            self._watch.notice(
+                f"no node has room for a trial, which takes {self._slots.cpu:g} CPU{gpus}: what is "
+                "left waits until a node joins"
+            )
+        self._is_told = not fits
+        return self._slots.count_on(alive)
 
 
 class _StopWhen(DriverOnly, Stopper):

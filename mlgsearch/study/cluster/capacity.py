@@ -24,9 +24,13 @@ class Slots:
         """How many threads torch gets in each."""
         return max(1, int(self.cpu))
 
+    def fits_on(self, nodes: Sequence[Mapping[str, float]]) -> int:
+        """Count those that fit on nodes, whatever their user allows."""
+        return sum(_fitting(node, self.cpu, self.gpu) for node in nodes)
+
     def count_on(self, nodes: Sequence[Mapping[str, float]]) -> int:
         """Count those that may run at once where nodes joined and left; one at least may wait."""
-        fits = sum(_fitting(node, self.cpu, self.gpu) for node in nodes)
+        fits = self.fits_on(nodes)
         return max(1, fits if self.most is None else min(fits, self.most))
 
 

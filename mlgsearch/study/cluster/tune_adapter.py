@@ -195,6 +195,8 @@ class StudySearcher(DriverOnly, Searcher):
         if time.monotonic() - self._looked_s < GIVEN_UP_S:
             return
         self._looked_s = time.monotonic()
+        if self.room is not None and self._attempts:
+            self.room()  # says where what is handed out waits for a node
         for trial in self.trials:
             if trial.trial_id in self._attempts and trial.is_finished():
                 number = self._attempts[trial.trial_id].number

@@ -15,6 +15,7 @@ from mlgsearch.errors import LeaseLostError
 from mlgsearch.process_identity import process_identity
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results.database import lease as leases
+from mlgsearch.results.database.file_identity import FileIdentity
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,9 @@ _RENEW_S, _RETRY_S = TTL_S / 3, 1.0
 class LeaseKeeper:
     """A context in which this process drives the study; a thread renews the lease.
 
+    A SQLite file that is moved away or replaced is a lease that is lost: what this process still
+    wrote would go to a file that nobody looks at.
+
     Raises:
         StudyConflictError: on entering, where another driver holds it.
     """
@@ -36,6 +40,7 @@ class LeaseKeeper:
         self._lease: LeaseRecord | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._file = FileIdentity(engine)
         #: Why the lease is lost; None while it is held.
         self.lost: str | None = None
 
@@ -77,8 +82,14 @@ class LeaseKeeper:
         return self._lease
 
     def _renew(self) -> None:
-        wait_s, renewed = _RENEW_S, time.monotonic()
+        wait_s, renewed, is_said = _RENEW_S, time.monotonic(), False
         while not self._stop.wait(wait_s):
+            if (loss := self._file.loss()) is not None:
+                self.lost = (
+                    f"{loss}: the study {self._study} stopped, and nothing more is written; put "
+                    "the file back, then `resume` the study"
+                )
+                return
             try:
                 self._lease = leases.renew(self._engine, self.lease, ttl_s=TTL_S)
             except LeaseLostError as error:
@@ -88,10 +99,11 @@ class LeaseKeeper:
                 # Busy for a moment, most often. A lease that ran out is still ours, but another
                 # driver may take it.
                 wait_s = _RETRY_S
-                if time.monotonic() > renewed + TTL_S:
+                if time.monotonic() > renewed + TTL_S and not is_said:
+                    is_said = True
                     logger.warning("the lease of %s has run out: %s", self._study, error.orig)
             else:
-                wait_s, renewed = _RENEW_S, time.monotonic()
+                wait_s, renewed, is_said = _RENEW_S, time.monotonic(), False
 
 
 def _user() -> str:

@@ -1,6 +1,7 @@
 import pytest
 
 from mlgsearch.errors import StudyFileError
+from mlgsearch.study import drive
 from mlgsearch.study.cluster.capacity import Slots, slots_on
 from mlgsearch.study.file.spec import ResourcesSpec
 from tests.study.samples import a_spec
@@ -54,3 +55,24 @@ def test_room_grows_and_shrinks_with_the_nodes() -> None:
 def test_more_than_one_gpu_is_whole_gpus(gpu: float) -> None:
     with pytest.raises(StudyFileError, match=rf"resources.gpu: {gpu} is not possible"):
         a_spec(resources={"gpu": gpu})
+
+
+def test_that_no_node_has_room_is_told_once_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[dict[str, float]] = [{"CPU": 2.0}]
+    told: list[str] = []
+
+    class Watching:
+        def notice(self, text: str) -> None:
+            told.append(text)
+
+    monkeypatch.setattr(drive, "nodes", lambda: alive)
+    room = drive._Room(Slots(2.0, 0.5, 1), Watching())  # type: ignore[arg-type]
+    alive[:] = [{"CPU": 2.0, "GPU": 1.0}]
+    assert (room(), told) == (1, [])
+    for _ in range(2):
+        alive[:] = [{"CPU": 1.0}]
+        assert [room(), room()] == [1, 1]  # one waits
+        alive[:] = [{"CPU": 2.0, "GPU": 1.0}]
+        assert room() == 1
+    said = "no node has room for a trial, which takes 2 CPU and 0.5 GPU: what is left waits until"
+    assert [text.startswith(said) for text in told] == [True, True]

@@ -1,7 +1,9 @@
 """A lease that is renewed by a thread, on a real database."""
 
 import logging
+import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -10,10 +12,12 @@ from sqlalchemy.exc import OperationalError
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results.database import lease as leases
+from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.writing import lease_keeper
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 from tests.results.samples import a_study
+from tests.study.driverless import empty_database
 
 
 class Renewals:
@@ -71,3 +75,42 @@ def test_a_lease_that_another_driver_took_is_known_to_be_lost(
     with LeaseKeeper(engine, "digits") as keeper:
         assert is_lost.wait(timeout=60)
     assert keeper.lost == "bert has it"
+
+
+@pytest.mark.parametrize(
+    ("is_put_back", "said"), [(False, "is gone: the study digits stopped"), (True, "was replaced")]
+)
+def test_a_file_that_is_moved_away_is_a_lost_lease(
+    is_put_back: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(empty_database())
+    engine = open_engine(f"sqlite:///{path}")
+    ResultStore(engine).create_study(a_study())
+    monkeypatch.setattr(lease_keeper, "_RENEW_S", 0.05)
+    with LeaseKeeper(engine, "digits") as keeper:
+        path.rename(tmp_path / "away.db")
+        if is_put_back:
+            shutil.copy(tmp_path / "away.db", path)
+        keeper._thread.join(timeout=60)
+        assert keeper.lost is not None
+        assert f"the database file {path} " in keeper.lost
+        assert said in keeper.lost
+    engine.dispose()
+
+
+def test_a_lease_that_ran_out_is_told_of_once(
+    engine: Engine,
+    store: ResultStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store.create_study(a_study())
+    renewals = Renewals(failing=20)
+    monkeypatch.setattr(leases, "renew", renewals)
+    monkeypatch.setattr(lease_keeper, "TTL_S", 0.0)
+    monkeypatch.setattr(lease_keeper, "_RENEW_S", 0.01)
+    monkeypatch.setattr(lease_keeper, "_RETRY_S", 0.01)
+    with caplog.at_level(logging.WARNING), LeaseKeeper(engine, "digits"):
+        assert renewals.renewed.wait(timeout=60)
+    assert len([r for r in caplog.records if "has run out" in r.getMessage()]) == 1
