@@ -8,6 +8,7 @@ import typer
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Name, Storage
 from mlgsearch.cli.printing.output import open_store
+from mlgsearch.errors import UserError
 from mlgsearch.paths import runs_directory
 
 
@@ -19,6 +20,13 @@ class FileFormat(StrEnum):
     onnx = "onnx"
 
 
+class OnnxForm(StrEnum):
+    """How an ONNX file holds the weights."""
+
+    compressed = "compressed"
+    dense = "dense"
+
+
 def export(
     name: Name,
     trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.", min=0)],
@@ -27,10 +35,18 @@ def export(
     format_: Annotated[
         FileFormat, typer.Option("--format", help="What to write.")
     ] = FileFormat.packed,
+    form: Annotated[
+        OnnxForm | None,
+        typer.Option(
+            help="How an ONNX file holds weights; without it compressed.", show_default=False
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
     allow_code: AllowCode = None,
 ) -> None:
     """Write a finished trial's student to a file: packed, as a plain network, or as ONNX."""
+    if form is not None and format_ is not FileFormat.onnx:
+        raise UserError(f"--form {form.value} is for --format onnx, not {format_.value}")
     _, store = open_store(storage)
 
     from mlgsearch.study.artifacts.export import export_trial  # loads torch
@@ -45,8 +61,9 @@ def export(
         name,
         trial,
         out,
-        kind=format_.value,
+        kind="dense_onnx" if form is OnnxForm.dense else format_.value,
         may_replace=force,
         allowed_code=allow_code or (),
     )
-    typer.echo(f"{out}: {format_.value}, {written:,} bytes")
+    what = format_.value if form is None else f"{form.value} {format_.value}"
+    typer.echo(f"{out}: {what}, {written:,} bytes")

@@ -10,17 +10,28 @@ from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.store import artifacts_of
-from mlgsearch.train.files.dense_file import write_dense, write_onnx
+from mlgsearch.train.files.dense_file import write_dense, write_dense_onnx
+from mlgsearch.train.files.onnx_graph import needs_onnx
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import write_packed
 from mlgsearch.train.student.finished_student import FinishedStudent, open_student
 
-ExportFormat = Literal["packed", "dense", "onnx"]
+ExportFormat = Literal["packed", "dense", "onnx", "dense_onnx"]
+
+
+def _write_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
+    try:
+        from mlgsearch.train.files.onnx_file import write_onnx  # an optional dependency
+    except ImportError as error:
+        raise needs_onnx(error) from error
+    return write_onnx(path, network, card)
+
 
 _WRITERS: Mapping[ExportFormat, Callable[[Path, nn.Module, PackedCard], int]] = {
     "packed": write_packed,
     "dense": write_dense,
-    "onnx": write_onnx,
+    "onnx": _write_onnx,
+    "dense_onnx": write_dense_onnx,
 }
 
 

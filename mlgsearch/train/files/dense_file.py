@@ -1,14 +1,13 @@
 """A student as a plain network: for readers that know nothing of factors."""
 
-import warnings
 from pathlib import Path
 
-import torch
 from safetensors.torch import save
 from torch import nn
 
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.compress import densify
+from mlgsearch.train.files.onnx_graph import exported
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.tensor_file import write_atomically
 
@@ -36,38 +35,18 @@ def write_dense(path: Path, network: nn.Module, card: PackedCard) -> int:
     return len(content)
 
 
-def write_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
-    """Write the plain network as ONNX, and give the file's size in bytes.
+def write_dense_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
+    """Write the plain network as ONNX, and return the file's size in bytes.
 
-    It takes ``images`` (batch, C, H, W), float32, normalised, of any batch, and gives ``logits``.
+    It takes ``images`` (batch, C, H, W), float32, normalised, of any batch, and returns ``logits``.
 
     Raises:
         UserError: torch's exporter is not installed, or cannot express the network.
         OSError: it cannot be written.
     """
-    plain = densify(network).to(memory_format=torch.contiguous_format).eval()
-    example = torch.zeros(2, *card.input_shape)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's own, on its own internals
-            program = torch.onnx.export(
-                plain,
-                (example,),
-                dynamo=True,
-                verbose=False,
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-            )
-    except ImportError as error:
-        raise UserError(
-            f"torch's ONNX exporter needs {error.name}: pip install 'mlgsearch[onnx]'"
-        ) from error
-    except torch.onnx.errors.OnnxExporterError as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{card.model.name} cannot be expressed as ONNX: {first}") from error
-    assert program is not None
-    program.model.metadata_props.update(card.to_metadata())
-    content: bytes = program.model_proto.SerializeToString()
+    model = exported(densify(network), card)
+    for key, value in card.to_metadata().items():
+        model.metadata_props.add(key=key, value=value)
+    content: bytes = model.SerializeToString()
     write_atomically(path, content)
     return len(content)

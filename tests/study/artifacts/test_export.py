@@ -1,6 +1,7 @@
 """Exporting a trial: from its checkpoint, or one line that says why not."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -131,10 +132,25 @@ def test_an_exported_trial_gives_the_students_logits(
     assert torch.equal(load_packed(exporter.out)(trained.images), trained.logits)
 
 
-@pytest.mark.parametrize("kind", ["dense", "onnx"])
+@pytest.mark.parametrize("kind", ["dense", "onnx", "dense onnx"])
 def test_other_formats_are_written(exporter: Exporter, kind: str) -> None:
-    done = exporter.run("0", str(exporter.out), "--format", kind)
+    *form, of = kind.split()
+    options = [f"--form={form[0]}"] if form else []
+    done = exporter.run("0", str(exporter.out), "--format", of, *options)
     assert done.stdout == f"{exporter.out}: {kind}, {exporter.out.stat().st_size:,} bytes\n"
+
+
+def test_a_form_is_refused_where_the_format_has_none(exporter: Exporter) -> None:
+    said = "--form dense is for --format onnx, not packed"
+    assert exporter.refused("0", str(exporter.out), "--form", "dense") == said
+
+
+def test_a_missing_package_is_named(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "mlgsearch.train.files.onnx_file", raising=False)
+    monkeypatch.delitem(sys.modules, "mlgsearch.train.files.onnx_functions", raising=False)
+    said = exporter.refused("0", str(exporter.out), "--format", "onnx")
+    assert said == "ONNX files need onnx: pip install 'mlgsearch[onnx]'"
 
 
 @pytest.mark.parametrize("kind", ["packed", "dense"])

@@ -1,5 +1,6 @@
 """From a checkpoint to a network and to plain files, without data and without a teacher."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlgsearch.errors import DataError, UserError
-from mlgsearch.train.files.dense_file import write_dense, write_onnx
+from mlgsearch.train.files.dense_file import write_dense, write_dense_onnx
+from mlgsearch.train.files.onnx_file import write_onnx
+from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import load_packed, write_packed
 from mlgsearch.train.loop import checkpoint
 from mlgsearch.train.networks.models import build_model
@@ -76,12 +79,17 @@ def test_the_dense_file_loads_strictly_into_an_untouched_network(
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("write", [write_onnx, write_dense_onnx])
 def test_the_onnx_file_runs_elsewhere(
-    training: StudentTraining, folder: Path, images: Tensor, tmp_path: Path
+    training: StudentTraining,
+    folder: Path,
+    images: Tensor,
+    tmp_path: Path,
+    write: Callable[[Path, nn.Module, PackedCard], int],
 ) -> None:
     student = open_student(folder)
     path = tmp_path / "a.onnx"
-    assert write_onnx(path, student.network, student.card) == path.stat().st_size
+    assert write(path, student.network, student.card) == path.stat().st_size
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
     assert (given.name, given.shape[1:]) == ("images", [1, 8, 8])
@@ -117,10 +125,11 @@ def test_a_student_of_few_bits_is_the_same_everywhere(
         record.validation_loss,
         record.validation_accuracy,
     )
-    write_onnx(tmp_path / "a.onnx", student.network, student.card)
-    session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"images": images.numpy()})
-    assert np.abs(logits - expected.numpy()).max() < 1e-4
+    for write in (write_onnx, write_dense_onnx):
+        write(path := tmp_path / "a.onnx", student.network, student.card)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (logits,) = session.run(["logits"], {"images": images.numpy()})
+        assert np.abs(logits - expected.numpy()).max() < 1e-4
     dense = tmp_path / "dense.safetensors"
     if quantisation.in_bits != 32:
         with pytest.raises(UserError, match="inputs are quantised at 8 bits"):
