@@ -27,7 +27,7 @@ class Part(StrEnum):
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Packed file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Packed or compressed ONNX file.")],
     data: Annotated[
         str, typer.Option(metavar="DATA", help="digits, folder, CIFAR10, ..., or a study file.")
     ],
@@ -41,7 +41,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a packed file again: accuracy, loss, size, latency beside the dense network."""
+    """Measure an exported file again: accuracy, loss, size, latency beside the dense network."""
     spec = _data_spec(data, root)
 
     from mlgsearch.train.files.file_report import file_report  # loads torch
@@ -70,6 +70,7 @@ def evaluation_fields(report: "FileReport") -> dict[str, Any]:
         "loss": report.loss,
         "recorded_accuracy": report.card.accuracy,
         "packed_bytes": report.packed_bytes,
+        "onnx_bytes": report.onnx_bytes,
         "dense_bytes": report.dense_bytes,
         "latency": [vars(latency) for latency in report.latency],
     }
@@ -96,22 +97,25 @@ def _print(file: Path, report: "FileReport") -> None:
     out = stdout_console()
     card = report.card
     recorded = "" if card.accuracy is None else f" (recorded: {card.accuracy:.2%} on validation)"
-    smaller = report.dense_bytes / report.packed_bytes
+    smaller = report.dense_bytes / (report.onnx_bytes or report.packed_bytes)
+    size = f"{report.packed_bytes:,} bytes"
+    if report.onnx_bytes is not None:
+        size = f"{report.onnx_bytes:,} bytes (packed: {size})"
     out.print(
-        f"[bold]{escape(str(file))}[/]: {escape(card.model.name)}, {report.packed_bytes:,} bytes, "
+        f"[bold]{escape(str(file))}[/]: {escape(card.model.name)}, {size}, "
         f"{smaller:.1f}x smaller than the dense network's {report.dense_bytes:,}\n"
         f"accuracy {report.accuracy:.2%}, loss {report.loss:.4f} on {report.samples} "
         f"{report.part} samples{recorded}",
         highlight=False,
     )
     table = Table(box=SIMPLE)
-    for name in ("batch", "packed ms", "dense ms", "times faster"):
+    kinds = ["onnx"] if report.onnx_bytes is not None else []
+    for name in ("batch", *(f"{kind} ms" for kind in (*kinds, "packed", "dense")), "times faster"):
         table.add_column(name, justify="right")
     for latency in report.latency:
-        table.add_row(
-            str(latency.batch),
-            f"{latency.packed_ms:.3f}",
-            f"{latency.dense_ms:.3f}",
-            f"{latency.dense_ms / latency.packed_ms:.2f}",
-        )
+        times = [latency.packed_ms, latency.dense_ms]
+        if latency.onnx_ms is not None:
+            times.insert(0, latency.onnx_ms)
+        faster = f"{latency.dense_ms / times[0]:.2f}"
+        table.add_row(str(latency.batch), *(f"{time:.3f}" for time in times), faster)
     out.print(table)

@@ -1,8 +1,11 @@
 """`evaluate`: what a file is worth, measured again."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from typer.testing import CliRunner, Result
@@ -12,6 +15,8 @@ from mlgsearch.errors import MlgsearchError
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import EpochRecord
 from mlgsearch.train.data.load import load_images
+from mlgsearch.train.files.dense_file import write_dense_onnx
+from mlgsearch.train.files.onnx_file import write_onnx
 from mlgsearch.train.files.packed_file import write_packed
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
@@ -51,6 +56,8 @@ def last(folder: Path) -> EpochRecord:
     write_packed(folder / "own.safetensors", training.network.eval(), card)
     known = card.model_copy(update={"model": ModelSpec(name="resnet8", width=4)})
     write_packed(folder / "known.safetensors", training.network, known)
+    write_onnx(folder / "known.onnx", training.network, known)
+    write_dense_onnx(folder / "dense.onnx", training.network, known)
     (folder / "study.yaml").write_text(STUDY)
     return last
 
@@ -76,9 +83,54 @@ def test_the_validation_part_gives_what_the_training_saw(
     assert fields["loss"] == last.validation_loss
     assert fields["recorded_accuracy"] == pytest.approx(last.validation_accuracy, abs=1e-6)
     assert fields["packed_bytes"] == path.stat().st_size
+    assert fields["onnx_bytes"] is None
     assert fields["dense_bytes"] > fields["packed_bytes"]
     assert [latency["batch"] for latency in fields["latency"]] == [1, 64]
     assert all(latency["packed_ms"] > 0 < latency["dense_ms"] for latency in fields["latency"])
+
+
+def test_an_onnx_file_is_measured_beside_the_packed_and_the_dense_one(
+    folder: Path, last: EpochRecord
+) -> None:
+    path = folder / "known.onnx"
+    done = run(path, "--data", folder / "study.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    fields = json.loads(done.stdout)
+    assert fields["accuracy"] == last.validation_accuracy
+    assert fields["loss"] == pytest.approx(last.validation_loss, rel=1e-5)
+    assert fields["packed_bytes"] == (folder / "known.safetensors").stat().st_size
+    assert fields["onnx_bytes"] == path.stat().st_size
+    for latency in fields["latency"]:
+        assert all(latency[kind] > 0 for kind in ("onnx_ms", "packed_ms", "dense_ms"))
+    table = run(path, "--data", folder / "study.yaml").stdout
+    assert f"{fields['onnx_bytes']:,} bytes (packed: {fields['packed_bytes']:,} bytes)" in table
+    assert "onnx ms" in table
+
+
+@pytest.mark.usefixtures("last")
+def test_a_foreign_or_dense_onnx_file_is_refused(folder: Path, tmp_path: Path) -> None:
+    content = (folder / "known.onnx").read_bytes()
+    foreign = onnx.load_from_string(content)
+    del foreign.metadata_props[:]
+    stripped = onnx.load_from_string(content)
+    del stripped.graph.node[-1]
+    short = onnx.load_from_string(content)
+    (codes,) = (t for t in short.graph.initializer if t.name == "codes")
+    codes.CopyFrom(onnx.numpy_helper.from_array(np.zeros(3, np.uint8), "codes"))
+    for changed, said in (
+        (content[: len(content) // 2], "truncated, or no ONNX file"),
+        (foreign.SerializeToString(), "no ONNX file that mlgsearch wrote"),
+        (stripped.SerializeToString(), "onnxruntime refuses it"),
+        (short.SerializeToString(), "onnxruntime refuses it|tensor 'codes' is"),
+        ((folder / "dense.onnx").read_bytes(), "a dense ONNX file: only a compressed one"),
+    ):
+        (path := tmp_path / "a.onnx").write_bytes(changed)
+        done = run(path, "--data", "digits")
+        assert isinstance(done.exception, MlgsearchError), (said, done.output)
+        assert re.search(said, str(done.exception))
+        assert "\n" not in str(done.exception)
+    missing = run(tmp_path / "none.onnx", "--data", "digits")
+    assert "cannot be read: No such file" in str(missing.exception)
 
 
 def test_a_table_shows_the_test_part(folder: Path, last: EpochRecord) -> None:

@@ -13,8 +13,9 @@ from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.latency import Latency, compare_latency
+from mlgsearch.train.files.onnx_network import open_onnx
 from mlgsearch.train.files.packed_card import PackedCard
-from mlgsearch.train.files.packed_file import load_packed, read_packed
+from mlgsearch.train.files.packed_file import build_packed, packed_bytes, read_packed
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.spec import DataSpec
 
@@ -23,11 +24,12 @@ Part = Literal["validation", "test"]
 
 @dataclass(frozen=True)
 class FileReport:
-    """A packed file, measured.
+    """A packed or a compressed ONNX file, measured.
 
-    ``accuracy`` is a fraction of ``samples``, ``loss`` the mean cross-entropy in nats.
-    ``packed_bytes`` is the file's size on disk, ``dense_bytes`` that of the plain network's
-    parameters and buffers.
+    ``accuracy`` is a fraction of ``samples``, ``loss`` the mean cross-entropy in nats; those of an
+    ONNX file are onnxruntime's. ``packed_bytes`` is the packed file's size, ``onnx_bytes`` that of
+    the ONNX file where it is one, ``dense_bytes`` that of the plain network's parameters and
+    buffers.
     """
 
     card: PackedCard
@@ -38,6 +40,7 @@ class FileReport:
     packed_bytes: int
     dense_bytes: int
     latency: Sequence[Latency]
+    onnx_bytes: int | None = None
 
 
 def file_report(
@@ -49,16 +52,19 @@ def file_report(
     build: Callable[..., object] | None = None,
     repeats: int = 30,
 ) -> FileReport:
-    """Measure a packed file on a part of the data, normalised as the file says, on the CPU.
+    """Measure a packed or a compressed ONNX file on a part of the data, on the CPU.
 
-    Data that name no ``image_size`` are brought to the network's own, where that is square.
+    Images are normalised as the file says. Data that name no ``image_size`` are brought to the
+    network's own, where that is square.
 
     Raises:
         DataError: the file cannot be loaded, the data are missing, or they are not what the network
             takes.
+        UserError: it is an ONNX file, and onnx or onnxruntime is not installed.
     """
-    network = load_packed(path, build=build)
-    card, _ = read_packed(path)
+    onnx = open_onnx(path) if path.suffix == ".onnx" else None
+    card, tensors = read_packed(path) if onnx is None else (onnx.card, onnx.tensors)
+    network = build_packed(path, card, tensors, build=build)
     height, width = card.image_size
     if data.image_size is None and height == width >= 4 and height <= 1024:
         data = data.model_copy(update={"image_size": height})
@@ -67,7 +73,8 @@ def file_report(
     images = replace(images, mean=torch.tensor(card.mean), std=torch.tensor(card.std))
     index = images.validation if part == "validation" else images.test
     held_out = HeldOutPart(images, index, torch.device("cpu"))
-    loss, accuracy = held_out.evaluate(network, memory_format(card.input_shape))
+    measured = network if onnx is None else onnx
+    loss, accuracy = held_out.evaluate(measured, memory_format(card.input_shape))
     dense = densify(network, keeps_input_quantisers=False).to(
         memory_format=memory_format(card.input_shape)
     )
@@ -77,9 +84,10 @@ def file_report(
         samples=len(index),
         accuracy=accuracy,
         loss=loss,
-        packed_bytes=path.stat().st_size,
+        packed_bytes=len(packed_bytes(card, tensors)),
+        onnx_bytes=None if onnx is None else path.stat().st_size,
         dense_bytes=sum(t.numel() * t.element_size() for t in dense.state_dict().values()),
-        latency=compare_latency(network, dense, card.input_shape, repeats=repeats),
+        latency=compare_latency(network, dense, card.input_shape, onnx=onnx, repeats=repeats),
     )
 
 

@@ -14,11 +14,15 @@ from mlgsearch.train.device import memory_format
 
 @dataclass(frozen=True)
 class Latency:
-    """Median milliseconds of one forward pass of ``batch`` images, on the CPU."""
+    """Median milliseconds of one forward pass of ``batch`` images, on the CPU.
+
+    ``onnx_ms`` is that of an ONNX file in onnxruntime, where there is one.
+    """
 
     batch: int
     packed_ms: float
     dense_ms: float
+    onnx_ms: float | None = None
 
 
 def compare_latency(
@@ -26,22 +30,24 @@ def compare_latency(
     dense: nn.Module,
     input_shape: tuple[int, int, int],
     *,
+    onnx: nn.Module | None = None,
     batches: Sequence[int] = (1, 64),
     repeats: int = 30,
     warm_up: int = 3,
 ) -> list[Latency]:
-    """Time two networks in eval mode by turns, so that whatever else the machine does meets both.
+    """Time networks in eval mode by turns, so that whatever else the machine does meets all.
 
     Weights that a form generates are generated once, not at each pass.
     """
     found = []
     layout = memory_format(input_shape)
+    networks = [packed, dense] if onnx is None else [packed, dense, onnx]
     with torch.inference_mode(), generated_once(packed):
         for batch in batches:
             images = torch.rand(batch, *input_shape).contiguous(memory_format=layout)
-            times: tuple[list[float], list[float]] = ([], [])
+            times: list[list[float]] = [[] for _ in networks]
             for turn in range(warm_up + repeats):
-                for network, taken in zip((packed, dense), times, strict=True):
+                for network, taken in zip(networks, times, strict=True):
                     began = time.perf_counter()
                     network(images)
                     if turn >= warm_up:

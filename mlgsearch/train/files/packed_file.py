@@ -79,6 +79,11 @@ def packed_size(network: nn.Module, card: PackedCard) -> int:
     return len(_header(card, shapes)) + _data_bytes(shapes)
 
 
+def packed_bytes(card: PackedCard, tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the packed file of what another file of the same student holds."""
+    return _join(card, tensors)
+
+
 def read_packed(path: Path) -> tuple[PackedCard, dict[str, Tensor]]:
     """Read and check a packed file, without making a network of it. Nothing is unpickled.
 
@@ -131,7 +136,17 @@ def load_packed(path: str | Path, *, build: Callable[..., object] | None = None)
             version, or holds a network of one's own and ``build`` is missing or makes another.
     """
     path = Path(path)
-    card, tensors = read_packed(path)
+    return build_packed(path, *read_packed(path), build=build)
+
+
+def build_packed(
+    path: Path,
+    card: PackedCard,
+    tensors: Mapping[str, Tensor],
+    *,
+    build: Callable[..., object] | None = None,
+) -> nn.Module:
+    """Return the network of what a packed file holds; arguments and errors as ``load_packed``."""
     if (build is None) == (":" in card.model.name):
         raise DataError(
             f"{path}: it holds the network {card.model.name}"
