@@ -67,6 +67,10 @@ class DataSpec(Spec):
         return self
 
 
+#: Our own networks, the only ones that have a width.
+OWN_NETWORKS = ("resnet8", "resnet20", "chain8")
+
+
 class ModelSpec(Spec):
     """Which network: ``resnet8``, ``resnet20``, ``chain8``, torchvision's, or ``module:callable``.
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.train.spec import ModelSpec
+from mlgsearch.train.spec import OWN_NETWORKS, ModelSpec
 
 #: What the files of this version begin to say of themselves, and of all versions.
 FORMAT = "mlgsearch-packed-2"
@@ -39,7 +39,8 @@ class PackedCard(BaseModel):
     inputs. ``mean`` and ``std`` are those of the
     training images a channel, in units of pixel / 255, rounded to float32: the network takes
     ``(pixel / 255 - mean) / std``. ``accuracy`` is a fraction on the validation part, kept to six
-    decimals. ``teacher`` is the teacher's hash.
+    decimals. ``teacher`` is the teacher's hash. ``says_width`` is true of a file of an earlier
+    version that says a width of a network that has none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -59,11 +60,16 @@ class PackedCard(BaseModel):
     trial: int | None = Field(default=None, ge=0)
     teacher: str = ""
     versions: str = ""
+    says_width: bool = False
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape (C, H, W) of one image."""
         return self.channels, *self.image_size
+
+    @property
+    def _has_width(self) -> bool:
+        return self.model.name in OWN_NETWORKS
 
     def to_metadata(self) -> dict[str, str]:
         """Give it as strings, the only metadata that safetensors knows, in a fixed order."""
@@ -71,7 +77,7 @@ class PackedCard(BaseModel):
             "format": FORMAT,
             "model": self.model.name,
             "stem": self.model.stem,
-            "width": str(self.model.width),
+            "width": str(self.model.width) if self._has_width or self.says_width else "",
             "head_bias": "yes" if self.model.head_bias else "no",
             "classes": str(self.classes),
             "channels": str(self.channels),
@@ -97,11 +103,12 @@ class PackedCard(BaseModel):
             DataError: a key is missing or unknown, or a value is not as it would be written.
         """
         try:
+            width = {"width": int(texts["width"])} if texts["width"] else {}
             card = cls(
                 model=ModelSpec(
                     name=texts["model"],
                     stem=texts["stem"],  # type: ignore[arg-type]  # pydantic checks it
-                    width=int(texts["width"]),
+                    **width,
                     head_bias=texts["head_bias"] == "yes",
                 ),
                 classes=int(texts["classes"]),
@@ -118,6 +125,7 @@ class PackedCard(BaseModel):
                 trial=int(texts["trial"]) if texts["trial"] else None,
                 teacher=texts["teacher"],
                 versions=texts["versions"],
+                says_width=bool(texts["width"]) and texts["model"] not in OWN_NETWORKS,
             )
         except KeyError as error:
             raise DataError(f"its metadata lack {error}") from error

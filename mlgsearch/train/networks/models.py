@@ -12,12 +12,11 @@ from mlgsearch.errors import UserError
 from mlgsearch.train.networks.chain import ChainNet
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.networks.stem import drop_head_bias, use_channels, use_cifar_stem
-from mlgsearch.train.spec import ModelSpec
+from mlgsearch.train.spec import OWN_NETWORKS, ModelSpec
 
 #: Blocks a stage of our own networks.
 _RESIDUAL = {"resnet8": 1, "resnet20": 3}
 _CHAIN = "chain8"
-_OWN = (*_RESIDUAL, _CHAIN)
 #: Networks that would return more than logits while training, and what keeps them from it.
 _ONE_OUTPUT = {
     "googlenet": {"aux_logits": False, "init_weights": True},
@@ -82,10 +81,10 @@ def _construct(
         )
     known = models.list_models(module=models)
     if spec.name not in known:
-        near = difflib.get_close_matches(spec.name, [*_OWN, *known], n=1, cutoff=0.0)
+        near = difflib.get_close_matches(spec.name, [*OWN_NETWORKS, *known], n=1, cutoff=0.0)
         raise UserError(
             f"model.name: unknown network {spec.name!r}, did you mean {near[0]}? Known are "
-            f"{', '.join(_OWN)}, every torchvision classifier, and module:callable"
+            f"{', '.join(OWN_NETWORKS)}, every torchvision classifier, and module:callable"
         )
     options = _ONE_OUTPUT.get(spec.name, {})
     network: nn.Module = models.get_model(spec.name, weights=None, num_classes=classes, **options)

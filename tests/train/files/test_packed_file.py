@@ -132,6 +132,29 @@ def test_the_size_is_known_before_any_training(provenance: dict[str, Any]) -> No
     assert packed_size(untrained, bare) == len(to_bytes(student, card))
 
 
+def test_a_network_without_a_width_says_none_and_an_earlier_file_that_does_is_read() -> None:
+    card = PackedCard.model_validate(
+        {
+            "model": ModelSpec(name="resnet18"),
+            "classes": 10,
+            "channels": 3,
+            "image_size": (32, 32),
+            "method": "lsq",
+            "settings": (LayerSetting.plain(4),),
+            "mean": (0.5,) * 3,
+            "std": (0.25,) * 3,
+        }
+    )
+    texts = card.to_metadata()
+    assert texts["width"] == ""
+    assert PackedCard.from_metadata(texts) == card
+    earlier = texts | {"width": "16"}
+    assert PackedCard.from_metadata(earlier).to_metadata() == earlier
+    ours = texts | {"model": "resnet8"}
+    with pytest.raises(DataError, match="width is ''"):
+        PackedCard.from_metadata(ours)
+
+
 def test_a_long_provenance_makes_the_file_longer_and_is_kept(tmp_path: Path) -> None:
     student, card = a_student(**(PROVENANCE | {"study": "Ω" * 128}))
     size = write_packed(tmp_path / "a.safetensors", student, card)
