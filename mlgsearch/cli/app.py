@@ -41,7 +41,7 @@ from mlgsearch.errors import UserError
 from mlgsearch.paths import runs_directory, study_directory
 from mlgsearch.results.analysis.front import front
 from mlgsearch.results.database.engine import open_engine
-from mlgsearch.results.database.outage import outage
+from mlgsearch.results.database.outage import outage, refusal
 from mlgsearch.results.read.study_list import study_rows
 from mlgsearch.results.trial_fields import detailed_trial_fields, trial_fields
 
@@ -189,10 +189,12 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except DBAPIError as error:  # a driver outlasts it, but not while it prepares
-        reason = outage(error)
-        if reason is None:
+        if (reason := outage(error)) is not None:
+            typer.echo(f"error: the database does not answer: {reason}; try again later", err=True)
+        elif (reason := refusal(error)) is not None:
+            typer.echo(f"error: the database cannot be used: {reason}", err=True)
+        else:
             raise
-        typer.echo(f"error: the database does not answer: {reason}; try again later", err=True)
         sys.exit(2)
     except BrokenPipeError:
         _drop_stdout()

@@ -12,17 +12,34 @@ _SQLITE = {
     "SQLITE_FULL": "its disk is full",
     "SQLITE_IOERR": "its disk does not answer",
     "SQLITE_CANTOPEN": "its file cannot be opened",
+    "SQLITE_READONLY": "it takes no writes at present",
 }
 #: The same by SQLSTATE, as PostgreSQL gives it.
 _SQLSTATE = {
     "08": "it is away",
     "25006": "it takes no writes at present",
+    "25P03": "it closed the connection",
+    "25P04": "it closed the connection",
     "40": "another process holds it",
     "53100": "its disk is full",
     "53": "it has no room",
     "55P03": "another process holds it",
+    "57014": "it cancelled a statement",
     "57P": "it is away",
     "58030": "its disk does not answer",
+}
+#: Errors that stay until somebody does something, in the same ways.
+_REFUSALS_SQLITE = {
+    "SQLITE_CORRUPT": "its file is damaged",
+    "SQLITE_NOTADB": "its file is no database any more",
+    "SQLITE_PERM": "its file may not be read",
+}
+_REFUSALS_SQLSTATE = {
+    "28": "it does not let this user in",
+    "3D000": "it has no such database any more",
+    "42501": "its user may not do that",
+    "42P01": "a table is missing",
+    "42703": "a column is missing",
 }
 #: The same by MySQL's numbers.
 _MYSQL = {
@@ -58,6 +75,22 @@ def outage(error: DBAPIError) -> str | None:
     if found is None:
         return None
     return f"{found} ({' '.join(str(original).split())})"
+
+
+def refusal(error: DBAPIError) -> str | None:
+    """Say in a few words what must be put right before the database can be used; else None."""
+    original: Any = error.orig
+    name = getattr(original, "sqlite_errorname", None)
+    state = getattr(original, "sqlstate", None)
+    found = None
+    if name is not None:
+        found = next((text for key, text in _REFUSALS_SQLITE.items() if name.startswith(key)), None)
+        if found is None and "no such table" in str(original):
+            found = "a table is missing"
+    elif state is not None:
+        matches = (text for key, text in _REFUSALS_SQLSTATE.items() if state.startswith(key))
+        found = next(matches, None)
+    return None if found is None else f"{found} ({' '.join(str(original).split())})"
 
 
 def limit_waits(engine: Engine, wait_s: float) -> None:

@@ -9,7 +9,8 @@ from typing import Generic
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
-from mlgsearch.results.database.outage import outage
+from mlgsearch.errors import StorageError
+from mlgsearch.results.database.outage import outage, refusal
 from mlgsearch.study.writing.spool import Outbox, P
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Delivery(Generic[P]):
         """Do something with the database; tell whether it could be reached.
 
         Raises:
+            StorageError: it could, and something must be put right.
             DBAPIError: it could, and the trouble is another.
         """
         try:
@@ -86,7 +88,14 @@ class Delivery(Generic[P]):
             cause = error if isinstance(error, DBAPIError) else error.__cause__
             reason = outage(cause) if isinstance(cause, DBAPIError) else None
             if reason is None:
-                raise
+                said = refusal(cause) if isinstance(cause, DBAPIError) else None
+                if said is None:
+                    raise
+                self._keep()
+                raise StorageError(
+                    f"the database cannot be used: {said}; the study stopped, and what it could "
+                    f"not write waits in {self._outbox.folder}: put it right, then `resume` it"
+                ) from error
             self._note_away(reason)
             return False
         if self.away is not None:
