@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from dashboard.charts.epoch_line import epoch_line
+from dashboard.charts.epoch_line import epoch_axis, epoch_line
 from dashboard.charts.teacher_line import teacher_line
 from dashboard.parts.page import Scheme
 from dashboard.theme import dress, palette
@@ -52,9 +52,10 @@ def curves_chart(
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
         why = "no epoch is known yet" if selected else "select trials to see how they learned"
         say_empty(figure, why, colour=colours.faint, size=15)
+    most = max((epochs[-1].epoch for epochs in curves.values() if epochs), default=1)
     figure.update_layout(
         uirevision="curves",
-        xaxis={"title": {"text": "epoch"}, "tickformat": "d"},
+        xaxis=epoch_axis(most),
         yaxis={"title": {"text": "validation accuracy"}, "ticksuffix": " %"},
     )
     return dress(figure, scheme)

@@ -7,6 +7,18 @@ from typing import Any
 from dashboard.theme import Trace
 from mlgsearch.records import EpochRecord
 
+#: About how many epochs an axis names.
+_TICKS = 6
+
+
+def epoch_axis(epochs: int) -> dict[str, Any]:
+    """Return an axis of whole epochs, each named once, with room for so many."""
+    return {
+        "title": {"text": "epoch", "font": {"size": 12}},
+        "range": [0.5, max(1, epochs) + 0.5],
+        "dtick": max(1, round(epochs / _TICKS)),
+    }
+
 
 def epoch_line(
     epochs: Sequence[EpochRecord],

@@ -148,6 +148,8 @@ def _steps(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     """Bound the region the trials reach: each holds until a more accurate one takes over."""
     rows = marks.drawable(picture.steps)
     rows = rows[np.lexsort((marks.y[rows], marks.x[rows]))]
+    # On another axis than the front's own it is another front, and says so.
+    is_other = not np.isin(rows, picture.front).all()
     return {
         "type": "scatter",
         "x": short(marks.x[rows]),
@@ -155,7 +157,8 @@ def _steps(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
         "mode": "lines",
         "line": {"shape": "hv", "width": 2, "color": colours.front},
         "hoverinfo": "skip",
-        "showlegend": False,
+        "name": f"most accurate by {picture.axis.shown.label}" if is_other else None,
+        "showlegend": is_other,
     }
 
 
@@ -175,6 +178,7 @@ def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
         "textposition": "top center",
         "textfont": {"color": colours.ink},
         "mode": "markers+text",
+        "cliponaxis": False,
         "marker": {
             "symbol": "circle-open",
             "size": 18,

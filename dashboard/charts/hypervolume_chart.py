@@ -6,6 +6,9 @@ from dashboard.parts.page import Scheme
 from dashboard.theme import Figure, palette, template
 from mlgsearch.results.analysis.trial_columns import Course, TrialColumns
 
+#: The axis goes on behind the last trial, and so does the line.
+_ROOM = 1.03
+
 
 def hypervolume_chart(
     columns: TrialColumns, course: Course, scheme: Scheme, *, seen: int | None = None
@@ -24,16 +27,19 @@ def hypervolume_chart(
     rows, volumes = course
     grown = np.flatnonzero(np.diff(volumes, prepend=0.0) > 0)
     numbers = columns.number[rows[grown]].tolist()
-    # The last step goes on to the last trial.
-    xs = [*(grown + 1).tolist(), len(rows)] if len(grown) else []
+    # The last step goes on to the end.
+    xs = [*(grown + 1).tolist(), _ROOM * len(rows)] if len(grown) else []
     ys = [float(f"{volumes[row]:.6g}") for row in [*grown, *grown[-1:]]]
+    since = [*numbers, *numbers[-1:]]
+    after = [*(grown + 1).tolist(), len(rows)] if len(grown) else []
     line = {
         "type": "scatter",
         "x": xs,
         "y": ys,
-        "customdata": [[number] for number in [*numbers, *numbers[-1:]]],
+        "customdata": [list(pair) for pair in zip(since, after, strict=True)],
         "hovertemplate": (
-            "<b>%{y:.4f}</b> after %{x} trials<br>since trial %{customdata[0]}<extra></extra>"
+            "<b>%{y:.4f}</b> after %{customdata[1]} trials<br>"
+            "since trial %{customdata[0]}<extra></extra>"
         ),
         "mode": "lines",
         "line": {"shape": "hv", "width": 2, "color": colours.front},
@@ -53,7 +59,11 @@ def hypervolume_chart(
         "layout": {
             "template": template(scheme),
             "uirevision": "hypervolume",
-            "xaxis": {"title": {"text": "trials with a result"}, "rangemode": "tozero"},
+            "xaxis": {
+                "title": {"text": "trials with a result"},
+                # A step at the very last trial would lie on the frame.
+                "range": [0, _ROOM * max(1, len(rows))],
+            },
             "yaxis": {"title": {"text": "hypervolume"}, "rangemode": "normal"},
             "margin": {"t": 16},
             "shapes": [] if seen is None else [moment],

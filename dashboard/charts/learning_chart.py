@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.charts.epoch_line import epoch_line
+from dashboard.charts.epoch_line import epoch_axis, epoch_line
 from dashboard.charts.teacher_line import teacher_line
 from dashboard.parts.page import Scheme
 from dashboard.theme import Palette, Trace, dress, palette
-from mlgsearch.records import EpochRecord
+from mlgsearch.records import EpochRecord, TrialState
 from mlgsearch.results.charts.layout import say_empty
 
 
@@ -20,8 +19,11 @@ def learning_chart(
     *,
     epochs_wanted: int,
     teacher_accuracy: float | None = None,
+    state: TrialState = TrialState.RUNNING,
 ) -> go.Figure:
     """Draw accuracy on the left and loss on the right, after every epoch.
+
+    Without an epoch there are no axes but a sentence, which for a failed trial says so.
 
     What was not finite is a gap. The training loss is the whole objective of training, with
     distillation and penalty, so the two losses are not of one kind.
@@ -38,20 +40,26 @@ def learning_chart(
             figure.add_trace(_line(epochs, values, place=place, part=part, colours=colours))
     figure.update_layout(teacher_line(teacher_accuracy, colours, "right"))
     if not epochs:
-        say_empty(figure, "no epoch is finished yet", colour=colours.faint, size=15)
-    axis: dict[str, Any] = {
-        "title": {"text": "epoch", "font": {"size": 12}},
-        "range": [0.5, epochs_wanted + 0.5],
-        "dtick": max(1, round(epochs_wanted / 6)),
-    }
+        failed = state is TrialState.FAIL
+        why = (
+            "the trial failed before an epoch was finished"
+            if failed
+            else "no epoch is finished yet"
+        )
+        say_empty(figure, why, colour=colours.faint, size=15)
+    axis = epoch_axis(epochs_wanted) | {"visible": bool(epochs)}
     label = {"font": {"size": 12}}
     figure.update_layout(
         uirevision="learning",
         margin={"l": 60, "r": 12, "t": 36, "b": 48},
         xaxis={**axis, "domain": [0, 0.46]},
         xaxis2={**axis, "domain": [0.56, 1]},
-        yaxis={"title": {"text": "accuracy", **label}, "ticksuffix": " %"},
-        yaxis2={"title": {"text": "loss", **label}, "anchor": "x2"},
+        yaxis={
+            "title": {"text": "accuracy", **label},
+            "ticksuffix": " %",
+            "visible": bool(epochs),
+        },
+        yaxis2={"title": {"text": "loss", **label}, "anchor": "x2", "visible": bool(epochs)},
     )
     return dress(figure, scheme)
 

@@ -107,6 +107,6 @@ def _with_one_more(visit: Visit, writer: ResultStore, number: int) -> tuple[Page
 def _course(page: Page, first: str = "") -> int:
     """Do something first, and give over how many trials the chart of the hypervolume goes."""
     chart = "document.querySelector('#study-course .js-plotly-plot')"
-    trials = page.evaluate(f"() => {{ {first}; return {chart}.data[0].x.at(-1); }}")
+    trials = page.evaluate(f"() => {{ {first}; return {chart}.data[0].customdata.at(-1)[1]; }}")
     assert isinstance(trials, int)
     return trials

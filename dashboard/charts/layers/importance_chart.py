@@ -33,7 +33,7 @@ def importance_chart(
     figure = go.Figure()
     for places, name, colour, symbol in (
         (clear, "stands out from chance", colours.front, "circle"),
-        (others, "may be chance", colours.complete, "circle-open"),
+        (others, "no effect shown", colours.complete, "circle-open"),
     ):
         shown = [layers[place] for place in places]
         figure.add_trace(

@@ -3,6 +3,8 @@
 import math
 
 from dashboard.charts.curves_chart import curves_chart
+from dashboard.charts.learning_chart import learning_chart
+from mlgsearch.records import TrialState
 from tests.results.samples import an_epoch
 
 
@@ -25,3 +27,20 @@ def test_without_a_curve_there_are_no_axes_but_a_word() -> None:
     (word,) = figure.layout.annotations
     (first,) = curves_chart({}, (), "dark").layout.annotations
     assert (word.text, first.text[:13]) == ("no epoch is known yet", "select trials")
+
+
+def test_an_axis_of_epochs_names_each_once() -> None:
+    for epochs, between in ((3, 1), (10, 2), (200, 33)):
+        curve = [an_epoch(epoch) for epoch in range(1, epochs + 1)]
+        axis = curves_chart({0: curve}, (0,), "light").layout.xaxis
+        assert (axis.dtick, list(axis.range)) == (between, [0.5, epochs + 0.5])
+
+
+def test_a_trial_that_failed_at_once_has_no_axes_and_says_so() -> None:
+    figure = learning_chart([], "light", epochs_wanted=10, state=TrialState.FAIL)
+    (word,) = figure.layout.annotations
+    assert word.text == "the trial failed before an epoch was finished"
+    axes = [figure.layout[name].visible for name in ("xaxis", "xaxis2", "yaxis", "yaxis2")]
+    assert axes == [False] * 4
+    (word,) = learning_chart([], "light", epochs_wanted=10).layout.annotations
+    assert word.text == "no epoch is finished yet"

@@ -66,6 +66,14 @@ def test_the_line_bounds_what_was_reached() -> None:
     assert (list(steps.x), list(steps.y), steps.line.shape) == ([0.02, 0.1], [80, 90], "hv")
 
 
+def test_a_line_that_is_not_the_fronts_is_named() -> None:
+    (own,) = (trace for trace in front_chart(_picture(), "light").data if trace.mode == "lines")
+    assert not own.showlegend
+    picture = _picture(axis="execution_macs", steps=np.array([0, 2]))
+    (other,) = (trace for trace in front_chart(picture, "light").data if trace.mode == "lines")
+    assert (other.showlegend, other.name) == (True, "most accurate by MACs of one forward pass")
+
+
 def test_other_sizes_are_other_axes() -> None:
     figure = front_chart(_picture(axis="packed_kb"), "light")
     assert list(_traces(figure)["front"].x) == [20, 100]
