@@ -1,15 +1,21 @@
 """`export`: a trial's student as a file."""
 
+import json
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Name, Storage
-from mlgsearch.cli.printing.output import open_store
+from mlgsearch.cli.printing.expected import read_expectations
+from mlgsearch.cli.printing.output import open_store, write_text
 from mlgsearch.errors import UserError
 from mlgsearch.paths import runs_directory
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.formats import COLUMNS, front_rows, to_csv
 
 
 class FileFormat(StrEnum):
@@ -29,8 +35,16 @@ class OnnxForm(StrEnum):
 
 def export(
     name: Name,
-    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.", min=0)],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.")],
+    trial: Annotated[
+        int | None, typer.Argument(metavar="[TRIAL]", help="Number of the trial.", min=0)
+    ] = None,
+    out: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="File to write.")] = None,
+    whole_front: Annotated[
+        Path | None,
+        typer.Option(
+            "--front", metavar="DIR", help="Write every student of the front here, and an index."
+        ),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
     format_: Annotated[
         FileFormat, typer.Option("--format", help="What to write.")
@@ -45,9 +59,13 @@ def export(
     allow_code: AllowCode = None,
 ) -> None:
     """Write a finished trial's student to a file: packed, as a plain network, or as ONNX."""
+    if whole_front is not None and trial is not None:
+        raise UserError("--front writes every student of the front: leave out TRIAL and OUT")
+    if whole_front is None and (trial is None or out is None):
+        raise UserError("name a TRIAL and the file OUT to write it to, or --front DIR for all")
     if form is not None and format_ is not FileFormat.onnx:
         raise UserError(f"--form {form.value} is for --format onnx, not {format_.value}")
-    _, store = open_store(storage)
+    engine, store = open_store(storage)
 
     from mlgsearch.study.artifacts.export import export_trial  # loads torch
     from mlgsearch.train.own_code import add_code_folder
@@ -55,15 +73,64 @@ def export(
     if allow_code:
         add_code_folder(Path.cwd())
 
-    written = export_trial(
-        store,
-        runs_directory(storage),
-        name,
-        trial,
-        out,
-        kind="dense_onnx" if form is OnnxForm.dense else format_.value,
-        may_replace=force,
-        allowed_code=allow_code or (),
-    )
+    def write(number: int, path: Path) -> int:
+        return export_trial(
+            store,
+            runs_directory(storage),
+            name,
+            number,
+            path,
+            kind="dense_onnx" if form is OnnxForm.dense else format_.value,
+            may_replace=force,
+            allowed_code=allow_code or (),
+        )
+
+    if whole_front is not None:
+        suffix = "onnx" if format_ is FileFormat.onnx else "safetensors"
+        _export_front(engine, store, name, whole_front, suffix, write)
+        return
+    assert trial is not None
+    assert out is not None
+    written = write(trial, out)
     what = format_.value if form is None else f"{form.value} {format_.value}"
     typer.echo(f"{out}: {what}, {written:,} bytes")
+
+
+def _export_front(
+    engine: Engine,
+    store: ResultStore,
+    name: str,
+    folder: Path,
+    suffix: str,
+    write: Callable[[int, Path], int],
+) -> None:
+    """Write every student of a front, smallest first, its table, and which file is which."""
+    study, trials = store.study(name), store.trials(name)
+    rows = front_rows(trials, study.objectives, read_expectations(engine, study, trials))
+    if not rows:
+        raise UserError(f"study {name!r} has no COMPLETE trial yet, so there is no front to write")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
+    index = []
+    for row in rows:
+        path = folder / f"trial-{row['trial']:0{len(str(max(t.number for t in trials)))}d}.{suffix}"
+        written = write(row["trial"], path)
+        typer.echo(f"{path}: {written:,} bytes")
+        index.append({"file": path.name, "file_bytes": written, **row})
+    write_text(folder / "front.csv", to_csv(index, ("file", "file_bytes", *COLUMNS)))
+    write_text(
+        folder / "index.json",
+        json.dumps(
+            {
+                "study": name,
+                "objectives": list(study.objectives),
+                "teacher_accuracy": study.teacher_accuracy,
+                "students": index,
+            },
+            indent=1,
+        )
+        + "\n",
+    )
+    typer.echo(f"{folder / 'front.csv'}, {folder / 'index.json'}: {len(index)} students")

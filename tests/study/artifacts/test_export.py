@@ -1,5 +1,7 @@
 """Exporting a trial: from its checkpoint, or one line that says why not."""
 
+import csv
+import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -143,6 +145,37 @@ def test_other_formats_are_written(exporter: Exporter, kind: str) -> None:
 def test_a_form_is_refused_where_the_format_has_none(exporter: Exporter) -> None:
     said = "--form dense is for --format onnx, not packed"
     assert exporter.refused("0", str(exporter.out), "--form", "dense") == said
+
+
+def test_the_whole_front_is_written_with_a_table_and_an_index(
+    exporter: Exporter, trained: Trained
+) -> None:
+    store = ResultStore(exporter.engine)
+    for number in (2, 5, 6):  # these have no checkpoint that is theirs
+        store.put_trial("digits", replace(store.trial("digits", number), accuracy=0.01, loss=9.0))
+    folder = exporter.out.parent / "a" / "front"
+    done = exporter.run("--front", str(folder))
+    assert done.exit_code == 0, done.output
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["front.csv", "index.json", "trial-0.safetensors"]
+    size = (folder / "trial-0.safetensors").stat().st_size
+    index = json.loads((folder / "index.json").read_text())
+    (student,) = index["students"]
+    assert (index["study"], student["trial"], student["file"]) == ("digits", 0, names[2])
+    assert (student["file_bytes"], student["packed_bytes"]) == (size, size)
+    with (folder / "front.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["file"], row["trial"]) == (names[2], "0")
+    assert read_packed(folder / "trial-0.safetensors")[0].trial == 0
+    assert "exists: write --force" in exporter.refused("--front", str(folder))
+    assert exporter.run("--front", str(folder), "--force").exit_code == 0
+
+
+def test_a_trial_or_the_front(exporter: Exporter) -> None:
+    folder = str(exporter.out.parent / "front")
+    assert exporter.refused("0", str(exporter.out), "--front", folder).startswith("--front writes")
+    assert exporter.refused("0").startswith("name a TRIAL and the file OUT")
+    assert exporter.refused().startswith("name a TRIAL")
 
 
 def test_a_missing_package_is_named(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
