@@ -49,6 +49,8 @@ def plan(
 
     with preparing(quietly=as_json) as progress:
         found = Plan.open(spec, cache_directory(), progress)
+    for text in found.notices:
+        typer.echo(f"warning: data: {text}", err=True)
     points = found.front(_POINTS) if max_kb is None else [found.within(int(1000 * max_kb))]
     if as_json:
         rows = ",\n".join(json.dumps(point_fields(point)) for point in points)

@@ -131,6 +131,8 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         device=best_device(),
         progress=watch.preparing,
     )
+    for text in prepared.images.notices:
+        watch.notice(f"data: {text}")
     shape = prepared.network_shape()
     if (uncompressed := shape.uncompressed()) is not None:
         watch.notice(uncompressed)

@@ -36,19 +36,31 @@ Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[float, Field(gt=0.0, strict=False)]
 
 
+#: Keys of `DataSpec` that came after the first studies were trained.
+_LATER_DATA_KEYS = ("train", "validation", "test", "shared_images")
+#: ``data.validation`` where it is a share of the training part, not a folder.
+_SHARE = re.compile(r"(0?\.[0-9]+) of train")
+
+
 class DataSpec(Spec):
     """Which images, and how they are split.
 
     ``name`` is ``digits`` (offline), ``folder`` (an ImageFolder tree under ``root``) or one of
-    torchvision's sets under ``root``. The split into train, validation and test is drawn class by
-    class from ``split_seed``; a set that ships its own test part keeps it, and then
-    ``test_fraction`` is not used. ``limit`` keeps that many samples (after a seeded shuffle).
+    torchvision's sets under ``root``. ``train``, ``validation`` and ``test`` name the folders of a
+    folder's parts, below ``root`` where that is given; ``validation`` may also be ``0.1 of train``.
+    A part that a set does not have is drawn from its training part, or from all images, class by
+    class from ``split_seed``. ``limit`` keeps that many of the samples that are drawn from (after a
+    seeded shuffle). ``shared_images`` accepts images that are in the given train and test parts.
     """
 
     name: Literal["digits", "folder", "CIFAR10", "CIFAR100", "SVHN", "MNIST", "FashionMNIST"] = (
         "digits"
     )
     root: PathText | None = None
+    train: PathText | None = None
+    validation: PathText | None = None
+    test: PathText | None = None
+    shared_images: Literal["refuse", "accept"] = "refuse"
     download: bool = False
     image_size: int | None = Field(default=None, ge=4, le=1024)
     validation_fraction: Fraction = 0.15
@@ -60,11 +72,49 @@ class DataSpec(Spec):
 
     @model_validator(mode="after")
     def _check(self) -> "DataSpec":
-        if self.name != "digits" and self.root is None:
+        named = [
+            part for part in ("train", "validation", "test") if getattr(self, part) is not None
+        ]
+        if self.validation_share is not None:
+            named.remove("validation")
+        if self.validation is not None and self.validation.endswith(" of train"):
+            share = self.validation_share
+            if share is None or share + self.test_fraction >= 1:
+                raise ValueError(
+                    f"data.validation: {self.validation!r} is not a share: write 0.1 of train"
+                )
+        if named and self.name != "folder":
+            raise ValueError(f"data.{named[0]} needs data.name: folder")
+        if named and self.train is None:
+            raise ValueError(f"data.train is needed where data.{named[0]} names a folder")
+        if self.name != "digits" and self.root is None and self.train is None:
             raise ValueError(f"data.root is needed for {self.name}: the folder that holds the data")
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction + test_fraction must stay below 1")
         return self
+
+    @property
+    def validation_folder(self) -> str | None:
+        """The folder that ``validation`` names."""
+        return None if self.validation_share is not None else self.validation
+
+    @property
+    def validation_share(self) -> float | None:
+        """The share of the training part that ``validation`` asks for."""
+        found = None if self.validation is None else _SHARE.fullmatch(self.validation)
+        return None if found is None or float(found[1]) == 0 else float(found[1])
+
+    def content(self) -> dict[str, Any]:
+        """Return what determines the images as plain data for a hash.
+
+        Whether they may be downloaded plays no part. Keys that came later are left out at their
+        defaults: so earlier hashes hold.
+        """
+        content = self.model_dump(mode="json", exclude={"download"})
+        for key in _LATER_DATA_KEYS:
+            if content[key] == DataSpec.model_fields[key].default:
+                del content[key]
+        return content
 
 
 #: Our own networks, the only ones that have a width.

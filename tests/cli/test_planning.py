@@ -1,6 +1,7 @@
 """`plan`, on a study whose teacher is trained in a second."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from mlgsearch.train.progress import no_progress
 from mlgsearch.train.spec import OptimiserSpec
 from mlgsearch.train.teacher.prepared import prepare
 from mlgsearch.train.teacher.teacher import build_network
+from tests.train.data.pictures import draw
 
 FILE = """
 name: small
@@ -180,3 +182,23 @@ def test_tables_are_made_once(file: Path, cache: Path) -> None:
     stored.write_bytes(stored.read_bytes()[:-1])  # truncated: made again
     open_tables(spec, prepared, cache, no_progress)
     assert stored.stat().st_mtime_ns > before
+
+
+def test_what_is_odd_about_the_data_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw(tmp_path / "set")
+    shutil.copy(root / "a" / "0.png", root / "b" / "again.png")
+    (tmp_path / "odd.yaml").write_text(
+        "name: odd\ndata: {name: folder, root: set}\nmodel: {width: 4}\n"
+        "teacher: {training: {epochs: 1}}\nspace: {weighting: relative}\n"
+    )
+    monkeypatch.setenv("MLGSEARCH_CACHE", str(tmp_path / "cache"))
+    result = CliRunner().invoke(app, ["plan", str(tmp_path / "odd.yaml"), "--json"])
+    assert result.exit_code == 0, result.output
+    assert "warning: data: 1 images are in two classes (first: " in result.stderr
+    assert result.stdout.startswith("[")
+    spec, _ = load_study_file(tmp_path / "odd.yaml")
+    watch = _Silent()
+    prepare_study(spec, tmp_path / "cache", watch)
+    assert any("1 images are in two classes" in text for text in watch.notices)

@@ -297,8 +297,8 @@ class StudySpec(TrainSpec):
 def load_study_file(path: Path) -> tuple[StudySpec, str]:
     """Read a study file.
 
-    Relative paths in it (``data.root``, ``teacher.checkpoint``, ``resources.artifact_path``) are
-    taken from the file's folder.
+    Relative paths in it (``data.root`` and a folder's parts, ``teacher.checkpoint``,
+    ``resources.artifact_path``) are taken from the file's folder.
 
     Returns:
         The specification, and the file's text.
@@ -341,6 +341,12 @@ def _with_paths_from(folder: Path, spec: StudySpec) -> StudySpec:
     asked = spec.resources.artifact_path
     kept = asked if asked is not None and is_url(asked) else absolute(asked)
     resources = spec.resources.model_copy(update={"artifact_path": kept})
-    data = spec.data.model_copy(update={"root": absolute(spec.data.root)})
+    data = spec.data
+    if data.root is not None:  # the parts' folders are below it
+        data = data.model_copy(update={"root": absolute(data.root)})
+    else:
+        parts = {"train": data.train, "validation": data.validation_folder, "test": data.test}
+        given = {part: absolute(text) for part, text in parts.items() if text is not None}
+        data = data.model_copy(update=given)
     teacher = spec.teacher.model_copy(update={"checkpoint": absolute(spec.teacher.checkpoint)})
     return spec.model_copy(update={"data": data, "teacher": teacher, "resources": resources})

@@ -61,6 +61,8 @@ class Plan:
 
     def __init__(self, spec: StudySpec, images: Images, tables: Tables):
         self.tables = tables
+        #: Sentences on what the user should know of the data.
+        self.notices = images.notices
         self._spec = spec
         self._packed = PackedSizes(spec.train_spec(), images.classes, images.input_shape)
         self._allocator: Allocator = make_allocator(spec, tables)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,12 +19,18 @@ _BLOCK = 4096
 class LabelledImages:
     """Images and labels as their source gives them, before any split.
 
-    ``pixels`` is uint8 of shape (N, C, H, W), ``labels`` int64 of shape (N,).
+    ``pixels`` is uint8 of shape (N, C, H, W), ``labels`` int64 of shape (N,). ``parts`` (N,) are
+    indices into `mlgsearch.train.listing.PARTS` where the source has parts of its own. ``copy_of``
+    (N,) is the position of the first image of equal bytes, and ``names`` (N) name the images,
+    where that is known.
     """
 
     pixels: Tensor
     labels: Tensor
     class_names: tuple[str, ...]
+    parts: Tensor | None = None
+    copy_of: Tensor | None = None
+    names: Sequence[str] = ()
 
     @cached_property
     def content_hash(self) -> str:
@@ -43,7 +49,8 @@ class Images:
 
     ``train``, ``validation`` and ``test`` are int64 indices into ``pixels`` (N, C, H, W) uint8 and
     ``labels`` (N,) int64. ``mean`` and ``std`` have shape (C,), are of the training part, and are
-    in units of the full range (pixel / 255). ``data_hash`` covers content and split.
+    in units of the full range (pixel / 255). ``data_hash`` covers content and split. ``notices``
+    are sentences on what its user should know of the set.
     """
 
     pixels: Tensor
@@ -55,6 +62,7 @@ class Images:
     mean: Tensor
     std: Tensor
     data_hash: str
+    notices: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:

@@ -11,8 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from mlgsearch.errors import DataError
-from mlgsearch.train.data.folder import load_folder
+from mlgsearch.train.data.copies import describe_copies
+from mlgsearch.train.data.decode import decode
+from mlgsearch.train.data.folder import list_folder
 from mlgsearch.train.data.images import Images, LabelledImages, blocks, channel_statistics
+from mlgsearch.train.data.listing import PARTS, TEST, TRAIN, VALIDATION
 from mlgsearch.train.data.randomness import Purpose, permutation
 from mlgsearch.train.data.split import stratified_split
 from mlgsearch.train.data.torchvision_sets import load_torchvision
@@ -23,64 +26,122 @@ def load_images(spec: DataSpec, cache: Path) -> Images:
     """Load and split the data a study names; equal specs on equal files give equal tensors.
 
     ``cache`` is the directory for decoded images (``folder`` only). ``limit`` holds for the
-    training side of a set that ships its own test part, and for all images otherwise.
+    images that parts are drawn from: the training part of a set that has parts of its own, and
+    all images otherwise.
 
     Raises:
-        DataError: the data are missing, damaged, or too few to split.
+        DataError: the data are missing, damaged, or too few to split; or a set's own parts for
+            training and test share images, and that is not accepted.
     """
-    whole, own_test = _load_source(spec, cache)
-    if spec.limit is not None and spec.limit < len(whole.labels):
-        kept = permutation(Purpose.SPLIT, spec.split_seed, 1, len(whole.labels))[: spec.limit]
-        kept = kept.sort().values
-        whole = LabelledImages(whole.pixels[kept], whole.labels[kept], whole.class_names)
-    fractions: tuple[float, ...] = (spec.validation_fraction, spec.test_fraction)
-    parts = stratified_split(
-        whole.labels,
-        whole.class_names,
-        fractions if own_test is None else fractions[:1],
-        spec.split_seed,
-    )
-    pixels, labels = whole.pixels, whole.labels
-    if own_test is not None:
-        parts.append(torch.arange(len(labels), len(labels) + len(own_test.labels)))
-        pixels = torch.cat([pixels, own_test.pixels])
-        labels = torch.cat([labels, own_test.labels])
+    if spec.name == "folder":
+        listing = list_folder(spec)
+        if (kept := _limited(spec, listing.drawn_from(), len(listing))) is not None:
+            listing = listing.only(kept)
+        images = decode(listing, spec.image_size, cache)
+        hashes = [images.content_hash]
+    else:
+        images, hashes = _load_arrays(spec)
+    parts = _split(spec, images)
     train, validation, test = parts
-    mean, std = channel_statistics(pixels, train)
-    hashes = [source.content_hash for source in (whole, own_test) if source is not None]
+    notices = _look_for_copies(spec, images, parts)
+    mean, std = channel_statistics(images.pixels, train)
     return Images(
-        pixels=pixels,
-        labels=labels,
-        class_names=whole.class_names,
+        pixels=images.pixels,
+        labels=images.labels,
+        class_names=images.class_names,
         train=train,
         validation=validation,
         test=test,
         mean=mean,
         std=std,
         data_hash=_data_hash(hashes, parts),
+        notices=tuple(notices),
     )
 
 
-def _load_source(spec: DataSpec, cache: Path) -> tuple[LabelledImages, LabelledImages | None]:
-    """Give all images of a set, and its own test part where it ships one."""
+def _limited(spec: DataSpec, drawn_from: Tensor, count: int) -> Tensor | None:
+    """Return the positions that ``limit`` leaves of ``count``, sorted; None for all."""
+    if spec.limit is None or spec.limit >= len(drawn_from):
+        return None
+    order = permutation(Purpose.SPLIT, spec.split_seed, 1, len(drawn_from))
+    is_kept = torch.ones(count, dtype=torch.bool)
+    is_kept[drawn_from[order[spec.limit :]]] = False
+    return is_kept.nonzero().flatten()
+
+
+def _load_arrays(spec: DataSpec) -> tuple[LabelledImages, list[str]]:
+    """Return a set that comes as arrays, and the hashes of what it was put together from."""
     if spec.name == "digits":
-        return _resized(_load_digits(), spec.image_size), None
-    assert spec.root is not None, "DataSpec lets no other set go without a root"
-    root = Path(spec.root).expanduser()
-    if spec.name == "folder":
-        images = load_folder(root, spec.image_size, cache)
-        if len(images.class_names) < 2:
-            raise DataError(
-                f"data.root: {root} holds one class directory, {images.class_names[0]!r}; "
-                "classification needs at least two (write the folder one level further in?)"
-            )
-        return images, None
-    train, test = load_torchvision(spec.name, root, download=spec.download)
-    return _resized(train, spec.image_size), _resized(test, spec.image_size)
+        whole, own_test = _load_digits(), None
+    else:
+        assert spec.root is not None, "DataSpec lets no other set go without a root"
+        root = Path(spec.root).expanduser()
+        whole, own_test = load_torchvision(spec.name, root, download=spec.download)
+    whole = _resized(whole, spec.image_size)
+    count = len(whole.labels)
+    if (kept := _limited(spec, torch.arange(count), count)) is not None:
+        whole = LabelledImages(whole.pixels[kept], whole.labels[kept], whole.class_names)
+    if own_test is None:
+        return whole, [whole.content_hash]
+    own_test = _resized(own_test, spec.image_size)
+    counts = torch.tensor([len(whole.labels), len(own_test.labels)])
+    together = LabelledImages(
+        torch.cat([whole.pixels, own_test.pixels]),
+        torch.cat([whole.labels, own_test.labels]),
+        whole.class_names,
+        parts=torch.tensor([TRAIN, TEST]).repeat_interleave(counts),
+    )
+    return together, [whole.content_hash, own_test.content_hash]
+
+
+def _split(spec: DataSpec, images: LabelledImages) -> list[Tensor]:
+    """Return the positions for training, validation and test: given, or drawn from the others."""
+    given = images.parts
+    if given is None:
+        given = torch.full_like(images.labels, TRAIN)
+    parts = {part: (given == part).nonzero().flatten() for part in range(len(PARTS))}
+    share = spec.validation_share
+    fractions = {
+        VALIDATION: spec.validation_fraction if share is None else share,
+        TEST: spec.test_fraction,
+    }
+    drawn = [part for part in fractions if len(parts[part]) == 0]
+    pool = parts[TRAIN]
+    found = stratified_split(
+        images.labels[pool],
+        images.class_names,
+        tuple(fractions[part] for part in drawn),
+        spec.split_seed,
+    )
+    for part, positions in zip([TRAIN, *drawn], found, strict=True):
+        parts[part] = pool[positions]
+    return [parts[part] for part in range(len(PARTS))]
+
+
+def _look_for_copies(spec: DataSpec, images: LabelledImages, parts: list[Tensor]) -> list[str]:
+    """Return what the user should know of copies.
+
+    Raises:
+        DataError: the parts were given, an image is in those for training and test, and that is
+            not accepted.
+    """
+    if images.copy_of is None:
+        return []
+    said, leak = describe_copies(
+        images.copy_of, images.labels, parts, lambda position: images.names[position]
+    )
+    if leak is None:
+        return said
+    has_own_test = images.parts is not None and bool((images.parts == TEST).any())
+    if has_own_test and spec.shared_images == "refuse":
+        raise DataError(
+            f"data: {leak}; take them out of one part, or write data.shared_images: accept"
+        )
+    return [*said, f"{leak}: what `verify` reads is overrated"]
 
 
 def _load_digits() -> LabelledImages:
-    """Give scikit-learn's 1,797 handwritten digits, 8x8 in 17 grey levels, spread to 0..255."""
+    """Return scikit-learn's 1,797 handwritten digits, 8x8 in 17 grey levels, spread to 0..255."""
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]  # (N, 1, 8, 8)
     return LabelledImages(

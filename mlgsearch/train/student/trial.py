@@ -50,7 +50,7 @@ def fingerprint(settings: Mapping[str, LayerSetting], spec: TrainSpec) -> str:
     """
     content = {
         "settings": {name: setting.five for name, setting in settings.items()},
-        "spec": spec.model_dump(mode="json", exclude={"data": {"download"}}),
+        "spec": {**spec.model_dump(mode="json"), "data": spec.data.content()},
     }
     options = content["spec"]["quantisation"]
     for name, default in LATER.items():
