@@ -37,7 +37,7 @@ Positive = Annotated[float, Field(gt=0.0, strict=False)]
 
 
 #: Keys of `DataSpec` that came after the first studies were trained.
-_LATER_DATA_KEYS = ("train", "validation", "test", "shared_images")
+_LATER_DATA_KEYS = ("train", "validation", "test", "shared_images", "channels", "background")
 #: ``data.validation`` where it is a share of the training part, not a folder.
 _SHARE = re.compile(r"(0?\.[0-9]+) of train")
 
@@ -51,6 +51,8 @@ class DataSpec(Spec):
     A part that a set does not have is drawn from its training part, or from all images, class by
     class from ``split_seed``. ``limit`` keeps that many of the samples that are drawn from (after a
     seeded shuffle). ``shared_images`` accepts images that are in the given train and test parts.
+    ``channels`` makes images grey or colour; without it a folder's are RGB. Transparent images are
+    put on ``background``.
     """
 
     name: Literal["digits", "folder", "CIFAR10", "CIFAR100", "SVHN", "MNIST", "FashionMNIST"] = (
@@ -63,6 +65,8 @@ class DataSpec(Spec):
     shared_images: Literal["refuse", "accept"] = "refuse"
     download: bool = False
     image_size: int | None = Field(default=None, ge=4, le=1024)
+    channels: Literal[1, 3] | None = None
+    background: Literal["white", "black"] = "white"
     validation_fraction: Fraction = 0.15
     test_fraction: Fraction = 0.15
     split_seed: int = Field(default=0, ge=0, lt=2**63)

@@ -1,19 +1,19 @@
 """Image files to pixels of one size, decoded once and cached."""
 
 import hashlib
-import io
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
-from PIL import Image, ImageOps
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.copies import first_copies
+from mlgsearch.train.data.image_file import UNREADABLE, Look, read_image
 from mlgsearch.train.data.images import LabelledImages
 from mlgsearch.train.data.listing import Listing
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
@@ -26,16 +26,15 @@ _FORMAT = 2
 _RUN = 256
 
 
-def decode(listing: Listing, image_size: int | None, cache: Path) -> LabelledImages:
-    """Decode the images of a listing as RGB, or read them from the cache.
+def decode(listing: Listing, look: Look, cache: Path) -> LabelledImages:
+    """Decode the images of a listing, or read them from the cache.
 
-    With ``image_size`` the shorter side is resized to it (antialiased) and the centre square is
-    taken; without it, all images must have one size.
+    Where the look has no ``image_size``, all images must have one size.
 
     Raises:
         DataError: a file is not an image; the sizes differ; or the set does not fit in memory.
     """
-    cached = cache / "data" / f"folder-{listing.key([_FORMAT, image_size])}.safetensors"
+    cached = cache / "data" / f"folder-{listing.key([_FORMAT, asdict(look)])}.safetensors"
     try:
         tensors, _ = read_tensors(cached)
     except FileNotFoundError:
@@ -44,7 +43,7 @@ def decode(listing: Listing, image_size: int | None, cache: Path) -> LabelledIma
         _log.warning("decoding the images again: %s", error)
         tensors = {}
     if not tensors:
-        tensors = _decode(listing, image_size)
+        tensors = _decode(listing, look)
         write_tensors(cached, tensors, {"class_names": list(listing.class_names)})
     return LabelledImages(
         tensors["pixels"],
@@ -56,8 +55,8 @@ def decode(listing: Listing, image_size: int | None, cache: Path) -> LabelledIma
     )
 
 
-def _decode(listing: Listing, image_size: int | None) -> dict[str, torch.Tensor]:
-    first = _decode_one(listing.names[0], listing.read(0), image_size)  # (H, W, 3)
+def _decode(listing: Listing, look: Look) -> dict[str, torch.Tensor]:
+    first = _decode_one(listing.names[0], listing.read(0), look)  # (H, W, C)
     needed = first.nbytes * len(listing)
     available = psutil.virtual_memory().available
     if needed > available:
@@ -72,7 +71,7 @@ def _decode(listing: Listing, image_size: int | None) -> dict[str, torch.Tensor]
     def decode_run(start: int) -> None:
         for position in range(start, min(start + _RUN, len(listing))):
             content = listing.read(position)
-            image = _decode_one(listing.names[position], content, image_size)
+            image = _decode_one(listing.names[position], content, look)
             if image.shape != first.shape:
                 raise DataError(
                     f"data: {listing.names[position]} is {image.shape[0]}x{image.shape[1]} and "
@@ -90,21 +89,16 @@ def _decode(listing: Listing, image_size: int | None) -> dict[str, torch.Tensor]
     finally:
         pool.shutdown(cancel_futures=True)
     return {
-        "pixels": torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),  # (N, 3, H, W)
+        "pixels": torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),  # (N, C, H, W)
         "copy_of": first_copies(digests),
     }
 
 
-def _decode_one(name: str, content: bytes, image_size: int | None) -> np.ndarray:
-    """Return one image as RGB, uint8 of shape (H, W, 3)."""
+def _decode_one(name: str, content: bytes, look: Look) -> np.ndarray:
+    """Return one image as uint8 of shape (H, W, C)."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            rgb = image.convert("RGB")
-    # Pillow raises SyntaxError and ValueError from within some decoders on damaged files.
-    except (OSError, SyntaxError, ValueError) as error:
+        return read_image(content, look)
+    except UNREADABLE as error:
         raise DataError(
             f"data: {name} is not a readable image ({error}); replace it or take it out"
         ) from error
-    if image_size is not None and rgb.size != (image_size, image_size):
-        rgb = ImageOps.fit(rgb, (image_size, image_size), Image.Resampling.BILINEAR)
-    return np.asarray(rgb)

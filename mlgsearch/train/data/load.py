@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mlgsearch.errors import DataError
 from mlgsearch.train.data.copies import describe_copies
 from mlgsearch.train.data.decode import decode
 from mlgsearch.train.data.folder import list_folder
+from mlgsearch.train.data.image_file import Look
 from mlgsearch.train.data.images import Images, LabelledImages, blocks, channel_statistics
 from mlgsearch.train.data.listing import PARTS, TEST, TRAIN, VALIDATION
 from mlgsearch.train.data.randomness import Purpose, permutation
@@ -37,7 +39,7 @@ def load_images(spec: DataSpec, cache: Path) -> Images:
         listing = list_folder(spec)
         if (kept := _limited(spec, listing.drawn_from(), len(listing))) is not None:
             listing = listing.only(kept)
-        images = decode(listing, spec.image_size, cache)
+        images = decode(listing, look_of(spec), cache)
         hashes = [images.content_hash]
     else:
         images, hashes = _load_arrays(spec)
@@ -59,6 +61,11 @@ def load_images(spec: DataSpec, cache: Path) -> Images:
     )
 
 
+def look_of(spec: DataSpec) -> Look:
+    """Return how a specification wants image files decoded."""
+    return Look(spec.image_size, spec.channels or 3, spec.background)
+
+
 def _limited(spec: DataSpec, drawn_from: Tensor, count: int) -> Tensor | None:
     """Return the positions that ``limit`` leaves of ``count``, sorted; None for all."""
     if spec.limit is None or spec.limit >= len(drawn_from):
@@ -77,13 +84,13 @@ def _load_arrays(spec: DataSpec) -> tuple[LabelledImages, list[str]]:
         assert spec.root is not None, "DataSpec lets no other set go without a root"
         root = Path(spec.root).expanduser()
         whole, own_test = load_torchvision(spec.name, root, download=spec.download)
-    whole = _resized(whole, spec.image_size)
+    whole = with_channels(_resized(whole, spec.image_size), spec.channels)
     count = len(whole.labels)
     if (kept := _limited(spec, torch.arange(count), count)) is not None:
         whole = LabelledImages(whole.pixels[kept], whole.labels[kept], whole.class_names)
     if own_test is None:
         return whole, [whole.content_hash]
-    own_test = _resized(own_test, spec.image_size)
+    own_test = with_channels(_resized(own_test, spec.image_size), spec.channels)
     counts = torch.tensor([len(whole.labels), len(own_test.labels)])
     together = LabelledImages(
         torch.cat([whole.pixels, own_test.pixels]),
@@ -165,6 +172,22 @@ def _resized(images: LabelledImages, size: int | None) -> LabelledImages:
     every = torch.arange(len(images.labels))
     pixels = torch.cat([resize(images.pixels[part]) for part in blocks(every)])
     return LabelledImages(pixels, images.labels, images.class_names)
+
+
+def with_channels(images: LabelledImages, channels: int | None) -> LabelledImages:
+    """Bring images to 1 or 3 channels; grey is the luma of ITU-R BT.601, as in Pillow."""
+    pixels = images.pixels
+    if channels is None or pixels.shape[1] == channels:
+        return images
+    if channels == 3:
+        return replace(images, pixels=pixels.expand(-1, 3, -1, -1).contiguous())
+    weights = torch.tensor([19595, 38470, 7471])[:, None, None]  # of 2**16
+    every = torch.arange(len(images.labels))
+    grey = [
+        ((pixels[part].int() * weights).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
+        for part in blocks(every)
+    ]
+    return replace(images, pixels=torch.cat(grey))
 
 
 def _data_hash(content_hashes: list[str], parts: list[Tensor]) -> str:

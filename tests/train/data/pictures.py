@@ -8,6 +8,7 @@ from PIL import Image
 from mlgsearch.train.data.decode import decode
 from mlgsearch.train.data.folder import list_folder
 from mlgsearch.train.data.images import LabelledImages
+from mlgsearch.train.data.load import look_of
 from mlgsearch.train.spec import DataSpec
 
 
@@ -37,7 +38,7 @@ def draw_tree(root: Path, **counts: int) -> Path:
     return root
 
 
-def load(root: Path, image_size: int | None = None, **options: object) -> LabelledImages:
+def load(root: Path, **options: object) -> LabelledImages:
     """Decode a folder, with the cache beside it."""
     spec = DataSpec.model_validate({"name": "folder", "root": str(root), **options})
-    return decode(list_folder(spec), image_size, root.parent / "cache")
+    return decode(list_folder(spec), look_of(spec), root.parent / "cache")

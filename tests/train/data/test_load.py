@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mlgsearch.errors import DataError
-from mlgsearch.train.data.load import load_images
+from mlgsearch.train.data.images import LabelledImages
+from mlgsearch.train.data.load import load_images, with_channels
 from mlgsearch.train.spec import DataSpec
 
 
@@ -80,3 +82,23 @@ def test_a_set_with_its_own_test_part_keeps_it(tmp_path: Path) -> None:
     assert images.test.tolist() == list(range(60, 80))
     assert len(images.train) + len(images.validation) == 60
     assert images.classes == 10
+
+
+def test_channels_are_made_one_or_three(tmp_path: Path) -> None:
+    grey = load_images(DataSpec(limit=100), tmp_path)
+    colour = load_images(DataSpec(limit=100, channels=3), tmp_path)
+    assert colour.input_shape == (3, 8, 8)
+    assert all(torch.equal(colour.pixels[:, [c]], grey.pixels) for c in range(3))
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (3, 40, 9, 5), dtype=np.uint8)
+    for name, picture in zip(["0", "1", "2", "3", "4"] * 8, range(40), strict=True):
+        (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[:, picture].transpose(1, 2, 0)).save(
+            tmp_path / "set" / name / f"{picture}.png"
+        )
+    spec = DataSpec(name="folder", root=str(tmp_path / "set"))
+    as_colour = load_images(spec, tmp_path)
+    as_grey = load_images(spec.model_copy(update={"channels": 1}), tmp_path)
+    assert as_grey.input_shape == (1, 9, 5)
+    labelled = LabelledImages(as_colour.pixels, as_colour.labels, as_colour.class_names)
+    assert torch.equal(with_channels(labelled, 1).pixels, as_grey.pixels)
