@@ -66,6 +66,7 @@ def evaluation_fields(report: "FileReport") -> dict[str, Any]:
         "trial": report.card.trial,
         "part": report.part,
         "samples": report.samples,
+        "judge": report.judge,
         "accuracy": report.accuracy,
         "loss": report.loss,
         "recorded_accuracy": report.card.accuracy,
@@ -97,6 +98,7 @@ def _print(file: Path, report: "FileReport") -> None:
     out = stdout_console()
     card = report.card
     recorded = "" if card.accuracy is None else f" (recorded: {card.accuracy:.2%} on validation)"
+    judged = report.judge.replace("_", " ")
     smaller = report.dense_bytes / (report.onnx_bytes or report.packed_bytes)
     size = f"{report.packed_bytes:,} bytes"
     if report.onnx_bytes is not None:
@@ -104,7 +106,7 @@ def _print(file: Path, report: "FileReport") -> None:
     out.print(
         f"[bold]{escape(str(file))}[/]: {escape(card.model.name)}, {size}, "
         f"{smaller:.1f}x smaller than the dense network's {report.dense_bytes:,}\n"
-        f"accuracy {report.accuracy:.2%}, loss {report.loss:.4f} on {report.samples} "
+        f"{judged} {report.accuracy:.2%}, loss {report.loss:.4f} on {report.samples} "
         f"{report.part} samples{recorded}",
         highlight=False,
     )

@@ -56,6 +56,7 @@ from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 from mlgsearch.study.writing.pending import TrialParcel
 from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
 from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.train.data.images import effective_samples
 from mlgsearch.train.device import best_device
 from mlgsearch.train.loop.optim import too_short
 from mlgsearch.train.teacher.prepared import prepare
@@ -155,7 +156,7 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         tables,
         planned,
         prepared.data_hash,
-        len(prepared.images.validation),
+        effective_samples(prepared.images, prepared.images.validation),
         PackedSizes(train, prepared.images.classes, prepared.images.input_shape),
     )
 

@@ -37,7 +37,16 @@ Positive = Annotated[float, Field(gt=0.0, strict=False)]
 
 
 #: Keys of `DataSpec` that came after the first studies were trained.
-_LATER_DATA_KEYS = ("train", "validation", "test", "shared_images", "channels", "background")
+_LATER_DATA_KEYS = (
+    "train",
+    "validation",
+    "test",
+    "shared_images",
+    "channels",
+    "background",
+    "unreadable",
+    "judge",
+)
 #: ``data.validation`` where it is a share of the training part, not a folder.
 _SHARE = re.compile(r"(0?\.[0-9]+) of train")
 
@@ -52,7 +61,8 @@ class DataSpec(Spec):
     class from ``split_seed``. ``limit`` keeps that many of the samples that are drawn from (after a
     seeded shuffle). ``shared_images`` accepts images that are in the given train and test parts.
     ``channels`` makes images grey or colour; without it a folder's are RGB. Transparent images are
-    put on ``background``.
+    put on ``background``. ``unreadable`` images are refused, or skipped. ``judge`` says what is
+    called accuracy: the share of the samples that are right, or the mean of the classes' shares.
     """
 
     name: Literal["digits", "folder", "CIFAR10", "CIFAR100", "SVHN", "MNIST", "FashionMNIST"] = (
@@ -67,6 +77,8 @@ class DataSpec(Spec):
     image_size: int | None = Field(default=None, ge=4, le=1024)
     channels: Literal[1, 3] | None = None
     background: Literal["white", "black"] = "white"
+    unreadable: Literal["refuse", "skip"] = "refuse"
+    judge: Literal["accuracy", "balanced_accuracy"] = "accuracy"
     validation_fraction: Fraction = 0.15
     test_fraction: Fraction = 0.15
     split_seed: int = Field(default=0, ge=0, lt=2**63)

@@ -30,6 +30,7 @@ from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 from mlgsearch.study.writing.pending import VerificationParcel
 from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
 from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.train.data.images import effective_samples
 from mlgsearch.train.device import best_device, memory_format
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.progress import Progress
@@ -230,7 +231,7 @@ class _Session:
                 f"{prepared.teacher_hash[:12]}: what it verified would not compare"
             )
         if self.study.validation_samples is None:  # an earlier version did not keep it
-            count = len(prepared.images.validation)
+            count = effective_samples(prepared.images, prepared.images.validation)
             self._store.set_data(self.study.name, prepared.data_hash, count)
             self.study = self._store.study(self.study.name)
         if self.study.teacher_test_accuracy is None:

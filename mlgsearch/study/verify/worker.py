@@ -15,6 +15,7 @@ from mlgsearch.study.cluster.exceptions import take_failure
 from mlgsearch.study.cluster.object_store import Shipped
 from mlgsearch.study.cluster.worker import WorkerContext
 from mlgsearch.study.verify.task import VerifyTask
+from mlgsearch.train.data.images import effective_samples
 from mlgsearch.train.device import best_device, memory_format, release_memory, set_up_device
 from mlgsearch.train.files.packed_file import load_packed, write_packed
 from mlgsearch.train.loop.evaluation import HeldOutPart
@@ -132,7 +133,7 @@ class VerifyWorker:
         return {
             "test_accuracy": accuracy,
             "packed_accuracy": packed_accuracy,
-            "test_samples": len(images.test),
+            "test_samples": effective_samples(images, images.test),
             "packed_bytes": packed_bytes,
             "seconds": sum(training.stage_seconds.values()) + time.perf_counter() - began,
         }

@@ -1,6 +1,7 @@
 """Images in folders: one directory a class, with or without directories for the parts above."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
@@ -14,6 +15,8 @@ from mlgsearch.train.data.listing import PARTS, TRAIN, Listing
 from mlgsearch.train.spec import DataSpec
 
 _SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+#: Folders and files that systems leave behind; those that begin with a dot are left out as well.
+_NOT_IMAGES = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
 #: What people call the directories of a set's parts, by the number of the part.
 _PART_NAMES = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
 
@@ -61,6 +64,7 @@ class _Classes(NamedTuple):
     root: Path
     class_names: tuple[str, ...]
     files: list[_File]
+    left_out: "LeftOut"
 
 
 def _root(spec: DataSpec) -> Path:
@@ -86,7 +90,7 @@ def _tree_parts(root: Path) -> dict[int, Path] | None:
     training.
     """
     try:
-        below = sorted(path for path in root.iterdir() if path.is_dir())
+        below = [root / name for name in sorted(LeftOut().visible(root))]
         holds = [any(path.is_dir() for path in folder.iterdir()) for folder in below]
     except OSError:  # reported where the classes are listed
         return None
@@ -110,12 +114,13 @@ def _list_classes(key: str, root: Path) -> _Classes:
     Raises:
         DataError: it is missing, unreadable, or a class is empty.
     """
+    left_out = LeftOut()
     try:
-        class_names = tuple(sorted(p.name for p in root.iterdir() if p.is_dir()))
+        class_names = tuple(sorted(left_out.visible(root)))
         files = [
             _File(path, name, status.st_size, status.st_mtime_ns)
             for name in class_names
-            for path, status in sorted(_walk(root, name), key=itemgetter(0))
+            for path, status in sorted(_walk(root, name, frozenset(), left_out), key=itemgetter(0))
         ]
     except FileNotFoundError:
         raise DataError(
@@ -131,22 +136,87 @@ def _list_classes(key: str, root: Path) -> _Classes:
     filled = {file.class_name for file in files}
     empty = [name for name in class_names if name not in filled]
     if empty:
+        others = f" ({left_out.other_files()})" if left_out.endings else ""
         raise DataError(
-            f"{key}: {root}: no images in {', '.join(map(repr, empty[:5]))}; every directory "
-            f"is a class and must hold files ending in {', '.join(_SUFFIXES)}"
+            f"{key}: {root}: no images in {', '.join(map(repr, empty[:5]))}{others}; every "
+            f"directory is a class and must hold files ending in {', '.join(_SUFFIXES)}"
         )
-    return _Classes(root, class_names, files)
+    return _Classes(root, class_names, files, left_out)
 
 
-def _walk(root: Path, inside: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield every image file below ``root/inside``, with one system call a file."""
+class LeftOut:
+    """What lies in a folder of images and is not among them."""
+
+    def __init__(self) -> None:
+        self.endings: Counter[str] = Counter()
+        self.hidden: list[str] = []
+        self.loops: list[str] = []
+        self.unreadable: list[tuple[str, str]] = []
+
+    def visible(self, root: Path) -> Iterator[str]:
+        """Yield the names of the directories below ``root`` that are not hidden."""
+        for path in root.iterdir():
+            if path.is_dir():
+                if _is_hidden(path.name):
+                    self.hidden.append(path.name)
+                else:
+                    yield path.name
+
+    def other_files(self) -> str:
+        """Say how many files are no images, by their endings."""
+        most = sorted(self.endings.items(), key=lambda found: (-found[1], found[0]))[:8]
+        counts = ", ".join(f"{ending} {count}" for ending, count in most)
+        return f"{self.endings.total()} files are not images: {counts}"
+
+    def notices(self) -> Iterator[str]:
+        """Yield a sentence for each kind of what is left out."""
+        if self.endings:
+            yield self.other_files()
+        if self.hidden:
+            yield f"{len(self.hidden)} hidden entries are left out (first: {min(self.hidden)})"
+        if self.loops:
+            yield (
+                f"{len(self.loops)} links to a folder that they are in are left out "
+                f"(first: {min(self.loops)})"
+            )
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in _NOT_IMAGES
+
+
+def _walk(
+    root: Path, inside: str, above: frozenset[tuple[int, int]], left_out: LeftOut
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield every image file below ``root/inside``, with one system call a file.
+
+    ``above`` are device and inode of the directories that were entered on the way.
+    """
+    status = (root / inside).stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        left_out.loops.append(inside)
+        return
     with os.scandir(root / inside) as entries:
         for entry in entries:
             path = f"{inside}/{entry.name}"
-            if entry.is_dir():
-                yield from _walk(root, path)
-            elif entry.name.lower().endswith(_SUFFIXES):
-                yield path, entry.stat()
+            is_image = entry.name.lower().endswith(_SUFFIXES)
+            if _is_hidden(entry.name):
+                if is_image or entry.is_dir():
+                    left_out.hidden.append(path)
+                continue
+            try:
+                if entry.is_dir():
+                    yield from _walk(root, path, above | {here}, left_out)
+                elif not is_image:
+                    left_out.endings[Path(entry.name).suffix.lower() or "no ending"] += 1
+                elif entry.is_file():
+                    yield path, entry.stat()
+                else:
+                    reason = "a link to nothing" if entry.is_symlink() else "no file"
+                    left_out.unreadable.append((str(root / path), reason))
+            except OSError as error:
+                left_out.unreadable.append((str(root / path), error.strerror or str(error)))
 
 
 def _listing(found: dict[int, _Classes], *, has_parts: bool) -> Listing:
@@ -168,4 +238,12 @@ def _listing(found: dict[int, _Classes], *, has_parts: bool) -> Listing:
         parts=torch.from_numpy(np.array([part for part, _, _ in files])) if has_parts else None,
         stamps=[(file.path, file.size, file.modified_ns) for _, _, file in files],
         read=lambda position: paths[position].read_bytes(),
+        notices=tuple(
+            f"{classes.root}: {text}"
+            for classes in found.values()
+            for text in classes.left_out.notices()
+        ),
+        unreadable=tuple(
+            problem for classes in found.values() for problem in classes.left_out.unreadable
+        ),
     )

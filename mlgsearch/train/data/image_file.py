@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 #: Levels of 16 bits per level of 8 bits, exactly.
 _16_BIT = 257
-#: What Pillow raises on damaged files; SyntaxError and ValueError come from within some decoders.
+#: What `read_image` raises; SyntaxError and ValueError come from within some of Pillow's decoders.
 UNREADABLE = (OSError, SyntaxError, ValueError)
 
 
@@ -34,9 +34,16 @@ def read_image(content: bytes, look: Look) -> np.ndarray:
     applied. Of several frames the first is taken.
 
     Raises:
-        OSError, SyntaxError, ValueError: it is no image, damaged, or its values are ambiguous.
+        OSError, SyntaxError, ValueError: it is no image, damaged, has more pixels than Pillow's
+            limit (where its warning is an error), or its values are ambiguous.
     """
-    with Image.open(io.BytesIO(content)) as opened:
+    try:
+        file = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        raise ValueError("no format that Pillow knows") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"more pixels than Pillow's limit, {Image.MAX_IMAGE_PIXELS:,}") from error
+    with file as opened:
         opened.load()
         image: Image.Image = opened
         if opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format == "PPM"):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ class LabelledImages:
     ``pixels`` is uint8 of shape (N, C, H, W), ``labels`` int64 of shape (N,). ``parts`` (N,) are
     indices into `mlgsearch.train.listing.PARTS` where the source has parts of its own. ``copy_of``
     (N,) is the position of the first image of equal bytes, and ``names`` (N) name the images,
-    where that is known.
+    where that is known. ``notices`` are sentences for the user.
     """
 
     pixels: Tensor
@@ -31,6 +32,7 @@ class LabelledImages:
     parts: Tensor | None = None
     copy_of: Tensor | None = None
     names: Sequence[str] = ()
+    notices: tuple[str, ...] = ()
 
     @cached_property
     def content_hash(self) -> str:
@@ -50,7 +52,7 @@ class Images:
     ``train``, ``validation`` and ``test`` are int64 indices into ``pixels`` (N, C, H, W) uint8 and
     ``labels`` (N,) int64. ``mean`` and ``std`` have shape (C,), are of the training part, and are
     in units of the full range (pixel / 255). ``data_hash`` covers content and split. ``notices``
-    are sentences on what its user should know of the set.
+    are sentences on what its user should know of the set. ``judge`` is what is called accuracy.
     """
 
     pixels: Tensor
@@ -63,6 +65,7 @@ class Images:
     std: Tensor
     data_hash: str
     notices: tuple[str, ...] = ()
+    judge: Literal["accuracy", "balanced_accuracy"] = "accuracy"
 
     @property
     def classes(self) -> int:
@@ -74,6 +77,19 @@ class Images:
         """The shape (C, H, W) of one image."""
         _, channels, height, width = self.pixels.shape
         return channels, height, width
+
+
+def effective_samples(images: Images, index: Tensor) -> int:
+    """Return how many samples the accuracy on a part is worth.
+
+    A balanced accuracy varies with the draw of the samples as a plain accuracy over that many does
+    (the harmonic mean of the classes' counts, times their number), where classes are alike hard.
+    """
+    if images.judge == "accuracy":
+        return len(index)
+    counts = torch.bincount(images.labels[index], minlength=images.classes).double()
+    present = counts[counts > 0]
+    return round(len(present) ** 2 / (1 / present).sum().item())
 
 
 def blocks(index: Tensor, size: int = _BLOCK) -> Iterator[Tensor]:

@@ -23,7 +23,7 @@ class Listing:
     ``class_names``, ``parts`` (N,) int64 index `PARTS` where the source has parts of its own.
     ``stamps`` (N) change with an image and its content (the path below the root, size and time of
     its file) and must be JSON. ``read`` returns the bytes of the image at a position. ``notices``
-    are sentences for the user.
+    are sentences for the user, ``unreadable`` names and reasons of images that are not among the N.
     """
 
     names: Sequence[str]
@@ -33,6 +33,7 @@ class Listing:
     stamps: Sequence[object]
     read: Callable[[int], bytes]
     notices: tuple[str, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)

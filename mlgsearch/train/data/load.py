@@ -23,6 +23,9 @@ from mlgsearch.train.data.split import stratified_split
 from mlgsearch.train.data.torchvision_sets import load_torchvision
 from mlgsearch.train.spec import DataSpec
 
+#: How many times the images of the smallest class the largest has where that is reported.
+_UNEVEN = 3
+
 
 def load_images(spec: DataSpec, cache: Path) -> Images:
     """Load and split the data a study names; equal specs on equal files give equal tensors.
@@ -39,13 +42,17 @@ def load_images(spec: DataSpec, cache: Path) -> Images:
         listing = list_folder(spec)
         if (kept := _limited(spec, listing.drawn_from(), len(listing))) is not None:
             listing = listing.only(kept)
-        images = decode(listing, look_of(spec), cache)
+        images = decode(listing, look_of(spec), cache, skips_unreadable=spec.unreadable == "skip")
         hashes = [images.content_hash]
     else:
         images, hashes = _load_arrays(spec)
     parts = _split(spec, images)
     train, validation, test = parts
-    notices = _look_for_copies(spec, images, parts)
+    notices = [
+        *images.notices,
+        *_look_for_copies(spec, images, parts),
+        *_look_for_imbalance(spec, images),
+    ]
     mean, std = channel_statistics(images.pixels, train)
     return Images(
         pixels=images.pixels,
@@ -58,6 +65,7 @@ def load_images(spec: DataSpec, cache: Path) -> Images:
         std=std,
         data_hash=_data_hash(hashes, parts),
         notices=tuple(notices),
+        judge=spec.judge,
     )
 
 
@@ -145,6 +153,20 @@ def _look_for_copies(spec: DataSpec, images: LabelledImages, parts: list[Tensor]
             f"data: {leak}; take them out of one part, or write data.shared_images: accept"
         )
     return [*said, f"{leak}: what `verify` reads is overrated"]
+
+
+def _look_for_imbalance(spec: DataSpec, images: LabelledImages) -> list[str]:
+    counts = torch.bincount(images.labels, minlength=len(images.class_names))
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] < _UNEVEN * counts[least]:
+        return []
+    said = (
+        f"classes are uneven: {images.class_names[most]!r} has {int(counts[most])} images, "
+        f"{images.class_names[least]!r} has {int(counts[least])}"
+    )
+    if spec.judge == "accuracy":
+        said += "; data.judge: balanced_accuracy counts every class alike"
+    return [said]
 
 
 def _load_digits() -> LabelledImages:

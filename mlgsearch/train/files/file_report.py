@@ -26,10 +26,10 @@ Part = Literal["validation", "test"]
 class FileReport:
     """A packed or a compressed ONNX file, measured.
 
-    ``accuracy`` is a fraction of ``samples``, ``loss`` the mean cross-entropy in nats; those of an
-    ONNX file are onnxruntime's. ``packed_bytes`` is the packed file's size, ``onnx_bytes`` that of
-    the ONNX file where it is one, ``dense_bytes`` that of the plain network's parameters and
-    buffers.
+    ``accuracy`` is a fraction of ``samples``, or balanced where the data are judged so (``judge``),
+    ``loss`` the mean cross-entropy in nats; those of an ONNX file are onnxruntime's.
+    ``packed_bytes`` is the packed file's size, ``onnx_bytes`` that of the ONNX file where it is
+    one, ``dense_bytes`` that of the plain network's parameters and buffers.
     """
 
     card: PackedCard
@@ -41,6 +41,7 @@ class FileReport:
     dense_bytes: int
     latency: Sequence[Latency]
     onnx_bytes: int | None = None
+    judge: str = "accuracy"
 
 
 def file_report(
@@ -88,6 +89,7 @@ def file_report(
         onnx_bytes=None if onnx is None else path.stat().st_size,
         dense_bytes=sum(t.numel() * t.element_size() for t in dense.state_dict().values()),
         latency=compare_latency(network, dense, card.input_shape, onnx=onnx, repeats=repeats),
+        judge=images.judge,
     )
 
 

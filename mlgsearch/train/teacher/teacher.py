@@ -81,6 +81,8 @@ def teacher_hash(spec: TrainSpec, images: Images) -> str:
         "data": images.data_hash,
         "model": spec.model.model_dump(),
     }
+    if images.judge != "accuracy":  # its accuracy is cached beside it
+        content["judge"] = images.judge
     if spec.teacher.checkpoint is not None:
         content["checkpoint"] = checkpoint_sha256(Path(spec.teacher.checkpoint).expanduser())
     else:

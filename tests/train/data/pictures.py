@@ -41,4 +41,6 @@ def draw_tree(root: Path, **counts: int) -> Path:
 def load(root: Path, **options: object) -> LabelledImages:
     """Decode a folder, with the cache beside it."""
     spec = DataSpec.model_validate({"name": "folder", "root": str(root), **options})
-    return decode(list_folder(spec), look_of(spec), root.parent / "cache")
+    skips = spec.unreadable == "skip"
+    cache = root.parent / "cache"
+    return decode(list_folder(spec), look_of(spec), cache, skips_unreadable=skips)

@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -65,22 +66,116 @@ def test_a_damaged_cache_is_made_again(root: Path, caplog: pytest.LogCaptureFixt
 
 def test_mixed_sizes_need_image_size(root: Path) -> None:
     Image.new("RGB", (9, 9)).save(root / "dog" / "9.png")
-    with pytest.raises(DataError, match=r"9\.png is 9x9 and .*cat/0\.png is 6x5.*data\.image_size"):
+    with pytest.raises(DataError, match=r"9\.png is 9x9 and others are 6x5.*data\.image_size"):
         load(root)
     assert load(root, image_size=4).pixels.shape == (9, 3, 4, 4)
 
 
 def test_a_broken_image_is_named(root: Path) -> None:
     (root / "dog" / "1.png").write_bytes(b"not a picture")
-    with pytest.raises(DataError, match=r"1\.png is not a readable image"):
+    with pytest.raises(DataError, match=r"1\.png: no format that Pillow knows"):
         load(root)
 
 
 def test_a_cut_image_is_named(root: Path) -> None:
     path = root / "dog" / "1.png"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(DataError, match=r"1\.png is not a readable image"):
+    with pytest.raises(DataError, match=r"1\.png: \w+"):
         load(root)
+
+
+def test_all_that_cannot_be_read_is_named_or_left_out(root: Path) -> None:
+    (root / "dog" / "1.png").write_bytes(b"not a picture")
+    (root / "cat" / "2.png").write_bytes(b"")
+    Image.new("1", (10_000, 10_000)).save(root / "cat" / "large.png")
+    Image.new("1", (20_000, 20_000)).save(root / "cat" / "larger.png")
+    Image.fromarray(np.full((6, 5), 300, np.int32)).save(root / "dog" / "wide.tif")
+    (root / "cat" / "link.png").symlink_to("/nowhere/1.png")
+    (root / "cat" / "loop.png").symlink_to(root / "cat" / "loop.png")
+    os.mkfifo(root / "cat" / "pipe.png")
+    with pytest.raises(DataError) as refused:
+        load(root)
+    head, *lines, advice = str(refused.value).splitlines()
+    assert head == "data: 8 images cannot be read:"
+    assert {line.strip().removeprefix(f"{root}/").split(" of ")[0] for line in lines} == {
+        "dog/1.png: no format that Pillow knows",
+        "cat/2.png: no format that Pillow knows",
+        "cat/large.png: more pixels than Pillow's limit, 89,478,485",
+        "cat/larger.png: more pixels than Pillow's limit, 89,478,485",
+        "dog/wide.tif: it has 32-bit whole numbers, whose range is not known: save it with 8 or "
+        "16 bits",
+        "cat/link.png: a link to nothing",
+        "cat/loop.png: Too many levels",
+        "cat/pipe.png: no file",
+    }
+    assert advice == "replace them, take them out, or write data.unreadable: skip"
+    whole = load(root, unreadable="skip")
+    again = load(root, unreadable="skip")
+    for images in (whole, again):
+        assert images.pixels.shape == (6, 3, 6, 5)
+        assert images.labels.tolist() == [0] * 3 + [1] * 3
+        assert [Path(name).name for name in images.names[:3]] == ["0.png", "1.png", "3.png"]
+        assert images.notices[-1].startswith("left out: 8 images cannot be read:\n")
+    with pytest.raises(DataError, match="8 images cannot be read"):
+        load(root)
+
+
+def test_a_set_that_cannot_be_read_at_all_is_refused(root: Path) -> None:
+    for path in root.rglob("*.png"):
+        path.write_bytes(b"no")
+    with pytest.raises(DataError, match="none of 8 images can be read"):
+        load(root, unreadable="skip")
+
+
+@pytest.mark.parametrize("path", [".git/1.png", "__MACOSX/cat/1.png", "cat/@eaDir/1.png"])
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_hidden_folders_are_left_out(root: Path, path: str, is_empty: bool) -> None:
+    (root / path).parent.mkdir(parents=True)
+    if not is_empty:
+        shutil.copy(root / "dog" / "1.png", root / path)
+    images = load(root)
+    assert images.class_names == ("cat", "dog")
+    assert len(images.labels) == 8
+    hidden = Path(path).parts[0] if path[0] in "._" else "cat/@eaDir"
+    assert images.notices[-1].endswith(f"1 hidden entries are left out (first: {hidden})")
+
+
+def test_hidden_files_are_left_out(root: Path) -> None:
+    (root / "cat" / "._1.png").write_bytes(b"\0\5\x16\7")
+    (root / "cat" / ".DS_Store").write_bytes(b"")
+    images = load(root)
+    assert len(images.labels) == 8
+    assert "1 hidden entries are left out (first: cat/._1.png)" in images.notices[-1]
+
+
+def test_other_endings_are_counted(root: Path) -> None:
+    for number in range(10):
+        (root / "dog" / f"{number}.HEIC").write_bytes(b"")
+    (root / "dog" / "README").write_text("")
+    (said,) = load(root).notices
+    assert said == f"{root}: 12 files are not images: .heic 10, .txt 1, no ending 1"
+    (root / "eel").mkdir()
+    with pytest.raises(DataError, match=r"no images in 'eel' \(12 files are not images: .heic 10"):
+        load(root)
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(root: Path) -> None:
+    shutil.move(root / "dog", root.parent / "elsewhere")
+    (root / "dog").symlink_to(root.parent / "elsewhere")
+    (root / "cat" / "again").symlink_to(root / "cat")
+    (root / "cat" / "deep" / "up").symlink_to(root / "cat")
+    images = load(root)
+    assert len(images.labels) == 8
+    assert "2 links to a folder that they are in are left out" in images.notices[-1]
+    assert "(first: cat/again)" in images.notices[-1]
+
+
+def test_names_that_are_no_text(root: Path) -> None:
+    for path in (root / "cat" / "1.png", root / "dog"):
+        path.rename(path.with_name("caf\udce9" + path.suffix))  # the byte E9
+    images = load_images(DataSpec(name="folder", root=str(root)), root.parent)
+    assert len(images.labels) == 8
+    assert images.class_names == ("caf\udce9", "cat")
 
 
 def test_a_missing_root(tmp_path: Path) -> None:

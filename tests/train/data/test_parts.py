@@ -145,3 +145,18 @@ def test_keys_that_came_later_leave_hashes_alone_at_their_defaults() -> None:
     assert "train" not in content
     assert "download" not in content
     assert DataSpec(shared_images="accept").content() == {**content, "shared_images": "accept"}
+
+
+def test_uneven_classes_are_reported(tmp_path: Path) -> None:
+    draw(tmp_path / "set", "a", count=30)
+    draw(tmp_path / "set", "b", count=10)
+    root = str(tmp_path / "set")
+    said = "classes are uneven: 'a' has 30 images, 'b' has 10"
+    assert images(tmp_path, root=root).notices == (
+        f"{said}; data.judge: balanced_accuracy counts every class alike",
+    )
+    judged = images(tmp_path, root=root, judge="balanced_accuracy")
+    assert judged.notices == (said,)
+    assert judged.judge == "balanced_accuracy"
+    (tmp_path / "set" / "a" / "0.png").unlink()
+    assert images(tmp_path, root=root).notices == ()

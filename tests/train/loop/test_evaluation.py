@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from mlgsearch.train.data.images import Images
+from mlgsearch.train.data.images import Images, effective_samples
 from mlgsearch.train.loop import evaluation
 from mlgsearch.train.loop.evaluation import HeldOutPart
 
@@ -44,3 +45,33 @@ def test_nan_makes_the_loss_nan(images: Images) -> None:
     part = HeldOutPart(images, images.validation, CPU)
     loss, _ = part.evaluate(Constant([math.nan] * 10))
     assert math.isnan(loss)
+
+
+def test_a_balanced_accuracy_counts_every_class_alike(images: Images) -> None:
+    labels = images.labels[images.validation]
+    half_of_the_nines = (labels == 9).nonzero().flatten()
+    uneven = torch.cat([(labels != 9).nonzero().flatten(), half_of_the_nines[:1]])
+    index = images.validation[uneven]
+    network = Constant([0.0] * 9 + [1.0])
+    _, plain = HeldOutPart(images, index, CPU).evaluate(network)
+    judged = replace(images, judge="balanced_accuracy")
+    _, balanced = HeldOutPart(judged, index, CPU).evaluate(network)
+    assert plain == pytest.approx(1 / len(index))
+    assert balanced == pytest.approx(1 / 10)
+    without = index[images.labels[index] != 0]
+    _, of_nine = HeldOutPart(judged, without, CPU).evaluate(network)
+    assert of_nine == pytest.approx(1 / 9)
+
+
+def test_what_a_balanced_accuracy_is_worth_is_its_variance(images: Images) -> None:
+    assert effective_samples(images, images.validation) == len(images.validation)
+    counts = [40, 10]
+    uneven = replace(
+        images,
+        labels=torch.tensor([0] * counts[0] + [1] * counts[1]),
+        class_names=("a", "b"),
+        judge="balanced_accuracy",
+    )
+    found = effective_samples(uneven, torch.arange(50))
+    variance = sum(0.2 * 0.8 / count for count in counts) / 2**2  # of (a + b) / 2
+    assert found == round(0.2 * 0.8 / variance) == 32
