@@ -37,8 +37,20 @@ def write_tensors(
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    ours = {"metadata": metadata, "sha256": _digest(own, metadata)}
-    write_atomically(path, save(own, {_KEY: json.dumps(ours, sort_keys=True)}))
+    _, texts = seal(own, metadata)
+    write_atomically(path, save(own, texts))
+
+
+def seal(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, object]
+) -> tuple[str, dict[str, str]]:
+    """Return the checksum of a file's content, and the safetensors metadata that hold it.
+
+    The tensors must be contiguous and on the CPU.
+    """
+    checksum = _digest(tensors, metadata)
+    ours = {"metadata": metadata, "sha256": checksum}
+    return checksum, {_KEY: json.dumps(ours, sort_keys=True)}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -59,12 +71,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """Give the tensors, backed by the mapped file (processes share its pages), and the metadata.
+def read_tensors(
+    path: Path, *, verifies: bool = True
+) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Return the tensors, backed by the mapped file (processes share its pages), and the metadata.
+
+    Without ``verifies`` nothing but the header is read here: for a large file that another process
+    has verified.
 
     Raises:
         FileNotFoundError: there is no such file.
-        DamagedFileError: it is truncated or altered, or was not written by `write_tensors`.
+        DamagedFileError: it is truncated or altered, or was not written by mlgsearch.
     """
     if not path.exists():
         raise FileNotFoundError(path)
@@ -79,6 +96,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
         metadata, expected = ours["metadata"], ours["sha256"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} was not written by mlgsearch, or is altered") from error
+    if not verifies:
+        return tensors, metadata
     found = _digest(tensors, metadata)
     if found != expected:
         raise DamagedFileError(f"{path} is altered: SHA-256 {found}, not {expected}")

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from mlgsearch.train.data.augmentation import Augmentation
 from mlgsearch.train.data.images import Images
+from mlgsearch.train.data.memory import available_memory
+from mlgsearch.train.data.pixel_source import PixelSource
 
 #: Bytes of normalised float images that are kept ready where nothing is augmented.
 _READY_BYTES = 512 * 2**20
@@ -20,12 +22,13 @@ class TrainingBatches:
     def __init__(self, images: Images, augmentation: Augmentation, device: torch.device) -> None:
         self.augmentation = augmentation
         self.labels = images.labels[images.train].to(device)  # (N,)
-        self._pixels = images.pixels[images.train].to(device)  # (N, C, H, W) uint8
+        self._source = PixelSource(images.pixels, images.train, device)
         self._normalisation = Normalisation(images, device)
         self._draws: Tensor | None = None  # (N, 3)
         self._ready: Tensor | None = None  # (N, C, H, W) float32
-        if augmentation.is_identity and 4 * self._pixels.numel() <= _READY_BYTES:
-            self._ready = self._normalisation.apply(self._pixels)
+        ready_bytes = 4 * self.count * images.pixels[0].numel()
+        if augmentation.is_identity and ready_bytes <= min(_READY_BYTES, available_memory() // 8):
+            self._ready = self._normalisation.apply(self._source.take(torch.arange(self.count)))
 
     @property
     def count(self) -> int:
@@ -43,11 +46,16 @@ class TrainingBatches:
             draws = self.augmentation.draw(seed, epoch, self.count)
             self._draws = draws.to(self.device)
 
+    def expect(self, positions: Tensor) -> None:
+        """Begin to read the images at ``positions`` (B,), which are needed in some steps."""
+        if self._ready is None:
+            self._source.expect(positions)
+
     def inputs(self, positions: Tensor) -> Tensor:
         """Give the images at ``positions`` (B,) as float32 (B, C, H, W)."""
         if self._ready is not None:
             return self._ready[positions]
-        pixels = self._pixels[positions]
+        pixels = self._source.take(positions)
         if self._draws is not None:
             pixels = self.augmentation.apply(pixels, self._draws[positions])
         return self._normalisation.apply(pixels)

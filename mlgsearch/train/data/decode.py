@@ -1,17 +1,18 @@
-"""Image files to pixels of one size, decoded once and cached."""
+"""Image files to pixels of one size, decoded once into a file that all processes map."""
 
 import contextlib
 import hashlib
 import logging
+import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import psutil
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,12 +22,14 @@ from mlgsearch.train.data.copies import first_copies
 from mlgsearch.train.data.image_file import UNREADABLE, Look, read_image
 from mlgsearch.train.data.images import LabelledImages
 from mlgsearch.train.data.listing import Listing
+from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+from mlgsearch.train.tensor_writer import TensorWriter
 
 _log = logging.getLogger(__name__)
 
 #: Bumped when the decoding changes, so that no older cache is taken for a newer one.
-_FORMAT = 2
+_FORMAT = 3
 #: Images a thread decodes in one go.
 _RUN = 256
 #: Images that a message names, at most.
@@ -34,35 +37,36 @@ _MOST_NAMED = 100
 
 
 def decode(
-    listing: Listing, look: Look, cache: Path, *, skips_unreadable: bool = False
+    listing: Listing,
+    look: Look,
+    cache: Path,
+    *,
+    skips_unreadable: bool = False,
+    verifies: bool = True,
+    progress: Progress = no_progress,
 ) -> LabelledImages:
-    """Decode the images of a listing, or read them from the cache.
+    """Decode the images of a listing into a file that is mapped, or find that in the cache.
 
-    Where the look has no ``image_size``, all images must have one size. Images that cannot be read
-    are left out where ``skips_unreadable`` is set, with a notice.
+    The file of pixels is named by its content, so sets of equal images share it; another, named by
+    the listing, says which it is. Where the look has no ``image_size``, all images must have one
+    size. Images that cannot be read are left out where ``skips_unreadable`` is set, with a notice.
+    Without ``verifies`` the pixels are not compared with their checksum: another process did that.
 
     Raises:
-        DataError: images cannot be read (the message names them); the sizes differ; or the set
-            does not fit in memory.
+        DataError: images cannot be read (the message names them); the sizes differ; or there is no
+            room for the pixels.
     """
-    cached = cache / "data" / f"folder-{listing.key([_FORMAT, asdict(look)])}.safetensors"
-    try:
-        tensors, metadata = read_tensors(cached)
-    except FileNotFoundError:
-        tensors, metadata = {}, {}
-    except DamagedFileError as error:
-        _log.warning("decoding the images again: %s", error)
-        tensors, metadata = {}, {}
-    if not tensors:
-        tensors, failures = _decode(listing, look)
-        metadata = {"reasons": [failures[place] for place in sorted(failures)]}
-        if not failures or skips_unreadable:
-            write_tensors(cached, tensors, metadata)
-    kept = tensors["kept"]
+    folder = cache / "data"
+    path = folder / f"listing-{listing.key([_FORMAT, asdict(look)])}.safetensors"
+    found = _find(path, folder, verifies=verifies)
+    if found is None:
+        _decode(listing, look, folder, path, progress)
+        found = _find(path, folder, verifies=False)
+        assert found is not None, "it was written just now"
+    pixels, index = found
+    kept, reasons = index.kept, index.reasons
     is_failed = torch.ones(len(listing), dtype=torch.bool)
     is_failed[kept] = False
-    reasons = metadata["reasons"]
-    assert isinstance(reasons, list)
     failed = [listing.names[place] for place in is_failed.nonzero().flatten().tolist()]
     unreadable = sorted([*listing.unreadable, *zip(failed, reasons, strict=True)])
     if unreadable and not skips_unreadable:
@@ -73,14 +77,47 @@ def decode(
     good = listing.only(kept)
     skipped = (f"left out: {_named(unreadable)}",) if unreadable else ()
     return LabelledImages(
-        tensors["pixels"],
+        pixels,
         good.labels,
         good.class_names,
         good.parts,
-        tensors["copy_of"],
+        index.copy_of,
         good.names,
         (*good.notices, *skipped),
+        index.content_hash,
     )
+
+
+class _Index(NamedTuple):
+    """What is known of a listing's images once they are decoded.
+
+    ``kept`` are the positions of those that could be read, ``reasons`` why the others could not,
+    ``copy_of`` what `first_copies` says of those kept.
+    """
+
+    kept: Tensor
+    copy_of: Tensor
+    reasons: list[str]
+    content_hash: str
+
+
+def _find(path: Path, folder: Path, *, verifies: bool) -> tuple[Tensor, _Index] | None:
+    """Return the pixels and the index of a listing, or None where they are not there or damaged."""
+    try:
+        tensors, metadata = read_tensors(path)
+        checksum, reasons, content_hash = (
+            metadata[key] for key in ("pixels", "reasons", "content_hash")
+        )
+        stored, _ = read_tensors(folder / f"pixels-{checksum}.safetensors", verifies=verifies)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as error:
+        _log.warning("decoding the images again: %s", error)
+        return None
+    assert isinstance(reasons, list)
+    assert isinstance(content_hash, str)
+    index = _Index(tensors["kept"], tensors["copy_of"], reasons, content_hash)
+    return stored["pixels"], index
 
 
 def _named(unreadable: Sequence[tuple[str, str]]) -> str:
@@ -90,20 +127,21 @@ def _named(unreadable: Sequence[tuple[str, str]]) -> str:
     return "\n  ".join([f"{len(unreadable)} images cannot be read:", *lines])
 
 
-def _decode(listing: Listing, look: Look) -> tuple[dict[str, Tensor], dict[int, str]]:
-    """Decode all images; returns tensors of those that can be read, and why others cannot."""
+def _decode(listing: Listing, look: Look, folder: Path, path: Path, progress: Progress) -> None:
+    """Decode all images that can be read, and write their pixels and the listing's index."""
     failures: dict[int, str] = {}
     digests: dict[int, bytes] = {}
-    first = _first(listing, look)  # (H, W, C)
-    needed = first.nbytes * len(listing)
-    available = psutil.virtual_memory().available
-    if needed > available:
+    height, width, channels = _first(listing, look).shape
+    shape = (len(listing), channels, height, width)
+    try:
+        writer = TensorWriter(folder / "pixels-{sha256}.safetensors", "pixels", shape, "uint8")
+    except OSError as error:
         raise DataError(
-            f"data: {len(listing)} images of {first.shape[0]}x{first.shape[1]} take "
-            f"{needed / 1e9:.1f} GB and {available / 1e9:.1f} GB of memory are free; write a "
-            "smaller data.image_size"
-        )
-    pixels = np.empty((len(listing), *first.shape), dtype=np.uint8)
+            f"data: {len(listing)} images of {height}x{width} take {math.prod(shape) / 1e9:.1f} GB "
+            f"in {folder} ({error.strerror}); write a smaller data.image_size, or set "
+            "MLGSEARCH_CACHE to a folder with more room"
+        ) from error
+    pixels = writer.array
 
     def decode_run(start: int) -> None:
         for position in range(start, min(start + _RUN, len(listing))):
@@ -113,31 +151,49 @@ def _decode(listing: Listing, look: Look) -> tuple[dict[str, Tensor], dict[int, 
             except UNREADABLE as error:
                 failures[position] = _reason(error)
                 continue
-            if image.shape != first.shape:
+            if image.shape != (height, width, channels):
                 raise DataError(
                     f"data: {listing.names[position]} is {image.shape[0]}x{image.shape[1]} and "
-                    f"others are {first.shape[0]}x{first.shape[1]}; write data.image_size to bring "
-                    "all images to one size"
+                    f"others are {height}x{width}; write data.image_size to bring all images to "
+                    "one size"
                 )
-            pixels[position] = image
+            pixels[position] = image.transpose(2, 0, 1)
             digests[position] = hashlib.sha256(content).digest()
 
-    # Pillow releases the interpreter lock while it decodes, so threads are enough.
+    with writer:
+        _in_parallel(decode_run, range(0, len(listing), _RUN), len(listing), progress)
+        kept = sorted(digests)
+        for row, position in enumerate(kept):
+            if row != position:
+                pixels[row] = pixels[position]
+        checksum = writer.commit({}, rows=len(kept))
+        labelled = LabelledImages(
+            torch.from_numpy(pixels[: len(kept)]),
+            listing.labels[torch.tensor(kept)],
+            listing.class_names,
+        )
+        metadata = {
+            "pixels": checksum,
+            "content_hash": labelled.content_hash,
+            "reasons": [failures[position] for position in sorted(failures)],
+        }
+    copy_of = first_copies([digests[position] for position in kept])
+    write_tensors(path, {"kept": torch.tensor(kept), "copy_of": copy_of}, metadata)
+
+
+def _in_parallel(
+    decode_run: Callable[[int], None], starts: Iterable[int], count: int, progress: Progress
+) -> None:
+    """Decode runs of images in threads; Pillow releases the interpreter lock while it decodes."""
     pool = ThreadPoolExecutor(max_workers=min(32, os.cpu_count() or 1))
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            for run in [pool.submit(decode_run, start) for start in range(0, len(listing), _RUN)]:
-                run.result()
+            for run in [(start, pool.submit(decode_run, start)) for start in starts]:
+                progress("data", run[0], count, "images decoded")
+                run[1].result()
         finally:
             pool.shutdown(cancel_futures=True)
-    kept = torch.tensor(sorted(digests))
-    good = torch.from_numpy(pixels)
-    return {
-        "pixels": (good[kept] if failures else good).permute(0, 3, 1, 2).contiguous(),
-        "kept": kept,
-        "copy_of": first_copies([digests[position] for position in kept.tolist()]),
-    }, failures
 
 
 def _first(listing: Listing, look: Look) -> np.ndarray:

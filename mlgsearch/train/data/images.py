@@ -1,9 +1,10 @@
-"""A labelled set of images held in memory."""
+"""A labelled set of images, in memory or in a mapped file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-#: Samples in a block where a whole set at once would cost several times its own memory.
+#: Samples in a block where a whole set at once would cost several times its own memory, and the
+#: bytes of a block's floats, which make it smaller for large images.
 _BLOCK = 4096
+_BLOCK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +36,13 @@ class LabelledImages:
     copy_of: Tensor | None = None
     names: Sequence[str] = ()
     notices: tuple[str, ...] = ()
+    known_hash: str | None = None
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over shape, pixels, labels and class names."""
+        """SHA-256 over shape, pixels, labels and class names, or ``known_hash``."""
+        if self.known_hash is not None:
+            return self.known_hash
         digest = hashlib.sha256(
             json.dumps([list(self.pixels.shape), list(self.class_names)]).encode()
         )
@@ -97,6 +103,16 @@ def blocks(index: Tensor, size: int = _BLOCK) -> Iterator[Tensor]:
     return (index[start : start + size] for start in range(0, len(index), size))
 
 
+def rows_within(size: int, pixels: Tensor) -> int:
+    """Return how many images (N, C, H, W) fit into ``size`` bytes at their own type; at least 1."""
+    return max(1, size // (pixels[0].numel() * pixels.element_size()))
+
+
+def batch_of(most: int, shape: tuple[int, ...]) -> int:
+    """Return how many float images (C, H, W) are looked at together: ``most``, or fewer large."""
+    return max(1, min(most, _BLOCK_BYTES // (4 * math.prod(shape))))
+
+
 def channel_statistics(pixels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     """Give mean and standard deviation a channel, each (C,) float32, in units of pixel / 255.
 
@@ -105,7 +121,7 @@ def channel_statistics(pixels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     channels = pixels.shape[1]
     total = torch.zeros(channels, dtype=torch.float64)
     squares = torch.zeros(channels, dtype=torch.float64)
-    for part in blocks(index):
+    for part in blocks(index, batch_of(_BLOCK, tuple(pixels.shape[1:]))):
         values = pixels[part].to(torch.float32).transpose(0, 1).flatten(1)  # (C, n*H*W)
         total += values.sum(1, dtype=torch.float64)
         squares += values.square_().sum(1, dtype=torch.float64)

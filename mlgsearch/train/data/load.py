@@ -21,18 +21,22 @@ from mlgsearch.train.data.listing import PARTS, TEST, TRAIN, VALIDATION
 from mlgsearch.train.data.randomness import Purpose, permutation
 from mlgsearch.train.data.split import stratified_split
 from mlgsearch.train.data.torchvision_sets import load_torchvision
+from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.spec import DataSpec
+from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
 
 #: How many times the images of the smallest class the largest has where that is reported.
 _UNEVEN = 3
 
 
-def load_images(spec: DataSpec, cache: Path) -> Images:
+def load_images(
+    spec: DataSpec, cache: Path, progress: Progress = no_progress, *, verifies: bool = True
+) -> Images:
     """Load and split the data a study names; equal specs on equal files give equal tensors.
 
     ``cache`` is the directory for decoded images (``folder`` only). ``limit`` holds for the
     images that parts are drawn from: the training part of a set that has parts of its own, and
-    all images otherwise.
+    all images otherwise. Without ``verifies`` cached pixels are not compared with their checksum.
 
     Raises:
         DataError: the data are missing, damaged, or too few to split; or a set's own parts for
@@ -42,7 +46,14 @@ def load_images(spec: DataSpec, cache: Path) -> Images:
         listing = list_folder(spec)
         if (kept := _limited(spec, listing.drawn_from(), len(listing))) is not None:
             listing = listing.only(kept)
-        images = decode(listing, look_of(spec), cache, skips_unreadable=spec.unreadable == "skip")
+        images = decode(
+            listing,
+            look_of(spec),
+            cache,
+            skips_unreadable=spec.unreadable == "skip",
+            verifies=verifies,
+            progress=progress,
+        )
         hashes = [images.content_hash]
     else:
         images, hashes = _load_arrays(spec)
@@ -53,7 +64,8 @@ def load_images(spec: DataSpec, cache: Path) -> Images:
         *_look_for_copies(spec, images, parts),
         *_look_for_imbalance(spec, images),
     ]
-    mean, std = channel_statistics(images.pixels, train)
+    data_hash = _data_hash(hashes, parts)
+    mean, std = _statistics(images, train, data_hash, cache)
     return Images(
         pixels=images.pixels,
         labels=images.labels,
@@ -63,10 +75,26 @@ def load_images(spec: DataSpec, cache: Path) -> Images:
         test=test,
         mean=mean,
         std=std,
-        data_hash=_data_hash(hashes, parts),
+        data_hash=data_hash,
         notices=tuple(notices),
         judge=spec.judge,
     )
+
+
+def _statistics(
+    images: LabelledImages, train: Tensor, data_hash: str, cache: Path
+) -> tuple[Tensor, Tensor]:
+    """Return `channel_statistics`, which are cached for decoded sets: they read every pixel."""
+    if images.known_hash is None:
+        return channel_statistics(images.pixels, train)
+    path = cache / "data" / f"statistics-{data_hash}.safetensors"
+    try:
+        tensors, _ = read_tensors(path)
+    except (FileNotFoundError, DamagedFileError):
+        mean, std = channel_statistics(images.pixels, train)
+        write_tensors(path, {"mean": mean, "std": std}, {})
+        return mean, std
+    return tensors["mean"], tensors["std"]
 
 
 def look_of(spec: DataSpec) -> Look:

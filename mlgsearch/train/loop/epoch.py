@@ -21,6 +21,8 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 #: How many steps' losses are looked at together: looking costs a wait for the device.
 _CHECK_EVERY = 50
+#: How many batches ahead images are read from a set that is larger than memory.
+_READ_AHEAD = 4
 
 
 class TrainingDivergedError(MlgsearchError):
@@ -75,7 +77,11 @@ def train_epoch(
     is_bfloat16 = spec.precision == "bfloat16"
     rate = 0.0
     network.train()
+    for start, stop in bounds[:_READ_AHEAD]:
+        batches.expect(order[start:stop])
     for step, (start, stop) in enumerate(bounds):
+        for ahead in bounds[step + _READ_AHEAD : step + _READ_AHEAD + 1]:
+            batches.expect(order[slice(*ahead)])
         positions = order[start:stop]
         inputs = batches.inputs(positions).contiguous(memory_format=memory_format)
         labels = batches.labels[positions]

@@ -6,16 +6,18 @@ from torch.nn import functional
 
 from mlgsearch.mlg.generation import generated_once
 from mlgsearch.train.data.batches import Normalisation
-from mlgsearch.train.data.images import Images
+from mlgsearch.train.data.images import Images, batch_of, blocks
+from mlgsearch.train.data.pixel_source import PixelSource
 
 _BATCH = 512
 
 
 class HeldOutPart:
-    """A part of the images that is only looked at, never augmented: uint8, on one device."""
+    """A part of the images that is only looked at, never augmented, on one device."""
 
     def __init__(self, images: Images, index: Tensor, device: torch.device) -> None:
-        self._pixels = images.pixels[index].to(device)  # (N, C, H, W)
+        self._source = PixelSource(images.pixels, index, device)
+        self._batch = batch_of(_BATCH, images.input_shape)
         self._labels = images.labels[index].to(device)  # (N,)
         self._classes = images.classes
         self._judge = images.judge
@@ -35,9 +37,9 @@ class HeldOutPart:
         loss = torch.zeros((), dtype=torch.float64, device=self._labels.device)
         correct = torch.zeros(self._classes, dtype=torch.int64, device=self._labels.device)
         with torch.inference_mode(), generated_once(network):
-            for start in range(0, len(self._labels), _BATCH):
-                pixels = self._pixels[start : start + _BATCH]
-                labels = self._labels[start : start + _BATCH]
+            for positions in blocks(torch.arange(len(self._labels)), self._batch):
+                pixels = self._source.take(positions)
+                labels = self._labels[positions.to(self._labels.device)]
                 inputs = self._normalisation.apply(pixels).contiguous(memory_format=memory_format)
                 logits = network(inputs)  # (B, classes)
                 loss += functional.cross_entropy(logits, labels, reduction="sum")

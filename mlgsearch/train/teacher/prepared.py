@@ -60,7 +60,7 @@ class Prepared:
             DataError: the data are not where the study file says, or the teacher is not in the
                 cache.
         """
-        images = load_images(spec.data, cache)
+        images = load_images(spec.data, cache, verifies=False)
         teacher = open_teacher(spec, images, cache)
         if teacher is None:
             raise DataError(
@@ -121,7 +121,7 @@ def prepare(
     """
     set_up_device(device)
     progress("data", 0, 1, spec.data.name)
-    images = load_images(spec.data, cache)
+    images = load_images(spec.data, cache, progress)
     progress("data", 1, 1, f"{len(images.labels)} images of {images.classes} classes")
     teacher = load_or_train_teacher(spec, images, cache, device, progress)
     prepared = Prepared(spec, cache, device, images, teacher)

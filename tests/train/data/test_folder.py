@@ -55,12 +55,12 @@ def test_the_cache_serves_until_a_file_changes(root: Path, monkeypatch: pytest.M
 
 
 def test_a_damaged_cache_is_made_again(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    first = load(root)
-    (cached,) = (root.parent / "cache" / "data").iterdir()
+    first = load(root).pixels.clone()
+    (cached,) = (root.parent / "cache" / "data").glob("pixels-*")
     content = bytearray(cached.read_bytes())
     content[-5] ^= 1
     cached.write_bytes(content)
-    assert torch.equal(load(root).pixels, first.pixels)
+    assert torch.equal(load(root).pixels, first)
     assert "decoding the images again" in caplog.text
 
 
@@ -206,12 +206,3 @@ def test_one_class_cannot_be_learnt(root: Path) -> None:
     (root / "dog").rmdir()
     with pytest.raises(DataError, match="one class directory, 'cat'"):
         load_images(DataSpec(name="folder", root=str(root)), root.parent)
-
-
-def test_more_than_memory_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Little:
-        available = 100
-
-    monkeypatch.setattr("psutil.virtual_memory", Little)
-    with pytest.raises(DataError, match=r"smaller data\.image_size"):
-        load(root)
