@@ -51,4 +51,6 @@ class PixelSource:
     def take(self, positions: Tensor) -> Tensor:
         """Return the images at positions (B,) of the part, (B, C, H, W) uint8 on the device."""
         rows = self._index[positions.to(self._index.device)]
+        if self._reader is not None:
+            self._reader.expect(rows)  # all of the batch at once, where nothing was expected
         return self._pixels[rows].to(self._device)

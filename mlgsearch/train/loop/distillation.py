@@ -3,24 +3,26 @@
 from torch import Tensor
 from torch.nn import functional
 
+from mlgsearch.train.loop.stored_logits import StoredLogits
 from mlgsearch.train.spec import DistillationSpec
 
 
 class SoftTargets:
-    """An epoch's teacher answers at one temperature, with what does not depend on the student.
+    """An epoch's teacher answers at one temperature.
 
     Distillation is after Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural
-    Network" (2015).
+    Network" (2015). Answers are softened batch by batch, so nothing of their size is held.
     """
 
     def __init__(
-        self, teacher_logits: Tensor, spec: DistillationSpec, label_smoothing: float = 0.0
+        self,
+        teacher_logits: Tensor | StoredLogits,
+        spec: DistillationSpec,
+        label_smoothing: float = 0.0,
     ) -> None:
+        self._logits = teacher_logits
         self._spec = spec
         self._smoothing = label_smoothing
-        log_probabilities = functional.log_softmax(teacher_logits / spec.temperature, dim=1)
-        self._probabilities = log_probabilities.exp()  # (N, classes)
-        self._entropy = -(self._probabilities * log_probabilities).sum(1)  # (N,)
 
     def loss(self, logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
         """Give ``(1 - w) * cross_entropy + w * T**2 * KL(teacher || student)``, means a sample.
@@ -33,9 +35,11 @@ class SoftTargets:
         weight, temperature = self._spec.weight, self._spec.temperature
         if weight == 0:
             return functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
+        softened = functional.log_softmax(self._logits[positions] / temperature, dim=1)
+        probabilities = softened.exp()  # (B, classes)
         # KL = cross-entropy under the soft targets, less their own entropy.
-        soft = functional.cross_entropy(logits / temperature, self._probabilities[positions])
-        divergence = soft - self._entropy[positions].mean()
+        soft = functional.cross_entropy(logits / temperature, probabilities)
+        divergence = soft + (probabilities * softened).sum(1).mean()
         if weight == 1:
             return temperature**2 * divergence
         hard = functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)

@@ -73,7 +73,6 @@ class StudentTraining:
         self._prepared = prepared
         self._directory = directory
         self._layout = memory_format(prepared.images.input_shape)
-        self._targets: tuple[Tensor, SoftTargets] | None = None
         spec = job.spec
         saved = self._last_checkpoint() if resumes else None
         # Checkpoints tell what projection gave, but for those of an earlier version.
@@ -203,7 +202,6 @@ class StudentTraining:
     def close(self) -> None:
         """Let go of the network and of device memory; the object is of no more use."""
         del self.network, self._optimiser
-        self._targets = None
         release_memory(self._prepared.device)
 
     def _loss_of(self, epoch: int) -> Loss:
@@ -219,14 +217,9 @@ class StudentTraining:
         return with_penalty
 
     def _soft_targets(self, epoch: int) -> SoftTargets:
-        logits = self._prepared.logits(self.job.spec.seed).epoch(epoch)
-        if self._targets is None or self._targets[0] is not logits:
-            spec = self.job.spec
-            self._targets = (
-                logits,
-                SoftTargets(logits, spec.distillation, spec.training.label_smoothing),
-            )
-        return self._targets[1]
+        spec = self.job.spec
+        logits = self._prepared.logits(spec.seed).epoch(epoch)
+        return SoftTargets(logits, spec.distillation, spec.training.label_smoothing)
 
     def _last_checkpoint(self) -> checkpoint.Checkpoint | None:
         """Give the last good checkpoint of this job in the directory."""

@@ -11,19 +11,21 @@ import torch
 from torch import Tensor
 
 from mlgsearch.train.data.batches import TrainingBatches
-from mlgsearch.train.data.images import Images, blocks
+from mlgsearch.train.data.images import Images, batch_of, blocks
 from mlgsearch.train.device import memory_format
+from mlgsearch.train.loop.stored_logits import StoredLogits, layout, pack
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.spec import Precision
 from mlgsearch.train.teacher.teacher import Teacher
-from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+from mlgsearch.train.tensor_file import DamagedFileError, read_tensors
+from mlgsearch.train.tensor_writer import TensorWriter
 
 _log = logging.getLogger(__name__)
 
 _BATCH = 512
 
-#: Bumped when the views of an epoch come out otherwise (2: flips alternate).
-_FORMAT = 2
+#: Bumped when an epoch comes out otherwise (2: flips alternate, 3: half precision).
+_FORMAT = 3
 
 #: Gives logits by seed and epoch (0 where all epochs are alike), or None where it has none.
 Given = Callable[[int, int], Tensor | None]
@@ -54,7 +56,9 @@ class TeacherLogits:
         self._seed = seed
         self._given = given
         self._layout = memory_format(images.input_shape)
-        self._fixed: Tensor | None = None
+        self._fixed: StoredLogits | None = None
+        self._classes = images.classes
+        self._batch = batch_of(_BATCH, images.input_shape)
         key = logits_hash(teacher.hash, images.data_hash, batches, seed, precision)
         self.directory = cache / "logits" / key
 
@@ -74,8 +78,8 @@ class TeacherLogits:
                 self._compute(epoch)
             progress("logits", done + 1, len(wanted), "")
 
-    def epoch(self, epoch: int) -> Tensor:
-        """Give an epoch's logits, float32 (N_train, classes), on the device of the images."""
+    def epoch(self, epoch: int) -> StoredLogits:
+        """Return an epoch's logits, of the training part, on the device of the images."""
         if self._fixed is not None:
             return self._fixed
         logits = None if self._given is None else self._given(self._seed, self.number(epoch))
@@ -83,13 +87,16 @@ class TeacherLogits:
             logits = self.cached(epoch)
         if logits is None:
             logits = self._compute(epoch)
-        logits = logits.to(self._batches.device)
+        stored = StoredLogits(logits.to(self._batches.device), self._classes)
         if self._batches.augmentation.is_identity:
-            self._fixed = logits
-        return logits
+            self._fixed = stored
+        return stored
 
     def cached(self, epoch: int) -> Tensor | None:
-        """Give what an epoch's file holds, on the CPU, or None where it is not there or damaged."""
+        """Return what an epoch's file holds, on the CPU, or None where it is not there or damaged.
+
+        It is in the form that `StoredLogits` reads.
+        """
         try:
             tensors, _ = read_tensors(self.path(epoch))
         except FileNotFoundError:
@@ -107,16 +114,17 @@ class TeacherLogits:
             torch.inference_mode(),
             torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16),
         ):
-            parts = [
-                self._teacher.network(
-                    batches.inputs(positions).contiguous(memory_format=self._layout)
-                )
-                for positions in blocks(torch.arange(batches.count, device=batches.device), _BATCH)
-            ]
-        logits = torch.cat(parts).float().cpu()  # (N_train, classes)
-        write_tensors(self.path(epoch), {"logits": logits}, {"epoch": epoch})
-        # Copied, for a tensor made in inference mode may not enter a graph.
-        return logits.clone()
+            columns, dtype = layout(self._classes)
+            shape = (batches.count, columns)
+            with TensorWriter(self.path(epoch), "logits", shape, dtype) as writer:
+                for positions in blocks(torch.arange(batches.count), self._batch):
+                    inputs = batches.inputs(positions.to(batches.device))
+                    logits = self._teacher.network(inputs.contiguous(memory_format=self._layout))
+                    packed = pack(logits).cpu().numpy()  # (B, columns)
+                    writer.array[positions[0] : positions[-1] + 1] = packed
+                writer.commit({"epoch": epoch})
+        tensors, _ = read_tensors(self.path(epoch), verifies=False)
+        return tensors["logits"]
 
 
 def logits_hash(

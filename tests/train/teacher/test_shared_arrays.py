@@ -61,7 +61,8 @@ def test_logits_that_are_not_given_are_computed(
 ) -> None:
     images, teacher = arrived.open(tiny_spec)
     there = Prepared(tiny_spec, tmp_path, CPU, images, teacher, lambda seed, epoch: None)
-    assert torch.allclose(there.logits(0).epoch(1), prepared.logits(0).epoch(1), atol=1e-4)
+    computed, cached = there.logits(0).epoch(1).stored, prepared.logits(0).epoch(1).stored
+    assert torch.allclose(computed.float(), cached.float(), atol=1e-2)
     assert there.logits(0).path(1).is_file()
 
 
