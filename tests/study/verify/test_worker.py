@@ -174,5 +174,5 @@ def test_any_other_error_is_a_record_with_its_place(
     record = worker.step(task)
     assert record.state is TrialState.FAIL
     assert (record.error or "").startswith(
-        "RuntimeError: a kernel that is not there (test_verify_worker.py:"
+        "RuntimeError: a kernel that is not there (test_worker.py:"
     )
