@@ -25,11 +25,16 @@ def file_changes(known: StudyRecord, spec: StudySpec) -> list[str]:
 
 
 def other_changes(
-    known: StudyRecord, versions: Mapping[str, str], data_hash: str, teacher_hash: str
+    known: StudyRecord,
+    versions: Mapping[str, str],
+    data_hash: str,
+    teacher_hash: str,
+    teacher_recipe: str = "",
 ) -> list[str]:
     """List the libraries that differ, the data and the teacher, with both versions or hashes.
 
-    What the record does not know yet is no change.
+    What the record does not know yet is no change, nor is a teacher of the recipe that an early
+    version recorded in place of the weights.
     """
     lines = [
         f"library {name}: {version} -> {versions.get(name, 'none')}"
@@ -40,7 +45,7 @@ def other_changes(
     lines += [
         f"{what}: {old[:12]} -> {new[:12]}"
         for what, (old, new) in hashes.items()
-        if old and old != new
+        if old and old != new and not (what == "teacher" and old == teacher_recipe)
     ]
     return lines
 

@@ -102,6 +102,7 @@ class Groundwork:
     data_hash: str = ""
     validation_samples: int | None = None
     packed: PackedSizes | None = None
+    teacher_recipe: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         prepared.data_hash,
         effective_samples(prepared.images, prepared.images.validation),
         PackedSizes(train, prepared.images.classes, prepared.images.input_shape),
+        teacher.recipe,
     )
 
 
@@ -223,7 +225,13 @@ def _drive(
     ground = (options.prepare_study or prepare_study)(spec, cache, watch)
     changes = [
         *file_changes(store.study(study.name), spec),
-        *other_changes(study, library_versions(), ground.data_hash, ground.teacher_hash),
+        *other_changes(
+            study,
+            library_versions(),
+            ground.data_hash,
+            ground.teacher_hash,
+            ground.teacher_recipe,
+        ),
     ]
     refuse(study.name, changes, accepts=options.accepts_change)
     if changes:

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -140,3 +141,10 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
     assert record.validation_samples == 269
     resume(accepts=False)  # what was accepted is no change any more
     assert len(study.store.study("digits").lineage) == 1
+
+
+def test_a_teacher_recorded_by_its_recipe_is_known_again() -> None:
+    known = replace(a_study(), versions={}, teacher_hash="cafe")
+    assert other_changes(known, {}, "", "beef", "cafe") == []
+    assert other_changes(known, {}, "", "beef", "f00d") == ["teacher: cafe -> beef"]
+    assert other_changes(known, {}, "", "cafe", "f00d") == []

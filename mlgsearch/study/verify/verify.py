@@ -224,10 +224,10 @@ class _Session:
         prepared = prepare(
             train, self._cache, epochs=0, device=device, progress=self._watch.preparing
         )
-        if self.study.teacher_hash != prepared.teacher_hash:
+        if self.study.teacher_hash not in (prepared.teacher_hash, prepared.teacher.recipe):
             raise StudyConflictError(
                 f"study {self.study.name!r} has teacher {self.study.teacher_hash[:12]}, but the "
-                "data, the checkpoint or the libraries now give "
+                "data, the checkpoint, the libraries or another machine now give "
                 f"{prepared.teacher_hash[:12]}: what it verified would not compare"
             )
         if self.study.validation_samples is None:  # an earlier version did not keep it

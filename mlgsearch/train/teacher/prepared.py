@@ -77,7 +77,7 @@ class Prepared:
 
     @property
     def teacher_hash(self) -> str:
-        """The hash of all that determines the teacher."""
+        """The hash of the teacher's weights and of all that should determine them."""
         return self.teacher.hash
 
     def network_shape(self) -> NetworkShape:

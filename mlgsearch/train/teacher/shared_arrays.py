@@ -27,6 +27,7 @@ class Shipment:
     teacher: Mapping[str, np.ndarray]
     teacher_hash: str
     teacher_accuracy: float
+    teacher_recipe: str
     versions: Mapping[str, str]
 
     @classmethod
@@ -37,6 +38,7 @@ class Shipment:
             {name: as_array(tensor) for name, tensor in teacher.network.state_dict().items()},
             teacher.hash,
             teacher.accuracy,
+            teacher.recipe,
             library_versions(),
         )
 
@@ -67,7 +69,9 @@ class Shipment:
         network = build_network(spec.model, images)
         network.load_state_dict({name: as_tensor(value) for name, value in self.teacher.items()})
         network.eval().requires_grad_(False)
-        return images, Teacher(network, self.teacher_hash, self.teacher_accuracy)
+        return images, Teacher(
+            network, self.teacher_hash, self.teacher_accuracy, self.teacher_recipe
+        )
 
 
 def as_array(value: Any) -> Any:

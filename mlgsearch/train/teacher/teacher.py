@@ -50,13 +50,16 @@ class FitsInput(Protocol):
 class Teacher:
     """A trained network in eval mode, its weights frozen.
 
-    ``accuracy`` is the fraction right on the validation part; ``hash`` names all that determined
-    the weights.
+    ``hash`` is that of the weights and of all that should determine them; ``recipe`` is of the
+    latter alone, as `teacher_hash` gives it. The same recipe may give other weights elsewhere: a
+    training depends on the number of threads and on the processor. ``accuracy`` is the fraction
+    right on the validation part.
     """
 
     network: nn.Module
     hash: str
     accuracy: float
+    recipe: str
 
 
 def build_network(spec: ModelSpec, images: Images, seed: int = 0) -> nn.Module:
@@ -212,7 +215,16 @@ def _cross_entropy(smoothing: float, logits: Tensor, labels: Tensor, positions: 
 
 
 def _frozen(network: nn.Module, key: str, accuracy: float) -> Teacher:
-    return Teacher(network.eval().requires_grad_(False), key, accuracy)
+    network.eval().requires_grad_(False)
+    return Teacher(network, _hash_with_weights(key, network), accuracy, key)
+
+
+def _hash_with_weights(key: str, network: nn.Module) -> str:
+    digest = hashlib.sha256(key.encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"|{name} {tensor.dtype} {tuple(tensor.shape)}|".encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _path(cache: Path, key: str) -> Path:

@@ -22,7 +22,7 @@ from mlgsearch.train.teacher.teacher import (
     open_teacher,
     teacher_hash,
 )
-from mlgsearch.train.tensor_file import read_tensors
+from mlgsearch.train.tensor_file import read_tensors, write_tensors
 
 CPU = torch.device("cpu")
 
@@ -55,7 +55,7 @@ def test_is_trained_once_and_then_opened(
     assert not any(p.requires_grad for p in trained.network.parameters())
     _, accuracy = HeldOutPart(images, images.validation, CPU).evaluate(trained.network)
     assert trained.accuracy == accuracy
-    _, metadata = read_tensors(tmp_path / "teachers" / f"{trained.hash}.safetensors")
+    _, metadata = read_tensors(tmp_path / "teachers" / f"{trained.recipe}.safetensors")
     assert metadata["accuracy"] == accuracy
     assert metadata["class_names"] == list("0123456789")
     monkeypatch.setattr(teacher_module, "train_epoch", None)
@@ -65,6 +65,26 @@ def test_is_trained_once_and_then_opened(
     opened = open_teacher(tiny_spec, images, tmp_path)
     assert opened is not None
     assert weights_equal(trained, opened)
+
+
+def test_other_weights_of_the_same_recipe_are_another_teacher(
+    tiny_spec: TrainSpec, images: Images, tmp_path: Path
+) -> None:
+    found = {}
+    for threads in (1, 2):  # torch adds up in another order then
+        torch.set_num_threads(threads)
+        found[threads] = get(tiny_spec, images, tmp_path / str(threads))
+    one, two = found[1], found[2]
+    assert one.recipe == two.recipe == teacher_hash(tiny_spec, images)
+    assert (one.hash == two.hash) == weights_equal(one, two)
+    path = tmp_path / "1" / "teachers" / f"{one.recipe}.safetensors"
+    tensors, metadata = read_tensors(path)
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    tensors["fc.bias"][0] += 1e-6
+    write_tensors(path, tensors, metadata)
+    other = open_teacher(tiny_spec, images, tmp_path / "1")
+    assert other is not None
+    assert (other.recipe, other.hash == one.hash) == (one.recipe, False)
 
 
 def test_an_interrupted_training_goes_on(
@@ -88,7 +108,7 @@ def test_an_interrupted_training_goes_on(
     assert weights_equal(straight, resumed)
     assert resumed.accuracy == straight.accuracy
     assert [p.name for p in (tmp_path / "cut" / "teachers").iterdir()] == [
-        f"{resumed.hash}.safetensors"
+        f"{resumed.recipe}.safetensors"
     ]
 
 
@@ -115,7 +135,7 @@ def test_a_damaged_cache_is_trained_anew(
     tiny_spec: TrainSpec, images: Images, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = get(tiny_spec, images, tmp_path)
-    path = tmp_path / "teachers" / f"{first.hash}.safetensors"
+    path = tmp_path / "teachers" / f"{first.recipe}.safetensors"
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert weights_equal(get(tiny_spec, images, tmp_path), first)
