@@ -61,7 +61,11 @@ def study(arguments: argparse.Namespace) -> StudySpec:
         "model": {"name": arguments.network, "head_bias": False},
         "teacher": {
             "training": {
-                "optimiser": "muon",
+                "optimiser": "sgd",
+                "schedule": "one_cycle",
+                "learning_rate": 0.1,
+                "label_smoothing": 0.1,
+                "batch_size": 128,
                 "epochs": arguments.teacher_epochs,
                 "precision": precision,
             }

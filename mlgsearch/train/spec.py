@@ -155,14 +155,6 @@ class ModelSpec(Spec):
 _WITH_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
     "relative_adamw": {"schedule": "one_cycle", "learning_rate": 0.18, "average": 0.2},
     "adamw": {"schedule": "one_cycle", "learning_rate": 1e-2, "average": 0.0},
-    "muon": {
-        "schedule": "linear",
-        "learning_rate": 0.12,
-        "momentum": 0.6,
-        "average": 0.0,
-        "label_smoothing": 0.1,
-        "batch_size": 512,
-    },
     "sgd": {"schedule": "one_cycle", "learning_rate": 0.1, "average": 0.0},
     "radam": {"schedule": "cosine", "learning_rate": 2e-3, "average": 0.0},  # the paper's
 }
@@ -181,7 +173,7 @@ class OptimiserSpec(Spec):
     generated weights, losses and all evaluation stay float32.
     """
 
-    optimiser: Literal["relative_adamw", "muon", "adamw", "sgd", "radam"] = "relative_adamw"
+    optimiser: Literal["relative_adamw", "adamw", "sgd", "radam"] = "relative_adamw"
     schedule: Literal["cosine", "one_cycle", "linear", "constant"] = "one_cycle"
     learning_rate: Positive = 0.18
     weight_decay: NonNegative = 5e-4

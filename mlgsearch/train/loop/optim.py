@@ -11,7 +11,6 @@ from torch.optim import SGD, AdamW, Optimizer, RAdam
 
 from mlgsearch.train.data.batches import batch_bounds
 from mlgsearch.train.loop.flat import flat_values, flatten_parameters
-from mlgsearch.train.loop.muon import Muon
 from mlgsearch.train.loop.relative_adamw import RelativeAdamW
 from mlgsearch.train.spec import OptimiserSpec
 
@@ -77,7 +76,6 @@ def build_optimiser(
     For ``relative_adamw`` the size of a weight or factor is its root mean square times how much of
     it is to be learned: the geometric mean of its layer's relative projection error and the mean
     of all. ``errors`` are these by layer; without them, as for a teacher, all is to be learned.
-    ``muon`` turns all weights but the last, which is the head's, and does so with the rest.
     """
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
@@ -92,10 +90,7 @@ def build_optimiser(
             is_free = isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm)
             if parameter.requires_grad:
                 (free if is_free or parameter.ndim < 2 else decayed).append(parameter)
-    if spec.optimiser == "relative_adamw" or spec.optimiser == "muon":
-        # The last weight is the head: nothing normalises what comes out of it.
-        turned = decayed[:-1] if spec.optimiser == "muon" else []
-        decayed = decayed[len(turned) :]
+    if spec.optimiser == "relative_adamw":
         found = {name: max(_LEAST_ERROR, error) for name, error in (errors or {}).items()}
         mean_error = statistics.fmean(found.values()) if found else 1.0
         sizes = []
@@ -119,8 +114,6 @@ def build_optimiser(
             )
             if parameters
         ]
-        if spec.optimiser == "muon":
-            return Muon(turned, relative, spec.learning_rate, spec.momentum)
         return RelativeAdamW(relative, spec.learning_rate)
     groups = [
         {"params": [flatten_parameters(parameters)], "weight_decay": decay}

@@ -9,7 +9,6 @@ from torch import nn
 
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.train.loop.muon import orthogonalise
 from mlgsearch.train.loop.optim import build_optimiser, learning_rate, set_learning_rate, too_short
 from mlgsearch.train.loop.relative_adamw import RelativeAdamW
 from mlgsearch.train.spec import OptimiserSpec
@@ -216,62 +215,3 @@ def test_relative_steps_grow_with_a_weights_size(scale: float) -> None:
 def test_linear_falls_to_zero_in_equal_steps() -> None:
     rates = [learning_rate(spec("linear"), step, 5) for step in range(5)]
     assert rates == pytest.approx([0.5, 0.4, 0.3, 0.2, 0.1])
-
-
-@given(st.integers(1, 9), st.integers(1, 9), st.floats(1e-6, 1e6), st.integers(0, 99))
-def test_orthogonalise_keeps_directions_and_evens_their_lengths(
-    rows: int, columns: int, scale: float, seed: int
-) -> None:
-    matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
-    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    found = left.T @ orthogonalise(scale * matrix) @ right.T
-    strong = values > 0.1 * values.norm()
-    lengths = found.diagonal()[strong]
-    assert ((lengths > 0.3) & (lengths < 1.4)).all()
-    assert torch.allclose(found, found.diagonal().diag(), atol=1e-4)
-
-
-def test_muon_turns_all_weights_but_the_head_and_keeps_their_norms() -> None:
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 5)
-    )
-    before = deepcopy(network)
-    optimiser = build_optimiser(network, OptimiserSpec(optimiser="muon"))
-    images, labels = torch.randn(8, 3, 4, 4), torch.arange(8) % 5
-    nn.functional.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
-    set_learning_rate(optimiser, 0.2)
-    optimiser.step()
-    old, new = (dict(each.named_parameters()) for each in (before, network))
-    filters = new["0.weight"]
-    assert filters.norm().item() == pytest.approx(old["0.weight"].norm().item(), rel=1e-5)
-    moved = (filters - old["0.weight"]).norm() / filters.norm()
-    assert 0.15 < moved.item() < 0.25
-    head = old["3.weight"]
-    relative = ((new["3.weight"] - head) / head.square().mean().sqrt()).abs()
-    assert relative.max().item() == pytest.approx(0.2, rel=0.01)  # Adam's first step
-    assert not torch.equal(new["3.bias"], old["3.bias"])
-
-
-def test_muon_goes_on_from_its_state() -> None:
-    torch.manual_seed(0)
-    straight = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 5))
-    cut = deepcopy(straight)
-    images, labels = torch.randn(8, 3, 4, 4), torch.arange(8) % 5
-    spec = OptimiserSpec(optimiser="muon")
-
-    def train(network: nn.Module, optimiser: torch.optim.Optimizer, steps: int) -> None:
-        for _ in range(steps):
-            optimiser.zero_grad(set_to_none=False)
-            nn.functional.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-
-    train(straight, build_optimiser(straight, spec), 4)
-    first = build_optimiser(cut, spec)
-    train(cut, first, 2)
-    resumed = deepcopy(cut)
-    second = build_optimiser(resumed, spec)
-    second.load_state_dict(first.state_dict())
-    train(resumed, second, 2)
-    for name, tensor in straight.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], tensor), name

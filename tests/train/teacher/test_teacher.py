@@ -115,7 +115,7 @@ def test_an_interrupted_training_goes_on(
 def test_a_network_is_fitted_to_its_images_before_it_is_trained(
     tmp_path: Path,
 ) -> None:
-    training = OptimiserSpec(optimiser="muon", epochs=2, batch_size=32)
+    training = OptimiserSpec(optimiser="sgd", epochs=2, batch_size=32)
     data = DataSpec(limit=200, image_size=12)
     images = load_images(data, tmp_path)
     spec = TrainSpec(
