@@ -1,173 +1,115 @@
-"""The commands of mlgsearch; each is a thin layer over `study` and `results`.
+"""The commands of mlgsearch; each is a thin layer over `study` and `results`, in a file of its own.
 
-Commands that only read load neither torch nor Ray: those imports stand inside the commands that
-train, so that `front` answers in half a second.
+A command's file is imported when it is called. Commands that only read load neither torch nor Ray:
+those imports stand inside the commands that train, so that `front` answers in half a second.
 """
 
 import errno
-import json
 import logging
 import os
-import shutil
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
-from sqlalchemy.exc import DBAPIError
+from typer.core import TyperGroup
 
 from mlgsearch import __version__
-from mlgsearch.cli.choosing import choose_trial
-from mlgsearch.cli.dashboard import dashboard
-from mlgsearch.cli.driving import launch, resume
-from mlgsearch.cli.evaluate import evaluate
-from mlgsearch.cli.export import export
-from mlgsearch.cli.front import print_front
-from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
-from mlgsearch.cli.planning import plan
-from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
-from mlgsearch.cli.printing.tables import (
-    curve_table,
-    lineage_lines,
-    settings_table,
-    studies_table,
-    trials_table,
-)
+from mlgsearch.cli.lazy_command import LazyCommand
 from mlgsearch.cli.progress.steady_stream import steady
-from mlgsearch.cli.sensitivity import sensitivity
-from mlgsearch.cli.sizes import sizes
-from mlgsearch.cli.verifying import verify_trials
 from mlgsearch.errors import UserError
-from mlgsearch.paths import runs_directory, study_directory
-from mlgsearch.results.analysis.front import front
-from mlgsearch.results.database.engine import open_engine
-from mlgsearch.results.database.outage import outage, refusal
-from mlgsearch.results.read.study_list import study_rows
-from mlgsearch.results.trial_fields import detailed_trial_fields, trial_fields
+
+if TYPE_CHECKING:
+    from sqlalchemy.exc import DBAPIError
 
 #: What a write to a stdout that is a file may meet.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
+#: Every command, in the order of `--help`.
+COMMANDS = (
+    LazyCommand(
+        "plan",
+        "mlgsearch.cli.planning:plan",
+        "Show the front that is predicted before any training, or the plan for a budget.",
+    ),
+    LazyCommand(
+        "sensitivity",
+        "mlgsearch.cli.sensitivity:sensitivity",
+        "Show which layers cost accuracy and which are free, most expensive first.",
+    ),
+    LazyCommand(
+        "launch",
+        "mlgsearch.cli.driving:launch",
+        "Start the study of a file, or go on with it where it is stored with the same content.",
+    ),
+    LazyCommand(
+        "resume",
+        "mlgsearch.cli.driving:resume",
+        "Go on with a stored study; a larger --trials extends one that is finished.",
+    ),
+    LazyCommand("list", "mlgsearch.cli.list_studies:list_studies", "List the stored studies."),
+    LazyCommand(
+        "show",
+        "mlgsearch.cli.show:show",
+        "Show a study and all its trials, or one trial with its settings and curve.",
+    ),
+    LazyCommand(
+        "front",
+        "mlgsearch.cli.front:print_front",
+        "Give the Pareto front, and what to expect of its students beside what was seen.",
+    ),
+    LazyCommand(
+        "choose",
+        "mlgsearch.cli.choosing:choose_trial",
+        "Choose one trial by what to expect of it: "
+        "the best within a size, or the smallest so good.",
+    ),
+    LazyCommand(
+        "verify",
+        "mlgsearch.cli.verifying:verify_trials",
+        "Train trials again under other seeds, then read the test part once for each.",
+    ),
+    LazyCommand(
+        "export",
+        "mlgsearch.cli.export:export",
+        "Write a finished trial's student to a file: packed, as a plain network, or as ONNX.",
+    ),
+    LazyCommand(
+        "evaluate",
+        "mlgsearch.cli.evaluate:evaluate",
+        "Measure an exported file again: accuracy, loss, size, latency beside the dense network.",
+    ),
+    LazyCommand(
+        "delete",
+        "mlgsearch.cli.delete:delete",
+        "Delete a study: its rows, its checkpoints, Optuna's rows.",
+    ),
+    LazyCommand(
+        "sizes",
+        "mlgsearch.cli.sizes:sizes",
+        "Show what a network costs at the paper's uniform setting, before any training.",
+    ),
+    LazyCommand(
+        "dashboard",
+        "mlgsearch.cli.dashboard:dashboard",
+        "Serve a web page that shows the studies, and follows those that run.",
+    ),
+)
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.commands = {str(command.name): command for command in COMMANDS}
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Search per-layer multi-level generation (MLG) settings; get a Pareto front of students.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-app.command()(plan)
-app.command()(sensitivity)
-app.command()(launch)
-app.command()(resume)
-
-
-@app.command("list")
-def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
-    """List the stored studies."""
-    engine, _ = open_store(storage)
-    studies = study_rows(engine)
-    if as_json:
-        for study in studies:
-            print_json(
-                {
-                    "study": study.name,
-                    "n_trials": study.n_trials,
-                    "states": {state.value: count for state, count in study.counts.items()},
-                    "hypervolume": study.hypervolume,
-                    "driver": study.driver,
-                }
-            )
-    elif studies:
-        stdout_console().print(studies_table(studies))
-    else:
-        typer.echo("No studies yet; start one with: search.py launch studies/digits.yaml")
-
-
-@app.command()
-def show(
-    name: Name,
-    trial: Annotated[
-        int | None, typer.Argument(metavar="[TRIAL]", help="Number of one trial.", min=0)
-    ] = None,
-    storage: Storage = DEFAULT_STORAGE,
-    as_json: Json = False,
-) -> None:
-    """Show a study and all its trials, or one trial with its settings and curve."""
-    _, store = open_store(storage)
-    study = store.study(name)
-    if trial is not None:
-        record, epochs = store.trial(name, trial), store.epochs(name, trial)
-        if as_json:
-            print_json(detailed_trial_fields(record, epochs))
-            return
-        console = stdout_console()
-        console.print(trials_table([record], set()))
-        console.print(settings_table(record))
-        if record.hyperparameters:
-            console.print(f"hyperparameters: {json.dumps(dict(record.hyperparameters))}")
-        if epochs:
-            console.print(curve_table(epochs))
-        stages = [f"{name} {seconds:.2f} s" for name, seconds in record.stage_seconds.items()]
-        line = ", ".join([f"seed {record.seed}", f"attempts {record.attempts}", *stages])
-        console.print(line, highlight=False, soft_wrap=True)
-        return
-    trials = store.trials(name)
-    if as_json:
-        for record in trials:
-            print_json(trial_fields(record))
-        return
-    best = {record.number for record in front(trials, study.objectives)}
-    console = stdout_console()
-    teacher = "" if study.teacher_accuracy is None else f", teacher {study.teacher_accuracy:.2%}"
-    console.print(
-        f"[bold]{escape(name)}[/]: {len(trials)} of {study.n_trials} trials{teacher}, objectives "
-        f"{', '.join(study.objectives)}",
-        highlight=False,
-    )
-    if study.limits:
-        said = ", ".join(f"{name} at most {most:,.6g}" for name, most in study.limits.items())
-        console.print(f"Limits: {said}", highlight=False, soft_wrap=True)
-    if study.ended is not None:
-        console.print(f"Ended early: {escape(study.ended)}", highlight=False, soft_wrap=True)
-    for line in lineage_lines(study):
-        console.print(escape(line), highlight=False, soft_wrap=True)
-    console.print(trials_table(trials, best))
-
-
-app.command("front")(print_front)
-app.command("choose")(choose_trial)
-app.command("verify")(verify_trials)
-app.command()(export)
-app.command()(evaluate)
-
-
-@app.command()
-def delete(
-    name: Name,
-    storage: Storage = DEFAULT_STORAGE,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Delete a study: its rows, its checkpoints, Optuna's rows."""
-    from mlgsearch.study.artifacts.store import artifacts_of  # loads fsspec
-    from mlgsearch.study.remove import remove  # loads Optuna
-
-    _, store = open_store(storage)
-    study = store.study(name)
-    total = sum(store.state_counts(name).values())
-    if not yes:
-        typer.confirm(f"Delete study {name!r} with its {total} trials and checkpoints?", abort=True)
-    directory = study_directory(runs_directory(storage), study)
-    artifacts = artifacts_of(study, runs_directory(storage))
-    remove(study, open_engine(storage))
-    shutil.rmtree(directory, ignore_errors=True)
-    artifacts.delete()
-    typer.echo(f"deleted {name}")
-
-
-app.command()(sizes)
-app.command()(dashboard)
 
 
 @app.callback(invoke_without_command=True)
@@ -188,7 +130,9 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except DBAPIError as error:  # a driver outlasts it, but not while it prepares
+    except _database_errors() as error:  # a driver outlasts it, but not while it prepares
+        from mlgsearch.results.database.outage import outage, refusal  # loads SQLAlchemy
+
         if (reason := outage(error)) is not None:
             typer.echo(f"error: the database does not answer: {reason}; try again later", err=True)
         elif (reason := refusal(error)) is not None:
@@ -205,6 +149,15 @@ def main() -> None:
         _drop_stdout()
         typer.echo(f"error: cannot write: {error.strerror}", err=True)
         sys.exit(2)
+
+
+def _database_errors() -> "tuple[type[DBAPIError], ...]":
+    """Return what a database raises; nothing where no command has loaded SQLAlchemy."""
+    if "sqlalchemy.exc" not in sys.modules:
+        return ()
+    from sqlalchemy.exc import DBAPIError
+
+    return (DBAPIError,)
 
 
 def _drop_stdout() -> None:

@@ -4,18 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
-from typer.core import TyperGroup
 
-from mlgsearch.cli.app import app
+from mlgsearch.cli.app import COMMANDS as LAZY
 from mlgsearch.cli.front import Format
 from mlgsearch.cli.options import DEFAULT_STORAGE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 SECTIONS = dict(re.findall(r"^## `(\w+)[^\n]*`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
-GROUP = typer.main.get_command(app)
-assert isinstance(GROUP, TyperGroup)
-COMMANDS = GROUP.commands
+COMMANDS = {str(command.name): command.load() for command in LAZY}
 
 
 def test_every_command_has_its_section() -> None:

@@ -1,0 +1,34 @@
+"""A command that is imported when it is called, not when it is listed."""
+
+import importlib
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+
+class LazyCommand(TyperCommand):
+    """Lists a command in `--help`; imports its module only to run it or to print its own help.
+
+    Args:
+        name: what a user types.
+        target: the function, as ``module:function``.
+        help: the first paragraph of the function's docstring, which the group's `--help` shows.
+    """
+
+    def __init__(self, name: str, target: str, help: str):
+        super().__init__(name, help=help)
+        self.target = target
+
+    def load(self) -> TyperCommand:
+        """Import the function and return the command that typer makes of it."""
+        module, _, function = self.target.partition(":")
+        alone = typer.Typer(add_completion=False)
+        alone.command(self.name)(getattr(importlib.import_module(module), function))
+        command = typer.main.get_command(alone)
+        assert isinstance(command, TyperCommand)
+        return command
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
+        """Parse the arguments by the command itself, which the context then invokes."""
+        return self.load().make_context(info_name, args, *rest, **extra)
