@@ -14,8 +14,8 @@ from mlgsearch.records import StudyRecord, VerificationRecord
 from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.database import schema
-from mlgsearch.results.database.engine import open_engine, safe_url
-from mlgsearch.results.database.storage_url import storage_url
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.storage_url import safe_url, storage_url
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.change_token import pulse

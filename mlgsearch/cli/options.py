@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlgsearch.results.database.engine import safe_url
+from mlgsearch.results.database.storage_url import safe_url
 
 DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
 

@@ -46,6 +46,14 @@ def test_the_help_of_a_command_imports_only_that_command() -> None:
     assert not loaded & {"torch", "torchvision", "ray", "optuna"}
 
 
+@pytest.mark.parametrize("network", ["resnet18", "densenet121", "mobilenet_v3_small", "resnet8"])
+def test_sizes_imports_torch_without_its_compiler(network: str) -> None:
+    loaded = loaded_by("sizes", network, "--classes", "10", "--setting", "2,44,3,6,3")
+    assert "torch" in loaded
+    assert not loaded & {"torch._dynamo", "torch._inductor", "torch.distributed.fsdp", "triton"}
+    assert not loaded & {"ray", "optuna", "sqlalchemy", "alembic", "plotly", "sklearn", "pandas"}
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
 def test_the_list_says_what_a_commands_own_help_says(command: LazyCommand) -> None:
     module, _, function = command.target.partition(":")

@@ -2,17 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from sqlalchemy import Engine
 
 from mlgsearch.errors import UserError
-from mlgsearch.results.database import schema
-from mlgsearch.results.database.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.trial_fields import to_json
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from mlgsearch.results.database.store import ResultStore
 
 #: Columns of what goes to a pipe or a file: a table cut to 80 is of no use to grep.
 WHOLE_LINES = 1000
@@ -28,12 +29,16 @@ def print_json(fields: dict[str, Any]) -> None:
     typer.echo(to_json(fields))
 
 
-def open_store(storage: str) -> tuple[Engine, ResultStore]:
+def open_store(storage: str) -> "tuple[Engine, ResultStore]":
     """Open a database to read what is stored.
 
     Raises:
         StorageError: it is not there, or not ours.
     """
+    from mlgsearch.results.database import schema  # loads SQLAlchemy
+    from mlgsearch.results.database.engine import open_engine
+    from mlgsearch.results.database.store import ResultStore
+
     engine = open_engine(storage, read_only=True)
     schema.check(engine)
     return engine, ResultStore(engine)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from mlgsearch.cli.options import DEFAULT_STORAGE
-from mlgsearch.results.database.engine import safe_url
+from mlgsearch.results.database.storage_url import safe_url
 
 
 def command(storage: str, *words: str | int) -> str:

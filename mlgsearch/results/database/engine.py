@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.storage_url import storage_url
+from mlgsearch.results.database.storage_url import safe_url, storage_url
 
 #: How long a SQLite connection waits for another's write, and a server may take to answer.
 BUSY_TIMEOUT_S = 60
@@ -22,24 +22,6 @@ CONNECT_TIMEOUT_S = 10
 _EXAMPLES = (
     "write for example sqlite:///mlgsearch.db, or postgresql://user:password@host:5432/database"
 )
-_SECRET_KEY = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token)[^=&]*=)[^&]*", re.IGNORECASE)
-
-
-def safe_url(url: str) -> str:
-    """Give the URL with every password replaced by ``***``, fit for a message or a log.
-
-    Works on malformed URLs as well, and there masks rather too much than too little: all from the
-    colon after the user's name to the last ``@``, or to the first slash where there is no ``@``
-    and it is no port; and query values whose key speaks of a password, secret or token.
-    """
-    scheme, mark, rest = url.partition("://")
-    if not mark:  # a slip in the first characters
-        return re.sub(r":.*@", ":***@", _SECRET_KEY.sub(r"\1***", url), flags=re.DOTALL)
-    rest = _SECRET_KEY.sub(r"\1***", rest)
-    rest = re.sub(r"^([^:/]*):.*@", r"\1:***@", rest, flags=re.DOTALL)
-    if "@" not in rest:
-        rest = re.sub(r"^([^:/?\[]+):(?!\d*(?:[/?]|$))[^/]*", r"\1:***", rest)
-    return f"{scheme}://{rest}"
 
 
 def shown_url(engine: Engine) -> str:

@@ -8,6 +8,8 @@ from mlgsearch.errors import StorageError
 #: No URL is longer; a wrong file may be of any size.
 _MOST_CHARACTERS = 10_000
 
+_SECRET_KEY = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token)[^=&]*=)[^&]*", re.IGNORECASE)
+
 
 def storage_url(written: str) -> str:
     """Give the URL itself: what is written, or the one line of FILE where that is ``@FILE``.
@@ -48,3 +50,20 @@ def _at_home(url: str) -> str:
         return f"{scheme}{Path(home).expanduser()}{rest}"
     except RuntimeError as error:  # a home that nobody has
         raise StorageError(f"{url}: {error}") from None
+
+
+def safe_url(url: str) -> str:
+    """Give the URL with every password replaced by ``***``, fit for a message or a log.
+
+    Works on malformed URLs as well, and there masks rather too much than too little: all from the
+    colon after the user's name to the last ``@``, or to the first slash where there is no ``@``
+    and it is no port; and query values whose key speaks of a password, secret or token.
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark:  # a slip in the first characters
+        return re.sub(r":.*@", ":***@", _SECRET_KEY.sub(r"\1***", url), flags=re.DOTALL)
+    rest = _SECRET_KEY.sub(r"\1***", rest)
+    rest = re.sub(r"^([^:/]*):.*@", r"\1:***@", rest, flags=re.DOTALL)
+    if "@" not in rest:
+        rest = re.sub(r"^([^:/?\[]+):(?!\d*(?:[/?]|$))[^/]*", r"\1:***", rest)
+    return f"{scheme}://{rest}"

@@ -60,7 +60,7 @@ from ray.exceptions import GetTimeoutError  # noqa: E402
 from ray.job_config import JobConfig  # noqa: E402
 
 from mlgsearch.errors import UserError  # noqa: E402
-from mlgsearch.results.database.engine import safe_url  # noqa: E402
+from mlgsearch.results.database.storage_url import safe_url  # noqa: E402
 from mlgsearch.study.cluster.ray_folder import SESSION, owned_folder, session_place  # noqa: E402
 
 #: What Ray reads its token's place from, and a token for where there is none yet.

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-import torch
 from torch import nn
 
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
+from mlgsearch.train.light_torch import without_memory
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import QuantisationSpec, TrainSpec
 
@@ -30,7 +30,7 @@ class PackedSizes:
     @cached_property
     def _network(self) -> nn.Module:
         channels, *size = self._input_shape
-        with torch.device("meta"):
+        with without_memory():
             return build_model(
                 self._model,
                 classes=self._classes,

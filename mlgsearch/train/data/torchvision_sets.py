@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision.datasets
 from torch import Tensor
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.images import LabelledImages
+from mlgsearch.train.light_torch import datasets
 
 _DIGIT_NAMES = tuple(str(digit) for digit in range(10))
 
@@ -26,7 +26,7 @@ def load_torchvision(
     splits: tuple[dict[str, object], dict[str, object]] = ({"train": True}, {"train": False})
     if name == "SVHN":
         splits = ({"split": "train"}, {"split": "test"})
-    constructor: Callable[..., Any] = getattr(torchvision.datasets, name)
+    constructor: Callable[..., Any] = getattr(datasets, name)
     try:
         train, test = (constructor(str(root), download=download, **split) for split in splits)
     except (RuntimeError, OSError, ValueError) as error:

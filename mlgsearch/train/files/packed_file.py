@@ -20,6 +20,7 @@ from mlgsearch.mlg.packed_slot import Slot, packed_slots, stream_shapes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.packed_card import FORMAT, FORMATS, PROVENANCE, PackedCard
+from mlgsearch.train.light_torch import without_memory
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.tensor_file import write_atomically
 
@@ -155,7 +156,7 @@ def build_packed(
     try:
         if build is None:
             # Sizes are settled without memory, so that a file cannot ask for more than it brings.
-            with torch.device("meta"):
+            with without_memory():
                 _check_size(_built(card, build), card, tensors)
         network = _built(card, build, is_checked=True)
         settings = _named(card, network)

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
-
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
@@ -13,6 +11,7 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers, Sizes
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
+from mlgsearch.train.light_torch import without_memory
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec, QuantisationSpec
 
@@ -48,7 +47,7 @@ def size_report(
     """
     LayerSetting.from_five(five)
     try:
-        with torch.device("meta"):
+        with without_memory():
             network = build_model(model, classes=classes, channels=channels, image_size=image_size)
             shape = network_shape(network, (channels, *image_size))
     except NotImplementedError as error:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from mlgsearch.errors import UserError
+from mlgsearch.train.light_torch import models
 from mlgsearch.train.networks.chain import ChainNet
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.networks.stem import drop_head_bias, use_channels, use_cifar_stem

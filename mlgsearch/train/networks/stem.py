@@ -2,9 +2,9 @@
 
 import torch
 from torch import nn
-from torchvision import models
 
 from mlgsearch.errors import UserError
+from mlgsearch.train.light_torch import models
 
 _SUPPORTED = "ResNet (ResNeXt, Wide ResNet), DenseNet, MobileNetV2, MobileNetV3"
 

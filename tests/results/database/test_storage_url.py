@@ -5,7 +5,7 @@ import pytest
 from mlgsearch.errors import StorageError
 from mlgsearch.paths import runs_directory
 from mlgsearch.results.database.engine import open_engine
-from mlgsearch.results.database.storage_url import storage_url
+from mlgsearch.results.database.storage_url import safe_url, storage_url
 
 
 def test_a_url_is_itself() -> None:
@@ -70,3 +70,30 @@ def test_a_home_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_no_more_is_read_of_an_endless_file_than_a_url_may_have() -> None:
     with pytest.raises(StorageError, match="not a database URL"):
         open_engine("@/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///a.db", "sqlite:///a.db"),
+        ("sqlite:////tmp/a:b@c.db", "sqlite:////tmp/a:b@c.db"),
+        ("postgresql://host:5432/db", "postgresql://host:5432/db"),
+        ("postgresql://host:5432", "postgresql://host:5432"),
+        ("postgresql://[::1]:5432/db", "postgresql://[::1]:5432/db"),
+        ("postgresql://u@host/db", "postgresql://u@host/db"),
+        ("postgresql://u:hunter2@host/db", "postgresql://u:***@host/db"),
+        ("postgresql://u:h:u@n/t@er2@host:1/db?x=1", "postgresql://u:***@host:1/db?x=1"),
+        ("postgresql+psycopg://:hunter2@/db?host=/tmp", "postgresql+psycopg://:***@/db?host=/tmp"),
+        ("mysql://h/d?user=u&password=hunter2&x=1", "mysql://h/d?user=u&password=***&x=1"),
+        ("postgresql://h/d?sslPassword=hunter2", "postgresql://h/d?sslPassword=***"),
+        ("postgresql://h/d?passwd=hun@ter2", "postgresql://h/d?passwd=***"),
+        ("postgresql://u:hunter2/db", "postgresql://u:***/db"),
+        ("postgresql://u:hun?ter2/db", "postgresql://u:***/db"),
+        ("postgresql://u@x:hunter2@host/db", "postgresql://u@x:***@host/db"),
+        ("rubbish", "rubbish"),
+        ("postgresql//u:hunter2@host/db", "postgresql//u:***@host/db"),
+        ("u:hun@ter2@host/db?password=x", "u:***@host/db?password=***"),
+    ],
+)
+def test_safe_url_hides_passwords_only(url: str, shown: str) -> None:
+    assert safe_url(url) == shown
