@@ -30,9 +30,8 @@ from mlgsearch.study.artifacts.store import Artifacts, artifacts_of
 from mlgsearch.study.cluster.capacity import Slots, slots_on
 from mlgsearch.study.cluster.object_store import ship
 from mlgsearch.study.cluster.ray_folder import owned_folder, session_place
-from mlgsearch.study.cluster.scheduler import StudyScheduler
 from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
-from mlgsearch.study.cluster.tune_adapter import DriverOnly, Informer, StudySearcher
+from mlgsearch.study.cluster.tune_adapter import DriverOnly, Informer, StudyScheduler, StudySearcher
 from mlgsearch.study.cluster.worker import TrialWorker, WorkerContext
 from mlgsearch.study.drift import file_changes, other_changes, refuse
 from mlgsearch.study.file.allowed_code import offer_code

@@ -4,6 +4,7 @@ A folder that all workers see needs nothing but names. A store that is reached b
 for in a folder of the worker's own, which is published after each epoch.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from mlgsearch.errors import StudyFileError
 from mlgsearch.paths import trial_directory
 from mlgsearch.records import StudyRecord
 from mlgsearch.study.artifacts.attempt_folder import claim_attempt, last_attempt
-from mlgsearch.study.artifacts.folder_size import bytes_in
 from mlgsearch.study.artifacts.remote import RemoteArtifacts
 from mlgsearch.study.file.artifact_path import artifact_place, is_url
 
@@ -151,3 +151,21 @@ def artifacts_of(study: StudyRecord, runs: Path) -> Artifacts:
     except ValueError as error:
         where = f"study {study.name!r}: resources.artifact_path"
         raise StudyFileError(f"{where}: {error}") from None
+
+
+def bytes_in(folder: Path) -> int:
+    """Add up the files in a folder and below; what disappears meanwhile counts nothing."""
+    total = 0
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return 0
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            total += bytes_in(Path(entry.path))
+        else:
+            try:
+                total += entry.stat(follow_symlinks=False).st_size
+            except FileNotFoundError:
+                continue
+    return total

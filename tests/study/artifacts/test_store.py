@@ -10,7 +10,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from mlgsearch.errors import ArtifactsAwayError, StudyFileError
 from mlgsearch.study.artifacts import remote
 from mlgsearch.study.artifacts.attempt_folder import LateAttemptError
-from mlgsearch.study.artifacts.store import Artifacts, Work, artifacts_of, open_artifacts
+from mlgsearch.study.artifacts.store import Artifacts, Work, artifacts_of, bytes_in, open_artifacts
 from mlgsearch.train.loop import checkpoint
 from tests.results.samples import a_study
 
@@ -210,3 +210,12 @@ def test_a_stored_study_cannot_ask_for_what_a_study_file_may_not(tmp_path: Path)
     study = a_study(content={"resources": {"artifact_path": "dir::file:///etc"}})
     with pytest.raises(StudyFileError, match=r"'digits': resources.artifact_path: .*chains"):
         artifacts_of(study, tmp_path)
+
+
+def test_bytes_are_those_of_all_files_below(tmp_path: Path) -> None:
+    assert bytes_in(tmp_path / "nowhere") == 0
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_bytes(bytes(700))
+    (tmp_path / "d").write_bytes(bytes(300))
+    (tmp_path / "e").symlink_to(tmp_path / "a")  # counted once
+    assert 1000 <= bytes_in(tmp_path) < 1100

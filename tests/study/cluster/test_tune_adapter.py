@@ -14,8 +14,7 @@ from ray.tune.search import Searcher
 from mlgsearch.errors import DiskFullError, LeaseLostError, StudyFailedError
 from mlgsearch.records import EpochRecord, TrialState
 from mlgsearch.results.database.lease import acquire
-from mlgsearch.study.cluster.scheduler import StudyScheduler
-from mlgsearch.study.cluster.tune_adapter import GIVEN_UP_S, Informer, StudySearcher
+from mlgsearch.study.cluster.tune_adapter import GIVEN_UP_S, Informer, StudyScheduler, StudySearcher
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
 

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from mlgsearch.train.heap import give_back_freed_memory
+from mlgsearch.train.device import give_back_freed_memory
 
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-from mlgsearch.train.heap import give_back_freed_memory, keep_freed_memory
+from mlgsearch.train.device import give_back_freed_memory, keep_freed_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
