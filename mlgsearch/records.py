@@ -104,6 +104,36 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A number that a full training measures of its student, in the trial record's field ``name``.
+
+    It is None until it is known, and where it was not finite. ``label`` names it for readers,
+    ``unit`` follows the number.
+    """
+
+    name: str
+    label: str
+    meaning: str
+    unit: str = ""
+    is_integer: bool = False
+
+
+#: Every measure. The column of the database, rows, what a trial shares with its duplicates, JSON,
+#: CSV, the API and what is printed of a trial follow from it (see docs/contributing.md).
+MEASURES = (
+    Measure("accuracy", "validation accuracy", "on the validation part, after the last epoch"),
+    Measure("loss", "validation loss", "on the validation part, after the last epoch"),
+    Measure(
+        "packed_bytes",
+        "packed file",
+        "size of the packed file, once the training is finished",
+        unit="bytes",
+        is_integer=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """One trial as the database holds it.
 
@@ -146,7 +176,7 @@ class TrialRecord:
 
     def objective_value(self, name: str) -> float | None:
         """Give the value of an objective as shown, or None where it is not known yet."""
-        if name in ("accuracy", "loss", "packed_bytes"):
+        if name in {measure.name for measure in MEASURES}:
             value: float | None = getattr(self, name)
             return value
         return float(getattr(self.sizes, name))

@@ -1,5 +1,6 @@
 """The studies as JSON for scripts; `openapi.json` beside it says what is asked and answered."""
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from werkzeug.exceptions import HTTPException
 from dashboard.database import Database, trouble
 from mlgsearch.errors import StorageError, StudyNotFoundError
 from mlgsearch.records import TrialState
-from mlgsearch.results.formats import front_rows
+from mlgsearch.results.formats import front_rows, front_schema
 from mlgsearch.results.read.study_list import StudyRow
 from mlgsearch.results.read.trial_page import some_trials, trial_page
-from mlgsearch.results.trial_fields import to_json, trial_fields
+from mlgsearch.results.trial_fields import TRIAL_FIELDS, object_schema, to_json, trial_fields
 
 _OPENAPI = Path(__file__).with_name("openapi.json")
 _MOST_TRIALS = 1000
@@ -38,7 +39,7 @@ def add_api(server: Flask, database: Database) -> None:
 
     @api.get("/openapi.json")
     def _openapi() -> Response:
-        return Response(_OPENAPI.read_bytes(), mimetype="application/json")
+        return _answer(openapi())
 
     @api.get("/studies")
     def _studies() -> Response:
@@ -99,6 +100,17 @@ def add_api(server: Flask, database: Database) -> None:
             if name.lower() not in ("content-type", "content-length"):
                 answer.headers[name] = value
         return answer
+
+
+def openapi() -> dict[str, Any]:
+    """Return `openapi.json` with the schemas of trials, which follow from their fields."""
+    document: dict[str, Any] = json.loads(_OPENAPI.read_text())
+    trial = {field.name: field.schema for field in TRIAL_FIELDS}
+    document["components"]["schemas"] |= {
+        "Student": front_schema(),
+        "Trial": object_schema("A trial, as of `show --json`.", trial),
+    }
+    return document
 
 
 def study_fields(row: StudyRow) -> dict[str, Any]:

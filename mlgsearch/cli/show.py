@@ -15,7 +15,7 @@ from mlgsearch.cli.printing.tables import (
     trials_table,
 )
 from mlgsearch.results.analysis.front import front
-from mlgsearch.results.trial_fields import detailed_trial_fields, trial_fields
+from mlgsearch.results.trial_fields import detailed_trial_fields, further_measures, trial_fields
 
 
 def show(
@@ -44,6 +44,8 @@ def show(
         stages = [f"{name} {seconds:.2f} s" for name, seconds in record.stage_seconds.items()]
         line = ", ".join([f"seed {record.seed}", f"attempts {record.attempts}", *stages])
         console.print(line, highlight=False, soft_wrap=True)
+        for label, number in further_measures(record).items():
+            console.print(f"{label}: {number}", highlight=False, markup=False, soft_wrap=True)
         return
     trials = store.trials(name)
     if as_json:

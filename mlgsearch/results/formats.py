@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.analysis.front import front
 from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.trial_fields import FURTHER, TRIAL_FIELDS, object_schema, trial_fields
 
 if TYPE_CHECKING:
     from mlgsearch.results.analysis.expectation import Expectation, Expectations  # loads scipy
@@ -33,7 +34,33 @@ COLUMNS = (
     "settings",
     "hyperparameters",
     "reused_from",
+    *(measure.name for measure in FURTHER),
 )
+
+_FRACTION = {"minimum": 0, "maximum": 1}
+_EXPECTED = {
+    "expected_accuracy": {
+        "type": ["number", "null"],
+        **_FRACTION,
+        "description": "of a new training on new images; of a verified student the mean on the "
+        "test part",
+    },
+    "expected_low": {
+        "type": ["number", "null"],
+        **_FRACTION,
+        "description": "one new training is above it with 95 %",
+    },
+    "expected_high": {
+        "type": ["number", "null"],
+        **_FRACTION,
+        "description": "one new training is below it with 95 %",
+    },
+    "verified_seeds": {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "description": "trainings that verified it, 0 where none did",
+    },
+}
 
 #: The keys of a verified point's row, in order.
 VERIFIED_COLUMNS = (
@@ -108,25 +135,25 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) 
     return out.getvalue()
 
 
+def front_schema() -> dict[str, Any]:
+    """Return the JSON schema of a row of the front."""
+    schemas: dict[str, Mapping[str, Any]] = {f.name: f.schema for f in TRIAL_FIELDS}
+    schemas |= {**_EXPECTED, "bits": {"type": "integer"}, "parameters": {"type": "integer"}}
+    schemas["accuracy"] = {**schemas["accuracy"], "type": "number"}  # only COMPLETE trials
+    return object_schema(
+        "A trial on the front, as of `front --format json`.",
+        {name: schemas[name] for name in COLUMNS},
+    )
+
+
 def _row(trial: TrialRecord, expectation: "Expectation | None" = None) -> dict[str, Any]:
-    sizes = trial.sizes
-    return {
-        "trial": trial.number,
-        "accuracy": trial.accuracy,
+    values = {
+        **trial_fields(trial),
         **expectation_fields(expectation),
-        "loss": trial.loss,
-        "memory_ratio": sizes.memory_ratio,
-        "compression": 1 / sizes.memory_ratio,
-        "packed_bytes": trial.packed_bytes,
-        "parameter_ratio": sizes.parameter_ratio,
-        "generation_macs": sizes.generation_macs,
-        "execution_macs": sizes.execution_macs,
-        "bits": sizes.bits,
-        "parameters": sizes.parameters,
-        "settings": {layer: list(five) for layer, five in trial.settings.items()},
-        "hyperparameters": dict(trial.hyperparameters),
-        "reused_from": trial.reused_from,
+        "bits": trial.sizes.bits,
+        "parameters": trial.sizes.parameters,
     }
+    return {name: values[name] for name in COLUMNS}
 
 
 def _verified_row(point: VerifiedPoint) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """The dashboard's page of documentation names every page, every address of the API, every field."""
 
-import json
 import re
 from pathlib import Path
 
 from dashboard.app import PAGES
+from dashboard.server.api import openapi
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "dashboard.md").read_text()
-OPENAPI = json.loads((ROOT / "dashboard" / "server" / "openapi.json").read_text())
+OPENAPI = openapi()
 
 
 def listed(heading: str) -> list[str]:

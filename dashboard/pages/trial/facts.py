@@ -17,6 +17,7 @@ from dashboard.parts.states import STATE_WORDS
 from dashboard.parts.student import written_bytes
 from mlgsearch.records import TrialState
 from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.results.trial_fields import further_measures
 
 Facts = Sequence[tuple[str, Component | str]]
 
@@ -117,6 +118,7 @@ def _result(data: TrialData) -> Facts:
             told.append(("against the teacher", f"{abs(below):.2f} points {word}"))
     if trial.loss is not None:
         told.append(("validation loss", f"{trial.loss:.4f}"))
+    told += further_measures(trial).items()
     told.append(("epochs", f"{trial.epochs_done} of {trial.epochs_wanted}"))
     return told
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from mlgsearch.records import (
+    MEASURES,
     EpochRecord,
     LayerRecord,
     PlannedStudent,
@@ -39,7 +40,6 @@ _PLAIN = (
     "seed",
     "epochs_wanted",
     "epochs_done",
-    "packed_bytes",
     "teacher_hash",
     "reused_from",
     "attempts",
@@ -109,7 +109,7 @@ def study_record(row: RowMapping) -> StudyRecord:
 def trial_row(record: TrialRecord) -> dict[str, Any]:
     """Give the columns of ``mlg_trial``, apart from the study and ``updated_at``.
 
-    Accuracy or loss that is not finite becomes NULL, for databases differ on it.
+    A measure that is not finite becomes NULL, for databases differ on it.
 
     Raises:
         ValueError: the trial is COMPLETE without a finite accuracy and loss.
@@ -128,8 +128,7 @@ def trial_row(record: TrialRecord) -> dict[str, Any]:
         "state": record.state.value,
         "settings": {layer: list(five) for layer, five in record.settings.items()},
         "hyperparameters": dict(record.hyperparameters),
-        "accuracy": _finite(record.accuracy),
-        "loss": _finite(record.loss),
+        **{measure.name: _finite(getattr(record, measure.name)) for measure in MEASURES},
         "projection_error": {k: _finite(v) for k, v in record.projection_error.items()},
         "stage_seconds": {k: _finite(v) for k, v in record.stage_seconds.items()},
         "versions": dict(record.versions),
@@ -146,8 +145,7 @@ def trial_record(row: RowMapping) -> TrialRecord:
         state=TrialState(row["state"]),
         settings={layer: tuple(five) for layer, five in row["settings"].items()},
         hyperparameters=row["hyperparameters"],
-        accuracy=row["accuracy"],
-        loss=row["loss"],
+        **{measure.name: row[measure.name] for measure in MEASURES},
         projection_error=_numbers(row["projection_error"]),
         stage_seconds=_numbers(row["stage_seconds"]),
         versions=row["versions"],

@@ -4,6 +4,8 @@ Alembic, which `mlgsearch.results.database.migrate` runs, takes longer to load t
 take; to compare revisions nobody needs it.
 """
 
+from pathlib import Path
+
 from sqlalchemy import Connection, Engine, String, column, inspect, select, table
 
 from mlgsearch.errors import StorageError
@@ -13,7 +15,9 @@ from mlgsearch.results.database.engine import shown_url
 VERSION_TABLE = "mlg_alembic_version"
 
 #: Every revision under ``migrations/versions``, oldest first.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = tuple(
+    sorted(path.name[1:5] for path in (Path(__file__).parent / "migrations/versions").glob("v*.py"))
+)
 
 
 def check(engine: Engine) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from mlgsearch.records import MEASURES
 from mlgsearch.results.database.column_types import (
     LONG_TEXT,
     CleanText,
@@ -99,9 +100,7 @@ trial_table = Table(
     Column("execution_macs", BigInteger, nullable=False),
     Column("epochs_wanted", Integer, nullable=False),
     Column("epochs_done", Integer, nullable=False),
-    Column("accuracy", Double),
-    Column("loss", Double),
-    Column("packed_bytes", BigInteger),
+    *(Column(measure.name, BigInteger if measure.is_integer else Double) for measure in MEASURES),
     Column("projection_error", JsonText, nullable=False),
     Column("stage_seconds", JsonText, nullable=False),
     Column("versions", JsonText, nullable=False),

@@ -19,7 +19,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from mlgsearch.errors import StudyFailedError
-from mlgsearch.records import EpochRecord, TrialRecord, TrialState
+from mlgsearch.records import MEASURES, EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.search.early_stopping import EarlyStopping, is_stopped
@@ -227,15 +227,12 @@ class Ledger:
 
         Args:
             number: the trial.
-            summary: its ``accuracy``, ``loss``, ``packed_bytes``, ``projection_error`` and
-                ``stage_seconds``. A
-                value that an objective cannot use makes the trial FAIL.
+            summary: its ``MEASURES``, ``projection_error`` and ``stage_seconds``. A value that an
+                objective cannot use makes the trial FAIL.
         """
         record = replace(
             self._records[number],
-            accuracy=summary["accuracy"],
-            loss=summary["loss"],
-            packed_bytes=summary["packed_bytes"],
+            **{measure.name: summary[measure.name] for measure in MEASURES},
             projection_error=summary["projection_error"],
             stage_seconds=summary["stage_seconds"],
         )
@@ -394,9 +391,7 @@ class Ledger:
             self._records[number],
             state=twin.state,
             epochs_done=twin.epochs_done,
-            accuracy=twin.accuracy,
-            loss=twin.loss,
-            packed_bytes=twin.packed_bytes,
+            **{measure.name: getattr(twin, measure.name) for measure in MEASURES},
             projection_error=twin.projection_error,
             reused_from=twin.number,
         )

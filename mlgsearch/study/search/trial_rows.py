@@ -8,11 +8,12 @@ the database was away in between: each write may be repeated.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from optuna.trial import TrialState as OptunaState
 
 from mlgsearch.errors import StudyConflictError
-from mlgsearch.records import OBJECTIVES, EpochRecord, TrialRecord, TrialState
+from mlgsearch.records import MEASURES, OBJECTIVES, EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.search.new_trial import Drafts
@@ -155,12 +156,9 @@ class TrialRows:
 
     def reopen(self, number: int) -> None:
         """Make a PRUNED trial RUNNING; both rows are written when it is given out, or ends."""
+        unknown: dict[str, Any] = {measure.name: None for measure in MEASURES}
         self.by_number[number] = replace(
-            self.by_number[number],
-            state=TrialState.RUNNING,
-            accuracy=None,
-            loss=None,
-            finished_at=None,
+            self.by_number[number], state=TrialState.RUNNING, finished_at=None, **unknown
         )
 
     def withdraw(self, record: TrialRecord) -> None:

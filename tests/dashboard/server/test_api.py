@@ -1,6 +1,5 @@
 """What scripts ask, and what the OpenAPI file says of it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from schemathesis import GenerationMode
 
 from dashboard.app import create_app
 from dashboard.database import Database
+from dashboard.server.api import openapi
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.front import front
 from mlgsearch.results.database.engine import open_engine
@@ -25,9 +25,7 @@ from tests.dashboard.samples import NASTY
 from tests.dashboard.serving import HOSTS
 from tests.results.samples import a_study, a_trial
 
-OPENAPI = json.loads(
-    (Path(__file__).parents[3] / "dashboard" / "server" / "openapi.json").read_text()
-)
+OPENAPI = openapi()
 SCHEMAS = OPENAPI["components"]["schemas"]
 
 

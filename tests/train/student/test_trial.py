@@ -1,4 +1,7 @@
+from dataclasses import fields
+
 from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.records import MEASURES
 from mlgsearch.train.spec import (
     DataSpec,
     DistillationSpec,
@@ -7,7 +10,7 @@ from mlgsearch.train.spec import (
     TeacherSpec,
     TrainSpec,
 )
-from mlgsearch.train.student.trial import LATER, TrialJob, fingerprint
+from mlgsearch.train.student.trial import LATER, TrialJob, TrialSummary, fingerprint
 
 SETTINGS = {"a": LayerSetting.plain(8), "b": LayerSetting(1, 4, 3, 4, 3)}
 SPEC = TrainSpec()
@@ -58,3 +61,7 @@ def test_numbers_equal_in_value_are_equal() -> None:
     assert fingerprint(SETTINGS, TrainSpec(training=whole)) == fingerprint(
         SETTINGS, TrainSpec(training=point)
     )
+
+
+def test_a_summary_has_every_measure() -> None:
+    assert {measure.name for measure in MEASURES} <= {field.name for field in fields(TrialSummary)}

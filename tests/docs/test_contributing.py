@@ -1,0 +1,39 @@
+"""The page for contributors names rooms and files that there are, and every room."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "contributing.md").read_text()
+
+#: Rooms that the page does not list: what is inside a room of one kind.
+INSIDE = ("migrations", "dashboard/pages/", "dashboard/charts/")
+
+
+def test_every_room_is_on_the_map() -> None:
+    listed = re.findall(r"^\| `([\w/]+)/` \|", PAGE, re.MULTILINE)
+    rooms = {
+        file.parent.relative_to(ROOT).as_posix()
+        for package in ("mlgsearch", "dashboard")
+        for file in (ROOT / package).rglob("__init__.py")
+    }
+    inside = {room for room in rooms if any(part in room for part in INSIDE)}
+    assert set(listed) == rooms - inside - {"mlgsearch", "dashboard"}
+    assert len(listed) == len(set(listed))
+
+
+def test_a_room_is_described_as_it_describes_itself() -> None:
+    for room, said in re.findall(r"^\| `([\w/]+)/` \| (.*) \|$", PAGE, re.MULTILINE):
+        assert f'"""{said}' in (ROOT / room / "__init__.py").read_text(), room
+
+
+def test_every_file_to_change_is_there() -> None:
+    files = re.findall(r"^- `([\w./]+)`", PAGE, re.MULTILINE)
+    assert len(files) > 10
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_names_in_the_lists_are_there() -> None:
+    for file, said in re.findall(r"^- `([\w./]+\.py)`: (.*)$", PAGE, re.MULTILINE):
+        content = (ROOT / file).read_text()
+        assert [name for name in re.findall(r"`(\w+)`", said) if name not in content] == [], file
