@@ -6,7 +6,7 @@ class MlgsearchError(Exception):
 
 
 class UserError(MlgsearchError):
-    """A mistake its user can mend: the message says what, where, and what to write instead.
+    """A mistake its user can fix: the message says what, where, and what to write instead.
 
     The command line prints the message alone and exits with code 2.
     """

@@ -14,7 +14,7 @@ from mlgsearch.results.database.storage_url import storage_url
 
 
 def cache_directory() -> Path:
-    """Give the folder of prepared data, teachers and logits.
+    """Return the folder of prepared data, teachers and logits.
 
     ``MLGSEARCH_CACHE``, else ``mlgsearch`` under ``XDG_CACHE_HOME`` or ``~/.cache``.
     """
@@ -25,7 +25,7 @@ def cache_directory() -> Path:
 
 
 def runs_directory(storage: str) -> Path:
-    """Give the folder of all studies' checkpoints; ``storage`` is a URL or ``@FILE``.
+    """Return the folder of all studies' checkpoints; ``storage`` is a URL or ``@FILE``.
 
     ``MLGSEARCH_RUNS``, else beside an SQLite file ``<file>.runs``, else ``mlgsearch-runs`` here.
     """
@@ -69,7 +69,7 @@ def _expanded(path: str, variable: str) -> Path:
 
 
 def study_directory(runs: Path, record: StudyRecord) -> Path:
-    """Give a study's own folder; a study deleted and made anew gets another one.
+    """Return a study's own folder; a study deleted and made anew gets another one.
 
     Raises:
         DataError: it is a link that leads out of ``runs``.
@@ -81,7 +81,7 @@ def study_directory(runs: Path, record: StudyRecord) -> Path:
 
 
 def trial_directory(study: Path, number: int) -> Path:
-    """Give one trial's folder: its checkpoints and its log of events.
+    """Return one trial's folder: its checkpoints and its log of events.
 
     Raises:
         DataError: it is a link that leads out of the study's folder.

@@ -45,7 +45,7 @@ class Objective:
     reference: float
 
     def to_search(self, value: float) -> float:
-        """Give the value the sampler optimises.
+        """Return the value the sampler optimises.
 
         Raises:
             ValueError: the value is not finite, or not positive where log10 is taken.
@@ -175,7 +175,7 @@ class TrialRecord:
     layer_damage: Mapping[str, float] = field(default_factory=dict)
 
     def objective_value(self, name: str) -> float | None:
-        """Give the value of an objective as shown, or None where it is not known yet."""
+        """Return the value of an objective as shown, or None where it is not known yet."""
         if name in {measure.name for measure in MEASURES}:
             value: float | None = getattr(self, name)
             return value

@@ -89,7 +89,7 @@ VERIFIED_COLUMNS = (
 def front_rows(
     trials: Iterable[TrialRecord], objectives: Sequence[str], expectations: "Expectations"
 ) -> list[dict[str, Any]]:
-    """Give the front, smallest memory ratio first, as rows that JSON can hold.
+    """Return the front, smallest memory ratio first, as rows that JSON can hold.
 
     ``accuracy`` is a fraction, as are the expected one and the ends of its interval,
     ``compression`` is 1 / memory ratio, ``packed_bytes`` the size of the packed file (None for a
@@ -113,7 +113,7 @@ def expectation_fields(found: "Expectation | None") -> dict[str, Any]:
 
 
 def verified_rows(points: Iterable[VerifiedPoint]) -> list[dict[str, Any]]:
-    """Give verified points as rows that JSON can hold.
+    """Return verified points as rows that JSON can hold.
 
     ``n`` counts the ``seeds``; ``searched_accuracy`` is what the search saw on the validation part,
     ``validation_accuracy`` the mean of the trainings that verified it.

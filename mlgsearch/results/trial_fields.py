@@ -156,7 +156,7 @@ def object_schema(description: str, fields: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def detailed_trial_fields(record: TrialRecord, epochs: Sequence[EpochRecord]) -> dict[str, Any]:
-    """Give all that is known of a trial as an object that JSON can hold."""
+    """Return all that is known of a trial as an object that JSON can hold."""
     return {
         **trial_fields(record),
         "epochs": [asdict(epoch) for epoch in epochs],

@@ -13,7 +13,7 @@ Values = npt.NDArray[np.float64]
 
 
 def is_non_dominated(values: Values, larger_is_better: Sequence[bool]) -> npt.NDArray[np.bool_]:
-    """Tell which points no other point dominates.
+    """Return which points no other point dominates.
 
     One point dominates another when it is at least as good in every objective and better in at
     least one; so equal points never dominate each other: they are all kept, or none is.
@@ -66,7 +66,7 @@ def hypervolume(
 
 
 def front(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:
-    """Give the COMPLETE trials that no other dominates, smallest memory ratio first.
+    """Return the COMPLETE trials that no other dominates, smallest memory ratio first.
 
     Of trials that are equal in all objectives only the lowest number is given: a reused record is
     no second solution. A trial without a usable value of an objective is left out, as one of an

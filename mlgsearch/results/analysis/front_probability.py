@@ -59,12 +59,12 @@ def front_probabilities(
 
 
 def sample_std(values: Sequence[float]) -> float | None:
-    """Give the standard deviation with n - 1 in it; None for a single value."""
+    """Return the standard deviation with n - 1 in it; None for a single value."""
     return None if len(values) < 2 else math.sqrt(float(np.var(values, ddof=1)))
 
 
 def _dominated(drawn: Values, costs: Values, i: int) -> float:
-    """Give the share of draws (D, k) in which another student dominates student ``i``."""
+    """Return the share of draws (D, k) in which another student dominates student ``i``."""
     is_no_dearer = (costs <= costs[i]).all(axis=1)  # (k,)
     is_no_dearer[i] = False
     is_cheaper = is_no_dearer & (costs < costs[i]).any(axis=1)  # (k,)

@@ -15,7 +15,7 @@ _BLOCK = 256
 def hypervolume_course(
     values: NDArray[np.float64], larger_is_better: Sequence[bool], reference: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Give the hypervolume of the first 1, 2, ... n points; it never falls.
+    """Return the hypervolume of the first 1, 2, ... n points; it never falls.
 
     Two columns are followed step by step; of more, only a point that the front before it does not
     cover is measured: 10,000 trials have some hundreds of those.
@@ -91,7 +91,7 @@ def _area_course(gains: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _is_covered(points: NDArray[np.float64], front: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which of (k, m) points one of (f, m) is at least as good as in everything."""
+    """Return which of (k, m) points one of (f, m) is at least as good as in everything."""
     at_least = front[None] >= points[:, None]  # (k, f, m)
     covered: NDArray[np.bool_] = np.any(np.all(at_least, axis=2), axis=1)
     return covered

@@ -57,7 +57,7 @@ class Importance:
 
 
 def chosen_trials(numbers: Sequence[int], *, most: int = MOST_TRIALS, seed: int = 0) -> list[int]:
-    """Give the trials to ask: all, or a fixed random ``most`` of them, in order."""
+    """Return the trials to ask: all, or a fixed random ``most`` of them, in order."""
     if len(numbers) <= most:
         return sorted(numbers)
     drawn = np.random.default_rng(seed).choice(sorted(numbers), most, replace=False)
@@ -175,7 +175,7 @@ def _fit(features: Values, wanted: Values) -> _Fit | None:
 
 
 def _moved(term: Values, residual: Values) -> tuple[float, float]:
-    """Give how far a layer's left-out term (n,) moved what others leave, and its standard error."""
+    """Return how far a layer's left-out term (n,) moved the rest, and its standard error."""
     spread = float(term.std())
     if spread <= 1e-12:
         return 0.0, 0.0

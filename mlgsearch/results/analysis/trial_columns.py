@@ -90,14 +90,14 @@ class TrialColumns:
 
     @classmethod
     def empty(cls) -> Self:
-        """Give the columns of no trial."""
+        """Return the columns of no trial."""
         return cls.of({field.name: () for field in fields(cls)})
 
     def __len__(self) -> int:
         return len(self.number)
 
     def merged(self, changes: Self) -> Self:
-        """Give these columns with those trials replaced or added."""
+        """Return these columns with those trials replaced or added."""
         if not len(changes):
             return self
         kept = ~np.isin(self.number, changes.number)
@@ -110,11 +110,11 @@ class TrialColumns:
         return self._frozen(joined)
 
     def at(self, rows: Rows | NDArray[np.bool_]) -> Self:
-        """Give the columns of some rows, by index or mask, in that order."""
+        """Return the columns of some rows, by index or mask, in that order."""
         return self._frozen({field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     def rows_of(self, numbers: Iterable[int]) -> Rows:
-        """Give the rows of those of the numbers that there are, in their order."""
+        """Return the rows of those of the numbers that there are, in their order."""
         wanted = np.fromiter(numbers, dtype=np.int64)
         found = np.searchsorted(self.number, wanted)
         is_there = found < len(self)
@@ -122,7 +122,7 @@ class TrialColumns:
         return found[is_there]
 
     def is_in(self, *states: TrialState) -> NDArray[np.bool_]:
-        """Tell which trials are in one of the states, shape (n,)."""
+        """Return which trials are in one of the states, shape (n,)."""
         return np.isin(self.state, [STATES.index(state) for state in states])
 
     def counts(self) -> dict[TrialState, int]:
@@ -131,7 +131,7 @@ class TrialColumns:
         return {state: int(found[code]) for code, state in enumerate(STATES)}
 
     def objective(self, name: str) -> Floats:
-        """Give an objective's values as shown, shape (n,); NaN where not known.
+        """Return an objective's values as shown, shape (n,); NaN where not known.
 
         Raises:
             ValueError: there is no such objective.
@@ -142,7 +142,7 @@ class TrialColumns:
         return values.astype(np.float64, copy=False)
 
     def usable_rows(self, objectives: Sequence[str]) -> Rows:
-        """Give the rows of the COMPLETE trials that have a usable value of every objective.
+        """Return the rows of the COMPLETE trials that have a usable value of every objective.
 
         Trials of early versions have no ``packed_bytes``; a log axis needs positive values.
         """
@@ -155,7 +155,7 @@ class TrialColumns:
         return np.flatnonzero(usable)
 
     def front_rows(self, objectives: Sequence[str]) -> Rows:
-        """Give the rows of the trials that no other dominates, smallest memory ratio first.
+        """Return the rows of the trials that no other dominates, smallest memory ratio first.
 
         As ``mlgsearch.results.analysis.front.front``: among COMPLETE trials, and of those that are
         equal in all objectives the lowest number only.

@@ -70,7 +70,7 @@ def costs_of(
 def _ridge(
     centred: NDArray[np.float64], wanted: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give slopes and their standard errors, of (trials, layers) and (trials,)."""
+    """Return slopes and their standard errors, of (trials, layers) and (trials,)."""
     trials = len(wanted)
     left, values, right = np.linalg.svd(centred, full_matrices=False)
     scale = float(np.square(centred).sum(0).mean()) / trials

@@ -10,7 +10,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def axis_of(objective: Objective, values: Sequence[float]) -> dict[str, Any]:
-    """Give plotly's settings of the axis that shows ``values``, as ``scale_of``, with its lines."""
+    """Return plotly's settings of the axis for ``values``, as ``scale_of``, with its lines."""
     return {
         "gridcolor": "#E6E6E6",
         "linecolor": "#999999",
@@ -23,7 +23,7 @@ def axis_of(objective: Objective, values: Sequence[float]) -> dict[str, Any]:
 
 
 def scale_of(objective: Objective, values: Sequence[float]) -> dict[str, Any]:
-    """Give the title, range and ticks of the axis that shows ``values``; accuracies in percent.
+    """Return the title, range and ticks of the axis that shows ``values``; accuracies in percent.
 
     A ratio is on a log scale, with ticks that also say how many times smaller it makes things.
     """
@@ -53,7 +53,7 @@ def _range(
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Give round values between 10**low and 10**high, the fewer a decade the more decades."""
+    """Return round values between 10**low and 10**high, the fewer a decade the more decades."""
     mantissas = [1.0] if high - low > 3 else [1.0, 2.0, 5.0]
     if high - low < 0.7:
         mantissas = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]

@@ -11,7 +11,7 @@ _TEACHER = "#333333"
 
 
 def lay_out(figure: go.Figure, title: str, subtitle: str = "") -> None:
-    """Give a chart its titles, shown as they are written, and its legend and margins."""
+    """Set the titles of a chart, shown as they are written, and its legend and margins."""
     figure.update_layout(
         template="plotly_white",
         # Plotly reads tags and entities.

@@ -77,7 +77,7 @@ def _trace(points: Sequence[VerifiedPoint], x: Objective, epochs: int, place: in
 
 
 def _fullness(probability: float | None) -> str:
-    """Give the colour from white to the front's blue; white where nothing is known."""
+    """Return the colour from white to the front's blue; white where nothing is known."""
     share = probability or 0.0
     channels = [int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(255 + (value - 255) * share):02X}" for value in channels)

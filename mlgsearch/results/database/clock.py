@@ -18,7 +18,7 @@ class DatabaseClock(GenericFunction[float]):
 
 
 def database_now(connection: Connection) -> datetime:
-    """Give the present by the database's clock; on SQLite it is good to a millisecond."""
+    """Return the present by the database's clock; on SQLite it is good to a millisecond."""
     return datetime.fromtimestamp(connection.execute(select(DatabaseClock())).scalar_one(), UTC)
 
 

@@ -82,7 +82,7 @@ class CleanText(TypeDecorator[str]):
 
 
 class StudyName(CleanText):
-    """A study's name: one that no database can hold is looked for in vain, and does no harm."""
+    """A study's name; characters that no database can store are escaped."""
 
     impl = NAME_TEXT
     cache_ok = True

@@ -25,7 +25,7 @@ _EXAMPLES = (
 
 
 def shown_url(engine: Engine) -> str:
-    """Give the URL of an open database as its user would write it, fit for a message or a log.
+    """Return the URL of an open database as its user would write it, fit for a message or a log.
 
     A SQLite file that is open for reading has a URL of another form inside; of its query nothing
     is shown.
@@ -113,7 +113,7 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Give a connection inside one writing transaction: commit at the end, roll back on an error.
+    """Yield a connection inside one writing transaction: commit at the end, roll back on an error.
 
     On SQLite it takes the write lock at once. A transaction that reads first and writes later
     cannot wait for the lock: two such would wait for each other, so SQLite fails one immediately.
@@ -194,7 +194,7 @@ def _why(error: DBAPIError, url: str, parsed: URL) -> str:
         reason = reason.replace(str(parsed.password), "***")
     name = getattr(error.orig, "sqlite_errorname", "")
     if name == "SQLITE_READONLY_ROLLBACK":
-        reason += "; a writer was killed half-way: `search.py resume` the study, which mends it"
+        reason += "; a writer was killed half-way: `search.py resume` the study, which repairs it"
     elif name.startswith("SQLITE_BUSY"):
         reason += "; another program holds the file: close that one, or try again later"
     elif parsed.get_backend_name() != "sqlite":

@@ -22,7 +22,7 @@ class Fence:
     lease: LeaseRecord | None = None
 
     def check(self, connection: Connection, study: str) -> int:
-        """Give the study's row id; the study's lease cannot change hands before the commit.
+        """Return the study's row id; the study's lease cannot change hands before the commit.
 
         To be called inside the transaction that writes.
 

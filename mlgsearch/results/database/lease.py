@@ -97,13 +97,13 @@ def renew(engine: Engine, lease: LeaseRecord, *, ttl_s: float = 30) -> LeaseReco
 
 
 def release(engine: Engine, lease: LeaseRecord) -> None:
-    """Give the lease back; one that was lost already stays as it is."""
+    """Release the lease; one that was lost already stays as it is."""
     with writing(engine) as connection:
         connection.execute(_update_own(lease, {"holder": "", "pid": 0, "expires_unix_s": 0.0}))
 
 
 def current(engine: Engine, study: str) -> LeaseRecord | None:
-    """Tell who holds a study's lease; None where nobody does, or it ran out.
+    """Return who holds a study's lease; None where nobody does, or it ran out.
 
     Raises:
         StudyNotFoundError: no such study.
@@ -114,7 +114,7 @@ def current(engine: Engine, study: str) -> LeaseRecord | None:
 
 
 def held(connection: Connection) -> dict[str, LeaseRecord]:
-    """Give the leases that somebody holds now, by the study's name."""
+    """Return the leases that somebody holds now, by the study's name."""
     rows = connection.execute(
         select(lease_table, study_table.c.name)
         .join_from(lease_table, study_table)

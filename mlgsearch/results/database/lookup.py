@@ -12,7 +12,7 @@ _SHOWN = 128
 
 
 def find_study(connection: Connection, name: str) -> int:
-    """Give the row id of a study.
+    """Return the row id of a study.
 
     Raises:
         StudyNotFoundError: there is none; the message names the nearest that exist.
@@ -37,7 +37,7 @@ def no_study(connection: Connection, name: str) -> StudyNotFoundError:
 
 
 def find_trial(connection: Connection, study: str, number: int) -> int:
-    """Give the row id of a trial.
+    """Return the row id of a trial.
 
     Raises:
         StudyNotFoundError: there is no such study.

@@ -21,7 +21,7 @@ _MYSQL_LOCK = "CONCAT('mlgsearch.', MD5(DATABASE()))"  # the server's, so one fo
 
 
 def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Tell Alembic to look at our tables only (its ``include_name`` hook)."""
+    """Make Alembic look at our tables only (its ``include_name`` hook)."""
     return kind != "table" or (name or "").startswith(PREFIX)
 
 
@@ -66,7 +66,7 @@ def _alone(connection: Connection) -> Iterator[None]:
 
 
 def alembic_config() -> Config:
-    """Give Alembic's configuration: where our migrations are."""
+    """Return Alembic's configuration: where our migrations are."""
     config = Config()
     # Config interpolates its values: a % in the path stands doubled.
     folder = str(Path(__file__).parent / "migrations").replace("%", "%%")

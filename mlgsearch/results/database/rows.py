@@ -50,7 +50,7 @@ _PLAIN = (
 
 
 def study_row(record: StudyRecord) -> dict[str, Any]:
-    """Give the columns of ``mlg_study``, apart from the moments."""
+    """Return the columns of ``mlg_study``, apart from the moments."""
     return {
         "name": record.name,
         "content": dict(record.content),
@@ -73,12 +73,12 @@ def study_row(record: StudyRecord) -> dict[str, Any]:
 
 
 def layer_rows(layers: Iterable[LayerRecord]) -> list[dict[str, Any]]:
-    """Give what the column ``layers`` holds."""
+    """Return what the column ``layers`` holds."""
     return [asdict(layer) for layer in layers]
 
 
 def planned_rows(points: Iterable[PlannedStudent]) -> list[dict[str, Any]]:
-    """Give what the column ``planned`` holds."""
+    """Return what the column ``planned`` holds."""
     return [asdict(point) for point in points]
 
 
@@ -107,7 +107,7 @@ def study_record(row: RowMapping) -> StudyRecord:
 
 
 def trial_row(record: TrialRecord) -> dict[str, Any]:
-    """Give the columns of ``mlg_trial``, apart from the study and ``updated_at``.
+    """Return the columns of ``mlg_trial``, apart from the study and ``updated_at``.
 
     A measure that is not finite becomes NULL, for databases differ on it.
 
@@ -155,7 +155,7 @@ def trial_record(row: RowMapping) -> TrialRecord:
 
 
 def epoch_row(record: EpochRecord) -> dict[str, Any]:
-    """Give the columns of ``mlg_epoch``, apart from the trial; what is not finite becomes NULL."""
+    """Return the columns of ``mlg_epoch``, except the trial; what is not finite becomes NULL."""
     return {
         "epoch": record.epoch,
         **{name: _finite(getattr(record, name)) for name in _MEASURED},

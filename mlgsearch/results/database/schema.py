@@ -42,12 +42,12 @@ def check(engine: Engine) -> None:
 
 
 def head() -> str:
-    """Give the newest revision this version of mlgsearch knows."""
+    """Return the newest revision this version of mlgsearch knows."""
     return REVISIONS[-1]
 
 
 def revision(connection: Connection) -> str | None:
-    """Give the revision of a database; None where it has no tables of ours."""
+    """Return the revision of a database; None where it has no tables of ours."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     number = column("version_num", String)

@@ -12,7 +12,7 @@ _SECRET_KEY = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token)[^=&]*=)[^&]*", r
 
 
 def storage_url(written: str) -> str:
-    """Give the URL itself: what is written, or the one line of FILE where that is ``@FILE``.
+    """Return the URL itself: what is written, or the one line of FILE where that is ``@FILE``.
 
     Space around it is left out, and the ``~`` of an SQLite file is a home. What stands on a command
     line every user of a machine can read, what stands in a file of mode 0600 its owner alone.
@@ -53,7 +53,7 @@ def _at_home(url: str) -> str:
 
 
 def safe_url(url: str) -> str:
-    """Give the URL with every password replaced by ``***``, fit for a message or a log.
+    """Return the URL with every password replaced by ``***``, fit for a message or a log.
 
     Works on malformed URLs as well, and there masks rather too much than too little: all from the
     colon after the user's name to the last ``@``, or to the first slash where there is no ``@``

@@ -99,7 +99,7 @@ class ResultStore:
                 ) from None
 
     def study(self, name: str) -> StudyRecord:
-        """Give one study.
+        """Return one study.
 
         Raises:
             StudyNotFoundError: there is none; the message names the nearest that exist.
@@ -112,7 +112,7 @@ class ResultStore:
             return study_record(row)
 
     def studies(self) -> list[StudyRecord]:
-        """Give all studies, oldest first."""
+        """Return all studies, oldest first."""
         with self._engine.connect() as connection:
             rows = connection.execute(select(study_table).order_by(study_table.c.id))
             return [study_record(row) for row in rows.mappings()]
@@ -262,7 +262,7 @@ class ResultStore:
         return record
 
     def trials(self, study: str, states: Iterable[TrialState] | None = None) -> list[TrialRecord]:
-        """Give the study's trials, or those in the given states, by number."""
+        """Return the study's trials, or those in the given states, by number."""
         with self._engine.connect() as connection:
             study_id = find_study(connection, study)
             query = select(trial_table).where(trial_table.c.study_id == study_id)
@@ -272,7 +272,7 @@ class ResultStore:
             return [trial_record(row) for row in rows.mappings()]
 
     def trial(self, study: str, number: int) -> TrialRecord:
-        """Give one trial.
+        """Return one trial.
 
         Raises:
             TrialNotFoundError: there is none; the message says which numbers exist.
@@ -283,7 +283,7 @@ class ResultStore:
             return trial_record(rows.mappings().one())
 
     def epochs(self, study: str, number: int) -> list[EpochRecord]:
-        """Give a trial's epochs, first to last."""
+        """Return a trial's epochs, first to last."""
         with self._engine.connect() as connection:
             trial_id = find_trial(connection, study, number)
             rows = connection.execute(
@@ -294,7 +294,7 @@ class ResultStore:
             return [epoch_record(row) for row in rows.mappings()]
 
     def accuracies(self, study: str, epochs: Iterable[int]) -> dict[int, dict[int, float]]:
-        """Give the validation accuracies after some epochs: trial number to epoch to fraction."""
+        """Return the validation accuracies after some epochs: trial number to epoch to fraction."""
         found: dict[int, dict[int, float]] = {}
         with self._engine.connect() as connection:
             study_id = find_study(connection, study)
@@ -326,7 +326,7 @@ class ResultStore:
         return {state: counts.get(state, 0) for state in TrialState}
 
     def last_activity(self, study: str) -> datetime:
-        """Give the moment of the last write to the study, its trials or their epochs."""
+        """Return the moment of the last write to the study, its trials or their epochs."""
         with self._engine.connect() as connection:
             return _last_activity(connection, find_study(connection, study))
 
@@ -342,14 +342,14 @@ class ResultStore:
         )
 
     def _moment(self, connection: Connection, study_id: int) -> datetime:
-        """Give a moment later than every one that the study has."""
+        """Return a moment later than every one that the study has."""
         if study_id not in self._caught_up:
             self._last_moment = max(self._last_moment, _last_activity(connection, study_id))
             self._caught_up.add(study_id)
         return self._now(connection)
 
     def _now(self, connection: Connection) -> datetime:
-        """Give the present, but always later than the last: a clock may stand or be set back."""
+        """Return the present, but always later than the last: a clock may stand or be set back."""
         now = database_now(connection)
         self._last_moment = max(now, self._last_moment + timedelta(microseconds=1))
         return self._last_moment

@@ -69,7 +69,7 @@ class VerificationStore:
             )
 
     def verifications(self, study: str) -> list[VerificationRecord]:
-        """Give all of the study, by trial, epochs and seed.
+        """Return all of the study, by trial, epochs and seed.
 
         Raises:
             StudyNotFoundError: there is no such study.

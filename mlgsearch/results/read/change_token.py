@@ -10,7 +10,7 @@ from mlgsearch.results.database.tables import study_table, trial_table, verifica
 
 
 def pulse(engine: Engine, studies: Sequence[str] = ()) -> str:
-    """Give a text that is another one once a study, trial, verification or driver has changed.
+    """Return a text that is another one once a study, trial, verification or driver has changed.
 
     It costs a few looks into indices for each study, however many trials there are. Unknown names
     count as studies that are not there; with no name at all it is about every study.

@@ -47,18 +47,18 @@ class LayerGrid:
         assert len(self.records) in (0, len(self.layers)), "all layers are known, or none"
 
     def bits_a_weight(self) -> Floats:
-        """Give the bits stored for one weight, shape (T, L); 32 is the plain network's."""
+        """Return the bits stored for one weight, shape (T, L); 32 is the plain network's."""
         if not self.records:
             return np.full(self.bits.shape, np.nan)
         weights = np.array([record.weights for record in self.records], dtype=np.float64)
         return np.asarray(self.bits / weights)
 
     def share(self) -> Floats:
-        """Give each layer's share of its trial's bits, shape (T, L)."""
+        """Return each layer's share of its trial's bits, shape (T, L)."""
         return np.asarray(self.bits / self.bits.sum(1, keepdims=True))
 
     def change(self) -> Floats:
-        """Give how many times the layer's bits are those in the trial before, shape (T, L).
+        """Return how many times the layer's bits are those in the trial before, shape (T, L).
 
         The first trial has none before it, and NaN.
         """
@@ -66,7 +66,7 @@ class LayerGrid:
         return np.asarray(self.bits / before[: len(self.numbers)])
 
     def at(self, trials: Sequence[int]) -> "LayerGrid":
-        """Give the same of some trials, by index."""
+        """Return the same of some trials, by index."""
         rows = list(trials)
         return LayerGrid(
             layers=self.layers,

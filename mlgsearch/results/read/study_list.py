@@ -81,7 +81,7 @@ class StudyList:
         self._known: dict[tuple[int, datetime], _Reached] = {}
 
     def rows(self) -> list[StudyRow]:
-        """Give all studies, oldest first."""
+        """Return all studies, oldest first."""
         with self._lock, self._engine.connect() as connection:
             studies = _studies(connection)
             leases = held(connection)
@@ -102,7 +102,7 @@ class StudyList:
 
 
 def study_rows(engine: Engine) -> list[StudyRow]:
-    """Give all studies, oldest first; who asks often keeps a ``StudyList``."""
+    """Return all studies, oldest first; who asks often keeps a ``StudyList``."""
     return StudyList(engine).rows()
 
 
@@ -204,7 +204,7 @@ def _hypervolume(
 
 
 def _ends(connection: Connection, lease: LeaseRecord) -> list[datetime]:
-    """Give when the last trials ended under this driver."""
+    """Return when the last trials ended under this driver."""
     rows = connection.execute(
         select(trial_table.c.finished_at)
         .join(study_table)

@@ -39,7 +39,7 @@ class StudyReader:
         self._columns = TrialColumns.empty()
 
     def read(self) -> TrialColumns:
-        """Give the trials as they now are; the very same object where none changed since.
+        """Return the trials as they now are; the very same object where none changed since.
 
         Raises:
             StudyNotFoundError: there is no such study.
@@ -72,7 +72,7 @@ class StudyReaders:
         self._readers: dict[str, StudyReader] = {}
 
     def read(self, study: str) -> TrialColumns:
-        """Give a study's trials as they now are; see ``StudyReader.read``."""
+        """Return a study's trials as they now are; see ``StudyReader.read``."""
         with self._lock:
             reader = self._readers.setdefault(study, StudyReader(self._engine, study))
         try:

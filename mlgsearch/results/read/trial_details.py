@@ -33,7 +33,7 @@ class FailureReason:
 def settings_of(
     engine: Engine, study: str, numbers: Sequence[int]
 ) -> dict[int, dict[str, FiveNumbers]]:
-    """Give the canonical settings of some trials: number to layer to its five numbers.
+    """Return the canonical settings of some trials: number to layer to its five numbers.
 
     A number that the study does not have is left out.
 
@@ -48,7 +48,7 @@ def settings_of(
 
 
 def curves_of(engine: Engine, study: str, numbers: Sequence[int]) -> dict[int, list[EpochRecord]]:
-    """Give the epochs of some trials, first to last; one without epochs is left out.
+    """Return the epochs of some trials, first to last; one without epochs is left out.
 
     Raises:
         StudyNotFoundError: there is no such study.
@@ -65,7 +65,7 @@ def curves_of(engine: Engine, study: str, numbers: Sequence[int]) -> dict[int, l
 
 
 def failure_reasons(engine: Engine, study: str) -> list[FailureReason]:
-    """Tell why the study's FAIL trials failed, the most frequent reason first.
+    """Return why the study's FAIL trials failed, the most frequent reason first.
 
     Raises:
         StudyNotFoundError: there is no such study.

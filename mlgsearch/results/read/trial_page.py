@@ -35,7 +35,7 @@ def trial_page(
     limit: int = 100,
     states: Sequence[TrialState] = (),
 ) -> TrialPage:
-    """Give trials by number, from the first past ``after``; in some states only, where named.
+    """Return trials by number, from the first past ``after``; in some states only, where named.
 
     Trials never go away and keep their numbers, so pages of a running study fit together.
 
@@ -62,7 +62,7 @@ def trial_page(
 
 
 def some_trials(engine: Engine, study: str, numbers: Sequence[int]) -> list[TrialRecord]:
-    """Give the trials of some numbers, by number; those that are not there are left out.
+    """Return the trials of some numbers, by number; those that are not there are left out.
 
     Raises:
         StudyNotFoundError: there is no such study.
