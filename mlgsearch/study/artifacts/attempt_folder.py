@@ -20,7 +20,7 @@ class LateAttemptError(MlgsearchError):
 
 
 def claim_attempt(trial: Path, attempt: int) -> Path:
-    """Give the folder of an attempt at the trial in folder ``trial``, with what was done before.
+    """Return the folder of an attempt at the trial in folder ``trial``, with what was done before.
 
     Raises:
         LateAttemptError: a later attempt has begun.
@@ -50,7 +50,7 @@ def claim_attempt(trial: Path, attempt: int) -> Path:
 
 
 def last_attempt(trial: Path) -> Path:
-    """Give the folder with a trial's last checkpoints."""
+    """Return the folder with a trial's last checkpoints."""
     last = _last(trial)
     return trial if last is None else last[1]
 

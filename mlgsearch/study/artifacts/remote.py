@@ -189,7 +189,7 @@ class RemoteArtifacts:
             logger.debug("%s is gone already", name)
 
     def _attempts(self, folder: str) -> dict[int, str]:
-        """Give the folders of a trial's attempts that have begun, by number."""
+        """Return the folders of a trial's attempts that have begun, by number."""
         found = {}
         for entry in self._list(folder):
             path = PurePosixPath(entry["name"])

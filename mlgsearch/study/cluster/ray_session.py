@@ -171,12 +171,12 @@ def joined(address: str | None) -> Iterator[None]:
 
 
 def nodes() -> list[dict[str, float]]:
-    """Give the resources of each node that is alive now, of the cluster that was joined."""
+    """Return the resources of each node that is alive now, of the cluster that was joined."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _quietly() -> dict[str, Any]:
-    """Give Ray's options to say nothing of its own."""
+    """Return Ray's options to say nothing of its own."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     return {"log_to_driver": False, "logging_level": logging.ERROR}
 
@@ -220,7 +220,7 @@ def _refuse_open_cluster(address: str) -> None:
 
 
 def _asks_for_token() -> bool:
-    """Tell, on a node, whether Ray answers to its token alone."""
+    """Return, on a node, whether Ray answers to its token alone."""
     return bool(get_authentication_mode() == AuthenticationMode.TOKEN)
 
 

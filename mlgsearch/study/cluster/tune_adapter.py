@@ -22,12 +22,12 @@ from mlgsearch.study.search.ledger import Job, Ledger
 logger = logging.getLogger(__name__)
 
 #: How often Ray's own list of trials is looked through. Of a worker that cannot be used again it
-#: tells no searcher (2.60), and a study would wait for its trial for ever.
+#: tells no searcher (2.60), and a study would wait for its trial forever.
 GIVEN_UP_S = 5.0
 
 
 def job_config(job: Job) -> dict[str, Any]:
-    """Give what a worker needs of a job; text, since Ray flattens and prints what is nested."""
+    """Return what a worker needs of a job; text, since Ray flattens and prints what is nested."""
     settings = {name: setting.five for name, setting in job.proposal.settings.items()}
     return {
         "number": job.number,
@@ -104,7 +104,7 @@ class StudySearcher(DriverOnly, Searcher):
         self.failure: UserError | None = None
 
     def number(self, trial_id: str) -> int | None:
-        """Give the number of the trial that Ray knows by this id, while it runs."""
+        """Return the number of the trial that Ray knows by this id, while it runs."""
         known = self._attempts.get(trial_id)
         return None if known is None else known.number
 
@@ -128,7 +128,7 @@ class StudySearcher(DriverOnly, Searcher):
                 self._guarded(self._disk.check)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Give the next job's configuration, None for later, or Ray's word for no more."""
+        """Return the next job's configuration, None for later, or Ray's word for no more."""
         self.tick()
         if self.is_draining and not self.is_stopping:
             return None
@@ -215,7 +215,7 @@ class StudySearcher(DriverOnly, Searcher):
         if "disk_full" in payload:
             raise DiskFullError(
                 f"trial {known.number}: {payload['disk_full']}; the study stops, and loses "
-                "nothing: make room, or mend its store, then resume it"
+                "nothing: make room, or fix its store, then resume it"
             )
         if not self._ledger.add_epochs(known.number, _epochs(payload)):
             return
@@ -261,7 +261,7 @@ class StudySearcher(DriverOnly, Searcher):
 
 
 class Informer(DriverOnly, Callback):
-    """Tells the searcher what Ray tells callbacks alone: its trials, and that a worker begins."""
+    """Passes on to the searcher what only callbacks hear of: trials, and workers that begin."""
 
     def __init__(self, searcher: StudySearcher):
         self._searcher = searcher
@@ -298,6 +298,6 @@ class StudyScheduler(DriverOnly, FIFOScheduler):
         self._searcher.note_death(trial.trial_id, said)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Give Ray's word for going on or for stopping."""
+        """Return Ray's word for going on or for stopping."""
         goes_on = self._searcher.goes_on(trial.trial_id, result)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

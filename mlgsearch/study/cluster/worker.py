@@ -135,7 +135,7 @@ class TrialWorker(tune.Trainable):
         """Do nothing: see `save_checkpoint`."""
 
     def cleanup(self) -> None:
-        """Give memory back before the actor ends."""
+        """Release memory before the actor ends."""
         self._close()
 
     def _advance(self) -> dict[str, Any]:

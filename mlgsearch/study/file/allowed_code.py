@@ -10,7 +10,7 @@ from mlgsearch.train.own_code import add_code_folder
 
 
 def named_code(spec: StudySpec) -> dict[str, str]:
-    """Give every ``module:callable`` of a specification by the key that names it."""
+    """Return every ``module:callable`` of a specification by the key that names it."""
     names = {"model.name": spec.model.name, "search.sampler": spec.search.sampler}
     return {key: name for key, name in names.items() if ":" in name}
 

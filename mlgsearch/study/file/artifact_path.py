@@ -13,7 +13,7 @@ def is_url(place: str) -> bool:
 
 
 def checked_artifact_path(text: str) -> str:
-    """Give an artifact path back that may stand in a study file, which the database keeps.
+    """Return an artifact path that may stand in a study file, which the database keeps.
 
     Raises:
         ValueError: it holds a secret, or names more than one file system.
@@ -32,7 +32,7 @@ def checked_artifact_path(text: str) -> str:
 
 
 def artifact_place(study: StudyRecord, runs: Path) -> str:
-    """Give the folder or the URL of all that a study's workers make.
+    """Return the folder or the URL of all that a study's workers make.
 
     Args:
         study: as it is stored; ``resources.artifact_path`` of its content says where.

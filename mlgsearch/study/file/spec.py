@@ -274,11 +274,11 @@ class StudySpec(TrainSpec):
         return self
 
     def train_spec(self) -> TrainSpec:
-        """Give the part that determines a training, apart from settings."""
+        """Return the part that determines a training, apart from settings."""
         return TrainSpec(**{name: getattr(self, name) for name in TrainSpec.model_fields})
 
     def content(self) -> dict[str, Any]:
-        """Give everything as plain JSON-able data, defaults written out."""
+        """Return everything as plain JSON-able data, defaults written out."""
         return self.model_dump(mode="json")
 
     def content_hash(self) -> str:

@@ -38,7 +38,7 @@ _LINE_LENGTH = 600
 
 
 def complaints(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
-    """Give one line a mistake: `where: key: what is wrong, what to write instead`.
+    """Return one line a mistake: `where: key: what is wrong, what to write instead`.
 
     Args:
         error: what pydantic found.

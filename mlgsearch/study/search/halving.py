@@ -36,7 +36,7 @@ class Halving:
     min_trials: int
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
-        """Give the epochs at which trials of a full length of ``epochs`` are judged."""
+        """Return the epochs at which trials of a full length of ``epochs`` are judged."""
         rungs = []
         rung = self.first_rung
         while rung < epochs:
@@ -45,7 +45,7 @@ class Halving:
         return tuple(rungs)
 
     def goes_on(self, one: int, costs: Values, accuracies: Values) -> bool:
-        """Tell whether a trial goes on from a rung that n trials have reached.
+        """Return whether a trial goes on from a rung that n trials have reached.
 
         It does where no other dominates it there, and where fewer than one in ``factor`` of the
         trials at least as small, itself included, are better. Of those that are as accurate, or
@@ -163,7 +163,7 @@ class Ladder:
 
 
 def replay(curves: Values, costs: Values, rule: Halving) -> npt.NDArray[np.int64]:
-    """Tell how many epochs each trial would have had under a rule, one worker training.
+    """Return how many epochs each trial would have had under a rule, one worker training.
 
     Trials come in the order of their rows; before each new one, and at the end, stopped ones that
     may go on do so.

@@ -131,7 +131,7 @@ class Ledger:
         return not (self._orphans or self._wants_another or is_ready)
 
     def next_job(self) -> Job | None:
-        """Give the next trial to train, or None where there is none now.
+        """Return the next trial to train, or None where there is none now.
 
         Orphans come first, by number, then stopped trials that are to go on, then a new proposal.
         A proposal whose training was done before, or stopped early, shares its result at once; one
@@ -190,7 +190,7 @@ class Ledger:
         return self._outbox.folder
 
     def attempt(self, number: int) -> int:
-        """Give the attempt that a trial is in, or had last."""
+        """Return the attempt that a trial is in, or had last."""
         return self._records[number].attempts
 
     def add_epochs(self, number: int, epochs: Sequence[EpochRecord]) -> bool:
@@ -259,7 +259,7 @@ class Ledger:
         if self._failures >= _ALL_FAILED and not self._is_any_good:
             raise StudyFailedError(
                 f"study {self._spec.name!r}: the first {self._failures} trainings all failed, the "
-                f"last one with: {error}; nothing more is trained: mend what it says and resume "
+                f"last one with: {error}; nothing more is trained: fix what it says and resume "
                 "the study, or delete it"
             )
 
@@ -281,7 +281,7 @@ class Ledger:
         )
 
     def queue_unfinished(self) -> list[int]:
-        """Put every unfinished trial back to WAITING, for the next driver; gives their numbers."""
+        """Put every unfinished trial back to WAITING, for the next driver; return their numbers."""
         unfinished = [r for r in self.records if not r.state.is_finished]
         for record in unfinished:
             self._rows.queue(record)
@@ -360,7 +360,7 @@ class Ledger:
         self._pass_on(record.number)
 
     def _pass_on(self, number: int) -> None:
-        """Give a trial's end to its duplicates: those that waited, or have that of an earlier stop.
+        """Hand a trial's end to its duplicates: those that waited, or have that of an earlier stop.
 
         A trial that is not finished has nothing to give.
         """
@@ -385,7 +385,7 @@ class Ledger:
                 self._share(number, other)
 
     def _share(self, source: int, number: int) -> None:
-        """Give a trial the result of another that trained the very same student."""
+        """Copy to a trial the result of another that trained the very same student."""
         twin = self._records[source]
         record = replace(
             self._records[number],
@@ -398,6 +398,6 @@ class Ledger:
         self._rows.finish(record)
 
     def _leave(self, number: int) -> list[int]:
-        """Take a trial off the running ones; gives those that waited for it."""
+        """Take a trial off the running ones; return those that waited for it."""
         self._running.pop(self._records[number].fingerprint, None)
         return self._followers.pop(number, [])

@@ -73,7 +73,7 @@ def _open_or_wait(url: str, options: dict[str, Any]) -> RDBStorage:
 
 
 def directions(objectives: tuple[str, ...]) -> list[StudyDirection]:
-    """Give Optuna's direction of each objective."""
+    """Return Optuna's direction of each objective."""
     return [
         StudyDirection.MAXIMIZE if OBJECTIVES[name].larger_is_better else StudyDirection.MINIMIZE
         for name in objectives

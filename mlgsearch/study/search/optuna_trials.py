@@ -164,7 +164,7 @@ class History:
         return row
 
     def _stored_after_all(self, number: int) -> int | None:
-        """Give the row of a proposal whose commit went through though its answer was lost."""
+        """Return the row of a proposal whose commit went through though its answer was lost."""
         rows = TrialModel.__table__
         with self._storage.engine.connect() as connection:
             found: int | None = connection.execute(

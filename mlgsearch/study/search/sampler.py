@@ -28,7 +28,7 @@ MOST_WORSE = 200
 
 
 class _WholeSpace:
-    """Tells a sampler the space instead of letting it infer one from all trials, each time."""
+    """Hands a sampler the space instead of letting it infer one from all trials, each time."""
 
     def __init__(self, *args: Any, space: dict[str, BaseDistribution], **options: Any):
         super().__init__(*args, **options)

@@ -96,7 +96,7 @@ class TrialRows:
         return is_delivered
 
     def reconcile(self, drafts: Drafts) -> list[int]:
-        """Mend what a crash cut in two; give the numbers of the trials that nobody holds."""
+        """Repair rows that a crash left inconsistent; return the numbers of orphaned trials."""
         orphans = []
         for trial in self._history.trials():
             record = self.by_number.get(trial.number)
@@ -177,7 +177,7 @@ class TrialRows:
         )
 
     def values(self, record: TrialRecord) -> list[float]:
-        """Give a COMPLETE trial's objectives as the sampler sees them.
+        """Return a COMPLETE trial's objectives as the sampler sees them.
 
         Raises:
             ValueError: one of them, or the accuracy or loss of any trial, is missing or not finite.

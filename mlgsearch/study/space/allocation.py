@@ -65,12 +65,12 @@ class AllocationCoordinates:
         return given[0] if given is not None else self._allocate(parameters).settings
 
     def norm_bits(self, parameters: Mapping[str, Any]) -> NormBits:
-        """Give the width of normalisation, which the budget decides where it may."""
+        """Return the width of normalisation, which the budget decides where it may."""
         given = self._given.get(self._place(parameters))
         return given[1] if given is not None else self._allocate(parameters).norm_bits
 
     def encode(self, first: FirstTrial, where: str) -> Parameters:
-        """Give coordinates that mean this very setting, whatever the ranges are.
+        """Return coordinates that mean this very setting, whatever the ranges are.
 
         Raises:
             StudyFileError: a layer that is not searched has a setting of its own.
@@ -98,7 +98,7 @@ class AllocationCoordinates:
         return parameters
 
     def planned(self, count: int) -> list[Parameters]:
-        """Give the planned front without gains: budgets spread evenly by ratio, none hopeless."""
+        """Return the planned front without gains: budgets spread evenly by ratio, none hopeless."""
         if not count:
             return []
         low, high = (round(8000 * bound) for bound in self._span_of(_BUDGET))

@@ -26,7 +26,7 @@ class Coordinates(Protocol):
         """Turn coordinates into canonical settings, of the searched layers at least."""
 
     def encode(self, first: FirstTrial, where: str) -> Parameters:
-        """Give the coordinates of a setting that a study file asks for.
+        """Return the coordinates of a setting that a study file asks for.
 
         Values may lie outside of their distributions: the caller looks.
 
@@ -35,4 +35,4 @@ class Coordinates(Protocol):
         """
 
     def planned(self, count: int) -> list[Parameters]:
-        """Give the coordinates of the planned front, smallest first."""
+        """Return the coordinates of the planned front, smallest first."""

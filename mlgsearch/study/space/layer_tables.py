@@ -40,7 +40,7 @@ def needs_tables(spec: StudySpec) -> bool:
 
 
 def open_tables(spec: StudySpec, prepared: Prepared, cache: Path, progress: Progress) -> Tables:
-    """Give the tables of a study's teacher, from the cache or made now.
+    """Return the tables of a study's teacher, from the cache or made now.
 
     They are of the study's quantisation, whatever a search varies of it.
 

@@ -33,7 +33,7 @@ class LayerwiseCoordinates:
         }
 
     def decode(self, parameters: Mapping[str, Any]) -> dict[str, LayerSetting]:
-        """Give every searched layer's canonical setting."""
+        """Return every searched layer's canonical setting."""
         settings = {}
         for layer in self._layers.names:
             numbers = {n: parameters.get(f"{layer}/{n}", 0) for n in NUMBERS}
@@ -42,7 +42,7 @@ class LayerwiseCoordinates:
         return settings
 
     def encode(self, first: FirstTrial, where: str) -> Parameters:
-        """Give every searched layer's numbers, those of single layers replaced.
+        """Return every searched layer's numbers, those of single layers replaced.
 
         Raises:
             StudyFileError: a layer that is not searched has a setting of its own.
@@ -64,7 +64,7 @@ class LayerwiseCoordinates:
         return parameters
 
     def planned(self, count: int) -> list[Parameters]:
-        """Give the numbers of the planned front, within their ranges."""
+        """Return the numbers of the planned front, within their ranges."""
         if not count:
             return []
         assert self._allocator is not None
@@ -90,7 +90,7 @@ class LayerwiseCoordinates:
         return [name for name in NUMBERS if name not in absent]
 
     def _limits(self, layer: str, number: str) -> tuple[int, int]:
-        """Give the lowest and highest value of a layer's number; a bound means an absent level."""
+        """Return the least and greatest value of a number; a bound means an absent level."""
         low, high = self._ranges[number]
         if number in ("B_in", "B_out"):
             shape = self._layers.layers[layer]
@@ -99,7 +99,7 @@ class LayerwiseCoordinates:
         return low, high
 
     def _in_range(self, layer: str, setting: LayerSetting) -> LayerSetting:
-        """Give a setting in range whose canonical form this is, or itself where there is none.
+        """Return a setting in range whose canonical form this is, or itself where there is none.
 
         A plain weight may stand for factors that cost as much, where both levels must exist.
         """

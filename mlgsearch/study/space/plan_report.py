@@ -45,7 +45,7 @@ class PlannedPoint:
 
 
 def predicted_front(spec: StudySpec, images: Images, tables: Tables) -> list[PlannedStudent]:
-    """Give the planned front for readers of the database, smallest first.
+    """Return the planned front for readers of the database, smallest first.
 
     Empty where no network in range is as small as the budget: the space says so, with its key.
     """
@@ -85,7 +85,7 @@ class Plan:
         return cls(spec, prepared.images, tables)
 
     def front(self, count: int) -> list[PlannedPoint]:
-        """Give the planned front, smallest first.
+        """Return the planned front, smallest first.
 
         It is spread evenly by ratio from the smallest network in range to where next to nothing is
         lost, or over the study file's budget, and ends where a limit is reached.
@@ -102,7 +102,7 @@ class Plan:
         return [self._point(allocation) for allocation in self._allocator.front(count, bits)]
 
     def within(self, most_bytes: int) -> PlannedPoint:
-        """Give the best plan whose packed file takes at most so many bytes.
+        """Return the best plan whose packed file takes at most so many bytes.
 
         Raises:
             BudgetError: no network in range packs that small.

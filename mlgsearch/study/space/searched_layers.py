@@ -58,7 +58,7 @@ class SearchedLayers:
         return self.shape.layers
 
     def others(self) -> dict[str, LayerSetting]:
-        """Give the settings of the layers that are not searched."""
+        """Return the settings of the layers that are not searched."""
         settings = uniform_settings(self.shape, (0, 0, 8, 8, 8), head_bits=self.head_bits)
         settings |= dict.fromkeys(self.kept, LayerSetting.plain(32))
         return {name: setting for name, setting in settings.items() if name not in self.names}

@@ -11,7 +11,7 @@ from mlgsearch.plan.weighting import layer_weights
 from mlgsearch.results.analysis.trial_sensitivity import LayerCost
 from mlgsearch.train.files.size_report import layer_kind
 
-#: A damage that training mends as a rule, and shares of a layer's own 32 bits to look at.
+#: A damage that training repairs as a rule, and shares of a layer's own 32 bits to look at.
 _MENDED = 0.1
 _TIGHT, _WIDE = 0.02, 0.05
 
@@ -43,7 +43,7 @@ class LayerSensitivity:
 
 
 def sensitivities(tables: Tables, costs: Mapping[str, LayerCost]) -> list[LayerSensitivity]:
-    """Give every layer, the most expensive first: by the trials' costs, else by the bits needed."""
+    """Return every layer, most expensive first: by the trials' costs, else by the bits needed."""
     fisher = layer_weights(tables, "fisher")
     total = sum(table.shape.weight_numel for table in tables.layers.values())
     rows = []

@@ -28,7 +28,7 @@ class UniformCoordinates:
         return uniform_settings(self._layers.shape, five, head_bits=self._layers.head_bits)
 
     def encode(self, first: FirstTrial, where: str) -> Parameters:
-        """Give the five numbers.
+        """Return the five numbers.
 
         Raises:
             StudyFileError: single layers have settings of their own.
@@ -38,12 +38,12 @@ class UniformCoordinates:
         return dict(zip(NUMBERS, first.setting, strict=True))
 
     def planned(self, count: int) -> list[Parameters]:
-        """Give nothing: a plan differs from layer to layer, and the study file says so."""
+        """Return nothing: a plan differs from layer to layer, and the study file says so."""
         assert not count
         return []
 
 
 def whole(number: str, low: int, high: int) -> IntDistribution:
-    """Give the distribution of one of the five numbers."""
+    """Return the distribution of one of the five numbers."""
     # Ranks act by ratio: 4 to 8 bases is as large a step as 32 to 64.
     return IntDistribution(low, high, log=number == "B_out")

@@ -122,5 +122,5 @@ class VerifyPool:
 def _told(task: VerifyTask, error: UserError) -> UserError:
     return type(error)(
         f"trial {task.trial}, seed {task.seed}: {error}; verifying stops, and loses nothing: "
-        "mend that, then call it again"
+        "fix that, then call it again"
     )

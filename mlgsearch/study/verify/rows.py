@@ -47,7 +47,7 @@ class VerifyRows:
         self._queue(self._known)
 
     def want(self, tasks: Sequence[VerifyTask]) -> list[VerifyTask]:
-        """Take note of what is wanted; gives what is left to do of it."""
+        """Take note of what is wanted; return what is left to do of it."""
         self.wanted = {
             task.key: self._known.get(task.key, task.record(TrialState.WAITING)) for task in tasks
         }

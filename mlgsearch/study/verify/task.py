@@ -55,7 +55,7 @@ class VerifyTask:
         return self.trial, self.seed, self.epochs
 
     def job(self, base: TrainSpec) -> TrialJob:
-        """Give the training; ``base`` is the study's."""
+        """Return the training; ``base`` is the study's."""
         settings = {name: LayerSetting.from_five(five) for name, five in self.settings.items()}
         train = Proposal(settings, dict(self.hyperparameters)).train_spec(base)
         training = train.training.model_copy(update={"epochs": self.epochs})
@@ -69,7 +69,7 @@ class VerifyTask:
         return f"verify-{self.epochs}-{self.seed}"
 
     def record(self, state: TrialState, epochs_done: int = 0, **found: Any) -> VerificationRecord:
-        """Give what is known of it."""
+        """Return what is known of it."""
         return VerificationRecord(
             self.trial, self.seed, self.epochs, state, epochs_done=epochs_done, **found
         )

@@ -245,7 +245,7 @@ class _Session:
             prepared.logits(seed).ensure(range(1, epochs + 1), _noted(self._watch, note))
 
     def _stopping(self, is_asked: Callable[[], bool]) -> Callable[[int], bool]:
-        """Give what tells the pool to stop: a signal, or a lease that is lost.
+        """Return what tells the pool to stop: a signal, or a lease that is lost.
 
         It is asked several times a second, so what waits for the database is tried then.
         """
@@ -271,7 +271,7 @@ def _teacher_on_test(prepared: Prepared) -> float:
 
 
 def _noted(watch: VerifyWatch, fixed: str) -> Progress:
-    """Give what tells a watch of the progress, always with the same note."""
+    """Return what tells a watch of the progress, always with the same note."""
 
     def progress(stage: str, done: int, total: int, note: str) -> None:
         watch.preparing(stage, done, total, fixed)

@@ -18,7 +18,7 @@ class Parcel(Protocol):
         """The thing's name, fit for a file."""
 
     def behind(self, earlier: Self) -> Self:
-        """Give one parcel instead of this and of an earlier one of the same thing."""
+        """Return one parcel instead of this and of an earlier one of the same thing."""
 
     def to_json(self) -> dict[str, Any]:
         """Write it down as what JSON can hold."""
@@ -41,7 +41,7 @@ class TrialParcel:
         return f"{self.record.number:06d}"
 
     def behind(self, earlier: Self) -> Self:
-        """Give the newer record with the epochs of both."""
+        """Return the newer record with the epochs of both."""
         return type(self)(self.record, (*earlier.epochs, *self.epochs))
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class VerificationParcel:
         return f"{self.record.trial:06d}-{self.record.seed}-{self.record.epochs}"
 
     def behind(self, earlier: Self) -> Self:
-        """Give this one, which knows all that the earlier did."""
+        """Return this one, which knows all that the earlier did."""
         return self
 
     def to_json(self) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Outbox(Generic[P]):
         self._path(key).unlink(missing_ok=True)
 
     def kept(self) -> list[P]:
-        """Give what is kept, by key; a file that is not whole is passed over with a warning."""
+        """Return what is kept, by key; a file that is not whole is passed over with a warning."""
         found = []
         for path in sorted(self.folder.glob("[0-9]*.json")):
             try:
