@@ -223,7 +223,7 @@ class Allocator:
         return named, norm_pick
 
     def front(self, count: int, bits: tuple[int, int] | None = None) -> list[Allocation]:
-        """Give the planned front, smallest first: budgets spread evenly by ratio.
+        """Return the planned front, smallest first: budgets spread evenly by ratio.
 
         Args:
             count: how many; fewer come where neighbours are the same.
@@ -246,7 +246,7 @@ class Allocator:
         return self.smallest, min(self.bits_at(UNHARMED), self.most_bits)
 
     def bits_at(self, damage: float) -> int:
-        """Give about the least budget whose mean damage is at most this, within a hundredth.
+        """Return about the least budget whose mean damage is at most this, within a hundredth.
 
         Where no budget does, it is the one with the least damage.
         """
@@ -263,7 +263,7 @@ class Allocator:
         return high
 
     def gains_towards(self, settings: Mapping[str, LayerSetting]) -> dict[str, float]:
-        """Give the gains at which the plan spreads its bits most as these settings do.
+        """Return the gains at which the plan spreads its bits most as these settings do.
 
         A plan spends where a bit saves most; so a layer that has more bits than that, and saves
         little by the last of them, must have a gain. Savings are read off the lists between two
@@ -317,7 +317,7 @@ class Allocator:
         return 32 * shape.norm_parameters - (32 - bits) * shape.half_norm_parameters
 
     def layer_damage(self, settings: Mapping[str, LayerSetting]) -> dict[str, float]:
-        """Give the predicted damage of each layer's setting, which must be one of its list."""
+        """Return the predicted damage of each layer's setting, which must be one of its list."""
         damages = {}
         for name, table in self.tables.layers.items():
             (found,) = np.flatnonzero((table.settings == settings[name].five).all(1))

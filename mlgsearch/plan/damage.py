@@ -55,7 +55,7 @@ class DamageModel:
         self._white = self._metric.mean_variance() * shape.weight_numel
 
     def predict(self, settings: Settings) -> Damages:
-        """Give the damage of canonical settings in range, (n, 5) to (n,)."""
+        """Return the damage of canonical settings in range, (n, 5) to (n,)."""
         error = np.zeros(len(settings))
         if not self.energy:
             return error
@@ -102,7 +102,7 @@ class DamageModel:
         return self._metric.energy(quantiser(quantiser.fit(self._weight)) - self._weight)
 
     def _truncated(self, setting: LayerSetting) -> dict[str, Tensor] | None:
-        """Give the factors that projection begins with, where it would have to find them."""
+        """Return the factors that projection begins with, where it would have to find them."""
         if setting.is_plain:
             return None
         rows = self._rows if setting.base_out else self._own_rows

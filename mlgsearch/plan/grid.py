@@ -31,23 +31,23 @@ class Ranges:
     levels_stay: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Give a JSON-able form."""
+        """Return a JSON-able form."""
         return asdict(self)
 
     def widths(self) -> list[int]:
-        """Give every bit width that a factor may have."""
+        """Return every bit width that a factor may have."""
         spans = (self.q_basis, self.q_coeff_in, self.q_coeff_out)
         return sorted({q for low, high in spans for q in range(low, high + 1)})
 
     def bases(self, span: Span, bound: int) -> list[int]:
-        """Give the numbers of bases that a level may have on a layer; 0 where it may be absent."""
+        """Return the numbers of bases that a level may have; 0 where it may be absent."""
         present = list(range(span[0], min(span[1], bound - 1) + 1))
         is_optional = not self.levels_stay or span[1] >= bound or not present
         return [0, *present] if is_optional else present
 
 
 def grid(shape: LayerShape, ranges: Ranges) -> Iterator[Settings]:
-    """Give every canonical setting of a layer once, a block for each number of B_in.
+    """Yield every canonical setting of a layer once, a block for each number of B_in.
 
     Blocks may be empty. Where levels stay, the plain weight is there only if factors in range cost
     as much, and so are that weight.
@@ -86,7 +86,7 @@ def bits_of(settings: Settings, shape: LayerShape) -> NDArray[np.int64]:
 
 
 def setting_of(row: NDArray[np.int64]) -> LayerSetting:
-    """Give one row as a setting."""
+    """Return one row as a setting."""
     return LayerSetting(*(int(number) for number in row))
 
 

@@ -161,7 +161,7 @@ class Knapsack:
 
 
 def _lower_hull(sizes: Sizes, damages: Damages) -> NDArray[np.int64]:
-    """Give the indices of the lower convex hull's corners; the slopes between them rise."""
+    """Return the indices of the lower convex hull's corners; the slopes between them rise."""
     corners: list[int] = []
     for i in range(len(sizes)):
         while len(corners) > 1:
@@ -176,7 +176,7 @@ def _lower_hull(sizes: Sizes, damages: Damages) -> NDArray[np.int64]:
 
 
 def _unbeaten(sizes: Sizes, damages: Damages) -> NDArray[np.int64]:
-    """Give the indices of what nothing beats in both."""
+    """Return the indices of what nothing beats in both."""
     order = np.lexsort((damages, sizes))
     least_before = np.minimum.accumulate(np.concatenate([[np.inf], damages[order]]))[:-1]
     unbeaten: NDArray[np.int64] = order[damages[order] < least_before]

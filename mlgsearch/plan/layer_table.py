@@ -54,7 +54,7 @@ class LayerTable:
         return len(self.bits)
 
     def setting(self, choice: int) -> LayerSetting:
-        """Give the setting at an index."""
+        """Return the setting at an index."""
         return setting_of(self.settings[choice])
 
 
@@ -136,7 +136,7 @@ def _divergence(
 
 
 def rank_correlation(first: list[float], second: list[float]) -> float | None:
-    """Give Spearman's rank correlation, ties at their mean rank; None of fewer than 4 pairs.
+    """Return Spearman's rank correlation, ties at their mean rank; None of fewer than 4 pairs.
 
     It is also None where all values of one side are equal.
     """
@@ -155,7 +155,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _pareto(bits: NDArray[np.int64], damage: Damages) -> NDArray[np.int64]:
-    """Give the indices that nothing beats, by ascending bits; the first of equals is kept."""
+    """Return the indices that nothing beats, by ascending bits; the first of equals is kept."""
     order = np.lexsort((damage, bits))
     least_before = np.minimum.accumulate(np.concatenate([[np.inf], damage[order][:-1]]))
     best: NDArray[np.int64] = order[damage[order] < least_before]

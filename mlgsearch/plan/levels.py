@@ -86,7 +86,7 @@ class BothLevels:
         self._coeff_out = NoiseSurface(lambda r, d: columns[:, :most_out], 1, 1, widths, method)
 
     def error(self, settings: Settings) -> Energies:
-        """Give the energy of the error at settings (n, 5)."""
+        """Return the energy of the error at settings (n, 5)."""
         base_in, base_out, q_basis, q_coeff_in, q_coeff_out = settings.T
         left = self._left
         kept = self._kept[base_out - 1, base_in - 1]
@@ -104,7 +104,7 @@ class BothLevels:
 
 
 class Level1Only:
-    """Error where level 1 stands alone; refinement finds little to mend there."""
+    """Error where level 1 stands alone; refinement finds little to improve there."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Level1Only:
         self._coeff_in = NoiseSurface(lambda r, d: coeff_in[:, :, :d], 1, most_in, widths, method)
 
     def error(self, settings: Settings) -> Energies:
-        """Give the energy of the error at settings (n, 5)."""
+        """Return the energy of the error at settings (n, 5)."""
         base_in, _, q_basis, q_coeff_in, _ = settings.T
         kept = self._kept[base_in - 1]
         amplified = self._square[base_in - 1] * self._white / _positive(kept)
@@ -168,7 +168,7 @@ class Level2Only:
         self._coeff_out = NoiseSurface(lambda r, d: scaled[:, :r], most_out, 1, widths, method)
 
     def error(self, settings: Settings) -> Energies:
-        """Give the energy of the error at settings (n, 5)."""
+        """Return the energy of the error at settings (n, 5)."""
         _, base_out, q_basis, _, q_coeff_out = settings.T
         at = base_out - 1
         kept, square = self._kept[at], self._square[at]
@@ -184,7 +184,7 @@ class Level2Only:
 
 
 def _together(*noises: Energies) -> Energies:
-    """Give the share of the kept energy that independent noises scatter; below 1."""
+    """Return the share of the kept energy that independent noises scatter; below 1."""
     left = np.ones_like(noises[0])
     for noise in noises:
         left = left * np.maximum(1 - noise, _LEAST_LEFT)

@@ -22,14 +22,14 @@ class InputMetric:
         self._shape = shape
 
     def energy(self, error: Tensor) -> float:
-        """Give the energy of a tensor of the weight's shape, in the precision of its type."""
+        """Return the energy of a tensor of the weight's shape, in the precision of its type."""
         groups, c_in, _ = self._moment.shape
         rows = error.detach().reshape(groups, -1, c_in, self._shape.kernel_area)
         columns = rows.movedim(2, 1).flatten(2)  # (G, C_in, C_out/G*k*k)
         return float((self._moment.to(error.dtype) @ columns * columns).sum())
 
     def root(self) -> Tensor:
-        """Give the symmetric root R of the moment, (C_in, C_in): energy(E) = ||R E||^2.
+        """Return the symmetric root R of the moment, (C_in, C_in): energy(E) = ||R E||^2.
 
         Only for layers with a level, which are never depthwise.
         """
@@ -39,7 +39,7 @@ class InputMetric:
         return root
 
     def mean_variance(self) -> float:
-        """Give the mean second moment of a channel: energy of white noise of variance 1 a weight.
+        """Return the mean second moment of a channel: energy of white noise of variance 1 a weight.
 
         That is energy(noise) / (C_out*C_in*k*k) in the mean.
         """

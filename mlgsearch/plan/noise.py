@@ -21,7 +21,7 @@ _LEAST = 1e-12
 
 @torch.no_grad()
 def relative_noise(factor: Tensor, bits: int, method: Method) -> float:
-    """Give ||quantised - factor||^2 / ||factor||^2 at the fitted scale; 0 for a zero factor."""
+    """Return ||quantised - factor||^2 / ||factor||^2 at the fitted scale; 0 for a zero factor."""
     if bits == 32:
         return 0.0
     sample = spread_sample(factor, _SAMPLE)
@@ -60,19 +60,19 @@ class NoiseSurface:
     def __call__(
         self, rows: NDArray[np.int64], directions: NDArray[np.int64], bits: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Give the noise at so many rows, directions and bits, all of one shape."""
+        """Return the noise at so many rows, directions and bits, all of one shape."""
         found: NDArray[np.float64] = self._noise[rows - 1, directions - 1, self._column[bits]]
         return found
 
 
 def _noises(factor: Tensor, widths: Sequence[int], method: Method) -> list[float]:
-    """Give the relative noise at every bit width, on one sample."""
+    """Return the relative noise at every bit width, on one sample."""
     sample = spread_sample(factor, _SAMPLE)
     return [relative_noise(sample, bits, method) for bits in widths]
 
 
 def _spread(count: int) -> list[int]:
-    """Give a few numbers from 1 to ``count``, evenly by ratio."""
+    """Return a few numbers from 1 to ``count``, evenly by ratio."""
     return sorted({round(x) for x in np.geomspace(1, count, _POINTS)})
 
 

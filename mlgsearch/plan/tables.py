@@ -37,7 +37,7 @@ class Tables:
     norm_damage: Mapping[int, float]
 
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give tensors and JSON-able metadata; ``unpack`` reads them back, to the last digit."""
+        """Return tensors and JSON-able metadata; ``unpack`` reads them back, to the last digit."""
         tensors = {
             f"{name}/{array}": torch.from_numpy(getattr(table, array))
             for name, table in self.layers.items()

@@ -67,11 +67,11 @@ class Rows:
         )
 
     def coeff_in(self) -> Tensor:
-        """Give all coefficients inside a kernel, (rows, C_in, k*k); a base keeps the first."""
+        """Return all coefficients inside a kernel, (rows, C_in, k*k); a base keeps the first."""
         return self.kernels @ self.directions
 
     def truncated(self, setting: LayerSetting) -> dict[str, Tensor]:
-        """Give what ``mlgsearch.mlg.projection.decompose`` gives, of a setting with a level."""
+        """Return what ``mlgsearch.mlg.projection.decompose`` gives, of a setting with a level."""
         rows, base_in = setting.base_out or len(self.kernels), setting.base_in
         kernels = self.kernels[:rows]  # (rows, C_in, k*k)
         columns = None if self.columns is None else self.columns[:, :rows]

@@ -46,7 +46,7 @@ MEASURED = "measured"
 
 
 def layer_weights(tables: Tables, weighting: str) -> dict[str, float]:
-    """Give every layer's weight, 1 in the mean.
+    """Return every layer's weight, 1 in the mean.
 
     Where a weighting gives nothing to any layer (no gradient arrived), all weigh 1.
     """
