@@ -85,12 +85,12 @@ class Database:
         return VerificationStore(self.engine)
 
     def studies(self) -> list[StudyRow]:
-        """Give all studies at a glance, oldest first; only what changed is read."""
+        """Return all studies at a glance, oldest first; only what changed is read."""
         self._follow()
         return self._list.rows()
 
     def trials(self, study: str) -> TrialColumns:
-        """Give the columns of a study's trials; only what changed is read.
+        """Return the columns of a study's trials; only what changed is read.
 
         Raises:
             StudyNotFoundError: there is no such study.
@@ -115,7 +115,7 @@ class Database:
         return found
 
     def pulse(self, studies: tuple[str, ...]) -> str:
-        """Give a text that differs when anything of these studies changed.
+        """Return a text that differs when anything of these studies changed.
 
         With no study it is about all, and differs each minute: they are told with their ages.
         """
@@ -170,7 +170,7 @@ def _sqlite_file(url: str) -> Path | None:
 
 
 def _program() -> str:
-    """Give the installed command line beside this Python, from here where it lies below."""
+    """Return the installed command line beside this Python, from here where it lies below."""
     script = Path(sys.executable).with_name("mlgsearch")
     if not script.exists():
         return "mlgsearch"

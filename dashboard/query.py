@@ -21,25 +21,25 @@ class Query:
         return cls(parse_qs(search.removeprefix("?"), keep_blank_values=True))
 
     def one(self, name: str, default: str = "") -> str:
-        """Give the parameter's first text."""
+        """Return the parameter's first text."""
         return next(iter(self.values.get(name, ())), default)
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Give all its texts."""
+        """Return all its texts."""
         return tuple(self.values.get(name, ()))
 
     def choice(self, name: str, allowed: Collection[str], default: str) -> str:
-        """Give its first text where that is allowed, else the default."""
+        """Return its first text where that is allowed, else the default."""
         value = self.one(name, default)
         return value if value in allowed else default
 
     def integer(self, name: str) -> int | None:
-        """Give its first text as a number from 0, or None where it is not one."""
+        """Return its first text as a number from 0, or None where it is not one."""
         value = self.one(name)
         return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
 
     def number(self, name: str, default: float) -> float:
-        """Give its first text as a finite number, or the default."""
+        """Return its first text as a finite number, or the default."""
         return _number(self.one(name), default)
 
 

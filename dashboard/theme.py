@@ -75,12 +75,12 @@ COLORSCALE = "Cividis"
 
 
 def palette(scheme: Literal["light", "dark"]) -> Palette:
-    """Give the colours of a scheme."""
+    """Return the colours of a scheme."""
     return PALETTES[scheme]
 
 
 def ink_on(colour: str) -> str:
-    """Give black or white for words on a colour, #RRGGBB: their contrast is 4.5 to 1 or more.
+    """Return black or white for words on a colour, #RRGGBB: their contrast is 4.5 to 1 or more.
 
     Luminance is WCAG 2.2's.
     """
@@ -100,7 +100,7 @@ def text(value: str) -> str:
 
 
 def dress(figure: go.Figure, scheme: Literal["light", "dark"]) -> go.Figure:
-    """Give a figure the page's colours and type; what the figure itself says comes first."""
+    """Set a figure's colours and type to the page's; what the figure itself says comes first."""
     figure.update_layout(template=_looked_through(scheme))
     return figure
 
@@ -113,7 +113,7 @@ def _looked_through(scheme: Literal["light", "dark"]) -> go.layout.Template:
 
 @cache
 def template(scheme: Literal["light", "dark"]) -> dict[str, Any]:
-    """Give the colours and type of a scheme as plotly's template; nobody changes it."""
+    """Return the colours and type of a scheme as plotly's template; nobody changes it."""
     colours = palette(scheme)
     axis = {
         "gridcolor": colours.grid,

@@ -69,7 +69,7 @@ def _short(edges: Floats) -> list[float]:
 
 
 def _log_scale(most: int, colours: tuple[str, str]) -> list[list[float | str]]:
-    """Give stops of (share of the way from 1 to ``most``, colour), equal factors apart."""
+    """Return stops of (share of the way from 1 to ``most``, colour), equal factors apart."""
     shares = [i / (_STOPS - 1) for i in range(_STOPS)]
     places = [(most**share - 1) / (most - 1) for share in shares[:-1]]
     return [

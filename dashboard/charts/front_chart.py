@@ -132,7 +132,7 @@ def _trials(
 
 
 def _within(rows: Rows, marks: TrialMarks, zoom: Zoom) -> Rows:
-    """Give the rows that a zoom shows: so few may be left that an image becomes single marks."""
+    """Return the rows that a zoom shows: so few may be left that an image becomes single marks."""
     left, right, low, high = zoom
     x = np.log10(marks.x[rows]) if marks.axis.shown.is_log10 else marks.x[rows]
     y = marks.y[rows]
@@ -140,7 +140,7 @@ def _within(rows: Rows, marks: TrialMarks, zoom: Zoom) -> Rows:
 
 
 def _scale(colour: str, colours: Palette) -> tuple[str, str]:
-    """Give the colours of few and of many trials of a kind."""
+    """Return the colours of few and of many trials of a kind."""
     return blend(colours.paper, colour, 0.3), blend(colour, colours.ink, 0.4)
 
 
@@ -192,7 +192,7 @@ def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
 
 
 def _heights(picture: FrontPicture, marks: TrialMarks) -> tuple[float, float]:
-    """Give the accuracies in percent that a planned front stands between: front and teacher."""
+    """Return the accuracies in percent that a planned front stands between: front and teacher."""
     ys = marks.y[marks.drawable(picture.front)].tolist()
     if picture.teacher_accuracy is not None:
         ys.append(100 * picture.teacher_accuracy)
@@ -216,7 +216,7 @@ def _axes(
 
 
 def _reach(picture: FrontPicture, marks: TrialMarks) -> tuple[list[float], list[float]]:
-    """Give the ends of what has to find room, to the right and upwards."""
+    """Return the ends of what has to find room, to the right and upwards."""
     rows = picture.ranged
     xs = marks.x[rows][np.isfinite(marks.x[rows])].tolist()
     ys = marks.y[marks.drawable(rows)].tolist()

@@ -56,7 +56,7 @@ class PlannedLine:
         }
 
     def settings(self, accuracies: tuple[float, float], colours: Palette) -> dict[str, Any]:
-        """Give the settings of ``y3`` beside an axis of accuracies in percent, lower first."""
+        """Return the settings of ``y3`` beside an axis of accuracies in percent, lower first."""
         low, high = ((self.top - accuracy) * self.per_point for accuracy in accuracies)
         return {
             "overlaying": "y",
@@ -72,7 +72,7 @@ class PlannedLine:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Give round damages in percent between two; there is none below 0, and none above all."""
+    """Return round damages in percent between two; there is none below 0, and none above all."""
     few = abs(high - low) / 7
     decade = 10.0 ** math.floor(math.log10(few))
     step = next(step for step in (decade, 2 * decade, 5 * decade, 10 * decade) if step >= few)

@@ -29,7 +29,7 @@ class SizeAxis:
         return self.objective.endswith("_ratio")
 
     def values(self, columns: TrialColumns) -> Floats:
-        """Give the trials' values as shown, shape (n,); NaN where not known or not positive."""
+        """Return the trials' values as shown, shape (n,); NaN where not known or not positive."""
         known = columns.objective(self.objective)
         return np.where(known > 0, known, np.nan) / self.unit
 

@@ -8,7 +8,7 @@ from dashboard.theme import Palette
 def teacher_line(
     accuracy: float | None, colours: Palette, side: Literal["left", "right"]
 ) -> dict[str, Any]:
-    """Give a layout's line at the teacher's accuracy, a fraction: ``x`` and ``y`` are in percent.
+    """Return a layout's line at the teacher's accuracy, a fraction: ``x`` and ``y`` are in percent.
 
     Its words stand at the side where no mark comes near it. Without an accuracy there is none.
     """

@@ -40,7 +40,7 @@ class TrialMarks:
         self.y: Floats = 100 * columns.accuracy  # (n,)
 
     def drawable(self, rows: Rows) -> Rows:
-        """Give those of the rows that have both an accuracy and a size."""
+        """Return those of the rows that have both an accuracy and a size."""
         return rows[np.isfinite(self.x[rows]) & np.isfinite(self.y[rows])]
 
     def points(
@@ -137,5 +137,5 @@ class TrialMarks:
 
 
 def short(values: Floats) -> list[float]:
-    """Give values to six digits: more is not to be seen, and has to be sent."""
+    """Return values to six digits: more is not to be seen, and has to be sent."""
     return [float(f"{value:.6g}") for value in values]

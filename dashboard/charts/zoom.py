@@ -36,7 +36,7 @@ def read_zoom(text: str, axis: SizeAxis) -> Zoom | None:
 def front_scales(
     axis: SizeAxis, xs: Sequence[float], ys: Sequence[float], zoom: Zoom | None
 ) -> dict[str, Any]:
-    """Give the axes ``xaxis`` and ``yaxis`` with room for some values, or as zoomed.
+    """Return the axes ``xaxis`` and ``yaxis`` with room for some values, or as zoomed.
 
     Ticks lie in what is to be seen. The range that is sent is the one the reader made, so plotly is
     told by a new revision to take it.

@@ -267,7 +267,7 @@ def _warnings(studies: Sequence[_Study]) -> list[Component]:
 
 
 def _digest(studies: Sequence[_Study], query: Query, scheme: Scheme) -> str:
-    """Give a text that differs when the picture would."""
+    """Return a text that differs when the picture would."""
     told = sha256(repr((query.one(AXIS), query.one(ZOOM), scheme)).encode())
     for study in studies:
         told.update(repr((study.record.name, study.hypervolume)).encode())

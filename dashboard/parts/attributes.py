@@ -4,7 +4,7 @@ from typing import Any
 
 
 def attributes(**values: str | None) -> dict[str, Any]:
-    """Give them for a component: ``html.Div(**attributes(aria_label="Pages"))``; None is left out.
+    """Return them for a component: ``html.Div(**attributes(aria_label="Pages"))``; skip None.
 
     Dash takes them as keywords, which Python's names cannot say and its types do not know.
     """

@@ -40,14 +40,14 @@ class Markup(Component):
 
 
 def nodes_of(parts: Sequence[Component]) -> list[Node]:
-    """Give elements, of which none has an id, as nodes."""
+    """Return elements, of which none has an id, as nodes."""
     nodes = [_node(part) for part in parts]
     assert None not in nodes, f"an element with an id among {parts}"
     return [node for node in nodes if node is not None]
 
 
 def lighten(part: Any) -> Any:
-    """Give what a page or a callback shows, with `Markup` for all that has no id.
+    """Return what a page or a callback shows, with `Markup` for all that has no id.
 
     Args:
         part: a component, a text, None, or a list of them; components are changed in place.
@@ -79,7 +79,7 @@ def _lighten_all(parts: Sequence[Any]) -> list[Any]:
 
 
 def _node(part: Any) -> Node | None:
-    """Give an element as a node; None where it, or one within, belongs to Dash."""
+    """Return an element as a node; None where it, or one within, belongs to Dash."""
     if not isinstance(part, Component):
         return str(part)
     described = part.to_plotly_json()  # type: ignore[no-untyped-call]

@@ -111,7 +111,7 @@ class Page:
 
 
 def view_id(parameter: str, default: str = "") -> dict[str, str]:
-    """Give the id of a control whose value belongs to the address."""
+    """Return the id of a control whose value belongs to the address."""
     return {"view": parameter, "default": default}
 
 

@@ -40,7 +40,7 @@ _TABS = {
 
 
 def frame() -> html.Div:
-    """Give the part of the page that stays."""
+    """Return the part of the page that stays."""
     return html.Div(
         [
             dcc.Location(id="location", refresh=False),
@@ -163,7 +163,7 @@ def answer_trouble(error: Exception) -> None:
 
 
 def _arrived(title: str, pulse: str | None) -> dict[str, str | None]:
-    """Tell the browser what came; without a pulse the page waits for no news."""
+    """Send the browser what came; without a pulse the page waits for no news."""
     return {"title": title, "pulse": pulse}
 
 

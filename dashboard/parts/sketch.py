@@ -68,17 +68,17 @@ class _Axis:
         self._low, self._high = settings["range"]
 
     def right(self, values: Any) -> Any:
-        """Give places from the left, in units of the drawing."""
+        """Return places from the left, in units of the drawing."""
         known = np.asarray(values, dtype=np.float64)
         places = np.log10(known) if self._is_log else known
         return np.round(_SIDE * (places - self._low) / (self._high - self._low), 1)
 
     def down(self, values: Any) -> Any:
-        """Give places from above."""
+        """Return places from above."""
         return np.round(_SIDE - self.right(values), 1)
 
     def ticks(self) -> Iterator[tuple[float, list[str]]]:
-        """Give values within the axis with the lines that are written at them."""
+        """Yield values within the axis with the lines that are written at them."""
         values = self.settings.get("tickvals")
         if values is None:
             values = _round_values(self._low, self._high)
@@ -97,7 +97,7 @@ class _Axis:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Give some four to ten round values of a range, as plotly chooses them."""
+    """Return some four to ten round values of a range, as plotly chooses them."""
     rough = (high - low) / 10
     power: float = 10 ** math.floor(math.log10(rough))
     step = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)

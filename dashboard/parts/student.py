@@ -39,7 +39,7 @@ def written_bytes(count: float) -> str:
 
 
 def students(columns: TrialColumns, rows: Rows) -> list[Student]:
-    """Give some trials with accuracy, in the order of ``rows``."""
+    """Return some trials with accuracy, in the order of ``rows``."""
     chosen = columns.at(rows)
     return [
         Student(number, accuracy, ratio, int(size) if size > 0 else None)  # NaN is not above 0

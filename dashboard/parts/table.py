@@ -73,7 +73,7 @@ class Table:
         )
 
     def nodes(self, database: Database, query: Query) -> list[Node]:
-        """Give the rows of one page, with what goes around them."""
+        """Return the rows of one page, with what goes around them."""
         return nodes_of(self._body(database, query))
 
     def csv(self, database: Database, query: Query) -> str:
@@ -81,7 +81,7 @@ class Table:
         return to_csv(self._data(database, query), self._keys())
 
     def data(self, database: Database, query: Query) -> list[dict[str, Any]]:
-        """Give all rows as JSON's data."""
+        """Return all rows as JSON's data."""
         return self._data(database, query)
 
     def _body(self, database: Database, query: Query) -> list[Component]:
@@ -226,7 +226,7 @@ class Table:
 
 
 def digest(nodes: Sequence[Node]) -> str:
-    """Give a text that differs when what is shown of a table does."""
+    """Return a text that differs when what is shown of a table does."""
     return sha256(repr(nodes).encode()).hexdigest()[:16]
 
 

@@ -114,7 +114,7 @@ def openapi() -> dict[str, Any]:
 
 
 def study_fields(row: StudyRow) -> dict[str, Any]:
-    """Give a study as an object that JSON can hold: as ``list --json``, and more."""
+    """Return a study as an object that JSON can hold: as ``list --json``, and more."""
     return {
         "study": row.name,
         "n_trials": row.n_trials,

@@ -7,12 +7,12 @@ import psutil
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address."""
+    """Return whether only this machine reaches an address."""
     return host == "localhost" or _is(host, "is_loopback")
 
 
 def host_names(host: str) -> frozenset[str]:
-    """Give the names and addresses by which browsers may call a server that listens on ``host``."""
+    """Return the names and addresses by which browsers may call a server listening on ``host``."""
     names = {"localhost", "127.0.0.1", "::1", host}
     if is_loopback(host):
         return frozenset(names)

@@ -145,7 +145,7 @@ def _page(complaint: str, status: int = 200) -> Response:
 
 
 def _inner(address: str) -> str:
-    """Give an address of ours, whatever somebody wrote into the link to the login."""
+    """Return an address of ours, whatever somebody wrote into the link to the login."""
     parts = urlsplit(address)
     is_inner = not parts.scheme and not parts.netloc and address.startswith("/")
     return address if is_inner and address.isprintable() and "\\" not in address else "/"

@@ -62,6 +62,6 @@ def secure(server: Flask, hosts: Collection[str], script_hashes: Sequence[str]) 
 
 
 def _host_name(header: str) -> str:
-    """Give the name or address in a Host header; nothing where it is no such header."""
+    """Return the name or address in a Host header; nothing where it is no such header."""
     found = _HOST.fullmatch(header)
     return (found[1] or found[2]).lower() if found else ""

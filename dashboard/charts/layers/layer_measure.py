@@ -31,20 +31,20 @@ class Measure:
     is_whole: bool = False
 
     def absent(self, grid: LayerGrid) -> NDArray[np.bool_]:
-        """Tell where the level that this is a number of is absent, shape (T, L)."""
+        """Return where the level that this is a number of is absent, shape (T, L)."""
         if not self.absent_is_0:
             return np.zeros((len(grid.numbers), len(grid.layers)), dtype=bool)
         return np.equal(grid.settings[..., NUMBERS.index(self.name)], 0)
 
     def coloured(self, grid: LayerGrid) -> Floats:
-        """Give what the scale of colours runs over, shape (T, L); NaN where there is no value."""
+        """Return what the scale of colours runs over, shape (T, L); NaN where there is no value."""
         shown = np.where(self.absent(grid), np.nan, self.values(grid))
         with np.errstate(divide="ignore"):  # log2(0) of no damage is below every scale
             scaled = np.log2(shown) if self.is_log or self.is_change else shown
         return np.where(np.isfinite(scaled), scaled, np.nan)
 
     def unscaled(self, place: float) -> float:
-        """Give the value at a place of the scale of colours."""
+        """Return the value at a place of the scale of colours."""
         return 2.0**place if self.is_log or self.is_change else place
 
 
@@ -148,5 +148,5 @@ MEASURES = _measures()
 
 
 def available(grid: LayerGrid) -> list[Measure]:
-    """Give what can be drawn of a study; the first is what to begin with."""
+    """Return what can be drawn of a study; the first is what to begin with."""
     return [measure for measure in MEASURES.values() if np.isfinite(measure.values(grid)).any()]

@@ -33,7 +33,7 @@ def short_names(names: Sequence[str], *, most: int = MOST_LETTERS) -> list[str]:
 
 
 def groups(names: Sequence[str]) -> list[int]:
-    """Give where a new block of the network begins: indices, without 0.
+    """Return where a new block of the network begins: indices, without 0.
 
     A block is what has the same first part; where nearly all have the same one, it is the second.
     """

@@ -15,7 +15,7 @@ _LETTER = 7
 
 
 def row_height(layers: int) -> int:
-    """Give the height of a row in pixels: fewer layers have more room."""
+    """Return the height of a row in pixels: fewer layers have more room."""
     most = max(26, 120 // max(layers, 1))  # a key to colours needs some height as well
     return int(np.clip(620 // max(layers, 1), 15, most))
 
@@ -23,7 +23,7 @@ def row_height(layers: int) -> int:
 def lay_out_rows(
     figure: go.Figure, layers: Sequence[str], colours: Palette, *, top: int, bottom: int
 ) -> None:
-    """Give a figure its rows and height; ``top`` and ``bottom`` are the pixels around them.
+    """Set the rows and height of a figure; ``top`` and ``bottom`` are the pixels around them.
 
     A faint line parts the network's blocks. A trace's ``y`` is the index of the layer, or
     one text a layer in their order.

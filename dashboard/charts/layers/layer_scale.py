@@ -41,7 +41,7 @@ class Scale:
     stops: list[list[float | str]]
 
     def colour(self, value: float) -> str:
-        """Give a value's colour, #RRGGBB, as plotly mixes it."""
+        """Return a value's colour, #RRGGBB, as plotly mixes it."""
         share = (value - self.zmin) / (self.high - self.zmin)
         places = [float(place) for place, _ in self.stops]
         above = min(max(bisect(places, share), 1), len(places) - 1)
@@ -104,7 +104,7 @@ def _range(measure: Measure, shown: Floats) -> tuple[float, float]:
 
 
 def _ticks(measure: Measure, low: float, high: float) -> list[float]:
-    """Give some places of the scale: whole ones where there are enough."""
+    """Return some places of the scale: whole ones where there are enough."""
     step = max(1, round((high - low) / 5))
     whole = [float(tick) for tick in range(int(np.ceil(low)), int(high) + 1, step)]
     if len(whole) > 2 or (measure.is_whole and whole):

@@ -30,14 +30,14 @@ _TWO_LINES, _UPRIGHT = 44, 112
 
 
 def columns_shown(count: int) -> list[int]:
-    """Give which of so many students to draw: all, or evenly spaced ones with both ends."""
+    """Return which of so many students to draw: all, or evenly spaced ones with both ends."""
     if count <= MOST_COLUMNS:
         return list(range(count))
     return [round(place) for place in np.linspace(0, count - 1, MOST_COLUMNS).tolist()]
 
 
 def pixels_above(columns: int) -> int:
-    """Give the height over the rows of a chart of so many columns: its key and headings."""
+    """Return the height over the rows of a chart of so many columns: its key and headings."""
     return _KEY + (_TWO_LINES if columns <= _MOST_WIDE else _UPRIGHT)
 
 
@@ -198,7 +198,7 @@ def _texts(
 
 
 def _hover_data(grid: LayerGrid) -> list[list[list[Any]]]:
-    """Give for each cell: trial, five numbers, and bytes, bits a weight and damage where known."""
+    """Return per cell: trial, five numbers, and bytes, bits per weight and damage where known."""
     known = [grid.bits / 8, grid.bits_a_weight(), 100 * grid.damage]
     columns = [
         [

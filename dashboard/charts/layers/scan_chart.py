@@ -98,7 +98,7 @@ def scan_chart(scan: GridScan, scheme: Scheme) -> go.Figure:
 
 
 def _with_air(values: Sequence[int]) -> list[float]:
-    """Give a range in which marks at its ends are whole."""
+    """Return a range in which marks at its ends are whole."""
     air = 0.02 * (values[-1] - values[0])
     return [values[0] - air, values[-1] + air]
 
@@ -116,7 +116,7 @@ def present(scan: GridScan) -> GridScan:
 
 
 def is_area(scan: GridScan) -> bool:
-    """Tell whether there are enough values of both numbers for contours."""
+    """Return whether there are enough values of both numbers for contours."""
     return min(len(scan.base_in), len(scan.base_out)) >= LEAST_VALUES
 
 

@@ -94,7 +94,7 @@ class StudyImportance:
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give the layers as rows of a table, in the network's order; accuracies are fractions."""
+        """Return the layers as rows of a table, in the network's order; accuracy is a fraction."""
         if self.importance is None:
             return []
         rows = []
@@ -117,7 +117,7 @@ class StudyImportance:
 
 
 def is_uniform(study: StudyRecord) -> bool:
-    """Tell whether all layers of a study share their numbers, so that none can be told apart."""
+    """Return whether all layers of a study share their numbers, so that none can be told apart."""
     space = study.content.get("space")
     return isinstance(space, Mapping) and space.get("kind") == "uniform"
 
@@ -149,7 +149,7 @@ def _costs(grid: LayerGrid, accuracy: Floats) -> Mapping[str, LayerCost]:
 
 
 def _spread(damage: Floats) -> Floats | None:
-    """Give each layer's standard deviation (L,); a layer without predictions has 0."""
+    """Return each layer's standard deviation (L,); a layer without predictions has 0."""
     if not np.isfinite(damage).any():
         return None
     known = np.where(np.isfinite(damage), damage, 0.0)
@@ -157,6 +157,6 @@ def _spread(damage: Floats) -> Floats | None:
 
 
 def _ranks(values: Floats) -> Floats:
-    """Give ranks (n,), equal values the mean of theirs."""
+    """Return ranks (n,), equal values the mean of theirs."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place], dtype=np.float64)

@@ -117,7 +117,7 @@ def _places(found: StudyImportance, order: str) -> list[int]:
 
 
 def _shown(found: StudyImportance, order: str, scheme: Scheme) -> str:
-    """Give a text that differs when the chart would."""
+    """Return a text that differs when the chart would."""
     return repr((found.importance, order, scheme))
 
 
@@ -167,8 +167,8 @@ def _explanation() -> html.Details:
             ),
             html.P(
                 "Predicted is how much the plan's estimate of the layer's damage differed between "
-                "the same trials. Where the two disagree, training mends what the plan feared, or "
-                "breaks what it did not see."
+                "the same trials. Where the two disagree, training repairs what the plan feared, "
+                "or breaks what it did not see."
             ),
         ],
         open=True,

@@ -47,18 +47,18 @@ class FrontLayers:
         return cls(study, [student for student in found if student.number in there], grid)
 
     def measure(self, query: Query) -> Measure:
-        """Give what colour stands for in a view, of what the study stores."""
+        """Return what colour stands for in a view, of what the study stores."""
         there = {measure.name: measure for measure in available(self.grid)}
         default = next(iter(there))
         return there[query.choice(COLOUR, there, default)]
 
     def trial(self, query: Query) -> int:
-        """Give the trial whose bytes are shown in a view: one of the front, else its largest."""
+        """Return the trial whose bytes are shown in a view: one of the front, else its largest."""
         asked = query.integer(TRIAL)
         return asked if asked in self.grid.numbers else self.grid.numbers[-1]
 
     def cells(self) -> list[dict[str, Any]]:
-        """Give all layers of all students as rows of a table, smallest student first."""
+        """Return all layers of all students as rows of a table, smallest student first."""
         weighed, shares = self.grid.bits_a_weight(), self.grid.share()
         rows = []
         for t, student in enumerate(self.students):
@@ -81,7 +81,7 @@ class FrontLayers:
         return rows
 
     def bytes_of(self, trial: int) -> list[dict[str, Any]]:
-        """Give a trial's layers as rows of a table, in the network's order."""
+        """Return a trial's layers as rows of a table, in the network's order."""
         t = self.grid.numbers.index(trial)
         rows = []
         for i, layer in enumerate(self.grid.layers):

@@ -254,7 +254,7 @@ def _drawn(
 
 
 def _shown(layers: FrontLayers, query: Query, scheme: Scheme) -> list[Any]:
-    """Give what the charts depend on: a page that shows just this needs no new ones."""
+    """Return what the charts depend on: a page that shows just this needs no new ones."""
     return [list(layers.grid.numbers), layers.measure(query).name, layers.trial(query), scheme]
 
 

@@ -25,7 +25,7 @@ _DASH = "\N{EN DASH}"
 
 
 def rows(database: Database, query: Query) -> list[Row]:
-    """Give the studies that the address asks for."""
+    """Return the studies that the address asks for."""
     words = query.one(SEARCH).casefold().split()
     shown = query.choice(SHOW, SHOWN, "all")
     picked = query.all(PICK)

@@ -16,7 +16,7 @@ from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES
 
 
 def cards(data: StudyData, view: StudyView, scheme: Scheme) -> list[Component]:
-    """Give a card for each selected trial that there is, in the order they were selected."""
+    """Return a card for each selected trial that there is, in the order they were selected."""
     series = palette(scheme).series
     there = set(data.columns.number[data.columns.rows_of(view.selected)].tolist())
     if not there:

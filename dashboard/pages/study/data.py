@@ -45,7 +45,7 @@ class StudyData:
         return float(volumes[-1]) if len(volumes) else 0.0
 
     def picture(self, view: StudyView) -> FrontPicture:
-        """Give what the chart of the front draws in a view."""
+        """Return what the chart of the front draws in a view."""
         seen = view.seen(self.columns)
         then = self.columns if len(seen) == len(self.columns) else self.columns.at(seen)
         front = seen[then.front_rows(self.record.objectives)]
@@ -68,19 +68,19 @@ class StudyData:
         )
 
     def written(self, numbers: Sequence[int]) -> list[str]:
-        """Give when trials, or their epochs, were last written."""
+        """Return when trials, or their epochs, were last written."""
         rows = self.columns.rows_of(numbers)
         return [str(moment) for moment in self.columns.updated_at[rows]]
 
     def results_until(self, until: int | None) -> int | None:
-        """Give how many of the first finished trials had a result, None for the present."""
+        """Return how many of the first finished trials had a result, None for the present."""
         order = self.columns.finished_rows
         if until is None or until >= len(order):
             return None
         return int(np.isin(self.course[0], order[:until]).sum())
 
     def digest(self, *view: object) -> str:
-        """Give a text that differs when a picture of the study in this view would."""
+        """Return a text that differs when a picture of the study in this view would."""
         record, columns = self.record, self.columns
         told = sha256(
             repr(
@@ -100,7 +100,7 @@ class StudyData:
         return told.hexdigest()[:16]
 
     def failures_digest(self) -> str:
-        """Give a text that differs when another trial failed."""
+        """Return a text that differs when another trial failed."""
         failed = self.columns.updated_at[self.columns.is_in(TrialState.FAIL)]
         return sha256(np.ascontiguousarray(failed).tobytes()).hexdigest()[:16]
 

@@ -16,7 +16,7 @@ _MOST_LINKS = 8
 
 
 def facts(data: StudyData) -> list[Component]:
-    """Give the figures, and a sentence where there is no front yet."""
+    """Return the figures, and a sentence where there is no front yet."""
     columns, record = data.columns, data.record
     counts = columns.counts()
     complete = columns.at(columns.is_in(TrialState.COMPLETE))
@@ -48,7 +48,7 @@ def _nothing_yet(data: StudyData) -> str:
         return "No trial is COMPLETE yet; the front appears here with the first one."
     if counts[TrialState.FAIL]:
         return (
-            "No trial is COMPLETE: see below why trials failed, mend it, "
+            "No trial is COMPLETE: see below why trials failed, fix it, "
             "and go on with `search.py resume`."
         )
     return "No trial is COMPLETE yet. If nothing drives the study, go on with `search.py resume`."

@@ -150,7 +150,7 @@ def _parts(
     scheme: Scheme,
     drawn: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Give what the page shows, but ``no_update`` for what was drawn the same before.
+    """Return what the page shows, but ``no_update`` for what was drawn the same before.
 
     ``drawn`` and its successor hold a digest for each part.
     """

@@ -20,7 +20,7 @@ from mlgsearch.results.read.trial_details import settings_of
 
 
 def table_of(query: Query) -> Table:
-    """Give the table that the address asks for."""
+    """Return the table that the address asks for."""
     return TRIALS_TABLE if query.choice(ROWS, (FRONT, ALL), FRONT) == ALL else FRONT_TABLE
 
 
@@ -46,7 +46,7 @@ def _trials(database: Database, query: Query) -> list[dict[str, Any]]:
 def _rows(
     columns: TrialColumns, rows: Rows | slice, expectations: Expectations, query: Query
 ) -> list[dict[str, Any]]:
-    """Give trials as rows of plain data; what is not known is None."""
+    """Return trials as rows of plain data; what is not known is None."""
     selected = StudyView.of(query).selected
     name = query.one("name")
     found = []

@@ -67,7 +67,7 @@ class StudyView:
         )
 
     def seen(self, columns: TrialColumns) -> Rows:
-        """Give the rows of the trials there are at the moment of the replay, by number.
+        """Return the rows of the trials there are at the moment of the replay, by number.
 
         In the past only finished trials are seen: what ran then is not known any more.
         """
@@ -77,7 +77,7 @@ class StudyView:
         return np.sort(order[: self.until])
 
     def kept(self, columns: TrialColumns) -> NDArray[np.bool_]:
-        """Tell which trials the filters leave, shape (n,); ``is_front_only`` is no part of it."""
+        """Return which trials the filters leave, shape (n,); ``is_front_only`` is no part of it."""
         kept = ~columns.is_in(*self.hidden, TrialState.WAITING)
         percent = 100 * columns.accuracy
         kept &= np.isnan(percent) | _within(percent, self.accuracy)
@@ -86,12 +86,12 @@ class StudyView:
 
 
 def axis_of(query: Query) -> SizeAxis:
-    """Give the axis of size that the address asks for."""
+    """Return the axis of size that the address asks for."""
     return SIZE_AXES[query.choice(AXIS, SIZE_AXES, DEFAULT_AXIS)]
 
 
 def last_moment(columns: TrialColumns) -> int:
-    """Give how many trials have finished: the right end of a replay."""
+    """Return how many trials have finished: the right end of a replay."""
     return len(columns.finished_rows)
 
 

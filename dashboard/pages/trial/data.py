@@ -49,7 +49,7 @@ class TrialData:
         )
 
     def shown(self, scheme: str) -> str:
-        """Give a text that differs when the page would."""
+        """Return a text that differs when the page would."""
         return repr(
             (
                 self.trial,
@@ -63,7 +63,7 @@ class TrialData:
 
 
 def layer_rows(database: Database, query: Query) -> list[dict[str, Any]]:
-    """Give a trial's layers as rows of a table, in the network's order."""
+    """Return a trial's layers as rows of a table, in the network's order."""
     name, number = _named(query)
     study, trial = database.store.study(name), database.store.trial(name, number)
     records = {record.name: record for record in study.layers}
@@ -85,12 +85,12 @@ def layer_rows(database: Database, query: Query) -> list[dict[str, Any]]:
 
 
 def epoch_rows(database: Database, query: Query) -> list[dict[str, Any]]:
-    """Give a trial's epochs as rows of a table, first to last."""
+    """Return a trial's epochs as rows of a table, first to last."""
     return [vars(epoch) for epoch in database.store.epochs(*_named(query))]
 
 
 def run_rows(database: Database, query: Query) -> list[dict[str, Any]]:
-    """Give what `verify` found of a trial as rows of a table."""
+    """Return what `verify` found of a trial as rows of a table."""
     name, number = _named(query)
     return [
         {

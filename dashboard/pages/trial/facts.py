@@ -25,7 +25,7 @@ _EXPECTED = "expected of a new training on new images"
 
 
 def facts(data: TrialData) -> list[Component]:
-    """Give what it reached and what it costs, and the error where there is one."""
+    """Return what it reached and what it costs, and the error where there is one."""
     shown: list[Component] = [
         _group("Result", _result(data)),
         _group("Size and cost", _sizes(data)),
@@ -37,7 +37,7 @@ def facts(data: TrialData) -> list[Component]:
 
 
 def origin(data: TrialData) -> list[Component]:
-    """Give how it was trained, and where it comes from."""
+    """Return how it was trained, and where it comes from."""
     return [
         _group("Training", _training(data)),
         _group("Where it comes from", _origin(data)),
@@ -45,7 +45,7 @@ def origin(data: TrialData) -> list[Component]:
 
 
 def take_home(database: Database, data: TrialData) -> list[Component]:
-    """Give the commands that make something of the trial, and its settings to try again."""
+    """Return the commands that make something of the trial, and its settings to try again."""
     name, number = data.study.name, data.trial.number
     shown: list[Component] = []
     if data.trial.state is TrialState.COMPLETE:
