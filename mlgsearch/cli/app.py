@@ -55,7 +55,7 @@ COMMANDS = (
     LazyCommand(
         "front",
         "mlgsearch.cli.front:print_front",
-        "Give the Pareto front, and what to expect of its students beside what was seen.",
+        "Print the Pareto front, and what to expect of its students beside what was seen.",
     ),
     LazyCommand(
         "choose",

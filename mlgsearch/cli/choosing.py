@@ -71,7 +71,7 @@ def choice_fields(
     verified: list[VerifiedPoint],
     export: str,
 ) -> dict[str, Any]:
-    """Give a choice as an object that JSON can hold."""
+    """Return a choice as an object that JSON can hold."""
     chosen = choice.trial
     return {
         "study": study.name,

@@ -214,7 +214,7 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
 def _next_commands(
     study: StudyRecord, trials: Sequence[TrialRecord], storage: str
 ) -> Iterator[str]:
-    """Give what one does with a finished study, around the middle of its front."""
+    """Yield what one does with a finished study, around the middle of its front."""
     name, best = study.name, front(trials, study.objectives)
     if best:
         middle = best[len(best) // 2]

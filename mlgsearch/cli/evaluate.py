@@ -59,7 +59,7 @@ def evaluate(
 
 
 def evaluation_fields(report: "FileReport") -> dict[str, Any]:
-    """Give a report as an object that JSON can hold."""
+    """Return a report as an object that JSON can hold."""
     return {
         "model": report.card.model.name,
         "study": report.card.study,
@@ -78,7 +78,7 @@ def evaluation_fields(report: "FileReport") -> dict[str, Any]:
 
 
 def _data_spec(data: str, root: Path | None) -> "DataSpec":
-    """Give the data of a study file, or those of a name, split as a study file does by default."""
+    """Return the data of a study file, or of a name, split as a study file does by default."""
     from pydantic import ValidationError
 
     from mlgsearch.study.file.spec import load_study_file

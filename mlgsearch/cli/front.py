@@ -54,7 +54,7 @@ def print_front(
         bool, typer.Option("--verified", help="What `verify` found: test accuracy, its spread.")
     ] = False,
 ) -> None:
-    """Give the Pareto front, and what to expect of its students beside what was seen."""
+    """Print the Pareto front, and what to expect of its students beside what was seen."""
     engine, store = open_store(storage)
     study = store.study(name)
     if verified:

@@ -85,7 +85,7 @@ def preparing(*, quietly: bool) -> "Iterator[Progress]":
 
 
 def point_fields(point: "PlannedPoint") -> dict[str, Any]:
-    """Give a planned point as an object that JSON can hold."""
+    """Return a planned point as an object that JSON can hold."""
     return {
         "packed_bytes": point.packed_bytes,
         "memory_ratio": point.sizes.memory_ratio,
@@ -175,7 +175,7 @@ def _print_uncompressed(tables: "Tables") -> None:
 
 
 def _span(values: Sequence[int]) -> str:
-    """Give the middle half of the values that are not 0."""
+    """Return the middle half of the values that are not 0."""
     present = sorted(value for value in values if value)
     if not present:
         return "-"

@@ -57,7 +57,7 @@ def sensitivity(
 def _read(
     study: str, storage: str, allowed_code: Collection[str]
 ) -> "tuple[StudySpec, list[TrialRecord]]":
-    """Give a study's specification, and its trials where it is stored under that name."""
+    """Return a study's specification, and its trials where it is stored under that name."""
     from mlgsearch.study.file.allowed_code import stored_spec
     from mlgsearch.study.file.spec import load_study_file  # loads pydantic
 

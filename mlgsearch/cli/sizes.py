@@ -87,7 +87,7 @@ def sizes(
 
 
 def report_fields(report: "SizeReport") -> dict[str, Any]:
-    """Give a report as an object that JSON can hold."""
+    """Return a report as an object that JSON can hold."""
     from mlgsearch.train.files.size_report import layer_kind  # loads torch
 
     total = report.sizes

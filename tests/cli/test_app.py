@@ -417,7 +417,7 @@ def test_version_and_help(run: Run) -> None:
     assert lines(CliRunner().invoke(app, ["--version"])) == [f"mlgsearch {__version__}"]
     for option in ("--help", "-h"):
         shown = " ".join(lines(CliRunner().invoke(app, ["front", option])))
-        assert "Give the Pareto front" in shown
+        assert "Print the Pareto front" in shown
         assert "--format" in shown
 
 

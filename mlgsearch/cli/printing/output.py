@@ -20,7 +20,7 @@ WHOLE_LINES = 1000
 
 
 def stdout_console() -> Console:
-    """Give the console of stdout."""
+    """Return the console of stdout."""
     return Console(width=None if sys.stdout.isatty() else WHOLE_LINES)
 
 

@@ -54,7 +54,7 @@ def front_table(
 
 
 def kilobytes(trial: TrialRecord) -> str:
-    """Give the size of a trial's packed file in 1,000 bytes, or nothing before it is known."""
+    """Return the size of a trial's packed file in 1,000 bytes, or nothing before it is known."""
     return "" if trial.packed_bytes is None else f"{trial.packed_bytes / 1000:.1f}"
 
 

@@ -45,7 +45,7 @@ def verified_table(study: StudyRecord, points: list[VerifiedPoint]) -> Table:
 
 
 def spread(point: VerifiedPoint) -> str:
-    """Give the mean test accuracy and, where there are several seeds, its standard deviation."""
+    """Return the mean test accuracy and, where there are several seeds, its standard deviation."""
     if point.test_std is None:
         return f"{point.test_accuracy:.2%}"
     return f"{100 * point.test_accuracy:.2f} \N{PLUS-MINUS SIGN} {100 * point.test_std:.2f}%"

@@ -58,7 +58,7 @@ class VerifyEvents:
 
 
 def run_fields(record: VerificationRecord) -> dict[str, Any]:
-    """Give a training's record as an object that JSON can hold."""
+    """Return a training's record as an object that JSON can hold."""
     fields = asdict(record) | {"state": record.state.value, "versions": dict(record.versions)}
     del fields["created_at"], fields["finished_at"]
     return fields

@@ -25,7 +25,7 @@ def watching(
     as_json: bool,
     again: str,
 ) -> Iterator[Watch]:
-    """Give the view that fits stdout.
+    """Return the view that fits stdout.
 
     ``again`` is the command that goes on where a signal stopped it at once.
 
