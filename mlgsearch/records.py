@@ -244,6 +244,8 @@ class StudyRecord:
     None until a driver has begun, and of a study that no version that keeps it resumed or verified.
     ``ended`` says why the search ended before the total that was asked for (``search.stop``);
     ``n_trials`` is then what it had. None for all others.
+    ``uncompressed`` says in a sentence what share of the network nothing compresses, and where;
+    None where that is next to nothing, or not known.
     """
 
     name: str
@@ -264,6 +266,7 @@ class StudyRecord:
     lineage: tuple[Mapping[str, object], ...] = ()
     validation_samples: int | None = None
     ended: str | None = None
+    uncompressed: str | None = None
 
     @property
     def limits(self) -> Mapping[str, float]:

@@ -254,7 +254,7 @@ def _drive(
     drafts = Drafts(
         spec, space, ground.shape, ground.teacher_hash, library_versions(), ground.tables
     )
-    store.set_network(study.name, drafts.layers(), ground.planned)
+    store.set_network(study.name, drafts.layers(), ground.planned, ground.shape.uncompressed())
     ledger = Ledger(
         spec=spec,
         space=space,

@@ -123,7 +123,11 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
     def resume(accepts: bool) -> None:
         options = Options(
             prepare_study=lambda *_: Groundwork(
-                study.shape, "beef", 0.9, data_hash="da7a", validation_samples=269
+                replace(study.shape, others={"position": 10**6}),
+                "beef",
+                0.9,
+                data_hash="da7a",
+                validation_samples=269,
             ),
             accepts_change=accepts,
         )
@@ -139,6 +143,7 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
     assert said in str(change["changes"])
     assert (record.data_hash, record.teacher_hash) == ("da7a", "beef")
     assert record.validation_samples == 269
+    assert "are not compressed" in (record.uncompressed or "")
     resume(accepts=False)  # what was accepted is no change any more
     assert len(study.store.study("digits").lineage) == 1
 

@@ -90,6 +90,7 @@ class StudyData:
                     len(record.planned),
                     record.hypervolume_reference,
                     record.validation_samples,
+                    record.uncompressed,
                 )
             ).encode()
         )

@@ -16,7 +16,7 @@ _MOST_LINKS = 8
 
 
 def facts(data: StudyData) -> list[Component]:
-    """Return the figures, and a sentence where there is no front yet."""
+    """Return the figures, and sentences on what is missing: a front yet, layers to compress."""
     columns, record = data.columns, data.record
     counts = columns.counts()
     complete = columns.at(columns.is_in(TrialState.COMPLETE))
@@ -39,7 +39,10 @@ def facts(data: StudyData) -> list[Component]:
     figures = html.Dl(
         [html.Div([html.Dt(name), html.Dd(value)]) for name, value in told], className="facts"
     )
-    return [figures] if len(complete) else [figures, html.P(_nothing_yet(data), className="notice")]
+    notices = [] if len(complete) else [_nothing_yet(data)]
+    if record.uncompressed is not None:
+        notices.append(f"{record.uncompressed}.")
+    return [figures, *(html.P(notice, className="notice") for notice in notices)]
 
 
 def _nothing_yet(data: StudyData) -> str:

@@ -69,6 +69,7 @@ def study_row(record: StudyRecord) -> dict[str, Any]:
         "lineage": [dict(change) for change in record.lineage],
         "validation_samples": record.validation_samples,
         "ended": record.ended,
+        "uncompressed": record.uncompressed,
     }
 
 
@@ -103,6 +104,7 @@ def study_record(row: RowMapping) -> StudyRecord:
         lineage=tuple(row["lineage"] or ()),
         validation_samples=row["validation_samples"],
         ended=row["ended"],
+        uncompressed=row["uncompressed"],
     )
 
 

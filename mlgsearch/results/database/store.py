@@ -179,10 +179,19 @@ class ResultStore:
             )
 
     def set_network(
-        self, name: str, layers: Iterable[LayerRecord], planned: Iterable[PlannedStudent]
+        self,
+        name: str,
+        layers: Iterable[LayerRecord],
+        planned: Iterable[PlannedStudent],
+        uncompressed: str | None = None,
     ) -> None:
-        """Record the network's layers, and the predicted front where something is planned."""
-        self._update_study(name, layers=layer_rows(layers), planned=planned_rows(planned))
+        """Record the network: its layers, the predicted front, and what nothing compresses."""
+        self._update_study(
+            name,
+            layers=layer_rows(layers),
+            planned=planned_rows(planned),
+            uncompressed=uncompressed,
+        )
 
     def set_teacher_test_accuracy(self, name: str, accuracy: float) -> None:
         """Record the teacher's accuracy on the test part, a fraction."""

@@ -77,6 +77,7 @@ study_table = Table(
     Column("lineage", JsonText),
     Column("validation_samples", Integer),
     Column("ended", CleanText),
+    Column("uncompressed", CleanText),
     UniqueConstraint("name"),
     **OPTIONS,
 )

@@ -25,6 +25,7 @@ from tests.dashboard.serving import Visit
 from tests.results.samples import a_study, a_trial, a_verification
 
 MANY = 10_000
+UNCOMPRESSED = "25.0% of this network's parameters are not compressed"
 REFERENCE = {
     "name": "MLG",
     "memory_ratio": 0.008,
@@ -42,7 +43,12 @@ def fill() -> Fill:
         for number in range(3):
             add_trial(store, "live", number)
         planned = (PlannedStudent(1_000, 0.004, 0.5), PlannedStudent(30_000, 0.1, 0.1))
-        rich = a_study("rich", content=CONTENT | {"references": [REFERENCE]}, planned=planned)
+        rich = a_study(
+            "rich",
+            content=CONTENT | {"references": [REFERENCE]},
+            planned=planned,
+            uncompressed=UNCOMPRESSED,
+        )
         store.create_study(rich)
         for number in range(3):
             add_trial(store, "rich", number)
@@ -112,6 +118,12 @@ def test_a_click_on_a_mark_leads_to_the_trial(visit: Visit) -> None:
     expect(page.locator(".trial-card")).to_have_count(1)
     page.get_by_role("link", name="Trial 0").click()
     expect(page).to_have_url(re.compile(r"/study/trial\?name=digits&number=0$"))
+
+
+def test_what_nothing_compresses_is_said(visit: Visit) -> None:
+    facts = study(visit, "rich").locator("#study-facts")
+    expect(facts).to_contain_text(f"{UNCOMPRESSED}.")
+    expect(study(visit, "digits").locator("#study-facts")).not_to_contain_text("not compressed")
 
 
 def test_a_link_carries_the_whole_view(visit: Visit) -> None:

@@ -161,8 +161,9 @@ def test_a_network_reads_back_as_written(store: ResultStore) -> None:
         LayerRecord("head", "linear", "10\N{MULTIPLICATION SIGN}16", 160, 5120, is_searched=True),
     )
     planned = (PlannedStudent(4_321, 1 / 3, 0.1), PlannedStudent(2**40, 0.5, 0.0))
-    store.set_network("digits", layers, planned)
+    store.set_network("digits", layers, planned, "25.0% of it are not compressed")
     study = store.study("digits")
+    assert study.uncompressed == "25.0% of it are not compressed"
     assert (study.layers, study.planned) == (layers, planned)
     store.put_trial("digits", a_trial(0, layer_bits={"b": 2**40, "a": 1}, layer_damage={"a": 0.1}))
     trial = store.trial("digits", 0)

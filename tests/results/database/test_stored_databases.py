@@ -69,6 +69,7 @@ def test_it_is_brought_forward_and_loses_nothing(
     assert study.validation_samples == (None if schema < "0006" else 269)
     reached = "trial 0 reaches search.stop.front_reaches: accuracy 0.9"
     assert study.ended == (None if schema < "0008" else reached)
+    assert study.uncompressed == (None if schema < "0009" else "25.0% are not compressed")
     # And it is written to as any other.
     store.put_trial("digits", a_complete(1, 0.8, 0.04))
     VerificationStore(old).put("digits", a_verification(1, 2))
