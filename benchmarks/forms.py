@@ -28,6 +28,7 @@ from torch import nn
 
 from mlgsearch.mlg import execution
 from mlgsearch.mlg.generation import generated_once
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.layer import parametrize_layer
 from mlgsearch.mlg.network import layer_shape
 from mlgsearch.mlg.parametrization import Mlg
@@ -56,7 +57,7 @@ def run_of(key: Key, form: execution.Execution) -> Callable[[], None]:
     """Return one pass through a layer in a form."""
     channels, size, _, batch, *_, mode = key
     layer, shape, setting = shape_and_setting(key)
-    parametrize_layer(layer, Mlg(setting, shape, refine_steps=0), form)
+    parametrize_layer(compressible_layers(layer)[""], Mlg(setting, shape, refine_steps=0), form)
     x = torch.randn(batch, channels, size, size).contiguous(memory_format=torch.channels_last)
     if mode == "forward":
         layer.eval()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from search_arms import TASKS, read, study_spec
 
-from mlgsearch.mlg.network import compressible_layers
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.paths import cache_directory
 from mlgsearch.plan.damage import DamageModel
 from mlgsearch.plan.grid import Ranges
@@ -62,7 +62,7 @@ def damages(spec: StudySpec, trials: list[TrialRecord]) -> tuple[Array, dict[str
     modules = compressible_layers(network)
     columns = []
     for name, layer in shape.layers.items():
-        weight, channels = modules[name].weight, moments[name].channels
+        weight, channels = modules[name].canonical_weight, moments[name].channels
         model = DamageModel(weight, channels, layer, _RANGES, spec.quantisation.method, 3)
         settings = np.array([trial.settings[name] for trial in trials], dtype=np.int64)
         columns.append(model.predict(settings))

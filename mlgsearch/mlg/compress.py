@@ -11,10 +11,24 @@ from torch.nn.utils import parametrize
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.execution import Execution
 from mlgsearch.mlg.factors import Factors
-from mlgsearch.mlg.half_norm import HalfNorm, NormBits, halve_norms, plain_norm
-from mlgsearch.mlg.input_quantiser import InBits, InputQuantisedConv2d, InputQuantisedLinear
-from mlgsearch.mlg.layer import TWINS, is_compressed, layer_factors, mlg_of, parametrize_layer
-from mlgsearch.mlg.network import compressible_layers, layer_shape, require_same_names
+from mlgsearch.mlg.half_norm import NormBits, halve_norms, is_half, plain_norm
+from mlgsearch.mlg.input_quantiser import (
+    InBits,
+    InputQuantisedConv1d,
+    InputQuantisedConv2d,
+    InputQuantisedConv3d,
+    InputQuantisedLinear,
+)
+from mlgsearch.mlg.kinds import compressed_weights, compressible_layers
+from mlgsearch.mlg.layer import (
+    TWINS,
+    avoid_fast_path,
+    is_compressed,
+    layer_factors,
+    parametrize_layer,
+)
+from mlgsearch.mlg.layout import to_layout
+from mlgsearch.mlg.network import require_same_names
 from mlgsearch.mlg.parametrization import Mlg
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
@@ -34,10 +48,11 @@ def compress(
 ) -> dict[str, float]:
     """Replace a model's weights by the factors of the settings, in place.
 
-    Every convolution and linear layer needs a setting; settings are made canonical. A layer that
-    is plain at 32 bits stays the module it was. Factors are trainable even where the weight was
-    frozen. Load the teacher first: afterwards a weight's key in the state is
-    ``parametrizations.weight.original0`` and so on, and only state_dicts can be saved, not modules.
+    Every layer of ``compressible_layers`` needs a setting; settings are made canonical. A layer
+    that is plain at 32 bits stays the module it was. Places that share a weight share its factors.
+    Factors are trainable even where the weight was frozen. Load the teacher first: afterwards a
+    weight's key in the state is ``parametrizations.weight.original0`` and so on, and only
+    state_dicts can be saved, not modules.
 
     With ``norm_bits`` 16 every batch-norm evaluates with the scale and the shift that are stored in
     half precision (see ``half_norm``). Below 32 ``in_bits`` are those of the inputs of every
@@ -54,8 +69,8 @@ def compress(
 
     Raises:
         SettingError: a layer has no setting, or a setting names no layer or does not fit it; a
-            layer is parametrized (so compressed) already or shares its weight with another; the
-            method, ``norm_bits``, ``in_bits`` or ``noise_ratio`` is unknown.
+            layer is parametrized (so compressed) already; the method, ``norm_bits``, ``in_bits`` or
+            ``noise_ratio`` is unknown.
         DataError: a weight holds a value that is not finite.
     """
     if norm_bits not in get_args(NormBits):
@@ -65,21 +80,17 @@ def compress(
     layers = compressible_layers(model)
     require_same_names(settings.keys(), layers.keys())
     prepared: dict[str, Mlg] = {}
-    owner: dict[int, str] = {}
-    for name, module in layers.items():
-        if parametrize.is_parametrized(module):
-            which = ", ".join(cast(nn.ModuleDict, module.parametrizations))
-            raise SettingError(f"layer {name!r}: its {which} is parametrized already")
-        other = owner.setdefault(id(module.weight), name)
-        if other != name:
-            raise SettingError(f"layers {other!r} and {name!r} share one weight: untie them first")
-        shape = layer_shape(module)
+    for name, layer in layers.items():
+        for place, _ in ((layer.module, layer.parameter), *layer.tied):
+            if parametrize.is_parametrized(place):
+                which = ", ".join(cast(nn.ModuleDict, place.parametrizations))
+                raise SettingError(f"layer {name!r}: its {which} is parametrized already")
         try:
-            canonical = settings[name].canonical(shape)
-            mlg = Mlg(canonical, shape, method, refine_steps, noise_ratio, projects=projects)
+            canonical = settings[name].canonical(layer.shape)
+            mlg = Mlg(canonical, layer.shape, method, refine_steps, noise_ratio, projects=projects)
         except SettingError as error:
             raise SettingError(f"layer {name!r}: {error}") from error
-        if not torch.isfinite(module.weight).all():
+        if not torch.isfinite(layer.weight).all():
             raise DataError(f"layer {name!r}: its weight holds values that are not finite")
         if canonical != LayerSetting.plain(32):
             prepared[name] = mlg
@@ -89,21 +100,22 @@ def compress(
         errors[name] = mlg.relative_error
     if norm_bits == 16:
         halve_norms(model)
+    avoid_fast_path(model)
     return errors
 
 
 def factors(model: nn.Module) -> dict[str, Factors]:
-    """Give the quantised factors of every compressed layer, by name, in the model's order."""
+    """Return the quantised factors of every compressed layer, by name, in the model's order."""
     return {
-        name: layer_factors(module)
-        for name, module in model.named_modules()
-        if is_compressed(module)
+        name: layer_factors(layer.module, layer.parameter)
+        for name, layer in compressible_layers(model).items()
+        if is_compressed(layer.module, layer.parameter)
     }
 
 
 @torch.no_grad()
 def densify(model: nn.Module, *, keeps_input_quantisers: bool = True) -> nn.Module:
-    """Give a plain copy of a student: the original classes, generated weights written in.
+    """Return a plain copy of a student: the original classes, generated weights written in.
 
     The student is untouched and shares nothing with the copy, whose weights are trainable. (A
     copy with the parametrizations removed would break the student: copies share the class that
@@ -114,12 +126,13 @@ def densify(model: nn.Module, *, keeps_input_quantisers: bool = True) -> nn.Modu
     they are to be left as they are: then it computes something else, but it is a plain network.
     """
     copies: dict[int, object] = {}
-    for module in model.modules():
-        if is_compressed(module):
+    weights: dict[int, nn.Parameter] = {}
+    for module in reversed(list(model.modules())):  # what is inside a compressed module first
+        if compressed_weights(module):
             copies[id(module)] = _plain_copy(
-                module, copies, keeps_input_quantiser=keeps_input_quantisers
+                module, copies, weights, keeps_input_quantiser=keeps_input_quantisers
             )
-        elif isinstance(module, HalfNorm):
+        elif is_half(module):
             copies[id(module)] = plain_norm(module)
     plain: nn.Module = deepcopy(model, copies)
     return plain
@@ -130,15 +143,25 @@ _OURS = ("execution", "forms", "kept", "input_quantiser", "_modules")
 
 #: What a layer of a plain class becomes where it keeps its input quantiser.
 _INPUT_QUANTISED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv1d: InputQuantisedConv1d,
     nn.Conv2d: InputQuantisedConv2d,
+    nn.Conv3d: InputQuantisedConv3d,
     nn.Linear: InputQuantisedLinear,
 }
 
 
 def _plain_copy(
-    module: nn.Module, copies: dict[int, object], *, keeps_input_quantiser: bool
+    module: nn.Module,
+    copies: dict[int, object],
+    weights: dict[int, nn.Parameter],
+    *,
+    keeps_input_quantiser: bool,
 ) -> nn.Module:
-    """Give one compressed layer as an instance of its original class."""
+    """Return one compressed module as an instance of its original class.
+
+    ``weights`` has those that were generated so far, by what generates them, so that what is tied
+    stays so.
+    """
     compressed_class = type(module).__mro__[1]  # below the class that parametrize made
     originals = {twin: plain for plain, twin in TWINS.items()}
     original = originals.get(compressed_class, compressed_class)
@@ -150,9 +173,16 @@ def _plain_copy(
         else:
             dropped.add("input_quantiser")
     state["_modules"] = {k: v for k, v in module._modules.items() if k not in dropped}
-    mlg = mlg_of(module)
-    weight = nn.Parameter(layer_factors(module).weight(mlg.shape.weight_shape).clone())
-    state["_parameters"] = {"weight": weight, **module._parameters}
+    generated: dict[str, nn.Parameter] = {}
+    for parameter, mlg in compressed_weights(module).items():
+        if id(mlg) not in weights:
+            canonical = layer_factors(module, parameter).weight(mlg.shape.canonical_shape)
+            weights[id(mlg)] = nn.Parameter(to_layout(canonical, mlg.shape).contiguous().clone())
+        generated[parameter] = weights[id(mlg)]
+        copies[id(generated[parameter])] = generated[parameter]  # not copied once more
+    state["_parameters"] = {**generated, **module._parameters}
     plain: nn.Module = original.__new__(original)
     vars(plain).update(deepcopy(state, copies))
+    if isinstance(plain, nn.RNNBase):
+        plain._init_flat_weights()
     return plain

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mlgsearch.mlg.layer import Kept, MlgConv2d, MlgLinear
+from mlgsearch.mlg.layer import Kept, OwnForms
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def generated_once(network: nn.Module) -> Iterator[None]:
     layers = [
         module
         for module in network.modules()
-        if isinstance(module, MlgConv2d | MlgLinear) and module.kept is None
+        if isinstance(module, OwnForms) and module.kept is None
     ]
     for layer in layers:
         layer.kept = Kept()
@@ -37,5 +37,5 @@ def keep_generated(network: nn.Module) -> None:
     Moving it or loading a state generates them anew; a factor changed in place is not seen.
     """
     for module in network.modules():
-        if isinstance(module, MlgConv2d | MlgLinear):
+        if isinstance(module, OwnForms):
             module.kept = Kept()

@@ -108,14 +108,27 @@ def _values(codes: Tensor, scale: Tensor, zero_point: Tensor, bits: int) -> Tens
     return codes.clamp_(0, 2**bits - 1).sub_(zero_point).mul_(scale)
 
 
-class InputQuantisedConv2d(nn.Conv2d):
-    """A plain convolution of quantised inputs."""
+class _InputQuantisedConvolution(nn.modules.conv._ConvNd):
+    """What the plain convolutions of quantised inputs have in common."""
 
     input_quantiser: InputQuantiser
 
     def forward(self, input: Tensor) -> Tensor:
-        """Quantise (N, C_in, H, W) or (C_in, H, W), then convolve."""
-        return super().forward(self.input_quantiser(input))
+        """Quantise (N, C_in, ...) or (C_in, ...), then convolve."""
+        output: Tensor = super().forward(self.input_quantiser(input))
+        return output
+
+
+class InputQuantisedConv1d(_InputQuantisedConvolution, nn.Conv1d):
+    """A plain ``Conv1d`` of quantised inputs."""
+
+
+class InputQuantisedConv2d(_InputQuantisedConvolution, nn.Conv2d):
+    """A plain ``Conv2d`` of quantised inputs."""
+
+
+class InputQuantisedConv3d(_InputQuantisedConvolution, nn.Conv3d):
+    """A plain ``Conv3d`` of quantised inputs."""
 
 
 class InputQuantisedLinear(nn.Linear):

@@ -6,6 +6,7 @@ it generates the dense weight. ``init.*_`` on that weight does nothing that last
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, Self, cast
 
 import torch
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from mlgsearch.errors import SettingError
+from mlgsearch.mlg.composite import COMPOSITES
 from mlgsearch.mlg.convolve import convolve
 from mlgsearch.mlg.execution import Execution, choose_form
 from mlgsearch.mlg.factors import Factors
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
+from mlgsearch.mlg.kinds import Layer, compressed_weights
 from mlgsearch.mlg.parametrization import Mlg
 from mlgsearch.mlg.setting import ExecutionForm, LayerShape
 
@@ -37,7 +40,7 @@ class Kept:
     by_input: dict[tuple[object, ...], tuple[ExecutionForm, Operands]] = field(default_factory=dict)
 
 
-class MlgConv2d(nn.Conv2d):
+class MlgConvolution(nn.modules.conv._ConvNd):
     """A convolution that is computed from its factors in the form that costs least.
 
     All forms equal the dense one but for rounding. ``execution`` forces a form; a layer that lacks
@@ -50,9 +53,10 @@ class MlgConv2d(nn.Conv2d):
     forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` tells apart
     kept: Kept | None
     input_quantiser: InputQuantiser | None
+    _convolve: Callable[..., Tensor]
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve (N, C_in, H, W) or (C_in, H, W)."""
+        """Convolve (N, C_in, H, W) or (C_in, H, W); in other dimensions likewise."""
         if not torch.compiler.is_compiling():
             # parametrize makes each layer a class of its own, which defeats CPython's caches of
             # attributes. So the usual layer of a small network is looked up in its dict.
@@ -62,7 +66,7 @@ class MlgConv2d(nn.Conv2d):
                 key = (own["execution"], own["training"], input.shape, input.stride())
                 found = kept.by_input.get(key)
                 if found is not None and found[0] == "dense":
-                    return convolve(
+                    return self._convolve(
                         input,
                         found[1][0],
                         own["_parameters"]["bias"],
@@ -79,21 +83,24 @@ class MlgConv2d(nn.Conv2d):
         if form == "level2":
             kernels, coeff_out = operands
             hidden = self._spatial(input, kernels, 1)  # (N, B_out, H_out, W_out)
-            return convolve(hidden, coeff_out, self.bias)
+            return self._convolve(hidden, coeff_out, self.bias)
         mix, basis, *last = operands
         # One filter a channel, then a sum: a grouped convolution is slower on a CPU, and so is
         # leaving the sum to the last convolution, which then has B_in times the channels.
-        hidden = self._spatial(convolve(input, mix), basis, len(basis))
+        hidden = self._spatial(self._convolve(input, mix), basis, len(basis))
         rows = last[0].shape[1] if last else self.out_channels
-        summed, *others = torch.split(hidden, rows, -3)  # B_in times (N, rows, H_out, W_out)
+        channels_at = -1 - len(self.kernel_size)
+        summed, *others = torch.split(
+            hidden, rows, channels_at
+        )  # B_in times (N, rows, H_out, W_out)
         for other in others:
             summed = summed + other
         if last:
-            return convolve(summed, last[0], self.bias)
+            return self._convolve(summed, last[0], self.bias)
         if self.bias is None:
             return summed
         # Under autocast the sum has the lower precision, as a convolution with a bias would.
-        return summed + self.bias[:, None, None].to(summed.dtype)
+        return summed + self.bias.reshape(-1, *self._ones).to(summed.dtype)
 
     def reset_parameters(self) -> None:
         """Refuse: new random weights would be forgotten at once.
@@ -103,6 +110,11 @@ class MlgConv2d(nn.Conv2d):
         """
         raise SettingError("a compressed layer cannot be reset: assign its weight to project it")
 
+    @property
+    def _ones(self) -> tuple[int, ...]:
+        """The kernel of a 1x1 convolution."""
+        return (1,) * len(self.kernel_size)
+
     def _make_operands(self, form: ExecutionForm) -> Operands:
         if form == "dense":
             return (self.weight,)
@@ -111,15 +123,16 @@ class MlgConv2d(nn.Conv2d):
         if form == "level2":
             assert factors.coeff_out is not None
             kernels = factors.kernels().reshape(rows, self.in_channels, *self.kernel_size)
-            return kernels, factors.coeff_out[:, :, None, None]
+            return kernels, factors.coeff_out.reshape(*factors.coeff_out.shape, *self._ones)
         assert factors.coeff_in is not None
         base_in = factors.basis.shape[1]
         # All rows of the first basis vector, then all of the second: (B_in, rows, ...), flattened.
-        mix = factors.coeff_in.permute(2, 0, 1).reshape(rows * base_in, self.in_channels, 1, 1)
+        mix = factors.coeff_in.permute(2, 0, 1)
+        mix = mix.reshape(rows * base_in, self.in_channels, *self._ones)
         basis = factors.basis.transpose(0, 1).reshape(rows * base_in, 1, *self.kernel_size)
         if factors.coeff_out is None:
             return mix, basis
-        return mix, basis, factors.coeff_out[:, :, None, None]
+        return mix, basis, factors.coeff_out.reshape(*factors.coeff_out.shape, *self._ones)
 
     def _spatial(
         self, input: Tensor, weight: Tensor, groups: int, bias: Tensor | None = None
@@ -130,18 +143,20 @@ class MlgConv2d(nn.Conv2d):
         dilation: Any = self.dilation
         if self.padding_mode != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
-            padding = (0, 0)
-        return convolve(input, weight, bias, stride, padding, dilation, groups)
+            padding = (0,) * len(self.kernel_size)
+        return self._convolve(input, weight, bias, stride, padding, dilation, groups)
 
     def _workload(self, input: Tensor) -> tuple[LayerShape, int]:
-        left, right, top, bottom = self._reversed_padding_repeated_twice
+        both_ends = self._reversed_padding_repeated_twice  # of the last side first
+        sides = len(self.kernel_size)
         out_positions = 1
-        for at, padding in ((-2, top + bottom), (-1, left + right)):
+        for at in range(-1, -1 - sides, -1):
+            padding = both_ends[-2 * at - 2] + both_ends[-2 * at - 1]
             reach = self.dilation[at] * (self.kernel_size[at] - 1)
             out_positions *= (input.shape[at] + padding - reach - 1) // self.stride[at] + 1
-        in_positions = input.shape[-2] * input.shape[-1]
+        in_positions = prod(input.shape[-sides:])
         shape = replace(mlg_of(self).shape, out_positions=out_positions, in_positions=in_positions)
-        return shape, input.shape[0] if input.dim() == 4 else 1
+        return shape, input.shape[0] if input.dim() == 2 + sides else 1
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         _forget(self)  # what was kept is on the old device, in the old type
@@ -151,6 +166,24 @@ class MlgConv2d(nn.Conv2d):
     def _load_from_state_dict(self, *args: Any) -> None:
         _forget(self)
         super()._load_from_state_dict(*args)
+
+
+class MlgConv1d(MlgConvolution, nn.Conv1d):
+    """``Conv1d`` on its factors."""
+
+    _convolve = staticmethod(F.conv1d)
+
+
+class MlgConv2d(MlgConvolution, nn.Conv2d):
+    """``Conv2d`` on its factors."""
+
+    _convolve = staticmethod(convolve)
+
+
+class MlgConv3d(MlgConvolution, nn.Conv3d):
+    """``Conv3d`` on its factors."""
+
+    _convolve = staticmethod(F.conv3d)
 
 
 class MlgLinear(nn.Linear):
@@ -204,77 +237,117 @@ class MlgLinear(nn.Linear):
         super()._load_from_state_dict(*args)
 
 
+#: What has forms of its own.
+OwnForms = MlgConvolution | MlgLinear
+
 #: The class that takes over from each plain class; a subclass keeps its own, and its dense forward.
-TWINS: dict[type[nn.Module], type[MlgConv2d | MlgLinear]] = {
+TWINS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv1d: MlgConv1d,
     nn.Conv2d: MlgConv2d,
+    nn.Conv3d: MlgConv3d,
     nn.Linear: MlgLinear,
+    **COMPOSITES,
 }
 
 
 def parametrize_layer(
-    module: nn.Conv2d | nn.Linear, mlg: Mlg, execution: Execution = "auto", in_bits: InBits = 32
+    layer: Layer, mlg: Mlg, execution: Execution = "auto", in_bits: InBits = 32
 ) -> None:
     """Compress one layer in place: set its class, project its weight, make the factors trainable.
 
-    Below 32 ``in_bits`` its inputs are quantised, if it can (see ``can_quantise_input``).
+    Every place that is tied to it gets the same factors. Below 32 ``in_bits`` its inputs are
+    quantised, if it can (see ``can_quantise_input``).
 
     Raises:
         SettingError: the weight is parametrized already, or does not have the shape of ``mlg``.
         DataError: the weight holds a value that is not finite.
     """
-    if parametrize.is_parametrized(module, "weight"):
+    if parametrize.is_parametrized(layer.module, layer.parameter):
         raise SettingError("the layer's weight is parametrized already")
-    original = type(module)
-    if original in TWINS:
-        module.__class__ = TWINS[original]
-        module.execution = execution  # type: ignore[assignment]
-        module.forms = {}  # type: ignore[assignment]
-        module.kept = None  # type: ignore[assignment]
-        module.input_quantiser = None  # type: ignore[assignment]
+    module, original = layer.module, type(layer.module)
+    _adopt(module, execution)
     mlg.train(module.training)
     try:
-        parametrize.register_parametrization(module, "weight", mlg)
+        parametrize.register_parametrization(module, layer.parameter, mlg)
     except Exception:
         module.__class__ = original
         raise
-    for latent in latents_of(module):
+    for latent in latents_of(module, layer.parameter):
         latent.requires_grad_()  # a frozen teacher's factors would be frozen
-    if in_bits != 32 and isinstance(module, MlgConv2d | MlgLinear):
-        quantiser = InputQuantiser(in_bits).to(latents_of(module)[0])
-        module.input_quantiser = quantiser.train(module.training)
+    for other, parameter in layer.tied:
+        _tie(other, parameter, layer, execution)
+    if in_bits != 32:
+        for place in layer.alike:
+            if isinstance(place, OwnForms):
+                quantiser = InputQuantiser(in_bits).to(latents_of(module)[0])
+                place.input_quantiser = quantiser.train(place.training)
+
+
+def _adopt(module: nn.Module, execution: Execution) -> None:
+    """Set the class of a plain module that has a twin."""
+    if type(module) in TWINS:
+        module.__class__ = TWINS[type(module)]
+        if isinstance(module, OwnForms):
+            module.execution = execution
+            module.forms = {}
+            module.kept = None
+            module.input_quantiser = None
+
+
+def _tie(module: nn.Module, parameter: str, owner: Layer, execution: Execution) -> None:
+    """Let a module generate a weight from the factors of another.
+
+    ``register_parametrization`` makes factors of its own, so its steps are taken one by one (torch
+    2.14); the throw-away parametrization lets it make the class and the property.
+    """
+    if module in owner.alike:  # forms follow from the shape
+        _adopt(module, execution)
+    elif type(module) in COMPOSITES:
+        module.__class__ = COMPOSITES[type(module)]
+    parametrize.register_parametrization(module, parameter, nn.Identity(), unsafe=True)
+    lists = cast(nn.ModuleDict, module.parametrizations)
+    lists[parameter] = _parametrization(owner.module, owner.parameter)
+
+
+def avoid_fast_path(model: nn.Module) -> None:
+    """Let torch's transformer layers call their parts, in place.
+
+    In eval mode they read the weights of their linear layers and do the rest in a kernel of their
+    own (torch 2.14), past input quantisers and forms.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            module.activation_relu_or_gelu = 0
 
 
 def can_quantise_input(module: nn.Module) -> bool:
-    """Tell whether a layer is, or would be, computed in our forms: no subclass of torch's is."""
-    return type(module) in TWINS or isinstance(module, MlgConv2d | MlgLinear)
+    """Return whether a layer is, or would be, computed in our forms: no subclass of torch's is."""
+    twin = TWINS.get(type(module), type(module))
+    return issubclass(twin, OwnForms)
 
 
-def is_compressed(module: nn.Module) -> bool:
-    """Tell whether a module's weight is generated by ``Mlg``."""
-    return parametrize.is_parametrized(module, "weight") and isinstance(
-        _parametrization(module)[0], Mlg
-    )
+def is_compressed(module: nn.Module, parameter: str = "weight") -> bool:
+    """Return whether a module's weight is generated by ``Mlg``."""
+    return parameter in compressed_weights(module)
 
 
-def mlg_of(module: nn.Module) -> Mlg:
-    """Give the parametrization of a compressed layer."""
-    return cast(Mlg, _parametrization(module)[0])
+def mlg_of(module: nn.Module, parameter: str = "weight") -> Mlg:
+    """Return the parametrization of a compressed layer."""
+    return cast(Mlg, _parametrization(module, parameter)[0])
 
 
-def latents_of(module: nn.Module) -> tuple[nn.Parameter, ...]:
-    """Give the trained tensors of a compressed layer: basis, coeff_in, coeff_out as they exist."""
-    kept = _parametrization(module)
-    return tuple(getattr(kept, f"original{i}") for i in range(len(mlg_of(module).names)))
+def latents_of(module: nn.Module, parameter: str = "weight") -> tuple[nn.Parameter, ...]:
+    """Return a compressed layer's trained tensors: basis, coeff_in, coeff_out as they exist."""
+    kept, mlg = _parametrization(module, parameter), mlg_of(module, parameter)
+    return tuple(getattr(kept, f"original{i}") for i in range(len(mlg.names)))
 
 
-def layer_factors(module: nn.Module) -> Factors:
-    """Give the quantised factors of a compressed layer."""
-    return mlg_of(module).quantised(*latents_of(module))
+def layer_factors(module: nn.Module, parameter: str = "weight") -> Factors:
+    """Return the quantised factors of a compressed layer."""
+    return mlg_of(module, parameter).quantised(*latents_of(module, parameter))
 
 
-def _form_and_operands(
-    module: MlgConv2d | MlgLinear, input: Tensor
-) -> tuple[ExecutionForm, Operands]:
+def _form_and_operands(module: OwnForms, input: Tensor) -> tuple[ExecutionForm, Operands]:
     """Choose the form to compute a layer in, and return its weights: kept or new ones."""
     kept = module.kept
     if kept is None or torch.compiler.is_compiling():
@@ -296,7 +369,7 @@ def _form_and_operands(
     return found
 
 
-def _form(module: MlgConv2d | MlgLinear, input: Tensor) -> ExecutionForm:
+def _form(module: OwnForms, input: Tensor) -> ExecutionForm:
     """Return the form to compute a layer in, remembered by execution, mode and input shape."""
     if any(isinstance(size, torch.SymInt) for size in input.shape):
         # torch.export leaves a size open: there are no costs to compare.
@@ -343,12 +416,12 @@ def _to_channels_last(operands: Operands) -> Operands:
     )
 
 
-def _forget(module: MlgConv2d | MlgLinear) -> None:
+def _forget(module: OwnForms) -> None:
     if getattr(module, "kept", None) is not None:
         module.kept = Kept()
 
 
-def _parametrization(module: nn.Module) -> parametrize.ParametrizationList:
+def _parametrization(module: nn.Module, parameter: str) -> parametrize.ParametrizationList:
     return cast(
-        parametrize.ParametrizationList, cast(nn.ModuleDict, module.parametrizations)["weight"]
+        parametrize.ParametrizationList, cast(nn.ModuleDict, module.parametrizations)[parameter]
     )

@@ -1,20 +1,21 @@
 """The shape of a whole network, and what its layers' settings cost together."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.half_norm import NormBits, can_be_half
+from mlgsearch.mlg.kinds import Layer, compressible_layers, kind_of, tensors_of
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.records import Sizes
 
 #: Normalisation layers whose weight and bias are counted.
-_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 #: The share of the parameters from which `NetworkShape.uncompressed` speaks, and how many modules
 #: it names.
@@ -29,13 +30,20 @@ class NetworkShape:
     ``norm_parameters`` is the count of normalisation weights and biases;
     ``half_norm_parameters`` of them belong to batch-norms that can be stored at 16 bits, the others
     stay at 32. ``others`` counts by module all further parameters, which nothing compresses:
-    biases, attention's input projections, recurrent and embedding weights, and so on.
+    biases, position embeddings, and so on. ``head`` is the linear layer that gives the logits,
+    without a word the last one; None where there is none.
     """
 
     layers: Mapping[str, LayerShape]
     norm_parameters: int = 0
     half_norm_parameters: int = 0
     others: Mapping[str, int] = field(default_factory=dict)
+    head: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.head is None:
+            linear = [name for name, layer in self.layers.items() if layer.kind == "linear"]
+            object.__setattr__(self, "head", linear[-1] if linear else None)
 
     @property
     def full_parameters(self) -> int:
@@ -71,6 +79,7 @@ class NetworkShape:
             "norm_parameters": self.norm_parameters,
             "half_norm_parameters": self.half_norm_parameters,
             "others": dict(self.others),
+            "head": self.head,
         }
 
     @classmethod
@@ -91,16 +100,8 @@ class NetworkShape:
             content["norm_parameters"],
             content["half_norm_parameters"],
             content["others"],
+            content["head"],
         )
-
-
-def compressible_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """Give every convolution and linear layer of a model by name, in the model's order."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    }
 
 
 def normalisation_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -108,32 +109,17 @@ def normalisation_parameters(model: nn.Module) -> list[nn.Parameter]:
     return [
         parameter
         for module in model.modules()
-        if isinstance(module, _NORMS)
+        if isinstance(module, NORMS)
         for parameter in module.parameters(recurse=False)
     ]
 
 
-def layer_shape(
-    module: nn.Conv2d | nn.Linear, out_positions: int = 1, in_positions: int = -1
-) -> LayerShape:
-    """Give the shape of one layer; positions are those of one sample."""
-    if isinstance(module, nn.Linear):
-        return LayerShape(
-            "linear",
-            module.out_features,
-            module.in_features,
-            out_positions=out_positions,
-            in_positions=in_positions,
-        )
-    height, width = module.kernel_size
-    return LayerShape(
-        "conv",
-        module.out_channels,
-        module.in_channels // module.groups,
-        (height, width),
-        module.groups,
-        out_positions,
-        in_positions,
+def layer_shape(module: nn.Module, out_positions: int = 1, in_positions: int = -1) -> LayerShape:
+    """Return the shape of a module's weight; positions are those of one sample."""
+    kind = kind_of(module)
+    assert kind is not None, module
+    return replace(
+        kind.shapes(module)["weight"], out_positions=out_positions, in_positions=in_positions
     )
 
 
@@ -142,26 +128,64 @@ def network_shape(model: nn.Module, input_shape: tuple[int, int, int]) -> Networ
 
     The pass runs without gradients in eval mode, on the model's own device (``meta`` is the
     cheapest) and dtype; every module's mode is as before afterwards. A layer that is called more
-    than once counts all its positions; one that eval mode does not reach has none.
+    than once counts all its positions; one that eval mode does not reach has none. The linear layer
+    that is called last is the head.
     """
     layers = compressible_layers(model)
+    traffic = _traffic(model, layers, input_shape)
+    shapes = {
+        name: replace(layer.shape, out_positions=out, in_positions=into)
+        for (name, layer), (into, out) in zip(layers.items(), traffic.counts, strict=True)
+    }
+    norm_parameters = sum(p.numel() for p in normalisation_parameters(model))
+    half_norm_parameters = sum(
+        parameter.numel()
+        for module in model.modules()
+        if can_be_half(module)
+        for parameter in module.parameters(recurse=False)
+    )
+    return NetworkShape(
+        shapes, norm_parameters, half_norm_parameters, _other_parameters(model), traffic.head
+    )
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Positions in and out by layer, in order, and the linear layer that was called last."""
+
+    counts: list[list[int]]
+    head: str | None
+
+
+def _traffic(
+    model: nn.Module, layers: Mapping[str, Layer], input_shape: tuple[int, int, int]
+) -> _Counted:
+    places = {
+        (place, parameter): name
+        for name, layer in layers.items()
+        for place, parameter in ((layer.module, layer.parameter), *layer.tied)
+    }
     positions = {name: [0, 0] for name in layers}
-    handles = []
-    for name, module in layers.items():
+    called: list[str] = []
 
-        def count(
-            module: nn.Module,
-            args: tuple[Tensor, ...],
-            named: dict[str, Tensor],
-            output: Tensor,
-            name: str = name,
-        ) -> None:
-            is_linear = isinstance(module, nn.Linear)
-            for at, tensor in enumerate((*args, *named.values(), output)):
-                channels = tensor.shape[-1 if is_linear else -3]
-                positions[name][at] += tensor.numel() // channels
+    def count(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+        kind = kind_of(module)
+        assert kind is not None
+        inputs = list(tensors_of(*args, *named.values()))
+        result = next(tensors_of(output))
+        for path, numbers in kind.traffic(module, inputs, result).items():
+            child, _, parameter = path.rpartition(".")
+            name = places.get((module.get_submodule(child), parameter))
+            if name is not None:
+                for at, number in enumerate(numbers):
+                    positions[name][at] += number
+                if layers[name].shape.kind == "linear":
+                    called.append(name)
 
-        handles.append(module.register_forward_hook(count, with_kwargs=True))
+    handles = [
+        module.register_forward_hook(count, with_kwargs=True)
+        for module in {place: None for place, _ in places}
+    ]
     modes = {module: module.training for module in model.modules()}
     sample = next(model.parameters(), torch.empty(0))
     try:
@@ -173,18 +197,7 @@ def network_shape(model: nn.Module, input_shape: tuple[int, int, int]) -> Networ
             handle.remove()
         for part, was_training in modes.items():
             part.training = was_training
-    norm_parameters = sum(p.numel() for p in normalisation_parameters(model))
-    half_norm_parameters = sum(
-        parameter.numel()
-        for module in model.modules()
-        if can_be_half(module)
-        for parameter in module.parameters(recurse=False)
-    )
-    shapes = {
-        name: layer_shape(module, out_positions=positions[name][1], in_positions=positions[name][0])
-        for name, module in layers.items()
-    }
-    return NetworkShape(shapes, norm_parameters, half_norm_parameters, _other_parameters(model))
+    return _Counted(list(positions.values()), called[-1] if called else None)
 
 
 def _other_parameters(model: nn.Module) -> dict[str, int]:

@@ -28,11 +28,18 @@ from mlgsearch.mlg.decoded import DecodedMlg
 from mlgsearch.mlg.generation import keep_generated
 from mlgsearch.mlg.half_norm import NormBits, norm_bits_of, to_half
 from mlgsearch.mlg.input_quantiser import InBits, in_bits_of
-from mlgsearch.mlg.layer import is_compressed, latents_of, mlg_of, parametrize_layer
-from mlgsearch.mlg.network import compressible_layers, layer_shape
+from mlgsearch.mlg.kinds import Layer, compressible_layers
+from mlgsearch.mlg.layer import (
+    avoid_fast_path,
+    is_compressed,
+    latents_of,
+    mlg_of,
+    parametrize_layer,
+)
 from mlgsearch.mlg.packed_slot import (
     INPUT_STATE,
     factor_bits,
+    factor_item,
     own_state,
     packed_slots,
     stream_shapes,
@@ -44,8 +51,10 @@ from mlgsearch.mlg.setting import LayerSetting
 def settings_of(network: nn.Module) -> dict[str, LayerSetting]:
     """Give every layer's canonical setting; one that is not compressed is plain at 32 bits."""
     return {
-        name: mlg_of(module).setting if is_compressed(module) else LayerSetting.plain(32)
-        for name, module in compressible_layers(network).items()
+        name: mlg_of(layer.module, layer.parameter).setting
+        if is_compressed(layer.module, layer.parameter)
+        else LayerSetting.plain(32)
+        for name, layer in compressible_layers(network).items()
     }
 
 
@@ -63,6 +72,7 @@ def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
         network, settings_of(network), method, norm_bits_of(network), in_bits_of(network)
     )
     modules = dict(network.named_modules())
+    own = _layers_by_module(network)
     codes: list[Tensor] = []
     numbers: list[Tensor] = []
     halves: list[Tensor] = []
@@ -71,7 +81,7 @@ def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
     of = ""
     for slot in slots:
         if slot.module != of or not contents:
-            of, contents = slot.module, _contents(modules[slot.module])
+            of, contents = slot.module, _contents(modules[slot.module], own[slot.module])
             for item, content in contents.items():
                 if content.is_floating_point() and not torch.isfinite(content).all():
                     raise DataError(f"{of}.{item} holds values that are not finite")
@@ -134,58 +144,75 @@ def unpack_network(
             content = tensors[slot.stream]
         contents.setdefault(slot.module, {})[slot.item] = content.reshape(slot.shape)
     modules = dict(network.named_modules())
+    layers = _layers_by_module(network)
     for name, items in contents.items():
         module = modules[name]
         if has_statistics(module):
             set_scale_and_shift(module, items.pop("scale"), items.pop("shift"))
-        elif name in settings and settings[name] != LayerSetting.plain(32):
-            layer = cast(nn.Conv2d | nn.Linear, module)
-            values = _decoded(settings[name], items, method)
-            mlg = DecodedMlg(settings[name], layer_shape(layer), values)
-            parametrize_layer(layer, mlg, in_bits=in_bits)
-            for own_name, item in INPUT_STATE.items():
-                if item in items:
-                    layer.get_buffer(f"input_quantiser.{own_name}").copy_(items[item])
+        for layer in layers[name]:
+            setting = settings[layer.name]
+            if setting != LayerSetting.plain(32):
+                values = _decoded(layer, setting, items, method)
+                parametrize_layer(layer, DecodedMlg(setting, layer.shape, values), in_bits=in_bits)
+    # An input quantiser may have come with a weight that is tied to another module's.
+    for name, items in contents.items():
+        module = modules[name]
+        for own_name, item in INPUT_STATE.items():
+            if item in items:
+                module.get_buffer(f"input_quantiser.{own_name}").copy_(items[item])
         own = dict(own_state(module))
         for item, content in items.items():
             if item in own:
                 own[item].copy_(content)
+    avoid_fast_path(network)
     network.eval().requires_grad_(False)
     keep_generated(network)
 
 
-def _contents(module: nn.Module) -> dict[str, Tensor]:
-    """Give all that may be stored of a module itself, on the CPU, by the names of its slots."""
+def _layers_by_module(network: nn.Module) -> dict[str, list[Layer]]:
+    """Return every module's own layers; none of one that owns none."""
+    by_module: dict[nn.Module, list[Layer]] = {}
+    for layer in compressible_layers(network).values():
+        by_module.setdefault(layer.module, []).append(layer)
+    return {name: by_module.get(module, []) for name, module in network.named_modules()}
+
+
+def _contents(module: nn.Module, layers: list[Layer]) -> dict[str, Tensor]:
+    """Return all that may be stored of a module itself, on the CPU, by the names of its slots."""
     contents = {name: tensor.detach().cpu() for name, tensor in own_state(module)}
     if has_statistics(module):
         contents["scale"], contents["shift"] = scale_and_shift(module)
-    if is_compressed(module):
-        mlg = mlg_of(module)
-        for factor, latent in zip(mlg.names, latents_of(module), strict=True):
+    for layer in layers:
+        if not is_compressed(module, layer.parameter):
+            continue
+        mlg, latents = mlg_of(module, layer.parameter), latents_of(module, layer.parameter)
+        for factor, latent in zip(mlg.names, latents, strict=True):
             quantiser = cast(Quantiser, mlg.quantisers[factor])
+            item = factor_item(layer, factor)
             if quantiser.bits == 32:
-                contents[factor] = latent.detach().cpu()
+                contents[item] = latent.detach().cpu()
                 continue
             codes, scales = quantiser.encode(latent)
-            contents[factor], contents[f"{factor}.scales"] = codes.cpu(), scales.cpu()
-        of_input = module._modules.get("input_quantiser")
-        if of_input is not None:
-            for own_name, item in INPUT_STATE.items():
-                contents[item] = of_input.get_buffer(own_name).cpu()
+            contents[item], contents[f"{item}.scales"] = codes.cpu(), scales.cpu()
+    of_input = module._modules.get("input_quantiser")
+    if of_input is not None:
+        for own_name, item in INPUT_STATE.items():
+            contents[item] = of_input.get_buffer(own_name).cpu()
     return contents
 
 
 def _decoded(
-    setting: LayerSetting, items: Mapping[str, Tensor], method: Method
+    layer: Layer, setting: LayerSetting, items: Mapping[str, Tensor], method: Method
 ) -> dict[str, Tensor]:
-    """Give a layer's factors as they are multiplied."""
+    """Return a layer's factors as they are multiplied."""
     values: dict[str, Tensor] = {}
     for factor, bits in factor_bits(setting).items():
-        if factor in items:
-            scales = items.get(f"{factor}.scales")
+        item = factor_item(layer, factor)
+        if item in items:
+            scales = items.get(f"{item}.scales")
             values[factor] = (
-                items[factor].clone()
+                items[item].clone()
                 if scales is None
-                else make_quantiser(method, bits).decode(items[factor], scales)
+                else make_quantiser(method, bits).decode(items[item], scales)
             )
     return values

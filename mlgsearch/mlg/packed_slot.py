@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.batch_norm import has_statistics
 from mlgsearch.mlg.bits import packed_length
-from mlgsearch.mlg.half_norm import NormBits, can_be_half
+from mlgsearch.mlg.half_norm import NormBits, can_be_half, is_half_affine
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
+from mlgsearch.mlg.kinds import Layer, compressed_weights, compressible_layers
 from mlgsearch.mlg.layer import can_quantise_input, is_compressed
-from mlgsearch.mlg.network import compressible_layers, layer_shape, require_same_names
+from mlgsearch.mlg.network import require_same_names
 from mlgsearch.mlg.quantise import Method, make_quantiser
 from mlgsearch.mlg.setting import LayerSetting
 
@@ -32,8 +33,9 @@ class Slot:
     """One stored thing: ``item`` of the module called ``module``.
 
     ``item`` is a factor, a factor's ``<factor>.scales``, ``input.scale`` or ``input.zero_point`` of
-    a layer, ``scale`` or ``shift`` of a batch-norm, or the name of a parameter or buffer. ``bits``
-    below 32 are codes, or halves by their type.
+    a layer, ``scale`` or ``shift`` of a batch-norm, or the name of a parameter or buffer. Of a
+    weight that is not called ``weight`` the parameter comes first: ``in_proj_weight.basis``.
+    ``bits`` below 32 are codes, or halves by their type.
     """
 
     module: str
@@ -75,25 +77,37 @@ def packed_slots(
     """
     layers = compressible_layers(network)
     require_same_names(settings.keys(), layers.keys())
+    own: dict[nn.Module, list[Layer]] = {}
+    quantised: set[nn.Module] = set()  # with an input quantiser, as far as they can have one
+    seen: set[int] = set()
+    for name, layer in layers.items():
+        if settings[name] != LayerSetting.plain(32):
+            own.setdefault(layer.module, []).append(layer)
+            quantised.update(layer.alike)
+            if not is_compressed(layer.module, layer.parameter):
+                seen.add(id(layer.weight))  # neither here nor where it is tied
     slots: list[Slot] = []
     for name, module in _own_modules(network):
+        is_half = norm_bits == 16 and can_be_half(module)
+        kind = (16, torch.float16) if is_half else (32, torch.float32)
         skipped: tuple[str, ...] = ()
         if has_statistics(module):
             channels = (module.num_features,)
-            is_half = norm_bits == 16 and can_be_half(module)
-            kind = (16, torch.float16) if is_half else (32, torch.float32)
             slots += [Slot(name, item, channels, *kind) for item in ("scale", "shift")]
             skipped = _NORM_STATE
-        elif name in layers and settings[name] != LayerSetting.plain(32):
-            slots += _factor_slots(name, layers[name], settings[name], method)
-            if in_bits != 32 and can_quantise_input(module):
-                slots += [Slot(name, item, ()) for item in INPUT_STATE.values()]
-            skipped = ("weight",)
-        slots += [
-            Slot(name, item, tuple(tensor.shape), dtype=tensor.dtype)
-            for item, tensor in own_state(module)
-            if item not in skipped
-        ]
+        for layer in own.get(module, ()):
+            slots += _factor_slots(name, layer, settings[layer.name], method)
+        if in_bits != 32 and can_quantise_input(module) and module in quantised:
+            slots += [Slot(name, item, ()) for item in INPUT_STATE.values()]
+        for item, tensor in own_state(module):
+            if item not in skipped and id(tensor) not in seen:
+                seen.add(id(tensor))
+                is_half = norm_bits == 16 and is_half_affine(module)
+                slots.append(
+                    Slot(name, item, tuple(tensor.shape), 16, torch.float16)
+                    if is_half
+                    else Slot(name, item, tuple(tensor.shape), dtype=tensor.dtype)
+                )
     return slots
 
 
@@ -124,7 +138,7 @@ def _own_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Give all modules but the insides of compressed layers."""
     inside: set[nn.Module] = set()
     for module in network.modules():
-        if is_compressed(module):
+        if compressed_weights(module):
             inside.update(cast(nn.Module, module.parametrizations).modules())
         if isinstance(module, InputQuantiser):
             inside.add(module)
@@ -138,15 +152,19 @@ def own_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield name, tensor
 
 
-def _factor_slots(
-    name: str, layer: nn.Conv2d | nn.Linear, setting: LayerSetting, method: Method
-) -> Iterator[Slot]:
+def factor_item(layer: Layer, factor: str) -> str:
+    """Return the name of a factor's slot: with its parameter where that is not ``weight``."""
+    return factor if layer.parameter == "weight" else f"{layer.parameter}.{factor}"
+
+
+def _factor_slots(name: str, layer: Layer, setting: LayerSetting, method: Method) -> Iterator[Slot]:
     try:
-        shapes = setting.factor_shapes(layer_shape(layer))
+        shapes = setting.factor_shapes(layer.shape)
     except SettingError as error:
-        raise SettingError(f"layer {name!r}: {error}") from error
+        raise SettingError(f"layer {layer.name!r}: {error}") from error
     for factor, bits in factor_bits(setting).items():
         if factor in shapes:
-            yield Slot(name, factor, shapes[factor], bits)
+            item = factor_item(layer, factor)
+            yield Slot(name, item, shapes[factor], bits)
             if bits < 32:
-                yield Slot(name, f"{factor}.scales", (make_quantiser(method, bits).scale_count,))
+                yield Slot(name, f"{item}.scales", (make_quantiser(method, bits).scale_count,))

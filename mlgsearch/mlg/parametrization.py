@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.factors import Factors
+from mlgsearch.mlg.layout import from_layout, to_layout
 from mlgsearch.mlg.projection import project
 from mlgsearch.mlg.quantise import Method, Quantiser, make_quantiser
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
@@ -76,8 +77,9 @@ class Mlg(nn.Module):
         return self._shape
 
     def forward(self, *latents: Tensor) -> Tensor:
-        """Generate the weight, (C_out, C_in) or (C_out, C_in, kh, kw), in the latents' dtype."""
-        return self.multiplied(*latents).weight(self._shape.weight_shape)
+        """Generate the weight as the layer has it, in the latents' dtype."""
+        weight = self.multiplied(*latents).weight(self._shape.canonical_shape)
+        return to_layout(weight, self._shape)
 
     def multiplied(self, *latents: Tensor) -> Factors:
         """Give the factors of a pass: the one place that dense and factored forms take them from.
@@ -143,7 +145,10 @@ class Mlg(nn.Module):
             return tuple(weight.new_zeros(shape) for shape in self._latent_shapes)
         quantisers = {name: self._quantiser(name) for name in self.names}
         try:
-            projection = project(weight, self._setting, self._shape, quantisers, self.refine_steps)
+            canonical = from_layout(weight, self._shape)
+            projection = project(
+                canonical, self._setting, self._shape, quantisers, self.refine_steps
+            )
         except NotImplementedError as error:
             # parametrize takes a NotImplementedError for "there is no right_inverse"
             # (ParametrizationList.__init__ of torch 2.14) and goes on without.

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mlgsearch.mlg.factors import Factors
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.layer import is_compressed, latents_of, mlg_of
 
 
@@ -24,9 +25,10 @@ def orthonormality(model: nn.Module) -> Tensor:
     Source: Gu et al. 2021 (arXiv 2108.11430), the multi-level orthonormality regularisation.
     """
     total = torch.zeros(())
-    for module in model.modules():
-        if is_compressed(module):
-            smooth = mlg_of(module).smooth(*latents_of(module))
+    for layer in compressible_layers(model).values():
+        if is_compressed(layer.module, layer.parameter):
+            latents = latents_of(layer.module, layer.parameter)
+            smooth = mlg_of(layer.module, layer.parameter).smooth(*latents)
             total = total.to(smooth.basis.device) + _layer_penalty(smooth)
     return total
 

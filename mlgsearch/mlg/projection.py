@@ -52,7 +52,7 @@ def decompose(weight: Tensor, setting: LayerSetting, shape: LayerShape) -> dict[
     """
     matrix = weight.detach().to(torch.float64).flatten(1)  # (C_out, C_in*k*k)
     if setting.is_plain:
-        return {"basis": matrix.reshape(shape.weight_shape)}
+        return {"basis": matrix.reshape(shape.canonical_shape)}
     found: dict[str, Tensor] = {}
     kernels = matrix  # W_c, (rows, C_in*k*k)
     if setting.base_out:
@@ -95,7 +95,7 @@ def project(
         targets = _Refinement(weight, quantisers, shape).run(targets, refine_steps)
     latents = {name: quantisers[name].fit(t).to(weight.dtype) for name, t in targets.items()}
     values = {name: quantisers[name](latent) for name, latent in latents.items()}
-    generated = Factors(setting, **values).weight(shape.weight_shape)
+    generated = Factors(setting, **values).weight(shape.canonical_shape)
     exact = weight.to(torch.float64)
     error = float(torch.linalg.vector_norm(exact - generated))
     norm = float(torch.linalg.vector_norm(exact))

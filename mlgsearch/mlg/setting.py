@@ -7,12 +7,16 @@ Shapes and names follow the paper (Gu et al., ICCV 2021, arXiv 2108.11430), whos
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import prod
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from mlgsearch.errors import SettingError
 from mlgsearch.records import FiveNumbers
 
-LayerKind = Literal["conv", "linear"]
+#: What a layer is; the last four have a matrix, of words by features or of outputs by inputs.
+LayerKind = Literal["conv", "conv_transpose", "linear", "embedding", "attention", "recurrent"]
+
+_KINDS = get_args(LayerKind)
+_CONVOLUTIONS = ("conv", "conv_transpose")
 
 #: How a layer may be computed; see ``LayerSetting.form_macs``.
 ExecutionForm = Literal["dense", "level2", "three_stage"]
@@ -25,10 +29,11 @@ BIT_WIDTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
 class LayerShape:
     """What a layer's sizes depend on.
 
-    ``c_in`` is counted per group (``weight.shape[1]``), ``kernel`` is (height, width), (1, 1) for
-    a linear layer. ``out_positions`` is H_out*W_out for one sample (1 for a linear layer on
-    vectors, 0 for a layer that the forward pass does not reach); ``in_positions`` likewise for the
-    input, and where it is left out the layer is taken to keep its size.
+    ``c_in`` is counted per group, ``kernel`` is (height, width), or another number of sides of a
+    convolution in one or three dimensions, and (1, 1) for what is no convolution.
+    ``out_positions`` is H_out*W_out for one sample (1 for a linear layer on vectors, 0 for a layer
+    that the forward pass does not reach); ``in_positions`` likewise for the input, and where it is
+    left out the layer is taken to keep its size.
 
     Raises:
         SettingError: a number is not an integer of the right range, or the kind is unknown.
@@ -37,24 +42,24 @@ class LayerShape:
     kind: LayerKind
     c_out: int
     c_in: int
-    kernel: tuple[int, int] = (1, 1)
+    kernel: tuple[int, ...] = (1, 1)
     groups: int = 1
     out_positions: int = 1
     in_positions: int = -1
 
     def __post_init__(self) -> None:
-        if self.kind not in ("conv", "linear"):
-            raise SettingError(f"layer shape: kind is {self.kind!r}, expected 'conv' or 'linear'")
+        if self.kind not in _KINDS:
+            expected = ", ".join(map(repr, _KINDS))
+            raise SettingError(f"layer shape: kind is {self.kind!r}, expected one of {expected}")
         object.__setattr__(self, "kernel", tuple(self.kernel))
-        if len(self.kernel) != 2:
+        if len(self.kernel) not in (1, 2, 3):
             raise SettingError(f"layer shape: kernel is {self.kernel}, expected (height, width)")
         if self.in_positions == -1:
             object.__setattr__(self, "in_positions", self.out_positions)
         for name, value, least in (
             ("c_out", self.c_out, 1),
             ("c_in", self.c_in, 1),
-            ("kernel height", self.kernel[0], 1),
-            ("kernel width", self.kernel[1], 1),
+            *((f"kernel side {at}", side, 1) for at, side in enumerate(self.kernel)),
             ("groups", self.groups, 1),
             ("out_positions", self.out_positions, 0),
             ("in_positions", self.in_positions, 0),
@@ -65,14 +70,29 @@ class LayerShape:
     @property
     def kernel_area(self) -> int:
         """The number of positions in one kernel, k*k in the paper."""
-        return self.kernel[0] * self.kernel[1]
+        return prod(self.kernel)
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether the layer has a kernel."""
+        return self.kind in _CONVOLUTIONS
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether torch has the weight with its input channels first."""
+        return self.kind == "conv_transpose"
+
+    @property
+    def canonical_shape(self) -> tuple[int, ...]:
+        """The shape of the weight with its output channels first."""
+        return (self.c_out, self.c_in, *(self.kernel if self.is_convolution else ()))
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
         """The shape of the layer's weight as torch has it."""
-        if self.kind == "linear":
-            return (self.c_out, self.c_in)
-        return (self.c_out, self.c_in, *self.kernel)
+        if self.is_transposed:
+            return (self.groups * self.c_in, self.c_out // self.groups, *self.kernel)
+        return self.canonical_shape
 
     @property
     def weight_numel(self) -> int:
@@ -202,7 +222,7 @@ class LayerSetting:
         ==============  =======================  =====================  =================
         levels          basis                    coeff_in               coeff_out
         ==============  =======================  =====================  =================
-        none            the weight's own shape
+        none            (C_out, C_in, ...)
         level 1         (C_out, B_in, k*k)       (C_out, C_in, B_in)
         level 2         (B_out, C_in*k*k)                               (C_out, B_out)
         both            (B_out, B_in, k*k)       (B_out, C_in, B_in)    (C_out, B_out)
@@ -258,15 +278,20 @@ class LayerSetting:
           B_in, then with level 2 1x1 to C_out.
           ``P_in*C_in*rows*B_in + P*rows*B_in*(k*k + 1) + P*rows*(C_out or 0)``
 
-        Groups share no input, so a grouped layer has the dense form only.
+        Groups share no input, so a grouped layer has the dense form only, as has all that is
+        neither a convolution nor linear. A transposed convolution multiplies at its inputs'
+        positions, an embedding nothing.
 
         Raises:
             SettingError: the setting is not canonical for this shape.
         """
         self._require_canonical(shape)
         out = shape.out_positions
-        forms: dict[ExecutionForm, int] = {"dense": out * shape.weight_numel}
-        if shape.groups > 1:
+        at = shape.in_positions if shape.is_transposed else out
+        forms: dict[ExecutionForm, int] = {"dense": at * shape.weight_numel}
+        if shape.kind == "embedding":
+            return {"dense": 0}
+        if shape.groups > 1 or shape.kind not in ("conv", "linear"):
             return forms
         if self.base_out:
             forms["level2"] = out * self.base_out * (shape.c_in * shape.kernel_area + shape.c_out)
@@ -295,7 +320,7 @@ class LayerSetting:
         elif self.base_out:
             shapes["basis"] = (rows, shape.c_in * shape.kernel_area)
         else:
-            shapes["basis"] = shape.weight_shape
+            shapes["basis"] = shape.canonical_shape
         if self.base_out:
             shapes["coeff_out"] = (shape.c_out, self.base_out)
         return shapes

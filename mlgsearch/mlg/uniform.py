@@ -11,8 +11,8 @@ def uniform_settings(
     """Spread five numbers over a network; the settings returned are canonical.
 
     On a 1x1 convolution a B_out at or above min(C_out, C_in) becomes int(0.9*min(C_out, C_in)),
-    so that such a layer is compressed too. Linear layers are plain, at ``head_bits``; without it
-    at 8 bits where any factor is quantised, at 32 otherwise.
+    so that such a layer is compressed too; any other matrix is treated like it. The head is plain,
+    at ``head_bits``; without it at 8 bits where any factor is quantised, at 32 otherwise.
 
     Raises:
         SettingError: a number is malformed.
@@ -25,7 +25,7 @@ def uniform_settings(
     head = LayerSetting.plain(head_bits)
     settings = {}
     for name, layer in shape.layers.items():
-        if layer.kind == "linear":
+        if name == shape.head:
             settings[name] = head
             continue
         base_out = wanted.base_out

@@ -94,7 +94,7 @@ class DamageModel:
         ).latents
         with torch.no_grad():
             values = {name: quantisers[name](latent) for name, latent in latents.items()}
-            return Factors(setting, **values).weight(self._shape.weight_shape)
+            return Factors(setting, **values).weight(self._shape.canonical_shape)
 
     @torch.no_grad()
     def _plain_error(self, bits: int) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mlgsearch.mlg.network import compressible_layers
+from mlgsearch.mlg.kinds import compressible_layers
 
 #: Answers are compared as distillation compares them, softened.
 _TEMPERATURE = 4.0
@@ -48,19 +48,19 @@ class Divergence:
 
     @torch.no_grad()
     def at(self, layer: str, weight: Tensor) -> float:
-        """Return the mean divergence with another weight of one layer; larger is worse.
+        """Return the mean divergence with another (C_out, C_in, ...) of one layer; larger is worse.
 
         It is T**2 * KL(network || changed network) in nats at temperature T, a mean over images.
         """
-        own = self._layers[layer].weight
-        kept = own.detach().clone()
-        own.copy_(weight)
+        own = self._layers[layer]
+        kept = own.canonical_weight.detach().clone()
+        own.write(weight)
         total = samples = 0.0
         for batch, answers in zip(self._batches, self._answers, strict=True):
             changed = self._log_chances(batch)
             total += float(functional.kl_div(changed, answers, reduction="sum"))
             samples += len(batch)
-        own.copy_(kept)
+        own.write(kept)
         return max(0.0, _TEMPERATURE**2 * total / samples)
 
     @torch.no_grad()

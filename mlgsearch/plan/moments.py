@@ -7,15 +7,17 @@ moment of the channels at one position, the same for all p and without correlati
 moment would be 4608 x 4608.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mlgsearch.mlg.network import compressible_layers, layer_shape
+from mlgsearch.mlg.kinds import Layer, compressible_layers, kind_of, tensors_of
+from mlgsearch.mlg.setting import LayerShape
 
 #: Positions that one batch gives to a layer's moment at most; they are evenly spaced.
 _POSITIONS = 16_384
@@ -44,7 +46,7 @@ def layer_moments(
     """Run a trained network forwards and backwards over a few batches.
 
     The network is in eval mode meanwhile and as it was afterwards; its weights may be frozen. A
-    layer that is not reached has the identity and no gradient.
+    layer that is not reached has no gradient; one whose inputs are not seen has the identity.
 
     Args:
         network: gives logits.
@@ -54,12 +56,12 @@ def layer_moments(
     """
     layers = compressible_layers(network)
     device = next(network.parameters()).device
-    collected = {name: _Collected.of(module) for name, module in layers.items()}
+    collected = {name: _Collected.of(layer.shape) for name, layer in layers.items()}
     generator = torch.Generator().manual_seed(seed)
-    with _in_eval_mode(network), _collecting(layers, collected):
+    with _in_eval_mode(network), _collecting(layers, collected) as beginnings:
         for done, batch in enumerate(batches):
             report(done, len(batches), "calibration")
-            # Frozen weights make no graph; the images' own gradient does.
+            # Frozen weights make no graph: the images' own gradient does, and what words become.
             images = batch.to(device).requires_grad_()
             with torch.enable_grad():
                 logits = network(images)
@@ -67,7 +69,8 @@ def layer_moments(
                 labels = torch.multinomial(chances, 1, generator=generator)[:, 0]
                 # Summed, so that each sample's gradient is that of its own loss.
                 loss = functional.cross_entropy(logits, labels.to(device), reduction="sum")
-            torch.autograd.grad(loss, images)
+            torch.autograd.grad(loss, [images, *beginnings], allow_unused=True)
+            beginnings.clear()
     report(len(batches), len(batches), "calibration")
     samples = sum(len(batch) for batch in batches)
     return {name: found.moments(samples) for name, found in collected.items()}
@@ -83,18 +86,14 @@ class _Collected:
     c_out: int
 
     @classmethod
-    def of(cls, module: nn.Conv2d | nn.Linear) -> "_Collected":
-        shape = layer_shape(module)
+    def of(cls, shape: LayerShape) -> "_Collected":
         zero = torch.zeros(shape.groups, shape.c_in, shape.c_in, dtype=torch.float64)
         return cls(zero, 0, 0.0, shape.c_out)
 
-    def add(self, inputs: Tensor, *, is_linear: bool) -> None:
-        """Add inputs of shape (N, C, H, W), or (..., C) of a linear layer."""
+    def add(self, vectors: Tensor) -> None:
+        """Add what the weight is multiplied with, (..., groups*C_in)."""
         groups, c_in, _ = self.products.shape
-        vectors = inputs.detach()
-        if not is_linear:
-            vectors = vectors.movedim(-3, -1)  # (N, H, W, C)
-        vectors = vectors.reshape(-1, groups, c_in)  # a view, of images in channels_last
+        vectors = vectors.detach().reshape(-1, groups, c_in)  # a view, of images in channels_last
         vectors = vectors[:: max(1, len(vectors) // _POSITIONS)].movedim(0, 1)  # (G, P, C_in)
         self.products += (vectors.mT @ vectors).to("cpu", torch.float64)
         self.positions += vectors.shape[1]
@@ -120,32 +119,56 @@ def _in_eval_mode(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _collecting(
-    layers: dict[str, nn.Conv2d | nn.Linear], collected: dict[str, _Collected]
-) -> Iterator[None]:
-    """Collect the inputs and the outputs' gradients of all layers meanwhile."""
-    handles = []
-    for name, module in layers.items():
+    layers: Mapping[str, Layer], collected: Mapping[str, _Collected]
+) -> Iterator[list[Tensor]]:
+    """Collect the inputs and the outputs' gradients of all layers meanwhile.
 
-        def collect(
-            module: nn.Module,
-            args: tuple[Tensor, ...],
-            named: dict[str, Tensor],
-            output: Tensor,
-            name: str = name,
-        ) -> None:
-            found = collected[name]
-            (inputs,) = (*args, *named.values())
-            found.add(inputs, is_linear=isinstance(module, nn.Linear))
+    Where a layer's own output is not seen, as of attention's projections, it is its module's. The
+    outputs that no gradient of the images reaches are yielded, for the graph begins there again.
+    """
+    beginnings: list[Tensor] = []
+    places = {
+        (place, parameter): collected[name]
+        for name, layer in layers.items()
+        for place, parameter in ((layer.module, layer.parameter), *layer.tied)
+    }
 
-            def add_gradient(gradient: Tensor) -> None:
-                found.squared_gradient += float(torch.linalg.vector_norm(gradient)) ** 2
+    def collect(
+        module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Any
+    ) -> None:
+        kind = kind_of(module)
+        assert kind is not None
+        inputs, result = list(tensors_of(*args, *named.values())), next(tensors_of(output))
+        for parameter, vectors in kind.vectors(module, inputs).items():
+            if (module, parameter) in places:
+                places[module, parameter].add(vectors)
+        reached = [
+            places[place]
+            for path in kind.traffic(module, inputs, result)
+            if (place := _place(module, path)) in places
+        ]
 
-            if output.requires_grad:
-                output.register_hook(add_gradient)  # type: ignore[no-untyped-call]
+        def add_gradient(gradient: Tensor) -> None:
+            square = float(torch.linalg.vector_norm(gradient)) ** 2
+            for found in reached:
+                found.squared_gradient += square
 
-        handles.append(module.register_forward_hook(collect, with_kwargs=True))
+        if torch.is_grad_enabled() and not result.requires_grad:
+            beginnings.append(result.requires_grad_())
+        if result.requires_grad:
+            result.register_hook(add_gradient)  # type: ignore[no-untyped-call]
+
+    handles = [
+        module.register_forward_hook(collect, with_kwargs=True)
+        for module in {place: None for place, _ in places}
+    ]
     try:
-        yield
+        yield beginnings
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _place(module: nn.Module, path: str) -> tuple[nn.Module, str]:
+    child, _, parameter = path.rpartition(".")
+    return module.get_submodule(child), parameter

@@ -8,7 +8,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from mlgsearch.mlg.network import NetworkShape, compressible_layers, normalisation_parameters
+from mlgsearch.mlg.kinds import compressible_layers
+from mlgsearch.mlg.network import NetworkShape, normalisation_parameters
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.damage import DamageModel
@@ -18,7 +19,7 @@ from mlgsearch.plan.layer_table import LEVELS, LayerTable, fixed_table, layer_ta
 from mlgsearch.plan.moments import Report, layer_moments
 
 #: Bumped when the same network gets other tables.
-FORMAT = 4
+FORMAT = 5
 
 _ARRAYS = ("settings", "bits", "damage", "divergence")
 _NUMBERS = ("energy", "gradient", "rank_correlation", "checked")
@@ -113,9 +114,8 @@ def build_tables(
     for done, (name, layer) in enumerate(shape.layers.items()):
         report(done, len(shape.layers), name)
         found = moments[name]
-        model = DamageModel(
-            modules[name].weight, found.channels, layer, ranges, method, refine_steps
-        )
+        weight = modules[name].canonical_weight
+        model = DamageModel(weight, found.channels, layer, ranges, method, refine_steps)
         if name in fixed:
             layers[name] = fixed_table(model, layer, fixed[name], found.gradient)
         else:

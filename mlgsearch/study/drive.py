@@ -125,18 +125,22 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
     """Load the data, get the teacher, compute its logits, and tables where something is planned."""
     train = spec.train_spec()
     check_limits(spec, cache)
+
+    def look_at(shape: NetworkShape) -> None:
+        if (uncompressed := shape.uncompressed()) is not None:
+            watch.notice(uncompressed)
+
     prepared = prepare(
         train,
         cache,
         epochs=train.training.epochs,
         device=best_device(),
         progress=watch.preparing,
+        look_at=look_at,
     )
     for text in prepared.images.notices:
         watch.notice(f"data: {text}")
     shape = prepared.network_shape()
-    if (uncompressed := shape.uncompressed()) is not None:
-        watch.notice(uncompressed)
     trainings = {"training": train.training}
     if train.teacher.checkpoint is None:
         trainings["teacher.training"] = train.teacher.training

@@ -5,7 +5,7 @@ Nothing here compiles, but two ways lead to `torch._dynamo` (which brings sympy 
 - `torchvision.ops.roi_align` (0.24 to 0.29) imports ``is_compile_supported`` from it, and not where
   it calls it: so import torchvision's `datasets` and `models` from here;
 - torch computes shapes on ``meta`` in Python, in functions that `torch._dynamo.disable` wraps at
-  their first call: so build networks `without_memory`.
+  their first call: so build networks `without_compiler`.
 
 Both are answered by stand-ins meanwhile, which step back for whoever wants more of the compiler.
 May go when neither imports it any more (tests fail then).
@@ -18,21 +18,13 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-import torch
-
 _COMPILER = "torch._dynamo"
 _UTILITIES = "torch._dynamo.utils"
 
 
 @contextmanager
-def without_memory() -> Iterator[None]:
-    """Build networks on ``meta``: shapes and types, no memory, no values."""
-    with _without_compiler(), torch.device("meta"):
-        yield
-
-
-@contextmanager
-def _without_compiler() -> Iterator[None]:
+def without_compiler() -> Iterator[None]:
+    """Compute on ``meta`` (shapes and types, no values) without loading torch's compiler."""
     if _COMPILER in sys.modules:
         yield
         return
@@ -78,6 +70,6 @@ def _stand_in(name: str, **attributes: object) -> ModuleType:
     return module
 
 
-with _without_compiler():
+with without_compiler():
     from torchvision import datasets as datasets
     from torchvision import models as models

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 from typer.testing import CliRunner, Result
 
 from mlgsearch.cli.app import app
@@ -92,6 +95,49 @@ def test_a_driver_warns_where_radam_has_too_few_steps(file: Path, cache: Path) -
     prepare_study(spec.model_copy(update={"training": radam}), cache, watch)
     (notice,) = watch.notices
     assert notice.startswith("training.optimiser: radam warms up over thousands of steps")
+
+
+def with_a_table(*, classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """A network of which a tenth is no layer's weight; its weight is normed while it is trained."""
+
+    class Places(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(8, *image_size))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.table
+
+    return nn.Sequential(
+        parametrizations.weight_norm(nn.Conv2d(channels, 8, 3, padding=1, bias=False)),
+        Places(),
+        nn.Flatten(),
+        nn.Linear(8 * image_size[0] * image_size[1], classes, bias=False),
+    )
+
+
+def test_what_is_kept_is_said_before_the_teacher_is_trained(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLGSEARCH_CACHE", str(tmp_path / "cache"))
+    own = f"{{name: {__name__}:with_a_table}}"
+    file.write_text(FILE.replace("{name: resnet8, width: 4}", own))
+    spec, _ = load_study_file(file)
+    said: list[str] = []
+
+    class Watch(_Silent):
+        def preparing(self, *news: object) -> None:
+            said.append(str(news[0]))
+
+        def notice(self, text: str) -> None:
+            said.append(text)
+
+    prepare_study(spec, tmp_path / "cache", Watch())
+    (notice,) = [text for text in said if "not compressed" in text]
+    assert notice.startswith("9.0% of this network's parameters are not compressed and stay at 32")
+    assert notice.endswith("most of them in 1")
+    assert said.index(notice) < said.index("teacher")
+    assert notice in " ".join(invoke(file).stdout.split())
 
 
 def test_a_driver_counts_the_validation_images(file: Path, cache: Path) -> None:

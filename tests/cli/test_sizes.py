@@ -126,8 +126,22 @@ def test_a_mistake_is_told_in_a_line(model: str, five: str, message: str) -> Non
     assert "\n" not in str(done.exception)
 
 
-def test_what_nothing_compresses_is_counted_and_named() -> None:
+def test_a_transformer_is_compressed() -> None:
     done = invoke("vit_b_16", "--classes", "10", "--setting", "2,44,3,6,3", "--stem", "imagenet")
-    assert "memory_ratio 0.43" in done.stdout
-    assert "25.0% of this network's parameters are not compressed" in done.stdout
-    assert "self_attention" in done.stdout
+    assert "memory_ratio 0.0104" in done.stdout
+    assert "self_attention.in_proj_weight" in "".join(done.stdout.split())
+    assert "not compressed" not in done.stdout
+
+
+def test_what_nothing_compresses_is_counted_and_named() -> None:
+    own = "tests.cli.test_planning:with_a_table"
+    done = invoke(own, "--classes", "10", "--setting", "2,4,3,6,3", "--image-size", "8")
+    assert "8.8% of this network's parameters are not compressed and stay at 32" in " ".join(
+        done.stdout.split()
+    )
+    fields = json.loads(
+        invoke(
+            own, "--classes", "10", "--setting", "2,4,3,6,3", "--image-size", "8", "--json"
+        ).stdout
+    )
+    assert fields["not_compressed"] == {"1": 512}

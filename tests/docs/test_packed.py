@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mlgsearch.mlg.bits import packed_length, unpack
-from mlgsearch.mlg.network import compressible_layers
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.packed_slot import packed_slots
 from mlgsearch.mlg.quantise import make_quantiser
 from mlgsearch.train.files.packed_file import load_packed, read_packed, write_packed

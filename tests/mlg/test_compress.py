@@ -261,10 +261,6 @@ def _nan(model: Teacher) -> None:
         model.exact.weight[0, 0, 0, 0] = float("nan")
 
 
-def _tie(model: Teacher) -> None:
-    model.spare.weight = model.head.weight
-
-
 @pytest.mark.parametrize(
     ("change", "settings", "kwargs", "error", "message"),
     [
@@ -275,7 +271,6 @@ def _tie(model: Teacher) -> None:
         (None, {}, {"norm_bits": 8}, SettingError, "norm_bits is 8"),
         (None, {}, {"in_bits": 1}, SettingError, "in_bits is 1"),
         (_nan, {}, {}, DataError, "'exact': .*not finite"),
-        (_tie, {}, {}, SettingError, "'head' and 'spare' share one weight"),
     ],
 )
 def test_a_fault_is_told_and_nothing_is_changed(

@@ -6,7 +6,15 @@ from torch import nn
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.compress import compress, densify
-from mlgsearch.mlg.half_norm import HalfNorm, can_be_half, halve_norms, norm_bits_of, to_half
+from mlgsearch.mlg.half_norm import (
+    HalfNorm,
+    can_be_half,
+    halve_norms,
+    is_half,
+    norm_bits_of,
+    plain_norm,
+    to_half,
+)
 from mlgsearch.mlg.setting import LayerSetting
 from tests.mlg.test_batch_norm import SHAPES, a_norm
 
@@ -67,7 +75,7 @@ class Own(nn.BatchNorm2d):
     """A class of one's own."""
 
 
-def test_only_torchs_own_norms_with_statistics_are_halved() -> None:
+def test_only_torchs_own_norms_are_halved_batch_norm_where_it_has_statistics() -> None:
     network = nn.Sequential(
         nn.BatchNorm2d(3),
         nn.BatchNorm2d(3, track_running_stats=False),
@@ -75,11 +83,11 @@ def test_only_torchs_own_norms_with_statistics_are_halved() -> None:
         Own(3),
         nn.InstanceNorm2d(3, track_running_stats=True),
     )
-    assert [can_be_half(module) for module in network] == [True, False, False, False, False]
+    assert [can_be_half(module) for module in network] == [True, False, True, False, False]
     assert norm_bits_of(network) == 32
     halve_norms(network)
     halve_norms(network)
-    assert [isinstance(module, HalfNorm) for module in network] == [True, *[False] * 4]
+    assert [is_half(module) for module in network] == [True, False, True, False, False]
     assert norm_bits_of(network) == 16
     assert can_be_half(network[0])
 
@@ -99,3 +107,23 @@ def test_an_exported_program_evaluates_alike() -> None:
     x = torch.randn(2, 6, 5, 5)
     program = torch.export.export(norm, (x,))
     assert torch.allclose(program.module()(x), norm(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.GroupNorm(2, 6), nn.LayerNorm(6), nn.RMSNorm(6), nn.LayerNorm(6, bias=False)]
+)
+@torch.no_grad()
+def test_a_norm_without_statistics_evaluates_with_rounded_numbers(norm: nn.Module) -> None:
+    for parameter in norm.parameters():
+        parameter.copy_(torch.randn_like(parameter))
+    exact, x = deepcopy(norm), torch.randn(4, 6, 6)
+    network = nn.Sequential(norm)
+    halve_norms(network)
+    assert torch.equal(network.train()(x), exact(x))
+    for parameter in exact.parameters():
+        parameter.copy_(parameter.half().float())
+    assert torch.equal(network.eval()(x), exact(x))
+    assert dict(norm.named_parameters()).keys() == dict(exact.named_parameters()).keys()
+    plain = plain_norm(norm)  # type: ignore[arg-type]  # halved above
+    assert type(plain) is type(exact)
+    assert torch.equal(plain(x), exact(x))

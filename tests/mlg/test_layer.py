@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.execution import Execution
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.layer import (
     MlgConv2d,
     MlgLinear,
@@ -35,8 +36,9 @@ def compressed(
     execution: Execution = "auto",
 ) -> Any:
     module = deepcopy(plain)
-    shape = layer_shape(module)
-    parametrize_layer(module, Mlg(setting.canonical(shape), shape, method, 1), execution)
+    (layer,) = compressible_layers(module).values()
+    mlg = Mlg(setting.canonical(layer.shape), layer.shape, method, 1)
+    parametrize_layer(layer, mlg, execution)
     return module
 
 
@@ -324,7 +326,9 @@ def test_a_layer_is_as_it_was_when_its_projection_fails() -> None:
     with torch.no_grad():
         layer.weight[0, 0, 0, 0] = float("nan")
     with pytest.raises(DataError):
-        parametrize_layer(layer, Mlg(LayerSetting.plain(8), layer_shape(layer)))
+        parametrize_layer(
+            compressible_layers(layer)[""], Mlg(LayerSetting.plain(8), layer_shape(layer))
+        )
     assert type(layer) is nn.Conv2d
     assert layer(torch.randn(1, 6, 5, 5)).shape == (1, 16, 3, 3)
 
@@ -332,7 +336,9 @@ def test_a_layer_is_as_it_was_when_its_projection_fails() -> None:
 def test_a_parametrized_weight_is_refused() -> None:
     module = compressed(conv(6, 16, 3), LayerSetting.plain(8))
     with pytest.raises(SettingError, match="parametrized already"):
-        parametrize_layer(module, Mlg(LayerSetting.plain(8), layer_shape(module)))
+        parametrize_layer(
+            compressible_layers(module)[""], Mlg(LayerSetting.plain(8), layer_shape(module))
+        )
 
 
 def test_autocast_leaves_generation_in_full_precision() -> None:

@@ -117,8 +117,8 @@ def test_sizes_by_hand() -> None:
     assert sizes.execution_macs == level2 + 32 * 72 + 80
 
 
-def test_batch_norm_alone_is_counted_at_its_bits() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8), nn.GroupNorm(2, 8))
+def test_norms_are_counted_at_their_bits() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8), Own(2, 8))
     shape = network_shape(network, (3, 4, 4))
     assert (shape.norm_parameters, shape.half_norm_parameters) == (32, 16)
     settings = {"0": LayerSetting.plain(4)}
@@ -129,8 +129,12 @@ def test_batch_norm_alone_is_counted_at_its_bits() -> None:
     assert half.parameter_ratio == 1
 
 
+class Own(nn.GroupNorm):
+    """A norm of one's own, which stays at 32 bits."""
+
+
 class Mixed(nn.Module):
-    """Most of it is of kinds that nothing compresses."""
+    """Weights that are no module's ``weight``, and some that nothing compresses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,23 +159,25 @@ def test_every_parameter_counts() -> None:
     shape = network_shape(network, (3, 8, 8))
     total = sum(parameter.numel() for parameter in network.parameters())
     assert shape.full_parameters == total
-    assert set(shape.layers) == {"patches", "attention.out_proj", "head"}
-    assert shape.others["attention"] == 3 * 32 * 32 + 3 * 32
-    assert shape.others["recurrent"] == 2 * 4 * 32 * 32 + 2 * 4 * 32
+    assert {"patches", "attention.in_proj_weight", "attention.out_proj", "head"} < set(shape.layers)
+    assert shape.head == "head"
+    assert shape.others["attention"] == 3 * 32
+    assert shape.others["recurrent"] == 2 * 4 * 32
     assert shape.others[""] == 4 * 32
     settings = uniform_settings(shape, (1, 4, 4, 4, 4))
     sizes = network_sizes(shape, settings)
     compress(network, settings)
     packed = pack_network(network.eval(), "dorefa")
     stored = sum(tensor.numel() * tensor.element_size() for tensor in packed.values())
-    assert 8 * stored == pytest.approx(sizes.bits, rel=0.01), "scales and padding come on top"
+    scales = 32 * 2 * 3 * len(settings)
+    assert sizes.bits <= 8 * stored <= sizes.bits + scales
 
 
 def test_what_is_not_compressed_is_named() -> None:
     said = network_shape(Mixed(), (3, 8, 8)).uncompressed()
     assert said is not None
-    assert said.startswith("83.5% of this network's parameters are not compressed")
-    assert said.endswith("most of them in recurrent, attention, along and 4 more")
+    assert said.startswith("3.3% of this network's parameters are not compressed")
+    assert said.endswith("most of them in recurrent, the network itself, attention and 4 more")
     assert network_shape(nn.Sequential(nn.Conv2d(3, 64, 3)), (3, 8, 8)).uncompressed() is not None
     plain = nn.Sequential(nn.Conv2d(3, 64, 3, bias=False))
     assert network_shape(plain, (3, 8, 8)).uncompressed() is None

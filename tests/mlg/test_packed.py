@@ -12,8 +12,9 @@ from mlgsearch.mlg.bits import packed_length
 from mlgsearch.mlg.compress import compress, densify
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.layer import latents_of
-from mlgsearch.mlg.network import compressible_layers, layer_shape, network_shape, network_sizes
+from mlgsearch.mlg.network import network_shape, network_sizes
 from mlgsearch.mlg.packed import pack_network, settings_of, unpack_network
 from mlgsearch.mlg.packed_slot import packed_slots, stream_shapes
 from mlgsearch.mlg.quantise import Method
@@ -68,9 +69,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 def varied_settings(network: nn.Module) -> dict[str, LayerSetting]:
     settings = {}
-    for i, (name, module) in enumerate(compressible_layers(network).items()):
-        shape = layer_shape(module)
-        settings[name] = VARIED[i % len(VARIED)].canonical(shape)
+    for i, (name, layer) in enumerate(compressible_layers(network).items()):
+        settings[name] = VARIED[i % len(VARIED)].canonical(layer.shape)
     return settings
 
 

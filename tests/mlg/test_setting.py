@@ -170,8 +170,8 @@ def test_costs_of_a_setting_that_is_not_canonical_are_refused() -> None:
         ({"kind": "pool"}, "kind is 'pool'"),
         ({"c_out": 0}, "c_out is 0"),
         ({"groups": True}, "groups is True"),
-        ({"kernel": [3]}, r"kernel is \(3,\)"),
-        ({"kernel": [3, 0]}, "kernel width is 0"),
+        ({"kernel": []}, r"kernel is \(\)"),
+        ({"kernel": [3, 0]}, "kernel side 1 is 0"),
         ({"stride": 2}, "expected the fields"),
     ],
 )

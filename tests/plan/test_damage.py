@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlgsearch.mlg.network import compressible_layers
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.plan.damage import DamageModel

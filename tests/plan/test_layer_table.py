@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlgsearch.mlg.network import compressible_layers
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.plan.damage import DamageModel
 from mlgsearch.plan.grid import grid, setting_of

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import densenet121, mobilenet_v3_small, resnet18
 from torchvision.ops import roi_align
 
-from mlgsearch.train.light_torch import without_memory
+from mlgsearch.train.light_torch import without_compiler
 
 
 def run(script: str) -> str:
@@ -35,8 +35,8 @@ def test_no_stand_in_is_left_behind() -> None:
 import gc, sys
 from types import FunctionType
 import torch
-from mlgsearch.train.light_torch import without_memory
-with without_memory():
+from mlgsearch.train.light_torch import without_compiler
+with without_compiler(), torch.device("meta"):
     torch.zeros(2) + 1
 kept = [name for name in sys.modules if name.startswith("torch._dynamo")]
 functions = [f for f in gc.get_objects() if isinstance(f, FunctionType)]
@@ -49,8 +49,9 @@ print(kept, left, torch._dynamo.is_compiling(), hasattr(torch._dynamo, "optimize
 
 def test_whoever_wants_more_of_the_compiler_gets_it() -> None:
     script = """
-from mlgsearch.train.light_torch import without_memory
-with without_memory():
+import torch
+from mlgsearch.train.light_torch import without_compiler
+with without_compiler(), torch.device("meta"):
     import torch._dynamo.config
     from torch._dynamo.utils import counters
 print(torch._dynamo.__file__ is not None, type(counters).__name__)
@@ -65,7 +66,7 @@ def test_an_operator_of_torchvision_works_afterwards() -> None:
 
 def test_shapes_are_those_of_the_network_with_memory() -> None:
     for build in (resnet18, densenet121, mobilenet_v3_small):
-        with without_memory():
+        with without_compiler(), torch.device("meta"):
             network: nn.Module = build(num_classes=10)
             out = network(torch.zeros(2, 3, 64, 64))
         real = build(num_classes=10)

@@ -50,9 +50,8 @@ def _uniform(
     study: StudyRecord, trial: TrialRecord, space: Mapping[str, object]
 ) -> tuple[int, ...]:
     """Read the five numbers off the layers; one that no layer shows is as large as it may be."""
-    linear = {record.name for record in study.layers if record.kind == "linear"}
     shown: dict[str, FiveNumbers] = {
-        layer: five for layer, five in trial.settings.items() if layer not in linear
+        record.name: trial.settings[record.name] for record in study.layers if record.is_searched
     }
     numbers = dict(zip(NUMBERS, map(max, zip(*shown.values(), strict=True)), strict=True))
     numbers["B_in"], numbers["B_out"] = uniform_bases(shown)

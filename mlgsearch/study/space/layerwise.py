@@ -53,7 +53,7 @@ class LayerwiseCoordinates:
         for layer in self._layers.names:
             five = first.layers.get(layer, first.setting)
             shape = self._layers.layers[layer]
-            if layer not in first.layers and shape.kind == "conv":
+            if layer not in first.layers and layer != self._layers.shape.head:
                 meant = uniform[layer]
                 if LayerSetting(*five).canonical(shape) != meant:
                     five = meant.five  # the paper's own rule for 1x1 layers

@@ -8,8 +8,7 @@ from torch import nn
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
-from mlgsearch.train.light_torch import without_memory
-from mlgsearch.train.networks.models import build_model
+from mlgsearch.train.networks.models import build_without_memory
 from mlgsearch.train.spec import QuantisationSpec, TrainSpec
 
 
@@ -30,14 +29,12 @@ class PackedSizes:
     @cached_property
     def _network(self) -> nn.Module:
         channels, *size = self._input_shape
-        with without_memory():
-            return build_model(
-                self._model,
-                classes=self._classes,
-                channels=channels,
-                image_size=(size[0], size[1]),
-                is_checked=True,
-            )
+        return build_without_memory(
+            self._model,
+            classes=self._classes,
+            channels=channels,
+            image_size=(size[0], size[1]),
+        )
 
     def bytes_of(self, settings: Mapping[str, LayerSetting], quantisation: QuantisationSpec) -> int:
         """Return the bytes of a student's packed file.

@@ -16,7 +16,7 @@ from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
 class SearchedLayers:
     """The layers of a network as a study's space sees them.
 
-    ``kept`` stay at full precision, ``names`` are searched; what is neither is a linear head of
+    ``kept`` stay at full precision, ``names`` are searched; what is neither is the linear head, of
     ``head_bits`` (None: by the paper's rule).
     """
 
@@ -45,9 +45,7 @@ class SearchedLayers:
             space.kind == "allocation" and space.head_bits is None
         )
         names = [
-            name
-            for name, layer in shape.layers.items()
-            if name not in kept and (layer.kind == "conv" or head_joins)
+            name for name in shape.layers if name not in kept and (name != shape.head or head_joins)
         ]
         head_bits = None if space.head_bits == "search" else space.head_bits
         return cls(shape, tuple(kept), tuple(names), head_bits)

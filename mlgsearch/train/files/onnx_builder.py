@@ -20,15 +20,16 @@ from torch import Tensor, nn
 
 from mlgsearch.mlg.batch_norm import has_statistics
 from mlgsearch.mlg.input_quantiser import InputQuantiser
-from mlgsearch.mlg.layer import can_quantise_input, is_compressed, mlg_of
+from mlgsearch.mlg.kinds import Layer, compressed_weights, compressible_layers
 from mlgsearch.mlg.network import network_shape
 from mlgsearch.mlg.packed import settings_of
-from mlgsearch.mlg.packed_slot import Slot, packed_slots
+from mlgsearch.mlg.packed_slot import Slot, factor_item, packed_slots
+from mlgsearch.mlg.setting import LayerShape
 from mlgsearch.train.files import onnx_functions as functions
 from mlgsearch.train.files.onnx_body import OPSETS, Body
 from mlgsearch.train.files.onnx_form import OnnxForm, form_macs, onnx_form
 from mlgsearch.train.files.onnx_functions import Coding, Ending, coding
-from mlgsearch.train.files.onnx_graph import DOMAIN
+from mlgsearch.train.files.onnx_graph import DOMAIN, is_marked
 from mlgsearch.train.files.packed_card import PackedCard
 
 
@@ -47,6 +48,10 @@ class Builder:
         self._card, self._tensors, self._form = card, tensors, form
         self._shapes = network_shape(network, card.input_shape).layers
         self._settings = settings_of(network)
+        self._layers: dict[str, list[Layer]] = {}
+        paths = {module: name for name, module in self._modules.items()}
+        for layer in compressible_layers(network).values():
+            self._layers.setdefault(paths[layer.module], []).append(layer)
         self._slots = packed_slots(
             network, self._settings, card.method, card.norm_bits, card.in_bits
         )
@@ -65,13 +70,15 @@ class Builder:
                 scale = slots.pop("scale")
                 assert slots.pop("shift").shape == scale.shape
                 self._values[name, "norm"] = self._raw(scale.stream, (2, *scale.shape))
-            elif is_compressed(module):
-                factors = [slots.pop(item) for item in mlg_of(module).names]
-                slots = {i: s for i, s in slots.items() if not i.endswith(".scales")}
-                self._decode_layer(name, factors)
-                if slots.pop("input.scale", None) is not None:
-                    del slots["input.zero_point"]
-                    self._values[name, "input"] = self._raw("numbers", (2,))
+            for layer in self._layers.get(name, ()):
+                generated = compressed_weights(module).get(layer.parameter)
+                if generated is not None:
+                    items = [factor_item(layer, factor) for factor in generated.names]
+                    self._decode_layer(name, layer, [slots.pop(item) for item in items])
+            slots = {item: slot for item, slot in slots.items() if not item.endswith(".scales")}
+            if slots.pop("input.scale", None) is not None:
+                del slots["input.zero_point"]
+                self._values[name, "input"] = self._raw("numbers", (2,))
             for item, slot in slots.items():
                 if slot.stream in self._at:
                     self._values[name, item] = self._raw(slot.stream, slot.shape)
@@ -135,14 +142,18 @@ class Builder:
         names[initial.name] = value
         return True
 
-    def _decode_layer(self, name: str, factors: list[Slot]) -> None:
-        setting, shape = self._settings[name], self._shapes[name]
-        codings: dict[str, Coding] = {slot.item: coding(slot.bits) for slot in factors}
-        form = self._layer_form(name)
+    def _decode_layer(self, name: str, layer: Layer, factors: list[Slot]) -> None:
+        setting, shape = self._settings[layer.name], self._shapes[layer.name]
+        at = dict(
+            zip(compressed_weights(layer.module)[layer.parameter].names, factors, strict=True)
+        )
+        codings: dict[str, Coding] = {factor: coding(slot.bits) for factor, slot in at.items()}
+        form = self._layer_form(layer.name)
         if len(factors) == 1 or form == "depthwise" or (form == "level2" and not setting.base_in):
-            for slot in factors:
-                self._values[name, slot.item] = self._factor(slot)
-            self._values[name, "weight"] = self._values[name, "basis"]
+            for factor, slot in at.items():
+                self._values[name, factor_item(layer, factor)] = self._factor(slot)
+            weight = self._values[name, factor_item(layer, "basis")]
+            self._values[name, layer.parameter] = self._laid_out(weight, shape)
             return
         if form == "level2":
             del codings["coeff_out"]
@@ -150,14 +161,22 @@ class Builder:
         kind = functions.weight(f"W{'i' * bool(setting.base_in)}{levels}", codings)
         for stored in set(codings.values()):
             self._define(stored)
-        attributes = {
-            functions.LETTERS[slot.item]: _spec(slot) for slot in factors if slot.item in codings
-        }
-        rows = (setting.base_out if form == "level2" else shape.c_out, *shape.weight_shape[1:])
+        attributes = {functions.LETTERS[factor]: _spec(at[factor]) for factor in codings}
+        rows = (setting.base_out if form == "level2" else shape.c_out, *shape.canonical_shape[1:])
         value = self._call(kind, self._at["codes"], self._at["numbers"], s=rows, **attributes)
-        self._values[name, "weight"], self._at["codes"], self._at["numbers"] = value
+        weight, self._at["codes"], self._at["numbers"] = value
+        self._values[name, layer.parameter] = self._laid_out(weight, shape)
         if form == "level2":
             self._values[name, "coeff_out"] = self._factor(factors[-1])
+
+    def _laid_out(self, weight: str, shape: LayerShape) -> str:
+        """Append what brings a weight of (C_out, C_in, ...) to the layout of its module."""
+        if not shape.is_transposed:
+            return weight
+        parts = (shape.groups, shape.c_out // shape.groups, shape.c_in, *shape.kernel)
+        value = self._body.op("Reshape", weight, self._body.ints(*parts))
+        swapped = self._body.op("Transpose", value, perm=[0, 2, 1, *range(3, len(parts))])
+        return self._body.op("Reshape", swapped, self._body.ints(*shape.weight_shape))
 
     def _factor(self, slot: Slot) -> str:
         stored = coding(slot.bits)
@@ -204,7 +223,7 @@ class Builder:
         self._body.nodes.append(copied)
 
     def _layer_form(self, name: str) -> OnnxForm:
-        if not can_quantise_input(self._modules[name]):
+        if name not in self._modules or not is_marked(self._modules[name]):
             return "dense"  # no mark, so the traced graph takes the weight
         setting, shape = self._settings[name], self._shapes[name]
         if self._form is None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.batch_norm import has_statistics
 from mlgsearch.mlg.compress import densify
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.layer import can_quantise_input, is_compressed
 from mlgsearch.train.files.packed_card import PackedCard
 
@@ -28,15 +29,17 @@ OPSET = 18
 def marked_graph(network: nn.Module, card: PackedCard) -> "ModelProto":
     """Trace a compressed network; it takes ``images`` of any batch and returns ``logits``.
 
-    A layer of a subclass of torch's own is no mark: its weight is an initialiser of its name.
+    Other layers than those of ``is_marked`` are no marks: their weights are initialisers of their
+    names.
 
     Raises:
         UserError: torch's exporter is not installed, or cannot express the network.
     """
     plain = densify(network)
+    owners = compressible_layers(network)  # not the places that only share a weight
     for name, module in network.named_modules():
         mark: nn.Module
-        if is_compressed(module) and can_quantise_input(module):
+        if is_marked(module) and name in owners:
             if isinstance(module, nn.Conv2d):
                 mark = _MarkedConv2d(name, module)
             else:
@@ -47,6 +50,12 @@ def marked_graph(network: nn.Module, card: PackedCard) -> "ModelProto":
             continue
         plain.set_submodule(name, mark)
     return exported(plain, card)
+
+
+def is_marked(module: nn.Module) -> bool:
+    """Return whether a module is computed from its factors: torch's own Conv2d or Linear."""
+    is_ours = is_compressed(module) and can_quantise_input(module)
+    return is_ours and isinstance(module, nn.Conv2d | nn.Linear)
 
 
 def exported(plain: nn.Module, card: PackedCard) -> "ModelProto":

@@ -14,14 +14,14 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from mlgsearch.errors import DataError, UserError
-from mlgsearch.mlg.network import compressible_layers
+from mlgsearch.mlg.folding import fold
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.packed import pack_network, unpack_network
 from mlgsearch.mlg.packed_slot import Slot, packed_slots, stream_shapes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.packed_card import FORMAT, FORMATS, PROVENANCE, PackedCard
-from mlgsearch.train.light_torch import without_memory
-from mlgsearch.train.networks.models import build_model
+from mlgsearch.train.networks.models import build_model, build_without_memory, fitted
 from mlgsearch.train.tensor_file import write_atomically
 
 #: Bytes of the header that are kept for the provenance, so that a file's size is known beforehand.
@@ -156,9 +156,9 @@ def build_packed(
     try:
         if build is None:
             # Sizes are settled without memory, so that a file cannot ask for more than it brings.
-            with without_memory():
-                _check_size(_built(card, build), card, tensors)
-        network = _built(card, build, is_checked=True)
+            planned = build_without_memory(card.model, **_sides(card), allocates_at_need=False)
+            _check_size(planned, card, tensors)
+        network = _built(card, build)
         settings = _named(card, network)
         unpack_network(network, settings, card.method, tensors, card.norm_bits, card.in_bits)
     except UserError as error:
@@ -167,20 +167,19 @@ def build_packed(
     return network.to(memory_format=memory_format(card.input_shape))
 
 
-def _built(
-    card: PackedCard, build: Callable[..., object] | None, *, is_checked: bool = False
-) -> nn.Module:
-    shape: dict[str, Any] = {
-        "classes": card.classes,
-        "channels": card.channels,
-        "image_size": card.image_size,
-    }
-    if build is not None:
-        made = build(**shape)
-        if not isinstance(made, nn.Module):
-            raise DataError(f"`build` must give a torch.nn.Module, it gave {type(made).__name__}")
-        return made
-    return build_model(card.model, **shape, is_checked=is_checked)
+def _built(card: PackedCard, build: Callable[..., object] | None) -> nn.Module:
+    if build is None:
+        return build_model(card.model, **_sides(card), is_checked=True)
+    made = build(**_sides(card))
+    if not isinstance(made, nn.Module):
+        raise DataError(f"`build` must give a torch.nn.Module, it gave {type(made).__name__}")
+    network = fitted(made)
+    fold(network)
+    return network
+
+
+def _sides(card: PackedCard) -> dict[str, Any]:
+    return {"classes": card.classes, "channels": card.channels, "image_size": card.image_size}
 
 
 def _check_size(network: nn.Module, card: PackedCard, tensors: Mapping[str, Tensor]) -> None:

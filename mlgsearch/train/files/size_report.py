@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlgsearch.errors import UserError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
@@ -11,8 +10,8 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers, Sizes
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
-from mlgsearch.train.light_torch import without_memory
-from mlgsearch.train.networks.models import build_model
+from mlgsearch.train.light_torch import without_compiler
+from mlgsearch.train.networks.models import build_without_memory
 from mlgsearch.train.spec import ModelSpec, QuantisationSpec
 
 
@@ -38,20 +37,18 @@ def size_report(
     channels: int,
     image_size: tuple[int, int],
 ) -> SizeReport:
-    """Count a network at the paper's uniform setting; nothing is allocated, nothing computed.
+    """Count a network at the paper's uniform setting, without memory for it where that can be.
 
     Raises:
-        UserError: the network is unknown, cannot be built without memory, or does not take such
-            images.
+        UserError: the network is unknown, or does not take such images.
         SettingError: the five numbers are malformed.
     """
     LayerSetting.from_five(five)
-    try:
-        with without_memory():
-            network = build_model(model, classes=classes, channels=channels, image_size=image_size)
-            shape = network_shape(network, (channels, *image_size))
-    except NotImplementedError as error:
-        raise UserError(f"{model.name} cannot be built without memory: {error}") from error
+    with without_compiler():
+        network = build_without_memory(
+            model, classes=classes, channels=channels, image_size=image_size
+        )
+        shape = network_shape(network, (channels, *image_size))
     settings = uniform_settings(shape, five)
     card = PackedCard(
         model=model,
@@ -69,10 +66,11 @@ def size_report(
 
 
 def layer_kind(shape: LayerShape) -> str:
-    """Say what a layer is in a word or two."""
-    if shape.kind == "linear":
-        return "linear"
-    height, width = shape.kernel
+    """Return what a layer is in a word or two."""
+    if not shape.is_convolution:
+        return shape.kind
+    kernel = "x".join(map(str, shape.kernel))
+    kind = "transposed conv" if shape.is_transposed else "conv"
     if shape.is_depthwise:
-        return f"depthwise {height}x{width}"
-    return f"{'grouped ' if shape.groups > 1 else ''}conv {height}x{width}"
+        return f"{'transposed ' if shape.is_transposed else ''}depthwise {kernel}"
+    return f"{'grouped ' if shape.groups > 1 else ''}{kind} {kernel}"

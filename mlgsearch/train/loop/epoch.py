@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +87,7 @@ def train_epoch(
         inputs = batches.inputs(positions).contiguous(memory_format=memory_format)
         labels = batches.labels[positions]
         with torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16):
-            logits = network(inputs)
+            logits = first_output(network(inputs))
         logits = logits.float()  # (B, classes)
         loss = loss_of(logits, labels, positions)
         optimiser.zero_grad(set_to_none=False)
@@ -105,6 +106,14 @@ def train_epoch(
     sizes = torch.tensor([stop - start for start, stop in bounds], dtype=torch.float64)
     mean_loss = (losses.cpu().double() * sizes).sum().item() / batches.count
     return EpochTotals(mean_loss, correct.item() / batches.count, rate)
+
+
+def first_output(output: Any) -> Tensor:
+    """Return a network's logits, which come first where training mode gives auxiliary ones too."""
+    while isinstance(output, tuple | list):
+        output = output[0]
+    logits: Tensor = output
+    return logits
 
 
 def _check_finite(losses: Tensor, epoch: int) -> None:

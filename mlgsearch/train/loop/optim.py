@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import SGD, AdamW, Optimizer, RAdam
 
+from mlgsearch.mlg.kinds import layer_name
+from mlgsearch.mlg.network import NORMS
 from mlgsearch.train.data.batches import batch_bounds
 from mlgsearch.train.loop.flat import flat_values, flatten_parameters
 from mlgsearch.train.loop.relative_adamw import RelativeAdamW
@@ -26,9 +27,6 @@ _FREE_SIZE = 1.0
 _STEP_SIZE = 0.3
 _LEAST_SIZE = 1e-3
 _LEAST_ERROR = 0.05
-
-#: What a parametrization adds to its layer's name.
-_LATENTS = ".parametrizations.weight"
 
 #: RAdam's rectification is a warm-up: at a constant rate its step sizes add up to 0.20 of Adam's
 #: over the first 200 steps, to 0.75 over 4,000.
@@ -86,8 +84,8 @@ def build_optimiser(
             if parameter in seen:  # a tied weight
                 continue
             seen.add(parameter)
-            layer_of[parameter] = name.removesuffix(_LATENTS)
-            is_free = isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm)
+            layer_of[parameter] = _layer_of(name)
+            is_free = isinstance(module, NORMS)
             if parameter.requires_grad:
                 (free if is_free or parameter.ndim < 2 else decayed).append(parameter)
     if spec.optimiser == "relative_adamw":
@@ -132,6 +130,12 @@ def build_optimiser(
                 momentum=spec.momentum,
                 nesterov=spec.momentum > 0,
             )
+
+
+def _layer_of(path: str) -> str:
+    """Return the layer that a module belongs to: itself, or the one that it parametrizes."""
+    module, found, parameter = path.rpartition("parametrizations.")
+    return layer_name(module.removesuffix("."), parameter) if found else path
 
 
 def too_short(spec: OptimiserSpec, samples: int) -> str | None:

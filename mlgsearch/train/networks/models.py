@@ -3,12 +3,15 @@
 import difflib
 import importlib
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from mlgsearch.errors import UserError
-from mlgsearch.train.light_torch import models
+from mlgsearch.mlg.folding import fold
+from mlgsearch.train.light_torch import models, without_compiler
 from mlgsearch.train.networks.chain import ChainNet
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.networks.stem import drop_head_bias, use_channels, use_cifar_stem
@@ -32,8 +35,11 @@ def build_model(
     image_size: tuple[int, int],
     seed: int = 0,
     is_checked: bool = False,
+    folds: bool = True,
 ) -> nn.Module:
     """Build a classifier, in float32 on the CPU, in training mode, initialised from ``seed``.
+
+    Auxiliary heads of torchvision's networks are left out.
 
     Args:
         spec: which network; ``module:callable`` is called with ``classes``, ``channels`` and
@@ -43,6 +49,7 @@ def build_model(
         image_size: (height, width) of an input image, in pixels.
         seed: of the initial weights; torch's global generator is left as it was.
         is_checked: whether it is known already that the network takes such images.
+        folds: whether weight norm and the like are folded.
 
     Raises:
         UserError: the name is unknown, or the network does not take such images, or does not give
@@ -50,10 +57,76 @@ def build_model(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = _construct(spec, classes, channels, image_size)
+        network = fitted(_construct(spec, classes, channels, image_size))
         if not is_checked:
             _check_shapes(network, spec.name, classes, (channels, *image_size))
+        if folds:
+            fold(network)
     return network
+
+
+def build_without_memory(
+    spec: ModelSpec,
+    *,
+    classes: int,
+    channels: int,
+    image_size: tuple[int, int],
+    allocates_at_need: bool = True,
+) -> nn.Module:
+    """Build a classifier on ``meta``, where it takes no memory.
+
+    A network that computes with numbers while it is built has those on the CPU; one that cannot be
+    built so either is built in memory, unless ``allocates_at_need`` is false.
+
+    Raises:
+        UserError: as ``build_model``.
+    """
+    options: dict[str, Any] = {"classes": classes, "channels": channels, "image_size": image_size}
+    with without_compiler():
+        try:
+            with torch.device("meta"):
+                return build_model(spec, **options)
+        except (NotImplementedError, RuntimeError):
+            pass
+        try:
+            with _WeightsOnMeta():
+                network = build_model(spec, **options, is_checked=True).to("meta")
+        except (NotImplementedError, RuntimeError):
+            if not allocates_at_need:
+                raise
+            network = build_model(spec, **options, is_checked=True).to("meta")
+        with torch.device("meta"):
+            _check_shapes(network, spec.name, classes, (channels, *image_size))
+        return network
+
+
+class _WeightsOnMeta(TorchFunctionMode):
+    """Makes on ``meta`` what is made empty, to be initialised later, and nothing else."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.empty and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+def fitted(network: nn.Module) -> nn.Module:
+    """Return a network as a training needs it: in float32, not compiled, with one output.
+
+    It is changed in place. GoogLeNet and Inception v3 lose their auxiliary heads, which exist for a
+    training from scratch of long ago and would be compressed and stored for nothing.
+    """
+    whole: nn.Module = getattr(network, "_orig_mod", network)
+    for module in whole.modules():
+        if isinstance(module, models.GoogLeNet):
+            module.aux_logits = False
+            module.aux1 = module.aux2 = None
+        elif isinstance(module, models.Inception3):
+            module.aux_logits = False
+            module.AuxLogits = None
+    return whole.float()
 
 
 def _construct(

@@ -6,14 +6,18 @@ from torch import nn
 from mlgsearch.errors import UserError
 from mlgsearch.train.light_torch import models
 
-_SUPPORTED = "ResNet (ResNeXt, Wide ResNet), DenseNet, MobileNetV2, MobileNetV3"
+_SUPPORTED = (
+    "ResNet (ResNeXt, Wide ResNet), DenseNet, RegNet, MobileNetV2 and V3, MNASNet, EfficientNet "
+    "and ShuffleNetV2"
+)
 
 
 def use_cifar_stem(network: nn.Module, name: str) -> None:
     """Take away, in place, the early loss of resolution.
 
     ResNets and DenseNets begin with a 3x3 convolution of stride 1 and without a max-pool, as the
-    CIFAR literature does; of MobileNets the first two strided convolutions get stride 1.
+    CIFAR literature does; of MobileNets, MNASNets and EfficientNets the first two strided
+    convolutions get stride 1; of RegNets the stem, of ShuffleNets the stem and without a max-pool.
 
     Raises:
         UserError: the network is of another kind.
@@ -24,7 +28,14 @@ def use_cifar_stem(network: nn.Module, name: str) -> None:
     elif isinstance(network, models.DenseNet):
         network.features.conv0 = _small_stem(network.features.conv0)
         network.features.pool0 = nn.Identity()
-    elif isinstance(network, models.MobileNetV2 | models.MobileNetV3):
+    elif isinstance(network, models.RegNet):
+        network.stem[0].stride = (1, 1)
+    elif isinstance(network, models.ShuffleNetV2):
+        network.conv1[0].stride = (1, 1)
+        network.maxpool = nn.Identity()
+    elif isinstance(
+        network, models.MobileNetV2 | models.MobileNetV3 | models.MNASNet | models.EfficientNet
+    ):
         strided = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1)]
         for convolution in strided[:2]:
             convolution.stride = (1, 1)

@@ -8,7 +8,7 @@ from torch import nn
 
 from mlgsearch.errors import CodeNotAllowedError, DataError
 from mlgsearch.mlg.compress import compress
-from mlgsearch.mlg.network import compressible_layers
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.packed_card import FORMAT, PackedCard
 from mlgsearch.train.loop import checkpoint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from mlgsearch.train.teacher.teacher import (
     Teacher,
     build_network,
     load_or_train_teacher,
+    network_without_memory,
     open_teacher,
 )
 
@@ -110,10 +111,12 @@ def prepare(
     epochs: int,
     device: torch.device,
     progress: Progress = no_progress,
+    look_at: Callable[[NetworkShape], None] | None = None,
 ) -> Prepared:
     """Load the data, get the teacher, compute its logits for epochs 1 to ``epochs``.
 
-    Everything is cached under ``cache``, so a second call is quick.
+    Everything is cached under ``cache``, so a second call is quick. ``look_at`` is called with the
+    network's shape before a teacher is trained.
 
     Raises:
         UserError: the data, the network's name or the checkpoint is not usable.
@@ -123,6 +126,8 @@ def prepare(
     progress("data", 0, 1, spec.data.name)
     images = load_images(spec.data, cache, progress)
     progress("data", 1, 1, f"{len(images.labels)} images of {images.classes} classes")
+    if look_at is not None:
+        look_at(network_shape(network_without_memory(spec.model, images), images.input_shape))
     teacher = load_or_train_teacher(spec, images, cache, device, progress)
     prepared = Prepared(spec, cache, device, images, teacher)
     if spec.distillation.weight > 0:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mlgsearch.errors import DataError
+from mlgsearch.mlg.folding import fold
 from mlgsearch.train.data.augmentation import Augmentation
 from mlgsearch.train.data.batches import TrainingBatches
 from mlgsearch.train.data.images import Images
@@ -22,7 +23,7 @@ from mlgsearch.train.loop import checkpoint
 from mlgsearch.train.loop.epoch import train_epoch
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.loop.optim import build_optimiser
-from mlgsearch.train.networks.models import build_model
+from mlgsearch.train.networks.models import build_model, build_without_memory
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.spec import ModelSpec, TrainSpec
 from mlgsearch.train.teacher.teacher_checkpoint import checkpoint_sha256, load_checkpoint
@@ -62,11 +63,26 @@ class Teacher:
     recipe: str
 
 
-def build_network(spec: ModelSpec, images: Images, seed: int = 0) -> nn.Module:
+def build_network(
+    spec: ModelSpec, images: Images, seed: int = 0, *, folds: bool = True
+) -> nn.Module:
     """Build the network of a study for its images; see `build_model`."""
     channels, height, width = images.input_shape
     return build_model(
-        spec, classes=images.classes, channels=channels, image_size=(height, width), seed=seed
+        spec,
+        classes=images.classes,
+        channels=channels,
+        image_size=(height, width),
+        seed=seed,
+        folds=folds,
+    )
+
+
+def network_without_memory(spec: ModelSpec, images: Images) -> nn.Module:
+    """Build the network of a study on ``meta``; see `build_without_memory`."""
+    channels, height, width = images.input_shape
+    return build_without_memory(
+        spec, classes=images.classes, channels=channels, image_size=(height, width)
     )
 
 
@@ -140,7 +156,7 @@ def load_or_train_teacher(
         cached.network.to(device)
         return cached
     key = teacher_hash(spec, images)
-    network = build_network(spec.model, images, spec.teacher.seed)
+    network = build_network(spec.model, images, spec.teacher.seed, folds=False)
     validation = HeldOutPart(images, images.validation, device)
     if spec.teacher.checkpoint is not None:
         load_checkpoint(network, Path(spec.teacher.checkpoint).expanduser())
@@ -150,6 +166,7 @@ def load_or_train_teacher(
     else:
         network.to(device)
         accuracy = _train(spec, network, images, validation, cache / "teachers" / key, progress)
+    fold(network)  # students begin from the weights as they are
     write_tensors(
         _path(cache, key),
         network.state_dict(),

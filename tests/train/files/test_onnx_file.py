@@ -15,7 +15,8 @@ from torchvision.models import DenseNet, VisionTransformer, mobilenet_v2, mobile
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.input_quantiser import InputQuantiser
-from mlgsearch.mlg.network import compressible_layers, layer_shape, network_shape
+from mlgsearch.mlg.kinds import compressible_layers
+from mlgsearch.mlg.network import network_shape
 from mlgsearch.mlg.packed import pack_network
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.mlg.uniform import uniform_settings
@@ -26,6 +27,7 @@ from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import to_bytes
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
+from tests.mlg.kind_networks import IMAGE, KIND_NETWORKS, kind_network
 
 #: Settings that layers are given in turn: every kind of factor at odd and even bits.
 VARIED = [
@@ -80,7 +82,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 def a_card(network: nn.Module, shape: tuple[int, int, int], **changes: Any) -> PackedCard:
     found = [
-        VARIED[i % len(VARIED)].canonical(layer_shape(layer))
+        VARIED[i % len(VARIED)].canonical(layer.shape)
         for i, layer in enumerate(compressible_layers(network).values())
     ]
     content = {
@@ -164,6 +166,12 @@ def test_every_network_gives_the_students_logits(kind: str) -> None:
     torch.manual_seed(0)
     side = SIDES.get(kind, 32)
     check(*a_student(NETWORKS[kind](), (3, side, side)))
+
+
+@pytest.mark.parametrize("kind", list(KIND_NETWORKS))
+def test_every_kind_of_layer_gives_the_students_logits(kind: str) -> None:
+    torch.manual_seed(0)
+    check(*a_student(kind_network(kind), IMAGE))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from torch import nn
 import mlgsearch
 from mlgsearch.errors import DataError
 from mlgsearch.mlg.compress import compress
-from mlgsearch.mlg.network import compressible_layers, network_shape, network_sizes
+from mlgsearch.mlg.kinds import compressible_layers
+from mlgsearch.mlg.network import network_shape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.train.files import packed_file

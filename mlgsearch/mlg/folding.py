@@ -1,0 +1,47 @@
+"""Weights that a network computes from other parameters, written down as what they are.
+
+Weight norm and spectral norm, as hooks or as parametrizations, are ways to train a weight. A
+student trains factors instead, so what they give is taken as the weight.
+"""
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+
+@torch.no_grad()
+def fold(network: nn.Module) -> None:
+    """Replace, in place, what hooks and parametrizations compute by parameters of the same value.
+
+    The value is that of eval mode; every module's mode is as before afterwards.
+    """
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    for module in list(network.modules()):
+        if parametrize.is_parametrized(module):
+            _separate_class(module)
+            for name in list(module.parametrizations):  # type: ignore[arg-type]
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+                value = getattr(module, name)
+                if not isinstance(value, nn.Parameter):  # of several tensors, without gradients
+                    delattr(module, name)
+                    module.register_parameter(name, nn.Parameter(value.detach().clone()))
+        for hook in list(module._forward_pre_hooks.values()):
+            if isinstance(hook, WeightNorm):
+                remove_weight_norm(module, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(module, hook.name)
+    for part, was_training in modes.items():
+        part.training = was_training
+
+
+def _separate_class(module: nn.Module) -> None:
+    """Let a module have the class that parametrize made for itself alone.
+
+    Copies share it (torch 2.14), and removing a parametrization of one would break the others.
+    """
+    shared = type(module)
+    own = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
+    module.__class__ = type(shared.__name__, shared.__bases__, own)
