@@ -142,7 +142,7 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         watch.notice(f"data: {text}")
     shape = prepared.network_shape()
     trainings = {"training": train.training}
-    if train.teacher.checkpoint is None:
+    if train.teacher.is_trained:
         trainings["teacher.training"] = train.teacher.training
     for key, training in trainings.items():
         if (warning := too_short(training, prepared.training.count)) is not None:

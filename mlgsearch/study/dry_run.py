@@ -76,7 +76,7 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
     set_up_device(device, slots.threads)
     batches = TrainingBatches(images, Augmentation.of(spec.data), device)
     teacher_s = 0.0
-    if spec.teacher.checkpoint is None and open_teacher(train, images, cache) is None:
+    if spec.teacher.is_trained and open_teacher(train, images, cache) is None:
         network = build_network(spec.model, images).to(device)
         teacher_s = _training_s(network, spec.teacher.training, images, batches)
     student = build_network(spec.model, images)

@@ -201,12 +201,47 @@ class OptimiserSpec(Spec):
         return self.model_dump(mode="json", exclude=is_off)
 
 
+#: Options of `teacher` that came after the first teachers were made.
+LATER_OF_TEACHER = ("entry", "head", "normalisation")
+
+
+class NormalisationSpec(Spec):
+    """A mean and a standard deviation for each channel, in units of pixel / 255."""
+
+    mean: tuple[float, ...] = Field(min_length=1, strict=False)
+    std: tuple[Positive, ...] = Field(min_length=1, strict=False)
+
+
 class TeacherSpec(Spec):
-    """Where the teacher comes from: a ``checkpoint`` file, or a training of its own, done once."""
+    """Where the teacher comes from: a ``checkpoint`` file, a training of its own, or both.
+
+    ``entry`` is the name of the weights in the file. With ``head: new`` all but the head is taken
+    from it, and the whole network is trained from there. ``normalisation`` is what images get
+    before any network sees them: their own mean and deviation, ImageNet's, or others.
+    """
 
     checkpoint: PathText | None = None
+    entry: str | None = Field(default=None, min_length=1, max_length=128)
+    head: Literal["stored", "new"] = "stored"
+    normalisation: Literal["data", "imagenet"] | NormalisationSpec = "data"
     training: OptimiserSpec = OptimiserSpec(epochs=20)
     seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _check(self) -> "TeacherSpec":
+        if self.checkpoint is None and (self.entry is not None or self.head == "new"):
+            raise ValueError("entry and head: new need teacher.checkpoint: the file with weights")
+        return self
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the teacher is trained here, from the start or from a checkpoint."""
+        return self.checkpoint is None or self.head == "new"
+
+    def later(self) -> dict[str, Any]:
+        """Return the options that came after the first teachers, where they are not at defaults."""
+        given = self.model_dump(mode="json", include=set(LATER_OF_TEACHER))
+        return {n: v for n, v in given.items() if v != type(self).model_fields[n].default}
 
 
 class DistillationSpec(Spec):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.spec import LATER_OF_TEACHER, TrainSpec
 
 #: Options of `quantisation` that came after the first studies were trained, with their defaults.
 LATER: Mapping[str, float] = {"norm_bits": 32, "in_bits": 32, "noise_ratio": 1.0}
@@ -57,6 +57,9 @@ def fingerprint(settings: Mapping[str, LayerSetting], spec: TrainSpec) -> str:
         if options[name] == default:
             del options[name]
     content["spec"]["training"] = spec.training.content()
+    for name in LATER_OF_TEACHER:
+        del content["spec"]["teacher"][name]
+    content["spec"]["teacher"] |= spec.teacher.later()
     content["spec"]["teacher"]["training"] = spec.teacher.training.content()
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

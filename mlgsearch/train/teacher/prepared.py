@@ -18,6 +18,7 @@ from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.spec import TrainSpec
 from mlgsearch.train.teacher.logits import Given, TeacherLogits
+from mlgsearch.train.teacher.normalisation import normalised
 from mlgsearch.train.teacher.teacher import (
     Teacher,
     build_network,
@@ -61,7 +62,7 @@ class Prepared:
             DataError: the data are not where the study file says, or the teacher is not in the
                 cache.
         """
-        images = load_images(spec.data, cache, verifies=False)
+        images = normalised(load_images(spec.data, cache, verifies=False), spec.teacher)
         teacher = open_teacher(spec, images, cache)
         if teacher is None:
             raise DataError(
@@ -124,7 +125,7 @@ def prepare(
     """
     set_up_device(device)
     progress("data", 0, 1, spec.data.name)
-    images = load_images(spec.data, cache, progress)
+    images = normalised(load_images(spec.data, cache, progress), spec.teacher)
     progress("data", 1, 1, f"{len(images.labels)} images of {images.classes} classes")
     if look_at is not None:
         look_at(network_shape(network_without_memory(spec.model, images), images.input_shape))

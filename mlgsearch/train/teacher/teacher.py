@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from mlgsearch.errors import DataError
 from mlgsearch.mlg.folding import fold
+from mlgsearch.mlg.network import network_shape
 from mlgsearch.train.data.augmentation import Augmentation
 from mlgsearch.train.data.batches import TrainingBatches
 from mlgsearch.train.data.images import Images
@@ -99,12 +100,13 @@ def teacher_hash(spec: TrainSpec, images: Images) -> str:
         "format": _FORMAT,
         "data": images.data_hash,
         "model": spec.model.model_dump(),
+        **spec.teacher.later(),
     }
     if images.judge != "accuracy":  # its accuracy is cached beside it
         content["judge"] = images.judge
     if spec.teacher.checkpoint is not None:
         content["checkpoint"] = checkpoint_sha256(Path(spec.teacher.checkpoint).expanduser())
-    else:
+    if spec.teacher.is_trained:
         versions = library_versions()
         content |= {
             "augmentation": asdict(Augmentation.of(spec.data)),
@@ -159,7 +161,11 @@ def load_or_train_teacher(
     network = build_network(spec.model, images, spec.teacher.seed, folds=False)
     validation = HeldOutPart(images, images.validation, device)
     if spec.teacher.checkpoint is not None:
-        load_checkpoint(network, Path(spec.teacher.checkpoint).expanduser())
+        path = Path(spec.teacher.checkpoint).expanduser()
+        new = _head(spec.model, images) if spec.teacher.head == "new" else None
+        found = load_checkpoint(network, path, spec.teacher.entry, new)
+        progress("teacher", 0, 1, f"loaded{found}")
+    if not spec.teacher.is_trained:
         network.to(device)
         _, accuracy = validation.evaluate(network)
         progress("teacher", 1, 1, f"loaded, accuracy {accuracy:.2%}")
@@ -181,6 +187,14 @@ def load_or_train_teacher(
     )
     shutil.rmtree(cache / "teachers" / key, ignore_errors=True)
     return _frozen(network, key, accuracy)
+
+
+def _head(spec: ModelSpec, images: Images) -> str:
+    """Return the name of the layer that gives the logits."""
+    head = network_shape(network_without_memory(spec, images), images.input_shape).head
+    if head is None:
+        raise DataError(f"teacher.head: new needs a linear layer at the end, {spec.name} has none")
+    return head
 
 
 def _train(

@@ -1,8 +1,13 @@
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
+from torch import Tensor
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.augmentation import Augmentation
@@ -12,6 +17,7 @@ from mlgsearch.train.data.load import load_images
 from mlgsearch.train.loop.epoch import train_epoch
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.networks.chain import ChainNet
+from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.progress import no_progress
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
 from mlgsearch.train.teacher import teacher as teacher_module
@@ -22,9 +28,11 @@ from mlgsearch.train.teacher.teacher import (
     open_teacher,
     teacher_hash,
 )
+from mlgsearch.train.teacher.teacher_checkpoint import load_checkpoint
 from mlgsearch.train.tensor_file import read_tensors, write_tensors
 
 CPU = torch.device("cpu")
+State = dict[str, Tensor]
 
 
 def get(spec: TrainSpec, images: Images, cache: Path) -> Teacher:
@@ -165,7 +173,88 @@ def test_the_hash_covers_what_matters_and_no_more(tiny_spec: TrainSpec, images: 
         assert teacher_hash(same, images) == base
 
 
-@pytest.mark.parametrize("form", ["safetensors", "pt", "nested", "parallel", "lightning"])
+def _under(prefix: str) -> Callable[[State], State]:
+    return lambda state: {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+#: How else training scripts write a state.
+CUSTOMS: dict[str, Callable[[State], object]] = {
+    "compiled": _under("_orig_mod."),
+    "compiled and parallel": _under("module._orig_mod."),
+    "backbone": _under("backbone."),
+    "network": _under("network.model."),
+    "averaged alone": lambda state: {
+        "model_ema": {"n_averaged": torch.tensor(3), **_under("module.")(state)}
+    },
+    "without counters": lambda state: {
+        name: tensor for name, tensor in state.items() if "num_batches" not in name
+    },
+    "sparse": lambda state: {
+        name: tensor.to_sparse() if name == "fc.weight" else tensor
+        for name, tensor in state.items()
+    },
+}
+
+
+def test_an_entry_is_taken_by_name(tiny_spec: TrainSpec, images: Images, tmp_path: Path) -> None:
+    path = tmp_path / "t.pth"
+    states = [build_network(tiny_spec.model, images, seed=seed).state_dict() for seed in (5, 6)]
+    torch.save({"model": states[0], "model_ema": _under("module.")(states[1])}, path)
+    network = build_network(tiny_spec.model, images)
+    assert load_checkpoint(network, path) == " (its entry 'model')"
+    assert torch.equal(network.state_dict()["conv1.weight"], states[0]["conv1.weight"])
+    said = load_checkpoint(network, path, "model_ema")
+    assert said == " (its entry 'model_ema', names without 'module.')"
+    assert torch.equal(network.state_dict()["conv1.weight"], states[1]["conv1.weight"])
+    with pytest.raises(DataError, match=r"no state_dict called 'ema'; it has 'model', 'model_ema'"):
+        load_checkpoint(network, path, "ema")
+
+
+def test_published_densenets_and_auxiliary_heads_are_read(tmp_path: Path) -> None:
+    for name in ("densenet121", "googlenet"):
+        spec = ModelSpec(name=name, stem="imagenet")
+        options: dict[str, Any] = {"classes": 3, "channels": 3, "image_size": (32, 32)}
+        network = build_model(spec, **options, seed=1)
+        state = {
+            re.sub(r"(denselayer\d+\.(?:norm|relu|conv))(\d)\.", r"\1.\2.", key): tensor
+            for key, tensor in network.state_dict().items()
+            if "num_batches" not in key
+        }
+        assert (state.keys() <= network.state_dict().keys()) == (name == "googlenet")
+        state |= {"aux1.fc1.weight": torch.zeros(3)} if name == "googlenet" else {}
+        torch.save(state, tmp_path / "t.pth")
+        other = build_model(spec, **options, seed=2)
+        load_checkpoint(other, tmp_path / "t.pth")
+        for key, tensor in other.state_dict().items():
+            assert torch.equal(tensor, network.state_dict()[key]), key
+
+
+def test_a_head_of_other_classes_is_made_anew_and_trained(
+    tiny_spec: TrainSpec, images: Images, tmp_path: Path
+) -> None:
+    state = build_network(tiny_spec.model, images, seed=5).state_dict()
+    state["fc.weight"], state["fc.bias"] = torch.zeros(1000, 16), torch.zeros(1000)
+    path = tmp_path / "t.pth"
+    torch.save(state, path)
+    stored = with_checkpoint(tiny_spec, path)
+    with pytest.raises(DataError, match=r"instead of .*write teacher\.head: new to take all but"):
+        get(stored, images, tmp_path)
+    training = tiny_spec.teacher.training.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
+    teacher = stored.teacher.model_copy(update={"head": "new", "training": training})
+    fresh = stored.model_copy(update={"teacher": teacher})
+    assert teacher_hash(fresh, images) != teacher_hash(stored, images)
+    found = get(fresh, images, tmp_path / "cache").network.state_dict()
+    torch.testing.assert_close(found["conv1.weight"], state["conv1.weight"], rtol=1e-4, atol=1e-5)
+    assert found["fc.weight"].shape[0] == images.classes
+    assert found["fc.weight"].any()
+
+
+def test_head_and_entry_need_a_file() -> None:
+    with pytest.raises(ValidationError, match=r"need teacher\.checkpoint"):
+        TeacherSpec(head="new")
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pt", "nested", "parallel", "lightning", *CUSTOMS])
 def test_a_checkpoint_is_loaded_in_its_usual_forms(
     form: str, tiny_spec: TrainSpec, images: Images, tmp_path: Path
 ) -> None:
@@ -181,7 +270,11 @@ def test_a_checkpoint_is_loaded_in_its_usual_forms(
         case "parallel":
             torch.save({f"module.{name}": tensor for name, tensor in state.items()}, path)
         case "lightning":
+            path = tmp_path / "t.ckpt"
             torch.save({"state_dict": {f"module.{n}": t for n, t in state.items()}}, path)
+        case _:
+            path = tmp_path / "t.bin"
+            torch.save(CUSTOMS[form](state), path)
     teacher = get(with_checkpoint(tiny_spec, path), images, tmp_path / "cache")
     assert all(torch.equal(teacher.network.state_dict()[n], t) for n, t in state.items())
     assert open_teacher(with_checkpoint(tiny_spec, path), images, tmp_path / "cache") is not None
@@ -209,7 +302,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     network = build_network(tiny_spec.model, images)
     torch.save(network, tmp_path / "t.pt")
-    with pytest.raises(DataError, match="cannot be read as weights alone"):
+    with pytest.raises(DataError, match=r"more than tensors; save `model\.state_dict\(\)` alone$"):
         get(with_checkpoint(tiny_spec, tmp_path / "t.pt"), images, tmp_path)
 
 
@@ -219,7 +312,8 @@ def test_a_checkpoint_that_would_run_code_is_refused(
         ("missing.pt", None, "cannot be read: No such file"),
         ("t.pt", b"garbage", "cannot be read as weights alone"),
         ("t.safetensors", b"garbage", "cannot be read as weights alone"),
-        ("t.bin", b"garbage", "must end in"),
+        ("t.bin", b"garbage", "it is cut off, or no file of torch.save"),
+        ("t.onnx", b"garbage", "must end in .safetensors, .pt, .pth, .ckpt or .bin"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_read(
