@@ -24,6 +24,7 @@ class FileFormat(StrEnum):
     packed = "packed"
     dense = "dense"
     onnx = "onnx"
+    c = "c"
 
 
 class OnnxForm(StrEnum):
@@ -38,7 +39,9 @@ def export(
     trial: Annotated[
         int | None, typer.Argument(metavar="[TRIAL]", help="Number of the trial.", min=0)
     ] = None,
-    out: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="File to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="[OUT]", help="File to write; a folder for c.")
+    ] = None,
     whole_front: Annotated[
         Path | None,
         typer.Option(
@@ -58,7 +61,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
     allow_code: AllowCode = None,
 ) -> None:
-    """Write a finished trial's student to a file: packed, as a plain network, or as ONNX."""
+    """Write a finished trial's student: packed, as a plain network, as ONNX, or as C."""
     if whole_front is not None and trial is not None:
         raise UserError("--front writes every student of the front: leave out TRIAL and OUT")
     if whole_front is None and (trial is None or out is None):
@@ -86,7 +89,7 @@ def export(
         )
 
     if whole_front is not None:
-        suffix = "onnx" if format_ is FileFormat.onnx else "safetensors"
+        suffix = {FileFormat.onnx: ".onnx", FileFormat.c: ""}.get(format_, ".safetensors")
         _export_front(engine, store, name, whole_front, suffix, write)
         return
     assert trial is not None
@@ -115,7 +118,7 @@ def _export_front(
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
     index = []
     for row in rows:
-        path = folder / f"trial-{row['trial']:0{len(str(max(t.number for t in trials)))}d}.{suffix}"
+        path = folder / f"trial-{row['trial']:0{len(str(max(t.number for t in trials)))}d}{suffix}"
         written = write(row["trial"], path)
         typer.echo(f"{path}: {written:,} bytes")
         index.append({"file": path.name, "file_bytes": written, **row})

@@ -16,7 +16,7 @@ from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import write_packed
 from mlgsearch.train.student.finished_student import FinishedStudent, open_student
 
-ExportFormat = Literal["packed", "dense", "onnx", "dense_onnx"]
+ExportFormat = Literal["packed", "dense", "onnx", "dense_onnx", "c"]
 
 
 def _write_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
@@ -27,11 +27,20 @@ def _write_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
     return write_onnx(path, network, card)
 
 
+def _write_c(path: Path, network: nn.Module, card: PackedCard) -> int:
+    try:
+        from mlgsearch.train.files.c_folder import write_c  # an optional dependency
+    except ImportError as error:
+        raise needs_onnx(error) from error
+    return write_c(path, network, card)
+
+
 _WRITERS: Mapping[ExportFormat, Callable[[Path, nn.Module, PackedCard], int]] = {
     "packed": write_packed,
     "dense": write_dense,
     "onnx": _write_onnx,
     "dense_onnx": write_dense_onnx,
+    "c": _write_c,
 }
 
 
@@ -47,6 +56,8 @@ def export_trial(
     allowed_code: Collection[str] = (),
 ) -> int:
     """Write a COMPLETE trial's student to a file, and give the file's size in bytes.
+
+    ``c`` writes two files into the folder ``out``; their sizes are added.
 
     It comes from the trial's last checkpoint, under ``runs`` unless the study keeps them elsewhere;
     a trial that shares another's result is written from that one's. Nothing is trained. A network
@@ -67,7 +78,7 @@ def export_trial(
         raise UserError(
             f"trial {number} of {study!r} is {record.state.value}: only a COMPLETE one is exported"
         )
-    _require_free(out, may_replace=may_replace)
+    _require_free(out, is_folder=kind == "c", may_replace=may_replace)
     student = _student(store, runs, study, record, allowed_code)
     card = student.card.model_copy(
         update={"study": study, "trial": number, "accuracy": record.accuracy}
@@ -78,13 +89,16 @@ def export_trial(
         raise UserError(f"{out}: cannot be written: {error.strerror}") from error
 
 
-def _require_free(out: Path, *, may_replace: bool) -> None:
+def _require_free(out: Path, *, is_folder: bool, may_replace: bool) -> None:
+    """Raise UserError where ``out``, to be a folder or a file, is in the way."""
     try:
-        is_folder, is_there = out.is_dir(), out.exists()
+        is_there, is_other = out.exists(), out.exists() and out.is_dir() != is_folder
     except OSError as error:  # a name that no file can have
         raise UserError(f"{out}: cannot be written: {error.strerror}") from error
-    if is_folder or (is_there and not may_replace):
-        what = "is a folder" if is_folder else "exists: write --force to replace it"
+    if is_other or (is_there and not may_replace):
+        what = "exists: write --force to replace it"
+        if is_other:
+            what = "is a file, and C is written as a folder" if is_folder else "is a folder"
         raise UserError(f"{out}: {what}")
 
 

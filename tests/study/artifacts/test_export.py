@@ -142,6 +142,21 @@ def test_other_formats_are_written(exporter: Exporter, kind: str) -> None:
     assert done.stdout == f"{exporter.out}: {kind}, {exporter.out.stat().st_size:,} bytes\n"
 
 
+def test_c_is_written_into_a_folder(exporter: Exporter) -> None:
+    out = exporter.out.with_suffix("")
+    done = exporter.run("0", str(out), "--format", "c")
+    size = sum(path.stat().st_size for path in out.iterdir())
+    assert done.stdout == f"{out}: c, {size:,} bytes\n"
+    assert {path.name for path in out.iterdir()} == {"mlg.c", "student.h"}
+    said = exporter.refused("0", str(out), "--format", "c")
+    assert said == f"{out}: exists: write --force to replace it"
+    assert exporter.run("0", str(out), "--format", "c", "--force").exit_code == 0
+    assert exporter.refused("0", str(out)) == f"{out}: is a folder"
+    exporter.out.touch()
+    said = exporter.refused("0", str(exporter.out), "--format", "c", "--force")
+    assert said == f"{exporter.out}: is a file, and C is written as a folder"
+
+
 def test_a_form_is_refused_where_the_format_has_none(exporter: Exporter) -> None:
     said = "--form dense is for --format onnx, not packed"
     assert exporter.refused("0", str(exporter.out), "--form", "dense") == said
