@@ -27,7 +27,7 @@ class Part(StrEnum):
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Packed or compressed ONNX file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Packed or ONNX file, or C folder.")],
     data: Annotated[
         str, typer.Option(metavar="DATA", help="digits, folder, CIFAR10, ..., or a study file.")
     ],
@@ -74,6 +74,7 @@ def evaluation_fields(report: "FileReport") -> dict[str, Any]:
         "onnx_bytes": report.onnx_bytes,
         "dense_bytes": report.dense_bytes,
         "latency": [vars(latency) for latency in report.latency],
+        "c": None if report.c is None else vars(report.c),
     }
 
 
@@ -110,6 +111,14 @@ def _print(file: Path, report: "FileReport") -> None:
         f"{report.part} samples{recorded}",
         highlight=False,
     )
+    if report.c is not None:
+        made = report.c
+        out.print(
+            f"as C: {made.flash_bytes:,} bytes of flash ({made.code_bytes:,} of code), RAM "
+            f"{made.scratch_bytes:,} of scratch and {made.activation_bytes:,} of activations, "
+            f"{made.image_ms:.3f} ms per image",
+            highlight=False,
+        )
     table = Table(box=SIMPLE)
     kinds = ["onnx"] if report.onnx_bytes is not None else []
     for name in ("batch", *(f"{kind} ms" for kind in (*kinds, "packed", "dense")), "times faster"):

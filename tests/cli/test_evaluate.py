@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch
 from typer.testing import CliRunner, Result
 
 from mlgsearch.cli.app import app
-from mlgsearch.errors import MlgsearchError
+from mlgsearch.errors import DataError, MlgsearchError
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import EpochRecord
 from mlgsearch.train.data.load import load_images
+from mlgsearch.train.files.c_folder import write_c
 from mlgsearch.train.files.dense_file import write_dense_onnx
 from mlgsearch.train.files.onnx_file import write_onnx
 from mlgsearch.train.files.packed_file import write_packed
@@ -58,6 +60,7 @@ def last(folder: Path) -> EpochRecord:
     write_packed(folder / "known.safetensors", training.network, known)
     write_onnx(folder / "known.onnx", training.network, known)
     write_dense_onnx(folder / "dense.onnx", training.network, known)
+    write_c(folder / "known", training.network, known)
     (folder / "study.yaml").write_text(STUDY)
     return last
 
@@ -105,6 +108,50 @@ def test_an_onnx_file_is_measured_beside_the_packed_and_the_dense_one(
     table = run(path, "--data", folder / "study.yaml").stdout
     assert f"{fields['onnx_bytes']:,} bytes (packed: {fields['packed_bytes']:,} bytes)" in table
     assert "onnx ms" in table
+
+
+def test_a_c_program_is_compiled_and_measured(folder: Path, last: EpochRecord) -> None:
+    done = run(folder / "known", "--data", folder / "study.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    fields = json.loads(done.stdout)
+    assert fields["accuracy"] == last.validation_accuracy
+    assert fields["loss"] == pytest.approx(last.validation_loss, rel=1e-5)
+    assert fields["packed_bytes"] == (folder / "known.safetensors").stat().st_size
+    made = fields["c"]
+    assert 1_000 < made["code_bytes"] < 20_000
+    assert made["flash_bytes"] > made["code_bytes"] + 2_000
+    assert made["activation_bytes"] == 4 * 3 * 4 * 64
+    assert 0 < made["scratch_bytes"] < 2_000
+    assert made["image_ms"] > 0
+    table = run(folder / "known", "--data", folder / "study.yaml").stdout
+    assert f"{made['scratch_bytes']:,} of scratch and {made['activation_bytes']:,}" in table
+
+
+@pytest.mark.usefixtures("last")
+def test_another_c_program_is_never_compiled(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header, source = "student.h", "mlg.c"
+    text = (folder / "known" / header).read_text()
+    for name, changed, said in (
+        (source, "int main(void) { return 0; }", "it is not as this version of mlgsearch writes"),
+        (header, text.replace(".sh = 2", ".sh = 1"), "it is not as this version of mlgsearch"),
+        (header, text + "int other;", "it is not as this version of mlgsearch writes it"),
+        (header, "int other;", "no header that mlgsearch wrote"),
+        (header, text.replace("CODES[] = {\n", "CODES[] = {\nx,"), "no header that mlgsearch"),
+        (header, text.replace('"classes": "10"', '"classes": "x"'), "its metadata are not valid"),
+    ):
+        shutil.copytree(folder / "known", tmp_path, dirs_exist_ok=True)
+        (tmp_path / name).write_text(changed)
+        done = run(tmp_path, "--data", "digits")
+        assert isinstance(done.exception, DataError), (said, done.output)
+        assert said in str(done.exception)
+    (tmp_path / header).unlink()
+    done = run(tmp_path, "--data", "digits")
+    assert "student.h: cannot be read: No such file" in str(done.exception)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = run(folder / "known", "--data", "digits")
+    assert str(done.exception) == "C programs are measured with cc, which is not installed"
 
 
 @pytest.mark.usefixtures("last")

@@ -22,6 +22,7 @@ from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial
 from mlgsearch.study.dry_run import Forecast
 from mlgsearch.study.space.plan_report import PlannedPoint
 from mlgsearch.study.space.sensitivity import LayerSensitivity
+from mlgsearch.train.files.c_network import CFigures
 from mlgsearch.train.files.file_report import FileReport
 from mlgsearch.train.files.latency import Latency
 from mlgsearch.train.files.packed_card import PackedCard
@@ -123,10 +124,12 @@ def test_evaluate() -> None:
         mean=(0.0,),
         std=(1.0,),
     )
-    report = FileReport(card, "test", 1, 0.5, 1.0, 10, 20, [Latency(1, 2.0, 3.0)])
+    c = CFigures(1, 1, 1, 1, 0.5)
+    report = FileReport(card, "test", 1, 0.5, 1.0, 10, 20, [Latency(1, 2.0, 3.0)], c=c)
     fields = evaluation_fields(report)
     assert listed("`evaluate FILE --json`") == ["file", *fields]
     assert listed("A latency") == list(fields["latency"][0])
+    assert listed("A C program's figures") == list(fields["c"])
 
 
 def test_the_events_of_a_driver() -> None:

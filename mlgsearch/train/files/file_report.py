@@ -12,6 +12,7 @@ from mlgsearch.mlg.compress import densify
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import memory_format
+from mlgsearch.train.files.c_network import CFigures, open_c
 from mlgsearch.train.files.latency import Latency, compare_latency
 from mlgsearch.train.files.onnx_network import open_onnx
 from mlgsearch.train.files.packed_card import PackedCard
@@ -24,12 +25,13 @@ Part = Literal["validation", "test"]
 
 @dataclass(frozen=True)
 class FileReport:
-    """A packed or a compressed ONNX file, measured.
+    """A packed file, a compressed ONNX file or a C program, measured.
 
     ``accuracy`` is a fraction of ``samples``, or balanced where the data are judged so (``judge``),
-    ``loss`` the mean cross-entropy in nats; those of an ONNX file are onnxruntime's.
-    ``packed_bytes`` is the packed file's size, ``onnx_bytes`` that of the ONNX file where it is
-    one, ``dense_bytes`` that of the plain network's parameters and buffers.
+    ``loss`` the mean cross-entropy in nats; those of an ONNX file are onnxruntime's, those of a C
+    program its own. ``packed_bytes`` is the packed file's size, ``onnx_bytes`` that of the ONNX
+    file where it is one, ``dense_bytes`` that of the plain network's parameters and buffers. ``c``
+    are a C program's own figures.
     """
 
     card: PackedCard
@@ -42,6 +44,7 @@ class FileReport:
     latency: Sequence[Latency]
     onnx_bytes: int | None = None
     judge: str = "accuracy"
+    c: CFigures | None = None
 
 
 def file_report(
@@ -53,7 +56,7 @@ def file_report(
     build: Callable[..., object] | None = None,
     repeats: int = 30,
 ) -> FileReport:
-    """Measure a packed or a compressed ONNX file on a part of the data, on the CPU.
+    """Measure a packed file, a compressed ONNX file or a C program's folder, on the CPU.
 
     Images are normalised as the file says. Data that name no ``image_size`` are brought to the
     network's own, where that is square.
@@ -61,11 +64,14 @@ def file_report(
     Raises:
         DataError: the file cannot be loaded, the data are missing, or they are not what the network
             takes.
-        UserError: it is an ONNX file, and onnx or onnxruntime is not installed.
+        UserError: it is an ONNX file or a folder, and onnx, onnxruntime or a C compiler is not
+            installed.
     """
-    onnx = open_onnx(path) if path.suffix == ".onnx" else None
-    card, tensors = read_packed(path) if onnx is None else (onnx.card, onnx.tensors)
-    network = build_packed(path, card, tensors, build=build)
+    program = open_c(path, build=build) if path.is_dir() else None
+    onnx = open_onnx(path) if program is None and path.suffix == ".onnx" else None
+    other = program or onnx
+    card, tensors = read_packed(path) if other is None else (other.card, other.tensors)
+    network = build_packed(path, card, tensors, build=build) if program is None else program.packed
     height, width = card.image_size
     if data.image_size is None and height == width >= 4 and height <= 1024:
         data = data.model_copy(update={"image_size": height})
@@ -74,7 +80,7 @@ def file_report(
     images = replace(images, mean=torch.tensor(card.mean), std=torch.tensor(card.std))
     index = images.validation if part == "validation" else images.test
     held_out = HeldOutPart(images, index, torch.device("cpu"))
-    measured = network if onnx is None else onnx
+    measured = network if other is None else other
     loss, accuracy = held_out.evaluate(measured, memory_format(card.input_shape))
     dense = densify(network, keeps_input_quantisers=False).to(
         memory_format=memory_format(card.input_shape)
@@ -90,6 +96,7 @@ def file_report(
         dense_bytes=sum(t.numel() * t.element_size() for t in dense.state_dict().values()),
         latency=compare_latency(network, dense, card.input_shape, onnx=onnx, repeats=repeats),
         judge=images.judge,
+        c=None if program is None else program.figures(),
     )
 
 
