@@ -71,7 +71,7 @@ COMMANDS = (
     LazyCommand(
         "export",
         "mlgsearch.cli.export:export",
-        "Write a finished trial's student to a file: packed, as a plain network, or as ONNX.",
+        "Write a finished trial's student: packed, as a plain network, as ONNX, or as C.",
     ),
     LazyCommand(
         "evaluate",

@@ -18,6 +18,7 @@ from tests.results.samples import a_study, a_trial, a_verification, an_epoch
 #: Every way to write to study "digits", which has trial 0.
 WRITES: dict[str, Callable[[ResultStore], object]] = {
     "set_target": lambda store: store.set_target("digits", 9),
+    "set_ended": lambda store: store.set_ended("digits", 1, "enough"),
     "set_content": lambda store: store.set_content("digits", {}),
     "set_teacher": lambda store: store.set_teacher("digits", "f00d", 0.5),
     "set_data": lambda store: store.set_data("digits", "f00d", 269),

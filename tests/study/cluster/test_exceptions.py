@@ -30,7 +30,7 @@ def raised(error: Exception) -> Exception:
 def test_an_error_is_named_with_its_place(error: Exception, is_disk_full: bool) -> None:
     failure = take_failure("trial 0", raised(error))
     assert failure.is_disk_full is is_disk_full
-    assert failure.text.startswith(f"{type(error).__name__}: {error} (test_failure.py:")
+    assert failure.text.startswith(f"{type(error).__name__}: {error} (test_exceptions.py:")
 
 
 def test_what_the_frames_held_is_given_back() -> None:
