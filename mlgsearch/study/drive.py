@@ -47,7 +47,7 @@ from mlgsearch.study.search.optuna_storage import (
 from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.search.stop_rule import StopRule
 from mlgsearch.study.space.layer_tables import needs_tables, open_tables
-from mlgsearch.study.space.limits import check_limits
+from mlgsearch.study.space.limits import require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.plan_report import predicted_front
 from mlgsearch.study.space.space import Space
@@ -55,7 +55,7 @@ from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 from mlgsearch.study.writing.pending import TrialParcel
 from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
 from mlgsearch.study.writing.spool import Outbox
-from mlgsearch.train.data.images import effective_samples
+from mlgsearch.train.data.images import Images, effective_samples
 from mlgsearch.train.device import best_device
 from mlgsearch.train.loop.optim import too_short
 from mlgsearch.train.teacher.prepared import prepare
@@ -124,9 +124,9 @@ class Options:
 def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
     """Load the data, get the teacher, compute its logits, and tables where something is planned."""
     train = spec.train_spec()
-    check_limits(spec, cache)
 
-    def look_at(shape: NetworkShape) -> None:
+    def look_at(shape: NetworkShape, images: Images) -> None:
+        require_possible(spec, shape, images)
         if (uncompressed := shape.uncompressed()) is not None:
             watch.notice(uncompressed)
 

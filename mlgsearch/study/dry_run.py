@@ -19,7 +19,6 @@ from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import choices
 from mlgsearch.study.space.limits import require_possible
-from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.train.data.augmentation import Augmentation
 from mlgsearch.train.data.batches import TrainingBatches, batch_bounds
 from mlgsearch.train.data.images import Images
@@ -41,7 +40,7 @@ class Forecast:
     ``teacher_s`` is 0 where the teacher is cached or loaded. ``given`` trials are written in the
     file, ``planned`` ones come from the plan, ``proposed`` ones from the sampler. ``trial_s`` is
     one student at full length, without what early stopping may save; ``total_s`` leaves out Ray's
-    start and the layers' tables.
+    start, the teacher's logits and the layers' tables.
     """
 
     classes: int
@@ -71,7 +70,7 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
     train, device = spec.train_spec(), best_device()
     images = load_images(spec.data, cache)
     shape = network_shape(build_network(spec.model, images), images.input_shape)
-    require_possible(spec, shape, PackedSizes(train, images.classes, images.input_shape))
+    require_possible(spec, shape, images)
     slots = _slots(spec, max_parallel)
     set_up_device(device, slots.threads)
     batches = TrainingBatches(images, Augmentation.of(spec.data), device)

@@ -70,12 +70,8 @@ class LimitedSampler(BaseSampler):
             name: distribution.to_external_repr(_only(distribution))
             for name, distribution in self._fixed.items()
         }
-        earlier = [
-            {name: known.params[name] for name in search_space}
-            for known in study.get_trials(deepcopy=False)
-            if known.number != trial.number and known.params.keys() >= search_space.keys()
-        ]
-        for _ in range(_DRAWS if earlier else _MOST_DRAWS):
+        draws = _DRAWS if trial.number else _MOST_DRAWS
+        for _ in range(draws):
             drawn = self._inner.sample_relative(study, trial, inner_space)
             whole = {
                 name: drawn[name]
@@ -86,6 +82,11 @@ class LimitedSampler(BaseSampler):
             found = self._allowed({**fixed, **whole})
             if found is not None:
                 return {name: found[name] for name in search_space}
+        earlier = [
+            {name: known.params[name] for name in search_space}
+            for known in study.get_trials(deepcopy=False)
+            if known.number != trial.number and known.params.keys() >= search_space.keys()
+        ]
         if earlier:
             anchor = earlier[trial.number % len(earlier)]  # the nearest one would soon be repeated
             for halving in range(_HALVINGS):
@@ -95,7 +96,7 @@ class LimitedSampler(BaseSampler):
             if self._allowed({**fixed, **anchor}) is not None:
                 return anchor
         raise StudyFileError(
-            f"limits: none of {_MOST_DRAWS:,} proposals keeps them; narrow the ranges of `space`, "
+            f"limits: none of {draws:,} proposals keeps them; narrow the ranges of `space`, "
             "or take space.kind: allocation, which plans within limits"
         )
 

@@ -91,9 +91,11 @@ class StopRule:
 
     def _without_gain(self, finished: Sequence[TrialRecord]) -> str | None:
         patience = self._spec.no_gain
-        if patience is None or len(finished) < self._given + patience:
+        if patience is None:
             return None
-        if (len(finished) - self._given) % max(1, patience // _LOOKS):
+        # At the last look, so that what ended since, in flight then, changes no answer.
+        finished = finished[: len(finished) - (len(finished) - self._given) % _between(patience)]
+        if len(finished) < self._given + patience:
             return None
         before = finished[:-patience]
         grown = self._hypervolume(finished) - self._hypervolume(before)
@@ -130,6 +132,11 @@ class StopRule:
         if hours is None or trained_s(records, began, now) < 3600 * hours:
             return None
         return f"trials were trained for {hours:g} hours (search.stop.hours)"
+
+
+def _between(patience: int) -> int:
+    """Return the trials from one look at the noise to the next."""
+    return max(1, patience // _LOOKS)
 
 
 def trained_s(records: Iterable[TrialRecord], began: datetime, now: datetime) -> float:

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from itertools import product
-from pathlib import Path
 
 from mlgsearch.errors import StudyFileError
-from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
+from mlgsearch.mlg.network import NetworkShape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.plan.grid import Ranges
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import choices
 from mlgsearch.study.space.packed_sizes import PackedSizes
-from mlgsearch.train.data.load import load_images
+from mlgsearch.train.data.images import Images
 from mlgsearch.train.spec import QuantisationSpec
-from mlgsearch.train.teacher.teacher import build_network
 
 PACKED_BYTES = "packed_bytes"
 
@@ -60,23 +58,14 @@ class Limits:
         return {name: value for name, value in found.items() if value > self.limits[name]}
 
 
-def check_limits(spec: StudySpec, cache: Path) -> None:
-    """As `require_possible`, with the images and the network that a study names."""
-    if not spec.limits:
-        return
-    images = load_images(spec.data, cache)
-    shape = network_shape(build_network(spec.model, images), images.input_shape)
-    packed = PackedSizes(spec.train_spec(), images.classes, images.input_shape)
-    require_possible(spec, shape, packed)
-
-
-def require_possible(spec: StudySpec, shape: NetworkShape, packed: PackedSizes) -> None:
+def require_possible(spec: StudySpec, shape: NetworkShape, images: Images) -> None:
     """See that some network in range may keep each limit, before anything is trained.
 
     Raises:
         StudyFileError: none keeps one of them; the message says how small one can be, and which
             layers bind.
     """
+    packed = PackedSizes(spec.train_spec(), images.classes, images.input_shape)
     limits = Limits(spec.limits, shape, packed)
     ranges, fixed = choices(spec.space, shape)
     widths = spec.space.hyperparameters.get("quantisation.norm_bits")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mlgsearch.errors import BudgetError, StudyFileError
@@ -14,7 +15,7 @@ from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import make_allocator, open_tables
-from mlgsearch.study.space.limits import PACKED_BYTES, check_limits
+from mlgsearch.study.space.limits import PACKED_BYTES, require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.device import best_device
@@ -76,8 +77,14 @@ class Plan:
         """
         offer_code(spec)
         train = spec.train_spec()
-        check_limits(spec, cache)
-        prepared = prepare(train, cache, epochs=0, device=best_device(), progress=progress)
+        prepared = prepare(
+            train,
+            cache,
+            epochs=0,
+            device=best_device(),
+            progress=progress,
+            look_at=partial(require_possible, spec),
+        )
         try:
             tables = open_tables(spec, prepared, cache, progress)
         except StudyFileError as error:

@@ -112,12 +112,12 @@ def prepare(
     epochs: int,
     device: torch.device,
     progress: Progress = no_progress,
-    look_at: Callable[[NetworkShape], None] | None = None,
+    look_at: Callable[[NetworkShape, Images], None] | None = None,
 ) -> Prepared:
     """Load the data, get the teacher, compute its logits for epochs 1 to ``epochs``.
 
     Everything is cached under ``cache``, so a second call is quick. ``look_at`` is called with the
-    network's shape before a teacher is trained.
+    network's shape and the images before a teacher is trained.
 
     Raises:
         UserError: the data, the network's name or the checkpoint is not usable.
@@ -128,7 +128,8 @@ def prepare(
     images = normalised(load_images(spec.data, cache, progress), spec.teacher)
     progress("data", 1, 1, f"{len(images.labels)} images of {images.classes} classes")
     if look_at is not None:
-        look_at(network_shape(network_without_memory(spec.model, images), images.input_shape))
+        shape = network_shape(network_without_memory(spec.model, images), images.input_shape)
+        look_at(shape, images)
     teacher = load_or_train_teacher(spec, images, cache, device, progress)
     prepared = Prepared(spec, cache, device, images, teacher)
     if spec.distillation.weight > 0:

@@ -50,6 +50,9 @@ def test_it_ends_once_so_many_trials_brought_nothing() -> None:
     said = reason(a_rule(no_gain=6), search)
     assert said is not None
     assert "in 6 trials (search.stop.no_gain)" in said
+    # What was in flight at a look and ended after it changes no answer, nor does a resume.
+    ten = a_search([0.5] * 22, [0.01] * 22)
+    assert all(reason(a_rule(no_gain=10), ten[:k]) is not None for k in (20, 21, 22))
     # What is planned is no proof that the search has nothing more to find.
     assert reason(a_rule(given=6, no_gain=6), search) is None
     assert reason(a_rule(given=5, no_gain=6), search) is not None

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import QuantisationSpec
 from tests.study.driverless import Driverless, next_job
 from tests.study.samples import MIXED, a_spec, resnet8
+
+#: What is looked at of images here.
+DIGITS: Any = SimpleNamespace(classes=10, input_shape=(1, 8, 8))
 
 
 def a_limited(limits: dict[str, float], **space: Any) -> StudySpec:
@@ -78,16 +82,14 @@ def test_no_trial_that_breaks_a_limit_is_ever_asked_for(kind: str, database_url:
 def test_an_impossible_limit_says_what_is_possible(limits: dict[str, float], said: str) -> None:
     spec = a_limited(limits, kind="allocation")
     with pytest.raises(StudyFileError, match=said):
-        require_possible(spec, resnet8(), PackedSizes(spec, 10, (1, 8, 8)))
+        require_possible(spec, resnet8(), DIGITS)
 
 
 def test_a_limit_at_the_least_is_possible() -> None:
-    spec = a_limited({}, kind="allocation")
-    packed = PackedSizes(spec, 10, (1, 8, 8))
     with pytest.raises(StudyFileError) as raised:
-        require_possible(a_limited({"packed_bytes": 1}, kind="allocation"), resnet8(), packed)
+        require_possible(a_limited({"packed_bytes": 1}, kind="allocation"), resnet8(), DIGITS)
     least = int(str(raised.value).split("has ")[1].split(";")[0].replace(",", ""))
-    require_possible(a_limited({"packed_bytes": least}, kind="allocation"), resnet8(), packed)
+    require_possible(a_limited({"packed_bytes": least}, kind="allocation"), resnet8(), DIGITS)
 
 
 @pytest.mark.parametrize(
