@@ -1,5 +1,6 @@
 """A new measure of a trial, added to a copy of the code, is shown everywhere."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -113,6 +114,11 @@ def copy(tmp_path: Path) -> Path:
 
 def test_a_new_measure_is_shown_everywhere(copy: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SHOWN], cwd=copy, capture_output=True, text=True, check=False
+        [sys.executable, "-c", SHOWN],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(copy), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.strip() == "shown", done.stderr

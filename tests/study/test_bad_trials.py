@@ -194,8 +194,10 @@ def test_an_attempt_that_begins_too_late_trains_nothing(bench: Bench) -> None:
 HANG = """
 import json, sys, threading
 from mlgsearch.study.cluster import worker
+trained, hung = map(json.loads, sys.argv[1:])
+worker.TrialWorker(config=trained).step()  # whatever is imported late is imported now
 worker.StudentTraining.run_epoch = lambda self: threading.Event().wait()
-worker.TrialWorker(config=json.loads(sys.argv[1])).step()
+worker.TrialWorker(config=hung).step()
 """
 
 
@@ -203,9 +205,9 @@ def test_a_hung_trial_ends_its_own_process_and_says_where_it_hung(bench: Bench) 
     context = WorkerContext(
         SPEC.model_dump(mode="json"), str(bench.cache), str(bench.study), 1, trial_timeout_s=0.5
     )
-    config = bench.config(170, context=context.to_text())
+    configs = [bench.config(165), bench.config(170, context=context.to_text())]
     ended = subprocess.run(
-        [sys.executable, "-c", HANG, json.dumps(config)], timeout=120, check=False
+        [sys.executable, "-c", HANG, *map(json.dumps, configs)], timeout=120, check=False
     )
     assert ended.returncode == 1
     said = (Path(trial_directory(bench.study, 170)) / HUNG).read_text()
