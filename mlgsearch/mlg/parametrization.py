@@ -54,6 +54,8 @@ class Mlg(nn.Module):
         self._shape = shape
         self.refine_steps = refine_steps
         self.relative_error = float("nan")
+        #: Quantised factors that hold for now, by name: see `quantise_together`.
+        self.ready: dict[str, Tensor] = {}
         bits = {
             "basis": setting.q_basis,
             "coeff_in": setting.q_coeff_in,
@@ -114,7 +116,8 @@ class Mlg(nn.Module):
                 f"got {shapes}"
             )
         values = {
-            name: self._quantiser(name)(t) for name, t in zip(self.names, latents, strict=True)
+            name: self.ready[name] if name in self.ready else self._quantiser(name)(latent)
+            for name, latent in zip(self.names, latents, strict=True)
         }
         return Factors(self._setting, **values)
 

@@ -10,11 +10,12 @@ what it is when it is fitted again. No trained weight comes near: at 16 bits it 
 whose largest magnitude is below 1e-33. Only the sign quantiser keeps them: it divides by nothing.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.setting import BIT_WIDTHS
@@ -242,12 +243,7 @@ class SymmetricLsqQuantiser(Quantiser):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return the step times an odd half."""
-        step = self.scale * self.log_step.exp()
-        strength = (latent.numel() * self.side) ** -0.5
-        step = _straight_through(step, step * strength)
-        ratio = torch.clamp(latent / step.clamp_min(_tiny(latent)), -self.side, self.side)
-        level = self._codes(latent, step).sub_(self.side - 0.5)
-        return _straight_through(level, ratio) * step
+        return quantise_symmetric([latent], [self])[0]
 
     @torch.no_grad()
     def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
@@ -272,6 +268,58 @@ class SymmetricLsqQuantiser(Quantiser):
         """Return the nearest level's number, from 0, in the latent's dtype."""
         codes = (latent / step.clamp_min(_tiny(latent))).floor_()
         return codes.clamp_(-self.side, self.side - 1).add_(self.side)
+
+
+def quantise_symmetric(
+    latents: Sequence[Tensor], quantisers: Sequence[SymmetricLsqQuantiser]
+) -> list[Tensor]:
+    """Quantise each latent by its quantiser, all in the operations that one would take.
+
+    Returns:
+        The values, in the latents' shapes.
+    """
+    steps = torch.stack([q.scale * q.log_step.exp() for q in quantisers])
+    values: Tensor = _SymmetricLevels.apply(
+        torch.cat([latent.reshape(-1) for latent in latents]),
+        steps,
+        [q.side for q in quantisers],
+        [latent.numel() for latent in latents],
+    )
+    parts = values.split([latent.numel() for latent in latents])
+    return [part.view(latent.shape) for part, latent in zip(parts, latents, strict=True)]
+
+
+class _SymmetricLevels(torch.autograd.Function):
+    """Odd halves of a step, for several tensors laid end to end, each with a step of its own."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, latents: Tensor, steps: Tensor, sides: list[int], lengths: list[int]
+    ) -> Tensor:
+        """Map latents (entries,) and steps (tensors,) to values (entries,)."""
+        table = torch.stack([steps, steps.new_tensor(sides)])
+        if len(lengths) > 1:
+            repeats = torch.tensor(lengths, device=steps.device)
+            table = table.repeat_interleave(repeats, dim=1, output_size=len(latents))
+        step, side = table
+        ratio = latents / step.clamp_min(_tiny(latents))
+        level = torch.minimum(torch.maximum(ratio.floor(), -side), side - 1).add_(0.5)
+        ctx.save_for_backward(ratio, level, step, side)
+        ctx.lengths, ctx.sides = lengths, sides
+        return level * step
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        """Return the gradients of latents and steps; see `LsqQuantiser`."""
+        ratio, level, step, side = ctx.saved_tensors
+        inside = ratio.abs() <= side
+        through = gradient * inside
+        of_step = (gradient * level).sub_(through * ratio)
+        strength = [(n * s) ** -0.5 for n, s in zip(ctx.lengths, ctx.sides, strict=True)]
+        sums = torch.stack([part.sum() for part in of_step.split(ctx.lengths)])
+        is_alive = step >= _tiny(step)  # else all values are zero, whatever the latents
+        return through * is_alive, sums * sums.new_tensor(strength), None, None
 
 
 def make_quantiser(method: Method, bits: int) -> Quantiser:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mlgsearch.errors import MlgsearchError
+from mlgsearch.mlg.quantise_together import FactorQuantiser
 from mlgsearch.train.data.batches import TrainingBatches, batch_bounds
 from mlgsearch.train.data.randomness import Purpose, permutation, seed_torch
 from mlgsearch.train.loop.average import add_to_average, adopt_average, first_averaged_step
@@ -78,6 +79,7 @@ def train_epoch(
     is_bfloat16 = spec.precision == "bfloat16"
     rate = 0.0
     network.train()
+    factors = FactorQuantiser(network)
     for start, stop in bounds[:_READ_AHEAD]:
         batches.expect(order[start:stop])
     for step, (start, stop) in enumerate(bounds):
@@ -86,7 +88,8 @@ def train_epoch(
         positions = order[start:stop]
         inputs = batches.inputs(positions).contiguous(memory_format=memory_format)
         labels = batches.labels[positions]
-        with torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16):
+        autocast = torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16)
+        with factors.quantised(), autocast:
             logits = first_output(network(inputs))
         logits = logits.float()  # (B, classes)
         loss = loss_of(logits, labels, positions)
