@@ -285,7 +285,7 @@ def quantise_symmetric(
         [q.side for q in quantisers],
         [latent.numel() for latent in latents],
     )
-    parts = values.split([latent.numel() for latent in latents])
+    parts = torch.split(values, [latent.numel() for latent in latents])
     return [part.view(latent.shape) for part, latent in zip(parts, latents, strict=True)]
 
 
@@ -293,7 +293,7 @@ class _SymmetricLevels(torch.autograd.Function):
     """Odd halves of a step, for several tensors laid end to end, each with a step of its own."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, latents: Tensor, steps: Tensor, sides: list[int], lengths: list[int]
     ) -> Tensor:
         """Map latents (entries,) and steps (tensors,) to values (entries,)."""
@@ -306,11 +306,12 @@ class _SymmetricLevels(torch.autograd.Function):
         level = torch.minimum(torch.maximum(ratio.floor(), -side), side - 1).add_(0.5)
         ctx.save_for_backward(ratio, level, step, side)
         ctx.lengths, ctx.sides = lengths, sides
-        return level * step
+        values: Tensor = level * step
+        return values
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """Return the gradients of latents and steps; see `LsqQuantiser`."""
         ratio, level, step, side = ctx.saved_tensors
         inside = ratio.abs() <= side
