@@ -69,7 +69,7 @@ def forward(networks: Sequence[CifarResNet], images: Tensor) -> Tensor:
     for stage in ("layer1", "layer2", "layer3"):
         for blocks in zip(*(getattr(n, stage) for n in networks), strict=True):
             out = block(blocks, out)
-    pooled = out.mean((2, 3)).unflatten(1, (len(networks), -1)).transpose(0, 1)
+    pooled = out.mean((2, 3)).reshape(len(images), len(networks), -1).transpose(0, 1)
     heads = torch.stack([n.fc.weight for n in networks])
     biases = torch.stack([n.fc.bias for n in networks])
     return torch.baddbmm(biases[:, None], pooled, heads.mT)
@@ -104,7 +104,7 @@ def measure(
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16), factors.quantised():
                 logits = network(images)
             optimiser.zero_grad(set_to_none=False)
-            functional.cross_entropy(logits.float(), labels).backward()
+            functional.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
 
     def as_one() -> None:
@@ -113,7 +113,7 @@ def measure(
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=False)
         loss = functional.cross_entropy(logits.flatten(0, 1), labels.repeat(count))
-        (loss * count).backward()
+        (loss * count).backward()  # type: ignore[no-untyped-call]
         for optimiser in optimisers:
             optimiser.step()
 
