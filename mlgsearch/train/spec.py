@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 from mlgsearch.mlg.quantise import Method
+from mlgsearch.train.data_sets import DATA_SETS, DataSet
 
 
 class Spec(BaseModel):
@@ -22,6 +24,13 @@ def _is_network_name(name: str) -> str:
     return name
 
 
+def _is_data_set(name: str) -> str:
+    if name not in DATA_SETS:
+        *others, last = map(repr, DATA_SETS)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return name
+
+
 def _is_path(text: str) -> str:
     if "\0" in text:
         raise ValueError("a path has no NUL character")
@@ -30,6 +39,7 @@ def _is_path(text: str) -> str:
 
 PathText = Annotated[str, AfterValidator(_is_path)]
 NetworkName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_network_name)]
+DataSetName = Annotated[str, AfterValidator(_is_data_set)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, strict=False)]
 Precision = Literal["float32", "bfloat16"]
@@ -54,20 +64,19 @@ _SHARE = re.compile(r"(0?\.[0-9]+) of train")
 class DataSpec(Spec):
     """Which images, and how they are split.
 
-    ``name`` is ``digits`` (offline), ``folder`` (an ImageFolder tree under ``root``) or one of
-    torchvision's sets under ``root``. ``train``, ``validation`` and ``test`` name the folders of a
-    folder's parts, below ``root`` where that is given; ``validation`` may also be ``0.1 of train``.
-    A part that a set does not have is drawn from its training part, or from all images, class by
-    class from ``split_seed``. ``limit`` keeps that many of the samples that are drawn from (after a
-    seeded shuffle). ``shared_images`` accepts images that are in the given train and test parts.
-    ``channels`` makes images grey or colour; without it a folder's are RGB. Transparent images are
-    put on ``background``. ``unreadable`` images are refused, or skipped. ``judge`` says what is
-    called accuracy: the share of the samples that are right, or the mean of the classes' shares.
+    ``name`` is one of `DATA_SETS`: ``digits`` (offline), ``folder`` (an ImageFolder tree under
+    ``root``) or one of torchvision's sets under ``root``. ``train``, ``validation`` and ``test``
+    name the folders of a folder's parts, below ``root`` where that is given; ``validation`` may
+    also be ``0.1 of train``. A part that a set does not have is drawn from its training part, or
+    from all images, class by class from ``split_seed``. ``limit`` keeps that many of the samples
+    that are drawn from (after a seeded shuffle). ``shared_images`` accepts images that are in the
+    given train and test parts. ``channels`` makes images grey or colour; without it a folder's are
+    RGB. Transparent images are put on ``background``. ``unreadable`` images are refused, or
+    skipped. ``judge`` says what is called accuracy: the share of the samples that are right, or the
+    mean of the classes' shares.
     """
 
-    name: Literal["digits", "folder", "CIFAR10", "CIFAR100", "SVHN", "MNIST", "FashionMNIST"] = (
-        "digits"
-    )
+    name: DataSetName = "digits"
     root: PathText | None = None
     train: PathText | None = None
     validation: PathText | None = None
@@ -99,15 +108,21 @@ class DataSpec(Spec):
                 raise ValueError(
                     f"data.validation: {self.validation!r} is not a share: write 0.1 of train"
                 )
-        if named and self.name != "folder":
-            raise ValueError(f"data.{named[0]} needs data.name: folder")
+        if named and not self.kind.has_part_folders:
+            takers = " or ".join(name for name, kind in DATA_SETS.items() if kind.has_part_folders)
+            raise ValueError(f"data.{named[0]} needs data.name: {takers}")
         if named and self.train is None:
             raise ValueError(f"data.train is needed where data.{named[0]} names a folder")
-        if self.name != "digits" and self.root is None and self.train is None:
+        if self.kind.needs_root and self.root is None and self.train is None:
             raise ValueError(f"data.root is needed for {self.name}: the folder that holds the data")
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction + test_fraction must stay below 1")
         return self
+
+    @property
+    def kind(self) -> DataSet:
+        """What is known of sets of this name."""
+        return DATA_SETS[self.name]
 
     @property
     def validation_folder(self) -> str | None:

@@ -1,7 +1,6 @@
 """Random crops and flips on batches, as a function of (seed, epoch, sample)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -10,16 +9,6 @@ from torch.nn import functional
 
 from mlgsearch.train.data.randomness import Purpose, random_words
 from mlgsearch.train.spec import DataSpec
-
-_AUTO: dict[str, Literal["none", "crop", "crop_flip"]] = {
-    "digits": "none",
-    "MNIST": "none",
-    "FashionMNIST": "none",
-    "SVHN": "crop",
-    "CIFAR10": "crop_flip",
-    "CIFAR100": "crop_flip",
-    "folder": "crop_flip",
-}
 
 
 @dataclass(frozen=True)
@@ -38,8 +27,8 @@ class Augmentation:
 
     @classmethod
     def of(cls, spec: DataSpec) -> "Augmentation":
-        """Give the augmentation a study file asks for; ``auto`` goes by the set's name."""
-        kind = _AUTO[spec.name] if spec.augmentation == "auto" else spec.augmentation
+        """Return the augmentation a study file asks for; ``auto`` goes by the kind of set."""
+        kind = spec.kind.augmentation if spec.augmentation == "auto" else spec.augmentation
         return cls(
             padding=0 if kind == "none" else spec.crop_padding,
             flips=kind == "crop_flip",

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,6 +49,13 @@ class LabelledImages:
         digest.update(self.pixels.contiguous().numpy().data)
         digest.update(self.labels.contiguous().numpy().data)
         return digest.hexdigest()
+
+
+class Arrays(NamedTuple):
+    """A source whose images are arrays already: all of them, or its train and its test part."""
+
+    images: LabelledImages
+    test: LabelledImages | None = None
 
 
 @dataclass(frozen=True, eq=False)

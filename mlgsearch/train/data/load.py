@@ -5,22 +5,24 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.copies import describe_copies
 from mlgsearch.train.data.decode import decode
-from mlgsearch.train.data.folder import list_folder
 from mlgsearch.train.data.image_file import Look
-from mlgsearch.train.data.images import Images, LabelledImages, blocks, channel_statistics
-from mlgsearch.train.data.listing import PARTS, TEST, TRAIN, VALIDATION
+from mlgsearch.train.data.images import (
+    Arrays,
+    Images,
+    LabelledImages,
+    blocks,
+    channel_statistics,
+)
+from mlgsearch.train.data.listing import PARTS, TEST, TRAIN, VALIDATION, Listing
 from mlgsearch.train.data.randomness import Purpose, permutation
 from mlgsearch.train.data.split import stratified_split
-from mlgsearch.train.data.torchvision_sets import load_torchvision
 from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.spec import DataSpec
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
@@ -34,20 +36,20 @@ def load_images(
 ) -> Images:
     """Load and split the data a study names; equal specs on equal files give equal tensors.
 
-    ``cache`` is the directory for decoded images (``folder`` only). ``limit`` holds for the
-    images that parts are drawn from: the training part of a set that has parts of its own, and
+    ``cache`` is the directory for decoded images, of sets that come as files. ``limit`` holds for
+    the images that parts are drawn from: the training part of a set that has parts of its own, and
     all images otherwise. Without ``verifies`` cached pixels are not compared with their checksum.
 
     Raises:
         DataError: the data are missing, damaged, or too few to split; or a set's own parts for
             training and test share images, and that is not accepted.
     """
-    if spec.name == "folder":
-        listing = list_folder(spec)
-        if (kept := _limited(spec, listing.drawn_from(), len(listing))) is not None:
-            listing = listing.only(kept)
+    found: Listing | Arrays = spec.kind.read(spec)
+    if isinstance(found, Listing):
+        if (kept := _limited(spec, found.drawn_from(), len(found))) is not None:
+            found = found.only(kept)
         images = decode(
-            listing,
+            found,
             look_of(spec),
             cache,
             skips_unreadable=spec.unreadable == "skip",
@@ -56,7 +58,7 @@ def load_images(
         )
         hashes = [images.content_hash]
     else:
-        images, hashes = _load_arrays(spec)
+        images, hashes = _joined(spec, found)
     parts = _split(spec, images)
     train, validation, test = parts
     notices = [
@@ -112,14 +114,9 @@ def _limited(spec: DataSpec, drawn_from: Tensor, count: int) -> Tensor | None:
     return is_kept.nonzero().flatten()
 
 
-def _load_arrays(spec: DataSpec) -> tuple[LabelledImages, list[str]]:
+def _joined(spec: DataSpec, found: Arrays) -> tuple[LabelledImages, list[str]]:
     """Return a set that comes as arrays, and the hashes of what it was put together from."""
-    if spec.name == "digits":
-        whole, own_test = _load_digits(), None
-    else:
-        assert spec.root is not None, "DataSpec lets no other set go without a root"
-        root = Path(spec.root).expanduser()
-        whole, own_test = load_torchvision(spec.name, root, download=spec.download)
+    whole, own_test = found
     whole = with_channels(_resized(whole, spec.image_size), spec.channels)
     count = len(whole.labels)
     if (kept := _limited(spec, torch.arange(count), count)) is not None:
@@ -195,17 +192,6 @@ def _look_for_imbalance(spec: DataSpec, images: LabelledImages) -> list[str]:
     if spec.judge == "accuracy":
         said += "; data.judge: balanced_accuracy counts every class alike"
     return [said]
-
-
-def _load_digits() -> LabelledImages:
-    """Return scikit-learn's 1,797 handwritten digits, 8x8 in 17 grey levels, spread to 0..255."""
-    digits = load_digits()
-    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]  # (N, 1, 8, 8)
-    return LabelledImages(
-        torch.from_numpy(pixels),
-        torch.from_numpy(digits.target.astype(np.int64)),
-        tuple(str(name) for name in digits.target_names),
-    )
 
 
 def _resized(images: LabelledImages, size: int | None) -> LabelledImages:

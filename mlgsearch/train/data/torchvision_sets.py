@@ -9,20 +9,21 @@ import torch
 from torch import Tensor
 
 from mlgsearch.errors import DataError
-from mlgsearch.train.data.images import LabelledImages
+from mlgsearch.train.data.images import Arrays, LabelledImages
 from mlgsearch.train.light_torch import datasets
+from mlgsearch.train.spec import DataSpec
 
 _DIGIT_NAMES = tuple(str(digit) for digit in range(10))
 
 
-def load_torchvision(
-    name: str, root: Path, *, download: bool
-) -> tuple[LabelledImages, LabelledImages]:
+def read_torchvision(spec: DataSpec) -> Arrays:
     """Read a set's train part and its own test part; fetch it only where ``download`` is true.
 
     Raises:
         DataError: the set is not under ``root``, or cannot be fetched.
     """
+    assert spec.root is not None, "DataSpec lets no such set go without a root"
+    name, root, download = spec.name, Path(spec.root).expanduser(), spec.download
     splits: tuple[dict[str, object], dict[str, object]] = ({"train": True}, {"train": False})
     if name == "SVHN":
         splits = ({"split": "train"}, {"split": "test"})
@@ -38,7 +39,7 @@ def load_torchvision(
             f"data.root: {root} does not hold {name} as torchvision lays it out ({error}); set "
             "data.download: true, or put the files where torchvision expects them under data.root"
         ) from error
-    return _as_images(train), _as_images(test)
+    return Arrays(_as_images(train), _as_images(test))
 
 
 def _as_images(dataset: Any) -> LabelledImages:
