@@ -1,9 +1,14 @@
 """A driver's progress as plain lines, where there is no terminal."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+
+
+#: A stage that takes long is reported at least so often.
+_EVERY_S = 60.0
 
 
 class PlainLines:
@@ -12,16 +17,19 @@ class PlainLines:
     Implements ``mlgsearch.study.drive.Watch``.
     """
 
-    def __init__(self, out: TextIO):
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic):
         self._out = out
+        self._clock = clock
         self._stage = ""
+        self._reported = 0.0
         self._n_trials = 0
         self._finished: set[int] = set()
 
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
-        """Write when a stage begins and when it ends."""
-        if stage != self._stage or done == total:
-            self._stage = stage
+        """Write when a stage begins, when it ends, and how far it is once a minute."""
+        is_due = self._clock() >= self._reported + _EVERY_S
+        if stage != self._stage or done == total or is_due:
+            self._stage, self._reported = stage, self._clock()
             self._write(f"{stage}: {done}/{total} {note}".rstrip())
 
     def notice(self, text: str) -> None:

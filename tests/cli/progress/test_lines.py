@@ -49,3 +49,12 @@ def test_a_trial_that_was_stopped_early_may_end_again() -> None:
         "trial 0 goes on from epoch 4 (attempt 2)",
         "[2/2] trial 0 COMPLETE accuracy 95.00% memory 0.0500 (20.0x smaller)",
     ]
+
+
+def test_a_long_stage_is_reported_once_a_minute() -> None:
+    out, now = io.StringIO(), [0.0]
+    lines = PlainLines(out, clock=lambda: now[0])
+    for done, seconds in ((0, 0.0), (1, 59.0), (2, 61.0), (3, 100.0), (4, 122.0), (5, 123.0)):
+        now[0] = seconds
+        lines.preparing("teacher", done, 5, "")
+    assert out.getvalue().split("\n")[:-1] == [f"teacher: {done}/5" for done in (0, 2, 4, 5)]
