@@ -240,7 +240,8 @@ class StudyRecord:
     ``planned`` is the predicted front, smallest first; both are known once a driver has begun, and
     ``planned`` stays empty where nothing is planned. ``lineage`` lists what changed since the study
     began and was accepted, oldest first: ``at`` (ISO 8601, UTC), ``trials`` (how many there were),
-    and ``changes``, a line each. ``validation_samples`` counts the images of the validation part;
+    and ``changes``, a line each; or ``began_with``, the studies and tables that the first settings
+    were taken from. ``validation_samples`` counts the images of the validation part;
     None until a driver has begun, and of a study that no version that keeps it resumed or verified.
     ``ended`` says why the search ended before the total that was asked for (``search.stop``);
     ``n_trials`` is then what it had. None for all others.

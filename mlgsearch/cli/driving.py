@@ -74,6 +74,8 @@ def launch(
 
     spec, source = load_study_file(file)
     if dry_run:
+        if spec.search.warm_start:
+            spec = _with_first_settings(spec, storage)
         _print_forecast(spec, trials, max_parallel, as_json=as_json)
         return
 
@@ -134,6 +136,14 @@ def resume(
             options=options,
         )
     _end(outcome, engine, storage, as_json)
+
+
+def _with_first_settings(spec: "StudySpec", storage: str) -> "StudySpec":
+    """Return the specification with the settings that it takes over from a database as it is."""
+    from mlgsearch.results.database.store import ResultStore
+    from mlgsearch.study.warm_start import warm_started
+
+    return warm_started(spec, ResultStore(open_engine(storage, must_exist=True, read_only=True)))
 
 
 def _print_forecast(

@@ -255,6 +255,8 @@ def _drive(
     artifacts = artifacts_of(study, runs)
     artifacts.prepare()
     space = _space(spec, ground)
+    for text in space.left_out:
+        watch.notice(text)
     drafts = Drafts(
         spec, space, ground.shape, ground.teacher_hash, library_versions(), ground.tables
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
@@ -14,6 +15,7 @@ from mlgsearch.study.drive import Options, Outcome, Watch, drive
 from mlgsearch.study.file.allowed_code import stored_spec
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.remove import remove
+from mlgsearch.study.warm_start import origins, warm_started
 from mlgsearch.train.versions import library_versions
 
 
@@ -46,6 +48,7 @@ def launch(
     """
     upgrade(engine)
     store = ResultStore(engine)
+    spec = warm_started(spec, store)
     _forget_untried(spec, engine, store)
     options = options or Options()
     study = register(spec, source, store, accepts_change=options.accepts_change)
@@ -117,12 +120,21 @@ def register(
                 hypervolume_reference={
                     name: OBJECTIVES[name].reference for name in spec.search.objectives
                 },
+                lineage=_ancestors(spec),
             )
         )
         return store.study(spec.name)
     changes = file_changes(known, spec)
     refuse(spec.name, changes, accepts=accepts_change)
     return replace(known, source=source) if changes else known
+
+
+def _ancestors(spec: StudySpec) -> tuple[dict[str, object], ...]:
+    """Return the lineage of a study that begins with settings of others."""
+    found = origins(spec)
+    if not found:
+        return ()
+    return ({"at": datetime.now(UTC).isoformat(), "trials": 0, "began_with": found},)
 
 
 def _forget_untried(spec: StudySpec, engine: Engine, store: ResultStore) -> None:

@@ -89,8 +89,13 @@ def study_cells(study: StudyRow) -> dict[str, str]:
 
 
 def lineage_lines(study: StudyRecord) -> Iterator[str]:
-    """Say what became different since a study began, each time that it was accepted."""
+    """Return what a study began with, and what changed since, each time that it was accepted."""
     for change in study.lineage:
+        if "began_with" in change:
+            sources = change["began_with"]
+            assert isinstance(sources, list)
+            yield f"Began with settings of {', '.join(sources)}"
+            continue
         moment = datetime.fromisoformat(str(change["at"])).astimezone(UTC)
         yield (
             f"Changed after {change['trials']} trials, and accepted on {moment:%Y-%m-%d %H:%M} UTC:"

@@ -6,7 +6,6 @@ from typing import TextIO
 
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 
-
 #: A stage that takes long is reported at least so often.
 _EVERY_S = 60.0
 

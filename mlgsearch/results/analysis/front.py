@@ -1,7 +1,9 @@
 """The Pareto front of a study's trials, and the hypervolume it dominates."""
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import moocore
 import numpy as np
@@ -10,6 +12,8 @@ import numpy.typing as npt
 from mlgsearch.records import OBJECTIVES, Objective, TrialRecord, TrialState
 
 Values = npt.NDArray[np.float64]
+
+T = TypeVar("T")
 
 
 def is_non_dominated(values: Values, larger_is_better: Sequence[bool]) -> npt.NDArray[np.bool_]:
@@ -160,3 +164,16 @@ def _checked(values: Values, larger_is_better: Sequence[bool]) -> Values:
     if len(rows):
         raise ValueError(f"point {rows[0]} is {values[rows[0]].tolist()}: not finite")
     return values
+
+
+def middles_first(ordered: Sequence[T]) -> list[T]:
+    """Order a front so that those tried by any moment are spread over it, its ends the last."""
+    spans = deque([(0, len(ordered))])
+    found = []
+    while spans:
+        low, high = spans.popleft()
+        if low < high:
+            middle = (low + high) // 2
+            found.append(ordered[middle])
+            spans += [(low, middle), (middle + 1, high)]
+    return found

@@ -110,12 +110,14 @@ class FirstTrial(Spec):
     """A setting to try before the sampler's own.
 
     ``setting`` holds for every layer, ``layers`` replaces it for single layers, and
-    ``hyperparameters`` fixes values of those that are searched.
+    ``hyperparameters`` fixes values of those that are searched. ``source`` says where it comes from
+    if ``search.warm_start`` added it: it is then mapped to what is searched, as far as it fits.
     """
 
     setting: Setting
     layers: dict[str, Setting] = Field(default_factory=dict)
     hyperparameters: dict[str, float | int | str] = Field(default_factory=dict)
+    source: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -171,7 +173,8 @@ class SearchSpec(Spec):
 
     ``planned`` is how many settings of the planned front are tried after ``first``; without it 8 in
     an allocation, none elsewhere. ``early_stopping`` is ``off``, ``on``, or on with other numbers
-    than its defaults. ``stop`` ends the search before ``n_trials``.
+    than its defaults. ``stop`` ends the search before ``n_trials``. ``warm_start`` names studies of
+    the same database, and CSV files, whose settings are tried after ``first``.
     """
 
     sampler: Sampler = "tpe"
@@ -179,6 +182,7 @@ class SearchSpec(Spec):
     seed: int = Field(default=0, ge=0, lt=2**63)
     objectives: tuple[str, ...] = Field(default=("accuracy", "memory_ratio"), strict=False)
     first: tuple[FirstTrial, ...] = Field(default=(), strict=False)
+    warm_start: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), strict=False)
     planned: int | None = Field(default=None, ge=0, le=1000)
     early_stopping: Annotated[EarlyStoppingSpec | None, BeforeValidator(_early_stopping)] = None
     stop: StopSpec | None = None
@@ -269,8 +273,12 @@ class StudySpec(TrainSpec):
 
     @model_validator(mode="after")
     def _check(self) -> "StudySpec":
-        if self.space.kind == "uniform" and self.planned_trials:
-            raise ValueError("search.planned needs space.kind: allocation or layerwise")
+        for key, given in (
+            ("planned", self.planned_trials),
+            ("warm_start", self.search.warm_start),
+        ):
+            if self.space.kind == "uniform" and given:
+                raise ValueError(f"search.{key} needs space.kind: allocation or layerwise")
         return self
 
     def train_spec(self) -> TrainSpec:
@@ -297,8 +305,8 @@ class StudySpec(TrainSpec):
 def load_study_file(path: Path) -> tuple[StudySpec, str]:
     """Read a study file.
 
-    Relative paths in it (``data.root`` and a folder's parts, ``teacher.checkpoint``,
-    ``resources.artifact_path``) are taken from the file's folder.
+    Relative paths in it (``data.root`` and a folder's parts, ``teacher.checkpoint``, tables of
+    ``search.warm_start``, ``resources.artifact_path``) are taken from the file's folder.
 
     Returns:
         The specification, and the file's text.
@@ -349,4 +357,12 @@ def _with_paths_from(folder: Path, spec: StudySpec) -> StudySpec:
         given = {part: absolute(text) for part, text in parts.items() if text is not None}
         data = data.model_copy(update=given)
     teacher = spec.teacher.model_copy(update={"checkpoint": absolute(spec.teacher.checkpoint)})
-    return spec.model_copy(update={"data": data, "teacher": teacher, "resources": resources})
+    tables = [absolute(name) if is_table(name) else name for name in spec.search.warm_start]
+    search = spec.search.model_copy(update={"warm_start": tuple(tables)})
+    changed = {"data": data, "teacher": teacher, "resources": resources, "search": search}
+    return spec.model_copy(update=changed)
+
+
+def is_table(name: str) -> bool:
+    """Return whether an entry of ``search.warm_start`` is a CSV file's path, not a study's name."""
+    return name.lower().endswith(".csv")

@@ -1,7 +1,6 @@
 """Search spaces: what Optuna varies, and the layer settings it means."""
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.plan.tables import Tables
+from mlgsearch.results.analysis.front import middles_first
 from mlgsearch.study.file.hyperparameter import HYPERPARAMETERS, HyperparameterSpec, is_whole
 from mlgsearch.study.file.spec import FirstTrial, StudySpec
 from mlgsearch.study.space.allocation import NORM_BITS, AllocationCoordinates
@@ -97,12 +97,17 @@ class Space:
                 if not self._is_planned(name)
             },
         }
-        self.first = [
-            self._encode(first, f"search.first[{i}]") for i, first in enumerate(spec.search.first)
-        ]
-        for i, parameters in enumerate(self.first):
-            self._require_allowed(parameters, f"search.first[{i}]")
-        planned = _middles_first(self._coordinates.planned(spec.planned_trials))
+        #: What was taken over from elsewhere and is left out, a line each.
+        self.left_out: list[str] = []
+        self.first: list[Parameters] = []
+        for i, first in enumerate(spec.search.first):
+            if first.source is not None:
+                self._take_over(first, first.source)
+                continue
+            where = f"search.first[{i}]"
+            self.first.append(self._encode(first, where))
+            self._require_allowed(self.first[-1], where)
+        planned = middles_first(self._coordinates.planned(spec.planned_trials))
         self.first += [found for found in map(self.allowed, planned) if found is not None]
 
     @property
@@ -174,6 +179,40 @@ class Space:
                 f"{self._spec.limits[name]:,.6g}"
             )
 
+    def _take_over(self, first: FirstTrial, source: str) -> None:
+        """Add a setting from elsewhere, mapped to the layers and ranges that are searched here.
+
+        One that breaks a limit, or is another once more, is left out.
+
+        Raises:
+            StudyFileError: none of its layers is searched.
+        """
+        layers = {name: five for name, five in first.layers.items() if name in self.searched}
+        if not layers:
+            raise StudyFileError(
+                f"search.warm_start: {source}: names none of the layers that are searched: "
+                f"{', '.join(self.searched)}"
+            )
+        hyperparameters = {
+            name: value
+            for name, value in first.hyperparameters.items()
+            if name in self._spec.space.hyperparameters
+            and (self._is_planned(name) or _holds(self.distributions[name], value))
+        }
+        mapped = {"layers": layers, "hyperparameters": hyperparameters}
+        given = {n: v for n, v in hyperparameters.items() if not self._is_planned(n)}
+        encoded = self._coordinates.encode(first.model_copy(update=mapped), source)
+        parameters = given | {
+            name: _nearest(self.distributions[name], value) for name, value in encoded.items()
+        }
+        broken = self._broken(parameters)
+        if broken:
+            self.left_out.append(f"{source} breaks limits.{', limits.'.join(broken)}: left out")
+        elif parameters in self.first:
+            self.left_out.append(f"{source} is here what another first setting is: left out")
+        else:
+            self.first.append(parameters)
+
     def _is_planned(self, hyperparameter: str) -> bool:
         """Whether a hyperparameter is no coordinate, because the budget decides it."""
         return self._allocation is not None and hyperparameter == NORM_BITS
@@ -196,19 +235,6 @@ class Space:
         return parameters
 
 
-def _middles_first(front: Sequence[Parameters]) -> list[Parameters]:
-    """Order a front so that those tried by any moment are spread over it, its ends the last."""
-    spans = deque([(0, len(front))])
-    found = []
-    while spans:
-        low, high = spans.popleft()
-        if low < high:
-            middle = (low + high) // 2
-            found.append(front[middle])
-            spans += [(low, middle), (middle + 1, high)]
-    return found
-
-
 def _hyperparameter_distribution(name: str, given: HyperparameterSpec) -> BaseDistribution:
     if given.choices is not None:
         return CategoricalDistribution(given.choices)
@@ -224,6 +250,13 @@ def _holds(distribution: BaseDistribution, value: Any) -> bool:
         return distribution._contains(distribution.to_internal_repr(value))
     except ValueError:  # no number, or none of the choices
         return False
+
+
+def _nearest(distribution: BaseDistribution, value: Any) -> Any:
+    """Return the value in range that is next to one."""
+    if isinstance(distribution, IntDistribution | FloatDistribution):
+        return min(max(value, distribution.low), distribution.high)
+    return value
 
 
 def _describe(distribution: BaseDistribution) -> str:
