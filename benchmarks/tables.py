@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 
 from mlgsearch.mlg.network import network_shape
-from mlgsearch.plan.grid import Ranges, Span
-from mlgsearch.plan.tables import Tables, build_tables
+from mlgsearch.planning.grid import Ranges, Span
+from mlgsearch.planning.tables import Tables, build_tables
 from mlgsearch.study.file.spec import SpaceSpec
 from mlgsearch.study.space.layer_tables import CALIBRATION_IMAGES, CHECKED
 from mlgsearch.train.device import memory_format, set_up_device

@@ -3,8 +3,8 @@
     python benchmarks/weightings.py digits cifar10 [--root FOLDER]
 
 Reads the studies that `search.py run` left in the folder. The damage of every layer of every
-student is predicted from the teacher, summed by each weighting of `mlgsearch.plan.weighting`, and
-compared with the accuracy it was trained to: Spearman's rank correlation (1 is best), over all
+student is predicted from the teacher, summed by each weighting of `mlgsearch.planning.weighting`,
+and compared with the accuracy it was trained to: Spearman's rank correlation (1 is best), over all
 COMPLETE students, and the mean over thirds of them by size. `refitted` weights are learned from the
 other students (ten parts, each foretold from the nine others): non-negative, and drawn to being
 alike. `size` is the memory ratio alone. What is printed is JSON.
@@ -23,11 +23,11 @@ from search_arms import TASKS, read, study_spec
 
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.paths import cache_directory
-from mlgsearch.plan.damage import DamageModel
-from mlgsearch.plan.grid import Ranges
-from mlgsearch.plan.layer_table import rank_correlation
-from mlgsearch.plan.moments import layer_moments
-from mlgsearch.plan.weighting import WEIGHTINGS, layer_weights
+from mlgsearch.planning.damage import DamageModel
+from mlgsearch.planning.grid import Ranges
+from mlgsearch.planning.layer_table import rank_correlation
+from mlgsearch.planning.moments import layer_moments
+from mlgsearch.planning.weighting import WEIGHTINGS, layer_weights
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import calibration, open_tables

@@ -21,7 +21,7 @@ from mlgsearch.paths import cache_directory
 from mlgsearch.records import PlannedStudent
 
 if TYPE_CHECKING:
-    from mlgsearch.plan.tables import Tables
+    from mlgsearch.planning.tables import Tables
     from mlgsearch.study.space.plan_report import PlannedPoint
     from mlgsearch.train.progress import Progress
 

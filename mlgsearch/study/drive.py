@@ -20,7 +20,7 @@ from mlgsearch.errors import (
 )
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
-from mlgsearch.plan.tables import Tables
+from mlgsearch.planning.tables import Tables
 from mlgsearch.records import EpochRecord, PlannedStudent, StudyRecord, TrialRecord
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.outage import limit_waits

@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from mlgsearch.cli.app import app
-from mlgsearch.plan.tables import Tables
+from mlgsearch.planning.tables import Tables
 from mlgsearch.results.analysis.trial_sensitivity import LayerCost
 from mlgsearch.study.space import plan_report
 from mlgsearch.study.space.sensitivity import sensitivities
-from tests.plan import samples
+from tests.planning import samples
 
 
 class _Known:

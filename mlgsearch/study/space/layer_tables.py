@@ -10,10 +10,10 @@ import torch
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.plan.allocation import Allocator
-from mlgsearch.plan.grid import Ranges, Span
-from mlgsearch.plan.tables import FORMAT, Tables, build_tables
-from mlgsearch.plan.weighting import MEASURED
+from mlgsearch.planning.allocation import Allocator
+from mlgsearch.planning.grid import Ranges, Span
+from mlgsearch.planning.tables import FORMAT, Tables, build_tables
+from mlgsearch.planning.weighting import MEASURED
 from mlgsearch.study.file.spec import SpaceSpec, StudySpec
 from mlgsearch.study.space.searched_layers import SearchedLayers
 from mlgsearch.train.data.batches import Normalisation

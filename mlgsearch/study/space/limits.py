@@ -6,7 +6,7 @@ from itertools import product
 from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import NetworkShape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.plan.grid import Ranges
+from mlgsearch.planning.grid import Ranges
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import choices
 from mlgsearch.study.space.packed_sizes import PackedSizes

@@ -9,8 +9,8 @@ from mlgsearch.errors import BudgetError, StudyFileError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.plan.allocation import Allocation, Allocator
-from mlgsearch.plan.tables import Tables
+from mlgsearch.planning.allocation import Allocation, Allocator
+from mlgsearch.planning.tables import Tables
 from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlgsearch.plan.layer_table import LayerTable
-from mlgsearch.plan.tables import Tables
-from mlgsearch.plan.weighting import layer_weights
+from mlgsearch.planning.layer_table import LayerTable
+from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.weighting import layer_weights
 from mlgsearch.results.analysis.trial_sensitivity import LayerCost
 from mlgsearch.train.files.size_report import layer_kind
 

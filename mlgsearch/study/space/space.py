@@ -15,7 +15,7 @@ from mlgsearch.errors import BudgetError, StudyFileError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.plan.tables import Tables
+from mlgsearch.planning.tables import Tables
 from mlgsearch.results.analysis.front import middles_first
 from mlgsearch.study.file.hyperparameter import HYPERPARAMETERS, HyperparameterSpec, is_whole
 from mlgsearch.study.file.spec import FirstTrial, StudySpec

@@ -5,11 +5,11 @@ from optuna.trial import FrozenTrial, create_trial
 
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.plan.allocation import Allocator
+from mlgsearch.planning.allocation import Allocator
 from mlgsearch.records import TrialState
 from mlgsearch.study.search.new_trial import Drafts
 from mlgsearch.study.space.space import Space
-from tests.plan import samples
+from tests.planning import samples
 from tests.study.samples import a_spec, resnet8
 from tests.study.space.test_allocation import planned_spec
 

@@ -12,13 +12,13 @@ from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.plan.allocation import HOPELESS, UNHARMED, Allocator
-from mlgsearch.plan.tables import Tables
+from mlgsearch.planning.allocation import HOPELESS, UNHARMED, Allocator
+from mlgsearch.planning.tables import Tables
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.allocation import MOST_GAIN
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.space import Space
-from tests.plan import samples
+from tests.planning import samples
 from tests.study.samples import a_spec
 
 RANGES = {name: list(getattr(samples.RANGES, key)) for name, key in (

@@ -1,8 +1,8 @@
 import torch
 from torch import nn
 
-from mlgsearch.plan.moments import layer_moments
-from tests.plan.samples import batches, silent, trained
+from mlgsearch.planning.moments import layer_moments
+from tests.planning.samples import batches, silent, trained
 
 
 def test_the_moment_is_the_mean_product_of_input_channels() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mlgsearch.mlg.setting import LayerShape
-from mlgsearch.plan.metric import InputMetric
+from mlgsearch.planning.metric import InputMetric
 
 DRAW = torch.Generator().manual_seed(0)
 

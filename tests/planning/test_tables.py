@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.plan.tables import Tables
-from tests.plan.samples import a_build, measured_tables, shape, tables, trained
+from mlgsearch.planning.tables import Tables
+from tests.planning.samples import a_build, measured_tables, shape, tables, trained
 
 
 def test_every_layer_has_its_list() -> None:

@@ -3,10 +3,10 @@ import pytest
 
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.plan.damage import DamageModel
-from mlgsearch.plan.grid import grid, setting_of
-from mlgsearch.plan.layer_table import LayerTable, fixed_table, layer_table, rank_correlation
-from tests.plan.samples import RANGES, moments, shape, trained
+from mlgsearch.planning.damage import DamageModel
+from mlgsearch.planning.grid import grid, setting_of
+from mlgsearch.planning.layer_table import LayerTable, fixed_table, layer_table, rank_correlation
+from tests.planning.samples import RANGES, moments, shape, trained
 
 LAYERS = ("layer1.0.conv1", "layer2.0.conv2", "layer3.0.shortcut.0", "layer3.0.conv2", "fc")
 

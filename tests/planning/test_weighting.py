@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from mlgsearch.plan.tables import Tables
-from mlgsearch.plan.weighting import MEASURED, WEIGHTINGS, layer_costs, layer_weights
-from tests.plan.samples import measured_tables, tables
+from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.weighting import MEASURED, WEIGHTINGS, layer_costs, layer_weights
+from tests.planning.samples import measured_tables, tables
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)

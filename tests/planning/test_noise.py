@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mlgsearch.mlg.quantise import Method
-from mlgsearch.plan.noise import NoiseSurface, relative_noise
+from mlgsearch.planning.noise import NoiseSurface, relative_noise
 
 NORMAL = torch.randn(50_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 

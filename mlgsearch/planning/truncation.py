@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlgsearch.mlg.projection import unit_rows
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.plan.metric import InputMetric
+from mlgsearch.planning.metric import InputMetric
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlgsearch.plan.divergence import Divergence
-from tests.plan.samples import batches, trained
+from mlgsearch.planning.divergence import Divergence
+from tests.planning.samples import batches, trained
 
 
 def fc() -> Tensor:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.plan.damage import DamageModel, Damages
-from mlgsearch.plan.grid import Ranges, Settings, bits_of, grid, setting_of
+from mlgsearch.planning.damage import DamageModel, Damages
+from mlgsearch.planning.grid import Ranges, Settings, bits_of, grid, setting_of
 
 #: Digits of a predicted damage that are kept: another processor's rounding changes no choice.
 _DIGITS = 4
@@ -31,7 +31,7 @@ class LayerTable:
     ``gradient`` is the mean over samples of the squared gradient of the loss in that output, summed
     over positions and divided by the channels. ``divergence`` (n,), which never grows with bits, is
     how far the network's answers move with this layer alone at each setting (see
-    `mlgsearch.plan.divergence`), all 0 where it was not measured. ``rank_correlation`` is
+    `mlgsearch.planning.divergence`), all 0 where it was not measured. ``rank_correlation`` is
     Spearman's, of predicted with true damage on ``checked`` settings drawn from all in range; None
     below 4.
     """

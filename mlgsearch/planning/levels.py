@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerShape
-from mlgsearch.plan.grid import Settings
-from mlgsearch.plan.noise import NoiseSurface
-from mlgsearch.plan.truncation import Rows
+from mlgsearch.planning.grid import Settings
+from mlgsearch.planning.noise import NoiseSurface
+from mlgsearch.planning.truncation import Rows
 
 Energies = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ accuracy is a question to measurements, not to theory.
 from collections.abc import Callable, Mapping
 from math import log1p
 
-from mlgsearch.plan.damage import Damages
-from mlgsearch.plan.layer_table import LayerTable
-from mlgsearch.plan.tables import Tables
+from mlgsearch.planning.damage import Damages
+from mlgsearch.planning.layer_table import LayerTable
+from mlgsearch.planning.tables import Tables
 
 
 def _relative(table: LayerTable) -> float:

@@ -9,10 +9,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.plan.allocation import UNHARMED, Allocator
-from mlgsearch.plan.resources import SUMS, resources_of
-from mlgsearch.plan.weighting import MEASURED, WEIGHTINGS
-from tests.plan.samples import measured_tables, shape, tables
+from mlgsearch.planning.allocation import UNHARMED, Allocator
+from mlgsearch.planning.resources import SUMS, resources_of
+from mlgsearch.planning.weighting import MEASURED, WEIGHTINGS
+from tests.planning.samples import measured_tables, shape, tables
 
 _MACS = "execution_macs"
 

@@ -5,9 +5,9 @@ import torch
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.plan.damage import DamageModel
-from mlgsearch.plan.grid import Ranges, Settings
-from tests.plan.samples import RANGES, moments, shape, trained
+from mlgsearch.planning.damage import DamageModel
+from mlgsearch.planning.grid import Ranges, Settings
+from tests.planning.samples import RANGES, moments, shape, trained
 
 UNQUANTISED = Ranges((1, 9), (1, 64), (32, 32), (32, 32), (32, 32))
 

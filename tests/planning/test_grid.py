@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.plan.grid import Ranges, bits_of, grid, setting_of
+from mlgsearch.planning.grid import Ranges, bits_of, grid, setting_of
 from tests.study.samples import MIXED
 
 NARROW = Ranges((1, 3), (2, 9), (2, 3), (4, 5), (3, 4))

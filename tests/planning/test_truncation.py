@@ -4,8 +4,8 @@ import torch
 from mlgsearch.mlg.factors import Factors
 from mlgsearch.mlg.projection import decompose
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.plan.metric import InputMetric
-from mlgsearch.plan.truncation import Rows
+from mlgsearch.planning.metric import InputMetric
+from mlgsearch.planning.truncation import Rows
 
 SHAPES = [
     LayerShape("conv", 8, 6, (3, 3)),

@@ -12,11 +12,11 @@ from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.network import NetworkShape, normalisation_parameters
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.plan.damage import DamageModel
-from mlgsearch.plan.divergence import Divergence
-from mlgsearch.plan.grid import Ranges
-from mlgsearch.plan.layer_table import LEVELS, LayerTable, fixed_table, layer_table
-from mlgsearch.plan.moments import Report, layer_moments
+from mlgsearch.planning.damage import DamageModel
+from mlgsearch.planning.divergence import Divergence
+from mlgsearch.planning.grid import Ranges
+from mlgsearch.planning.layer_table import LEVELS, LayerTable, fixed_table, layer_table
+from mlgsearch.planning.moments import Report, layer_moments
 
 #: Bumped when the same network gets other tables.
 FORMAT = 5

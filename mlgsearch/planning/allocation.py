@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.plan.knapsack import Knapsack
-from mlgsearch.plan.resources import Resource, resources_of
-from mlgsearch.plan.tables import Tables
-from mlgsearch.plan.weighting import layer_costs
+from mlgsearch.planning.knapsack import Knapsack
+from mlgsearch.planning.resources import Resource, resources_of
+from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.weighting import layer_costs
 
 #: A network whose layers lose so little in the mean is trained to its teacher's accuracy: larger
 #: budgets are not planned.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from mlgsearch.plan.knapsack import Knapsack
+from mlgsearch.planning.knapsack import Knapsack
 
 Lists = list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
 

@@ -15,10 +15,10 @@ from mlgsearch.mlg.factors import Factors
 from mlgsearch.mlg.projection import project
 from mlgsearch.mlg.quantise import Method, make_quantiser
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.plan.grid import Ranges, Settings
-from mlgsearch.plan.levels import REFINED, UNREFINED, BothLevels, Level1Only, Level2Only
-from mlgsearch.plan.metric import InputMetric
-from mlgsearch.plan.truncation import Rows
+from mlgsearch.planning.grid import Ranges, Settings
+from mlgsearch.planning.levels import REFINED, UNREFINED, BothLevels, Level1Only, Level2Only
+from mlgsearch.planning.metric import InputMetric
+from mlgsearch.planning.truncation import Rows
 
 Damages = NDArray[np.float64]
 

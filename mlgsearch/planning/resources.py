@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlgsearch.plan.tables import Tables
+from mlgsearch.planning.tables import Tables
 
 #: Objectives that are sums over the layers, known before training, and are not bits.
 SUMS = ("parameter_ratio", "generation_macs", "execution_macs")
