@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from mlgsearch.study.drive import Groundwork, Options, Watch  # isort: skip  # sets Ray's environment
+from mlgsearch.study.drive import Groundwork, Options  # isort: skip  # sets Ray's environment
 import optuna
 import psutil
 import ray
@@ -36,6 +36,7 @@ from mlgsearch.results.database.engine import open_engine
 from mlgsearch.study.file.spec import StudySpec, load_study_file, parse_study
 from mlgsearch.study.launch import launch
 from mlgsearch.study.space.space import Space
+from mlgsearch.study.watch import Watch
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 

@@ -30,8 +30,9 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.words import duration
 
 if TYPE_CHECKING:
-    from mlgsearch.study.drive import Outcome, Watch
+    from mlgsearch.study.drive import Outcome
     from mlgsearch.study.file.spec import StudySpec
+    from mlgsearch.study.watch import Watch
 
 Trials = Annotated[
     int | None, typer.Option("--trials", min=1, help="Total of trials wanted, not more of them.")

@@ -8,7 +8,7 @@ from mlgsearch.results.analysis.difference import differing_keys
 from mlgsearch.study.file.spec import StudySpec, parse_study
 
 #: Keys that change no trial's result.
-_FREE = ("search.n_trials:", "search.stop", "resources.", "references:")
+_FREE = ("search.n_trials:", "search.stop", "resources.", "listeners.", "references:")
 #: Keys that give a trial's coordinates or values another meaning: such studies cannot be joined.
 _FIXED = ("space.", "model.", "search.objectives:")
 

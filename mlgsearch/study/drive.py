@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mlgsearch.study.cluster.ray_session import joined, local_ray, nodes  # isort: skip  # sets Ray's environment first
 from ray import tune
@@ -21,11 +21,12 @@ from mlgsearch.errors import (
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
 from mlgsearch.planning.tables import Tables
-from mlgsearch.records import EpochRecord, PlannedStudent, StudyRecord, TrialRecord
+from mlgsearch.records import PlannedStudent, StudyRecord, TrialRecord
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.outage import limit_waits
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.disk_limit import DiskBound
+from mlgsearch.study.artifacts.export import export_trial
 from mlgsearch.study.artifacts.store import Artifacts, artifacts_of
 from mlgsearch.study.cluster.capacity import Slots, slots_on
 from mlgsearch.study.cluster.object_store import ship
@@ -34,8 +35,10 @@ from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
 from mlgsearch.study.cluster.tune_adapter import DriverOnly, Informer, StudyScheduler, StudySearcher
 from mlgsearch.study.cluster.worker import TrialWorker, WorkerContext
 from mlgsearch.study.drift import file_changes, other_changes, refuse
-from mlgsearch.study.file.allowed_code import offer_code
+from mlgsearch.study.file.allowed_code import named_code, offer_code
 from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.listeners.open import open_listeners
+from mlgsearch.study.listeners.reporting import Reporting
 from mlgsearch.study.search.ledger import Ledger
 from mlgsearch.study.search.new_trial import Drafts
 from mlgsearch.study.search.optuna_storage import (
@@ -51,6 +54,7 @@ from mlgsearch.study.space.limits import require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.plan_report import predicted_front
 from mlgsearch.study.space.space import Space
+from mlgsearch.study.watch import Watch
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 from mlgsearch.study.writing.pending import TrialParcel
 from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
@@ -60,22 +64,6 @@ from mlgsearch.train.device import best_device
 from mlgsearch.train.loop.optim import too_short
 from mlgsearch.train.teacher.prepared import prepare
 from mlgsearch.train.versions import library_versions
-
-
-class Watch(Protocol):
-    """What a driver tells of its progress; called from the driver's thread, must be quick."""
-
-    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
-        """Data are loaded, the teacher trained, its logits computed."""
-
-    def notice(self, text: str) -> None:
-        """Something in the study file is likely not what its user wants; one sentence."""
-
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
-        """Trials begin; those known from before are listed."""
-
-    def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
-        """A trial changed: it is new, finished epochs, or ended."""
 
 
 @dataclass(frozen=True)
@@ -189,16 +177,30 @@ def drive(
         DiskFullError: there is no room for its files, or not by ``resources.max_disk_gb``.
         ArtifactsAwayError: what ``resources.artifact_path`` names cannot be written.
         DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
-        UserError: the data, the teacher or a first trial cannot be used.
+        UserError: the data, the teacher, a first trial or a listener cannot be used.
     """
     limit_waits(engine, LOCK_WAIT_S)
+    listeners = open_listeners(spec.listeners)
     with (
         stopping_on_signals(options.grace_s) as stop,
         ExitStack() as ray,  # ends last: neither the rows nor the lease wait for it
         LeaseKeeper(engine, study.name) as keeper,
     ):
         stop.last_write = keeper.release
-        return _drive(spec, study, engine, watch, options, stop, ray, keeper)
+        if not listeners:
+            return _drive(spec, study, engine, watch, options, stop, ray, keeper)
+        reporting = Reporting(watch, listeners, _packer(spec, study, engine))
+        try:
+            return _drive(spec, study, engine, reporting, options, stop, ray, keeper)
+        finally:
+            reporting.close()
+
+
+def _packer(spec: StudySpec, study: StudyRecord, engine: Engine) -> Callable[[int, Path], object]:
+    """Return what writes the packed file of a COMPLETE trial of this study."""
+    store, runs = ResultStore(engine), runs_directory(str(engine.url))
+    code = named_code(spec).values()
+    return lambda number, out: export_trial(store, runs, study.name, number, out, allowed_code=code)
 
 
 def _drive(

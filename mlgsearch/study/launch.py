@@ -11,11 +11,12 @@ from mlgsearch.records import OBJECTIVES, StudyRecord
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drift import file_changes, refuse
-from mlgsearch.study.drive import Options, Outcome, Watch, drive
+from mlgsearch.study.drive import Options, Outcome, drive
 from mlgsearch.study.file.allowed_code import stored_spec
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.remove import remove
 from mlgsearch.study.warm_start import origins, warm_started
+from mlgsearch.study.watch import Watch
 from mlgsearch.train.versions import library_versions
 
 

@@ -12,7 +12,7 @@ from mlgsearch.results.trial_fields import to_json, trial_fields
 
 
 class JsonEvents:
-    """Writes what a driver tells; implements ``mlgsearch.study.drive.Watch``."""
+    """Writes what a driver tells; implements ``mlgsearch.study.watch.Watch``."""
 
     def __init__(self, out: TextIO):
         self._out = out

@@ -237,6 +237,18 @@ class ResourcesSpec(Spec):
     artifact_path: ArtifactPath | None = None
 
 
+class ListenersSpec(Spec):
+    """Experiment trackers that a driver reports to; each needs the extra of its name.
+
+    ``tensorboard`` is a folder, ``mlflow`` the URI of a tracking server or store, ``wandb`` the
+    name of a project.
+    """
+
+    tensorboard: Annotated[str, Field(min_length=1)] | None = None
+    mlflow: Annotated[str, Field(min_length=1)] | None = None
+    wandb: Annotated[str, Field(min_length=1)] | None = None
+
+
 #: What may have a limit: objectives that are smaller where better, and known before training.
 LIMITED = ("memory_ratio", "parameter_ratio", "packed_bytes", "generation_macs", "execution_macs")
 
@@ -262,6 +274,7 @@ class StudySpec(TrainSpec):
     )
     search: SearchSpec = SearchSpec()
     resources: ResourcesSpec = ResourcesSpec()
+    listeners: ListenersSpec = ListenersSpec()
     references: tuple[ReferenceSpec, ...] = Field(default=(), strict=False)
 
     @property
@@ -292,11 +305,11 @@ class StudySpec(TrainSpec):
     def content_hash(self) -> str:
         """Hash what determines the study's results.
 
-        The total of trials, when to stop, the resources and the reference points are left out: they
-        may change between drivers.
+        The total of trials, when to stop, the resources, the listeners and the reference points are
+        left out: they may change between drivers.
         """
         content = self.content()
-        del content["references"]
+        del content["references"], content["listeners"]
         del content["resources"]
         del content["search"]["n_trials"], content["search"]["stop"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -306,7 +319,8 @@ def load_study_file(path: Path) -> tuple[StudySpec, str]:
     """Read a study file.
 
     Relative paths in it (``data.root`` and a folder's parts, ``teacher.checkpoint``, tables of
-    ``search.warm_start``, ``resources.artifact_path``) are taken from the file's folder.
+    ``search.warm_start``, ``resources.artifact_path``, ``listeners.tensorboard``) are taken from
+    the file's folder.
 
     Returns:
         The specification, and the file's text.
@@ -359,7 +373,14 @@ def _with_paths_from(folder: Path, spec: StudySpec) -> StudySpec:
     teacher = spec.teacher.model_copy(update={"checkpoint": absolute(spec.teacher.checkpoint)})
     tables = [absolute(name) if is_table(name) else name for name in spec.search.warm_start]
     search = spec.search.model_copy(update={"warm_start": tuple(tables)})
-    changed = {"data": data, "teacher": teacher, "resources": resources, "search": search}
+    folder_of_events = {"tensorboard": absolute(spec.listeners.tensorboard)}
+    changed = {
+        "data": data,
+        "teacher": teacher,
+        "resources": resources,
+        "listeners": spec.listeners.model_copy(update=folder_of_events),
+        "search": search,
+    }
     return spec.model_copy(update=changed)
 
 

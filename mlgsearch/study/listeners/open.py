@@ -1,0 +1,33 @@
+"""From the study file's ``listeners`` to listeners."""
+
+import importlib
+
+from mlgsearch.errors import UserError
+from mlgsearch.study.file.spec import ListenersSpec
+from mlgsearch.study.listeners.reporting import Listener
+
+_CLASSES = {"tensorboard": "TensorBoard", "mlflow": "Mlflow", "wandb": "Wandb"}
+
+
+def open_listeners(spec: ListenersSpec) -> list[Listener]:
+    """Return the listeners that a study file names; nothing is written or sent yet.
+
+    Raises:
+        UserError: a package is missing, or an address is not one that the tracker knows.
+    """
+    found: list[Listener] = []
+    for name, where in spec:
+        if where is None:
+            continue
+        try:
+            module = importlib.import_module(f"mlgsearch.study.listeners.{name}")
+        except ImportError as error:
+            raise UserError(
+                f"listeners.{name}: needs a package that is not installed ({error}): "
+                f"pip install 'mlgsearch[{name}]'"
+            ) from None
+        try:
+            found.append(getattr(module, _CLASSES[name])(where))
+        except Exception as error:
+            raise UserError(f"listeners.{name}: {where!r} cannot be used: {error}") from error
+    return found

@@ -1,0 +1,143 @@
+"""Passing a driver's events on to listeners without waiting for them."""
+
+import queue
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from mlgsearch.errors import MlgsearchError
+from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+from mlgsearch.study.watch import Watch
+
+#: How long the end of a driver waits for what is not reported yet.
+_PATIENCE_S = 30.0
+
+
+class Listener(Protocol):
+    """A tracker; every method may raise, and is called from one thread of its own."""
+
+    #: What it is called in messages and in the study file.
+    name: str
+
+    def begin(self, study: StudyRecord) -> None:
+        """Open the study's experiment, or go on with it."""
+
+    def epochs(self, trial: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """Add epochs to a trial's run, which begins with the first call for it."""
+
+    def end(self, trial: TrialRecord, packed: Path | None) -> None:
+        """End a trial's run, with its sizes and its packed file where there is one."""
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+
+
+class Reporting:
+    """A watch that passes everything on to another one, and to listeners in the background.
+
+    A listener that raises is dropped, with one notice: no tracker stops or slows a study.
+
+    Args of the constructor:
+        watch: called at once, in the caller's thread.
+        listeners: called one after another in a thread of their own.
+        pack: writes a COMPLETE trial's packed file to a path.
+    """
+
+    def __init__(
+        self, watch: Watch, listeners: Sequence[Listener], pack: Callable[[int, Path], object]
+    ) -> None:
+        self._watch = watch
+        self._listeners = list(listeners)
+        self._pack = pack
+        self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._notices: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._unpacked: list[TrialRecord] = []
+        self._thread = threading.Thread(target=self._work, name="listeners", daemon=True)
+        self._thread.start()
+
+    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
+        """Pass it on."""
+        self._watch.preparing(stage, done, total, note)
+
+    def notice(self, text: str) -> None:
+        """Pass it on."""
+        self._watch.notice(text)
+
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+        """Pass it on, and open the experiment; trials known from before were reported before."""
+        self._watch.started(study, trials, slots)
+        self._events.put(lambda: self._to_all(lambda listener: listener.begin(study)))
+
+    def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        """Pass it on, and report epochs and the end of a trial."""
+        self._watch.trial(record, epochs)
+        known = tuple(epochs)
+        self._events.put(lambda: self._report(record, known))
+        self._pass_notices_on()
+
+    def close(self) -> None:
+        """Wait until all is reported, but not for long, and pass on why something was not."""
+        self._events.put(lambda: self._end_unpacked(is_last=True))
+        self._events.put(lambda: self._to_all(lambda listener: listener.close()))
+        self._events.put(None)
+        self._thread.join(_PATIENCE_S)
+        self._pass_notices_on()
+        if self._thread.is_alive():
+            names = ", ".join(listener.name for listener in self._listeners)
+            self._watch.notice(
+                f"listeners: {names} did not take everything within {_PATIENCE_S:g} s: what is "
+                "left is not reported; the database has it"
+            )
+
+    def _work(self) -> None:
+        while (event := self._events.get()) is not None:
+            event()
+
+    def _report(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
+        if epochs or not record.state.is_finished:
+            self._to_all(lambda listener: listener.epochs(record, epochs))
+        self._end_unpacked(is_last=False)
+        if record.state is TrialState.COMPLETE:
+            self._unpacked.append(record)
+            self._end_unpacked(is_last=False)
+        elif record.state.is_finished:
+            self._to_all(lambda listener: listener.end(record, None))
+
+    def _end_unpacked(self, *, is_last: bool) -> None:
+        """End the runs whose packed file can be written: the database may lag behind."""
+        for record in list(self._unpacked):
+            with tempfile.TemporaryDirectory(prefix="mlgsearch-") as folder:
+                packed = self._packed(record, Path(folder))
+                if packed is not None or is_last:
+                    self._unpacked.remove(record)
+                    self._to_all(partial(_end, record=record, packed=packed))
+
+    def _packed(self, record: TrialRecord, folder: Path) -> Path | None:
+        path = folder / f"trial-{record.number:06d}.mlg"
+        try:
+            self._pack(record.number, path)
+        except MlgsearchError:
+            return None
+        return path
+
+    def _to_all(self, act: Callable[[Listener], None]) -> None:
+        for listener in list(self._listeners):
+            try:
+                act(listener)
+            except Exception as error:  # noqa: BLE001 - a tracker may raise anything
+                self._listeners.remove(listener)
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                self._notices.put(
+                    f"listeners.{listener.name}: {reason}: nothing more is reported to it"
+                )
+
+    def _pass_notices_on(self) -> None:
+        while not self._notices.empty():
+            self._watch.notice(self._notices.get())
+
+
+def _end(listener: Listener, record: TrialRecord, packed: Path | None) -> None:
+    listener.end(record, packed)
