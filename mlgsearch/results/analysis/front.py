@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mlgsearch.records import OBJECTIVES, Objective, TrialRecord, TrialState
 
 Values = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 T = TypeVar("T")
 
@@ -69,28 +70,49 @@ def hypervolume(
     return float(moocore.hypervolume((inside - corner) * signs, ref=np.zeros(len(signs))))
 
 
-def front(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:
-    """Return the COMPLETE trials that no other dominates, smallest memory ratio first.
+def usable(values: Values, objectives: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return which points can be compared: known, finite, positive where log10 is taken.
 
-    Of trials that are equal in all objectives only the lowest number is given: a reused record is
-    no second solution. A trial without a usable value of an objective is left out, as one of an
-    early version without ``packed_bytes``.
+    Args:
+        values: one point a row, as shown, shape (n, m); NaN where not known.
+        objectives: the names of the m columns.
 
     Raises:
         ValueError: an objective is unknown.
     """
-    complete, values = _complete(trials, objectives)
-    kept = is_non_dominated(values, [OBJECTIVES[name].larger_is_better for name in objectives])
-    first: dict[tuple[float, ...], TrialRecord] = {}
-    for trial, point, is_kept in zip(complete, values.tolist(), kept, strict=True):
-        if is_kept:
-            first.setdefault(tuple(point), trial)
-    return sorted(first.values(), key=lambda trial: (trial.sizes.memory_ratio, trial.number))
+    is_log10 = np.array([kind.is_log10 for kind in _kinds(objectives)], dtype=bool)  # (m,)
+    good: npt.NDArray[np.bool_] = (np.isfinite(values) & ((values > 0) | ~is_log10)).all(axis=1)
+    return good
 
 
-def is_usable(value: float | None, objective: Objective) -> bool:
-    """Whether a value can be compared and drawn: known, finite, positive where log10 is taken."""
-    return value is not None and math.isfinite(value) and (value > 0 or not objective.is_log10)
+def pareto_rows(values: Values, larger_is_better: Sequence[bool]) -> Rows:
+    """Return the points that no other dominates, in their order; of equal ones the first.
+
+    Raises:
+        ValueError: as ``is_non_dominated``.
+    """
+    rows = np.flatnonzero(is_non_dominated(values, larger_is_better))
+    _, first = np.unique(values[rows], axis=0, return_index=True)
+    found: Rows = rows[np.sort(first)]
+    return found
+
+
+def directions(objectives: Sequence[str]) -> list[bool]:
+    """Return for each objective whether larger is better.
+
+    Raises:
+        ValueError: an objective is unknown.
+    """
+    return [kind.larger_is_better for kind in _kinds(objectives)]
+
+
+def as_searched(values: Values, objectives: Sequence[str]) -> Values:
+    """Return usable values, shape (n, m), as the sampler sees them: some in log10."""
+    columns = [
+        np.log10(column) if kind.is_log10 else column
+        for kind, column in zip(_kinds(objectives), values.T, strict=True)
+    ]
+    return np.column_stack(columns)
 
 
 def reference_corner(objectives: Sequence[str], reference: Mapping[str, float]) -> list[float]:
@@ -104,53 +126,74 @@ def reference_corner(objectives: Sequence[str], reference: Mapping[str, float]) 
     return [reference.get(name, OBJECTIVES[name].reference) for name in objectives]
 
 
-def front_hypervolume(
-    trials: Iterable[TrialRecord], objectives: Sequence[str], reference: Mapping[str, float]
+def dominated_volume(
+    values: Values, objectives: Sequence[str], reference: Mapping[str, float]
 ) -> float:
-    """Measure what the COMPLETE trials dominate, as the sampler sees it; larger is better.
+    """Measure what points dominate, as the sampler sees it; larger is better.
 
     Each objective counts from the study's ``reference`` (see ``reference_corner``), in log10 where
-    it says so: accuracy and memory ratio alone give fractions times decades. A trial without a
-    usable value of an objective is left out.
+    it says so: accuracy and memory ratio alone give fractions times decades.
+
+    Args:
+        values: one point a row, as shown, shape (n, m); what is not ``usable`` is left out.
+        objectives: the names of the m columns.
+        reference: a study's ``hypervolume_reference``.
+
+    Raises:
+        ValueError: an objective is unknown.
+    """
+    seen = as_searched(values[usable(values, objectives)], objectives)
+    return hypervolume(seen, directions(objectives), reference_corner(objectives, reference))
+
+
+def front(trials: Iterable[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:
+    """Return the COMPLETE trials that no other dominates, smallest memory ratio first.
+
+    Of trials that are equal in all objectives only the lowest number is returned: a reused record
+    is no second solution. A trial without a usable value of an objective is left out, as one of an
+    early version without ``packed_bytes``.
 
     Raises:
         ValueError: an objective is unknown.
     """
     complete, values = _complete(trials, objectives)
-    kinds = [OBJECTIVES[name] for name in objectives]
-    seen = [
-        [kind.to_search(value) for kind, value in zip(kinds, point, strict=True)]
-        for point in values.tolist()
-    ]
-    return hypervolume(
-        np.asarray(seen, dtype=np.float64).reshape(len(complete), len(kinds)),
-        [kind.larger_is_better for kind in kinds],
-        reference_corner(objectives, reference),
-    )
+    rows = np.flatnonzero(usable(values, objectives))
+    best = [complete[row] for row in rows[pareto_rows(values[rows], directions(objectives))]]
+    return sorted(best, key=lambda trial: (trial.sizes.memory_ratio, trial.number))
+
+
+def front_hypervolume(
+    trials: Iterable[TrialRecord], objectives: Sequence[str], reference: Mapping[str, float]
+) -> float:
+    """Return the `dominated_volume` of the COMPLETE trials.
+
+    Raises:
+        ValueError: an objective is unknown.
+    """
+    return dominated_volume(_complete(trials, objectives)[1], objectives, reference)
+
+
+def is_usable(value: float | None, objective: Objective) -> bool:
+    """Whether a value can be compared and drawn: known, finite, positive where log10 is taken."""
+    return value is not None and math.isfinite(value) and (value > 0 or not objective.is_log10)
 
 
 def _complete(
     trials: Iterable[TrialRecord], objectives: Sequence[str]
 ) -> tuple[list[TrialRecord], Values]:
-    """Return the COMPLETE trials with usable values, by number, and the values as shown, (n, m)."""
-    kinds = [_objective(name) for name in objectives]
-    complete = sorted(
-        (
-            trial
-            for trial in trials
-            if trial.state is TrialState.COMPLETE
-            and all(is_usable(trial.objective_value(kind.name), kind) for kind in kinds)
-        ),
-        key=lambda trial: trial.number,
-    )
-    values = [[trial.objective_value(kind.name) for kind in kinds] for trial in complete]
-    return complete, np.asarray(values, dtype=np.float64).reshape(len(complete), len(kinds))
+    """Return the COMPLETE trials by number, and their values as shown, (n, m); NaN for None."""
+    names = [kind.name for kind in _kinds(objectives)]
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    complete.sort(key=lambda trial: trial.number)
+    values = [[trial.objective_value(name) for name in names] for trial in complete]
+    return complete, np.array(values, dtype=np.float64).reshape(len(complete), len(names))
 
 
-def _objective(name: str) -> Objective:
-    if name not in OBJECTIVES:
-        raise ValueError(f"unknown objective {name!r}; there is {', '.join(OBJECTIVES)}")
-    return OBJECTIVES[name]
+def _kinds(objectives: Sequence[str]) -> list[Objective]:
+    for name in objectives:
+        if name not in OBJECTIVES:
+            raise ValueError(f"unknown objective {name!r}; there is {', '.join(OBJECTIVES)}")
+    return [OBJECTIVES[name] for name in objectives]
 
 
 def _checked(values: Values, larger_is_better: Sequence[bool]) -> Values:

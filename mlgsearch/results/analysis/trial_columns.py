@@ -8,8 +8,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlgsearch.records import OBJECTIVES, Objective, TrialState
-from mlgsearch.results.analysis.front import is_non_dominated, reference_corner
+from mlgsearch.records import OBJECTIVES, TrialState
+from mlgsearch.results.analysis.front import (
+    as_searched,
+    directions,
+    pareto_rows,
+    reference_corner,
+    usable,
+)
 from mlgsearch.results.analysis.hypervolume_course import hypervolume_course
 
 #: What the codes in ``TrialColumns.state`` stand for.
@@ -146,13 +152,8 @@ class TrialColumns:
 
         Trials of early versions have no ``packed_bytes``; a log axis needs positive values.
         """
-        usable = self.is_in(TrialState.COMPLETE)
-        for name in objectives:
-            values = self.objective(name)
-            usable &= np.isfinite(values)
-            if OBJECTIVES[name].is_log10:
-                usable &= values > 0
-        return np.flatnonzero(usable)
+        rows = np.flatnonzero(self.is_in(TrialState.COMPLETE))
+        return rows[usable(self._values(rows, objectives), objectives)]
 
     def front_rows(self, objectives: Sequence[str]) -> Rows:
         """Return the rows of the trials that no other dominates, smallest memory ratio first.
@@ -182,12 +183,12 @@ class TrialColumns:
 
     def _front(self, objectives: Sequence[str]) -> Rows:
         rows = self.usable_rows(objectives)
-        values = np.column_stack([self.objective(name)[rows] for name in objectives])
-        kept = is_non_dominated(values, [OBJECTIVES[name].larger_is_better for name in objectives])
-        rows, values = rows[kept], values[kept]
-        _, first = np.unique(values, axis=0, return_index=True)
-        rows = rows[np.sort(first)]
+        rows = rows[pareto_rows(self._values(rows, objectives), directions(objectives))]
         return rows[np.argsort(self.memory_ratio[rows], kind="stable")]
+
+    def _values(self, rows: Rows, objectives: Sequence[str]) -> Floats:
+        """Return the values of some rows as shown, shape (n, m)."""
+        return np.column_stack([self.objective(name)[rows] for name in objectives])
 
     def hypervolume_over_trials(
         self, objectives: Sequence[str], reference: Mapping[str, float] | None = None
@@ -203,19 +204,17 @@ class TrialColumns:
             The rows of the trials with usable values in the order they finished in, and the
             hypervolume once each had, both of shape (k,); the last is the study's.
         """
-        kinds = [OBJECTIVES[name] for name in objectives]
         corner = reference_corner(objectives, reference or {})
         known, asked = self._courses, (*objectives, *corner)
         if asked not in known:
-            known[asked] = self._course(kinds, corner)
+            known[asked] = self._course(objectives, corner)
         return known[asked]
 
-    def _course(self, kinds: Sequence[Objective], corner: Sequence[float]) -> Course:
-        objectives = [kind.name for kind in kinds]
+    def _course(self, objectives: Sequence[str], corner: Sequence[float]) -> Course:
         rows = self.usable_rows(objectives)
         rows = rows[np.lexsort((self.number[rows], self.finished_at[rows]))]
-        values = np.column_stack([_searched(self.objective(o.name)[rows], o) for o in kinds])
-        course = hypervolume_course(values, [kind.larger_is_better for kind in kinds], corner)
+        values = as_searched(self._values(rows, objectives), objectives)
+        course = hypervolume_course(values, directions(objectives), corner)
         return _read_only(rows), _read_only(course)
 
     @classmethod
@@ -226,7 +225,3 @@ class TrialColumns:
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False  # many threads read the same
     return array
-
-
-def _searched(values: Floats, objective: Objective) -> Floats:
-    return np.log10(values) if objective.is_log10 else values

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, RowMapping, func, select
 
 from mlgsearch.records import OBJECTIVES, LeaseRecord, TrialState
-from mlgsearch.results.analysis.front import hypervolume, reference_corner
+from mlgsearch.results.analysis.front import dominated_volume
 from mlgsearch.results.database.lease import held
 from mlgsearch.results.database.tables import study_table, trial_table
 
@@ -168,6 +168,7 @@ def _reached(
     for study in studies:
         found = np.array(values[study["id"]], dtype=np.float64).reshape(-1, len(names))
         columns = dict(zip(names, found.T, strict=True))
+        objectives = study["objectives"]
         yield (
             study,
             _Reached(
@@ -175,7 +176,11 @@ def _reached(
                 counts[study["id"]],
                 max(_finite(columns["accuracy"]), default=None),
                 min(_finite(columns["memory_ratio"]), default=None),
-                _hypervolume(columns, study["objectives"], study["hypervolume_reference"] or {}),
+                dominated_volume(
+                    np.column_stack([columns[name] for name in objectives]),
+                    objectives,
+                    study["hypervolume_reference"] or {},
+                ),
             ),
         )
 
@@ -183,24 +188,6 @@ def _reached(
 def _finite(values: NDArray[np.float64]) -> list[float]:
     found: list[float] = values[np.isfinite(values)].tolist()
     return found
-
-
-def _hypervolume(
-    columns: Mapping[str, Any], objectives: Sequence[str], reference: Mapping[str, float]
-) -> float:
-    kinds = [OBJECTIVES[name] for name in objectives]
-    searched = []
-    for kind in kinds:
-        values = columns[kind.name]
-        if kind.is_log10:  # what is not positive has no logarithm, and is left out
-            values = np.log10(np.where(values > 0, values, np.nan))
-        searched.append(values)
-    points = np.column_stack(searched)
-    return hypervolume(
-        points[np.isfinite(points).all(axis=1)],
-        [kind.larger_is_better for kind in kinds],
-        reference_corner(objectives, reference),
-    )
 
 
 def _ends(connection: Connection, lease: LeaseRecord) -> list[datetime]:
