@@ -10,8 +10,6 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.records import StudyRecord, VerificationRecord
-from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.database import schema
 from mlgsearch.results.database.engine import open_engine
@@ -21,11 +19,9 @@ from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.change_token import pulse
 from mlgsearch.results.read.study_list import StudyList, StudyRow
 from mlgsearch.results.read.study_reader import StudyReaders
+from mlgsearch.results.read.study_results import StudyResults
 
 DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
-
-#: What expectations follow from: trials, verifications, images of the validation part.
-_Basis = tuple[TrialColumns, list[VerificationRecord], int | None]
 
 
 class Database:
@@ -51,7 +47,7 @@ class Database:
         self._readers = StudyReaders(self._engine)
         self._list = StudyList(self._engine)
         self._openings = 1
-        self._expected: dict[str, tuple[_Basis, Expectations]] = {}
+        self._results: dict[str, StudyResults] = {}
 
     @property
     def safe_url(self) -> str:
@@ -98,20 +94,19 @@ class Database:
         self._follow()
         return self._readers.read(study)
 
-    def expectations(self, study: StudyRecord) -> Expectations:
-        """Return what to expect of a study's trials; estimated anew only where something changed.
+    def results(self, study: str) -> StudyResults:
+        """Return a study as it is now; the very same object where nothing changed since.
 
         Raises:
             StudyNotFoundError: there is no such study.
         """
-        columns = self.trials(study.name)
-        runs = self.verifications.verifications(study.name)
-        basis = (columns, runs, study.validation_samples)
-        known = self._expected.get(study.name)
-        if known is not None and known[0][0] is columns and known[0][1:] == basis[1:]:
-            return known[1]
-        found = Expectations.of_columns(columns, runs, study.validation_samples)
-        self._expected[study.name] = (basis, found)
+        found = StudyResults(
+            self.store.study(study), self.trials(study), self.verifications.verifications(study)
+        )
+        known = self._results.get(study)
+        if known is not None and known.is_as(found):
+            return known
+        self._results[study] = found
         return found
 
     def pulse(self, studies: tuple[str, ...]) -> str:

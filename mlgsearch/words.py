@@ -1,6 +1,8 @@
-"""Quantities in words."""
+"""Quantities in words and signs."""
 
 from itertools import pairwise
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 

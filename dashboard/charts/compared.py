@@ -7,7 +7,7 @@ from dashboard.charts.size_axis import SizeAxis
 from dashboard.theme import Palette, Trace, text
 from mlgsearch.records import ReferencePoint
 from mlgsearch.results.analysis.verification import VerifiedPoint
-from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.words import TIMES
 
 
 def verified_marks(

@@ -8,7 +8,7 @@ import numpy as np
 from mlgsearch.records import OBJECTIVES, Objective
 from mlgsearch.results.analysis.choice import KILOBYTE
 from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
-from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.words import TIMES
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mlgsearch.results.analysis.choice import KILOBYTE
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
-from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.words import TIMES
 
 
 @dataclass(frozen=True)

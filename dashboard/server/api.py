@@ -13,8 +13,9 @@ from dashboard.database import Database, trouble
 from mlgsearch.errors import StorageError, StudyNotFoundError
 from mlgsearch.records import TrialState
 from mlgsearch.results.formats import front_rows, front_schema
-from mlgsearch.results.read.study_list import StudyRow
-from mlgsearch.results.read.trial_page import some_trials, trial_page
+from mlgsearch.results.read.study_list import study_fields
+from mlgsearch.results.read.study_results import front_trials
+from mlgsearch.results.read.trial_page import trial_page
 from mlgsearch.results.trial_fields import TRIAL_FIELDS, object_schema, to_json, trial_fields
 
 _OPENAPI = Path(__file__).with_name("openapi.json")
@@ -49,12 +50,9 @@ def add_api(server: Flask, database: Database) -> None:
     @api.get("/studies/<path:name>/front")
     def _front(name: str) -> Response:
         _known_only(())
-        study = database.store.study(name)
-        columns = database.trials(name)
-        numbers = columns.number[columns.front_rows(study.objectives)].tolist()
-        trials = some_trials(database.engine, name, numbers)
-        front = front_rows(trials, study.objectives, database.expectations(study))
-        return _answer({"study": name, "front": front})
+        results = database.results(name)
+        trials = front_trials(database.engine, results)
+        return _answer({"study": name, "front": front_rows(trials, results.expectations)})
 
     @api.get("/studies/<path:name>/trials")
     def _trials(name: str) -> Response:
@@ -111,27 +109,6 @@ def openapi() -> dict[str, Any]:
         "Trial": object_schema("A trial, as of `show --json`.", trial),
     }
     return document
-
-
-def study_fields(row: StudyRow) -> dict[str, Any]:
-    """Return a study as an object that JSON can hold: as ``list --json``, and more."""
-    return {
-        "study": row.name,
-        "n_trials": row.n_trials,
-        "states": {state.value: count for state, count in row.counts.items()},
-        "hypervolume": row.hypervolume,
-        "driver": row.driver,
-        "model": row.model,
-        "data": row.data,
-        "space": row.space,
-        "objectives": list(row.objectives),
-        "teacher_accuracy": row.teacher_accuracy,
-        "best_accuracy": row.best_accuracy,
-        "smallest_memory_ratio": row.smallest_memory_ratio,
-        "time_left_s": row.time_left_s,
-        "created_at": row.created_at.isoformat(),
-        "last_activity": row.last_activity.isoformat(),
-    }
 
 
 def _answer(content: dict[str, Any], status: int = 200) -> Response:

@@ -1,7 +1,8 @@
 """`choose`: from a front to one trial."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 import typer
 from rich.box import SIMPLE
@@ -9,21 +10,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
-from mlgsearch.cli.printing.expected import expected, read_expectations, what_is_expected
+from mlgsearch.cli.printing.expected import expected, what_is_expected
 from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
 from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.tables import kilobytes
 from mlgsearch.cli.printing.verified import spread
 from mlgsearch.errors import UserError
-from mlgsearch.records import StudyRecord, TrialRecord
+from mlgsearch.records import TrialRecord
 from mlgsearch.results.analysis.choice import KILOBYTE, Choice, Limit, choose
-from mlgsearch.results.analysis.verification import VerifiedPoint, verified_points
-from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.results.analysis.neighbours import Trade
+from mlgsearch.results.analysis.verification import VerifiedPoint
 from mlgsearch.results.formats import expectation_fields, verified_rows
+from mlgsearch.results.read.study_results import StudyResults, read_results, verified_students
+from mlgsearch.results.read.trial_page import some_trials
 from mlgsearch.results.trial_fields import trial_fields
-
-if TYPE_CHECKING:
-    from mlgsearch.results.analysis.expectation import Expectations
 
 
 def choose_trial(
@@ -44,46 +44,60 @@ def choose_trial(
 ) -> None:
     """Choose one trial by what to expect of it: the best within a size, or the smallest so good."""
     limit = _limit(max_kb, max_ratio, within)
-    engine, store = open_store(storage)
-    study, trials = store.study(name), store.trials(name)
-    expectations = read_expectations(engine, study, trials)
-    teacher = _Teacher.of(study, expectations)
-    choice = choose(trials, limit, expectations, teacher_accuracy=teacher.accuracy)
-    runs = VerificationStore(engine).verifications(name)
+    engine, _ = open_store(storage)
+    results = read_results(engine, name)
+    teacher = _Teacher.of(results)
+    choice = choose(results.columns, limit, results.expectations, teacher_accuracy=teacher.accuracy)
+    numbers = [choice.trial, *(trade.number for trade in (choice.smaller, choice.larger) if trade)]
+    trials = {trial.number: trial for trial in some_trials(engine, name, numbers)}
     verified = [
-        point
-        for point in verified_points(trials, runs, study.objectives)
-        if point.trial.number == choice.trial.number
+        point for point in verified_students(engine, results) if point.trial.number == choice.trial
     ]
-    number = choice.trial.number
+    number = choice.trial
     export = command(storage, "export", name, number, f"student-{number}.safetensors")
+    chosen = Chosen(results, limit, choice, trials, verified, export)
     if as_json:
-        print_json(choice_fields(study, choice, limit, expectations, verified, export))
+        print_json(choice_fields(chosen))
     else:
-        _print(study, choice, limit, expectations, verified, export)
+        _print(chosen)
 
 
-def choice_fields(
-    study: StudyRecord,
-    choice: Choice,
-    limit: Limit,
-    expectations: "Expectations",
-    verified: list[VerifiedPoint],
-    export: str,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Chosen:
+    """A choice, and what is shown of it.
+
+    ``trials`` are the chosen one and its neighbours, by number; ``verified`` is what is known of
+    the chosen one, ``export`` the command that writes it.
+    """
+
+    results: StudyResults
+    limit: Limit
+    choice: Choice
+    trials: Mapping[int, TrialRecord]
+    verified: Sequence[VerifiedPoint]
+    export: str
+
+    @property
+    def trial(self) -> TrialRecord:
+        """The chosen one."""
+        return self.trials[self.choice.trial]
+
+
+def choice_fields(chosen: Chosen) -> dict[str, Any]:
     """Return a choice as an object that JSON can hold."""
-    chosen = choice.trial
+    study, choice, limit = chosen.results.record, chosen.choice, chosen.limit
+    expectation = chosen.results.expectations[choice.trial]
     return {
         "study": study.name,
         "limit": {limit.kind: limit.value},
-        "why": _why(study, choice, limit, expectations),
+        "why": _why(chosen),
         "teacher_accuracy": study.teacher_accuracy,
-        "chosen": {**trial_fields(chosen), **expectation_fields(expectations[chosen.number])},
+        "chosen": {**trial_fields(chosen.trial), **expectation_fields(expectation)},
         "tied_with": None if choice.tied_with is None else choice.tied_with.number,
-        "smaller": _neighbour_fields(chosen, choice.smaller, expectations),
-        "larger": _neighbour_fields(chosen, choice.larger, expectations),
-        "verified": verified_rows(verified),
-        "export": export,
+        "smaller": _neighbour_fields(chosen, choice.smaller),
+        "larger": _neighbour_fields(chosen, choice.larger),
+        "verified": verified_rows(chosen.verified),
+        "export": chosen.export,
     }
 
 
@@ -95,27 +109,26 @@ class _Teacher:
     part: str = ""
 
     @classmethod
-    def of(cls, study: StudyRecord, expectations: "Expectations") -> Self:
+    def of(cls, results: StudyResults) -> Self:
         """Take the part that the expectations are of."""
-        if expectations.is_of_test_part and study.teacher_test_accuracy is not None:
+        study = results.record
+        if results.expectations.is_of_test_part and study.teacher_test_accuracy is not None:
             return cls(study.teacher_test_accuracy, " on the test part")
         return cls(study.teacher_accuracy)
 
 
-def _neighbour_fields(
-    chosen: TrialRecord, other: TrialRecord | None, expectations: "Expectations"
-) -> dict[str, Any] | None:
-    if other is None:
+def _neighbour_fields(chosen: Chosen, trade: Trade | None) -> dict[str, Any] | None:
+    if trade is None:
         return None
-    bytes_more = _bytes_more(chosen, other)
+    other = chosen.trials[trade.number]
     return {
         "trial": other.number,
         "accuracy": other.accuracy,
-        **expectation_fields(expectations[other.number]),
+        **expectation_fields(chosen.results.expectations[other.number]),
         "memory_ratio": other.sizes.memory_ratio,
         "packed_bytes": other.packed_bytes,
-        "points_more": _points_more(chosen, other, expectations),
-        "kb_more": None if bytes_more is None else bytes_more / KILOBYTE,
+        "points_more": trade.points,
+        "kb_more": None if trade.bytes_more is None else trade.bytes_more / KILOBYTE,
     }
 
 
@@ -133,10 +146,11 @@ def _limit(max_kb: float | None, max_ratio: float | None, within: float | None) 
     return given[0]
 
 
-def _why(study: StudyRecord, choice: Choice, limit: Limit, expectations: "Expectations") -> str:
+def _why(chosen: Chosen) -> str:
+    choice, limit = chosen.choice, chosen.limit
     value = f"{limit.value:g}"
     if limit.kind == "within":
-        teacher = _Teacher.of(study, expectations)
+        teacher = _Teacher.of(chosen.results)
         assert teacher.accuracy is not None
         rule = (
             f"the smallest student expected at most {value} point"
@@ -148,75 +162,56 @@ def _why(study: StudyRecord, choice: Choice, limit: Limit, expectations: "Expect
     else:
         rule = f"the best student to expect with a memory ratio of at most {value}"
     if choice.tied_with is not None:
-        lead = _points_more(choice.trial, choice.tied_with, expectations)
+        tied = choice.tied_with
         rule += (
-            f", tied with the larger trial {choice.tied_with.number}, whose lead of {lead:.2f} "
+            f", tied with the larger trial {tied.number}, whose lead of {tied.points:.2f} "
             "points is within the noise"
         )
     return f"{rule} ({choice.fitting} of the {choice.total} on the front fit)"
 
 
-def _print(
-    study: StudyRecord,
-    choice: Choice,
-    limit: Limit,
-    expectations: "Expectations",
-    verified: list[VerifiedPoint],
-    export: str,
-) -> None:
+def _print(chosen: Chosen) -> None:
     out = stdout_console()
-    chosen = choice.trial
-    why = _why(study, choice, limit, expectations)
+    choice, expectations = chosen.choice, chosen.results.expectations
     out.print(
-        f"[bold]Trial {chosen.number}[/] of {escape(study.name)}: {why}",
+        f"[bold]Trial {choice.trial}[/] of {escape(chosen.results.record.name)}: {_why(chosen)}",
         highlight=False,
     )
     table = Table(box=SIMPLE, caption=what_is_expected(expectations), caption_justify="left")
     for heading in ("", "trial", "accuracy", "expected", "memory ratio", "KB"):
         table.add_column(heading, justify="left" if heading in ("", "expected") else "right")
     table.add_column("points for KB")
-    for label, trial in (
-        ("smaller", choice.smaller),
-        ("chosen", chosen),
-        ("larger", choice.larger),
-    ):
-        if trial is not None:
+    sides: tuple[tuple[str, Trade | None, int | None], ...] = (
+        ("smaller", choice.smaller, choice.smaller.number if choice.smaller else None),
+        ("chosen", None, choice.trial),
+        ("larger", choice.larger, choice.larger.number if choice.larger else None),
+    )
+    for label, trade, number in sides:
+        if number is not None:
+            trial = chosen.trials[number]
             table.add_row(
                 label,
-                str(trial.number),
+                str(number),
                 f"{trial.accuracy:.2%}",
-                expected(expectations[trial.number]),
+                expected(expectations[number]),
                 f"{trial.sizes.memory_ratio:.4f}",
                 kilobytes(trial),
-                "" if trial is chosen else _trade(chosen, trial, expectations),
-                style="bold" if trial is chosen else None,
+                "" if trade is None else _traded(trade),
+                style="bold" if trade is None else None,
             )
     out.print(table)
-    for point in verified:
+    for point in chosen.verified:
         n = len(point.seeds)
         out.print(
             f"Verified on the test part: {spread(point)}, {n} seed{'' if n == 1 else 's'} of "
             f"{point.epochs} epochs",
             highlight=False,
         )
-    typer.echo(f"Take it home:\n  {export}")
+    typer.echo(f"Take it home:\n  {chosen.export}")
 
 
-def _trade(chosen: TrialRecord, other: TrialRecord, expectations: "Expectations") -> str:
-    points = _points_more(chosen, other, expectations)
-    bytes_more = _bytes_more(chosen, other)
-    if bytes_more is None:
-        return f"{points:+.2f}"
-    size = bytes_more / KILOBYTE
-    return f"{points:+.2f} for {f'{size:+,.0f}' if abs(size) >= 100 else f'{size:+.3g}'} KB"
-
-
-def _points_more(chosen: TrialRecord, other: TrialRecord, expectations: "Expectations") -> float:
-    """Return how many points more are expected of another trial."""
-    return 100 * (expectations[other.number].accuracy - expectations[chosen.number].accuracy)
-
-
-def _bytes_more(chosen: TrialRecord, other: TrialRecord) -> int | None:
-    if chosen.packed_bytes is None or other.packed_bytes is None:
-        return None
-    return other.packed_bytes - chosen.packed_bytes
+def _traded(trade: Trade) -> str:
+    if trade.bytes_more is None:
+        return f"{trade.points:+.2f}"
+    size = trade.bytes_more / KILOBYTE
+    return f"{trade.points:+.2f} for {f'{size:+,.0f}' if abs(size) >= 100 else f'{size:+.3g}'} KB"

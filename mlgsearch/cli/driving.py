@@ -14,7 +14,6 @@ from rich.markup import escape
 from sqlalchemy import Engine
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
-from mlgsearch.cli.printing.expected import read_expectations
 from mlgsearch.cli.printing.output import stdout_console
 from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.tables import front_table
@@ -24,9 +23,9 @@ from mlgsearch.cli.progress.live import LiveView
 from mlgsearch.cli.progress.watching import stopped, watching
 from mlgsearch.paths import cache_directory, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.analysis.front import front, front_hypervolume
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.read.study_results import front_trials, read_results
 from mlgsearch.words import duration
 
 if TYPE_CHECKING:
@@ -184,27 +183,27 @@ def _watching(as_json: bool) -> "AbstractContextManager[Watch]":
 
 
 def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> None:
-    study, store = outcome.study, ResultStore(engine)
-    trials = store.trials(study.name)
-    name = study.name
+    results = read_results(engine, outcome.study.name)
+    study, reached = outcome.study, results.reached
     if as_json:
         JsonEvents(sys.stdout).write(
             "finished" if outcome.is_finished else "stopped",
             study=study.name,
-            states={s.value: n for s, n in store.state_counts(study.name).items()},
-            front=[record.number for record in front(trials, study.objectives)],
-            hypervolume=front_hypervolume(trials, study.objectives, study.hypervolume_reference),
+            states={state.value: count for state, count in reached.counts.items()},
+            front=results.front_numbers,
+            hypervolume=reached.hypervolume,
             queued=list(outcome.queued),
             ended=study.ended,
         )
     else:
         console = stdout_console()
-        console.print(front_table(study, trials, read_expectations(engine, study, trials)))
+        best = front_trials(engine, results)
+        console.print(front_table(results, best))
         if outcome.is_finished:
             from mlgsearch.cli.printing.figures import study_chart, write_figure  # loads plotly
 
             path = study_directory(runs_directory(storage), study) / "pareto.html"
-            write_figure(study_chart(study, trials), path)
+            write_figure(study_chart(study, ResultStore(engine).trials(study.name)), path)
             if study.ended is not None:
                 console.print(
                     f"Ended after {study.n_trials} trials: {escape(study.ended)}",
@@ -212,21 +211,19 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
                     soft_wrap=True,
                 )
             console.print(f"Pareto plot: {path}\n", highlight=False, soft_wrap=True)
-            typer.echo("\n  ".join(["Next:", *_next_commands(study, trials, storage)]))
+            typer.echo("\n  ".join(["Next:", *_next_commands(study, best, storage)]))
         else:
             typer.echo(
                 f"Stopped; {len(outcome.queued)} trials wait with their checkpoints. Go on with:\n"
-                f"  {command(storage, 'resume', name)}"
+                f"  {command(storage, 'resume', study.name)}"
             )
     if not outcome.is_finished:
         raise stopped(outcome.stopped_by)
 
 
-def _next_commands(
-    study: StudyRecord, trials: Sequence[TrialRecord], storage: str
-) -> Iterator[str]:
+def _next_commands(study: StudyRecord, best: Sequence[TrialRecord], storage: str) -> Iterator[str]:
     """Yield what one does with a finished study, around the middle of its front."""
-    name, best = study.name, front(trials, study.objectives)
+    name = study.name
     if best:
         middle = best[len(best) // 2]
         ratio = math.ceil(1e4 * middle.sizes.memory_ratio) / 1e4

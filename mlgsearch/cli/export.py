@@ -10,12 +10,12 @@ import typer
 from sqlalchemy import Engine
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Name, Storage
-from mlgsearch.cli.printing.expected import read_expectations
 from mlgsearch.cli.printing.output import open_store, write_text
 from mlgsearch.errors import UserError
 from mlgsearch.paths import runs_directory
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, front_rows, to_csv
+from mlgsearch.results.read.study_results import front_trials, read_results
 
 
 class FileFormat(StrEnum):
@@ -108,8 +108,9 @@ def _export_front(
     write: Callable[[int, Path], int],
 ) -> None:
     """Write every student of a front, smallest first, its table, and which file is which."""
-    study, trials = store.study(name), store.trials(name)
-    rows = front_rows(trials, study.objectives, read_expectations(engine, study, trials))
+    results = read_results(engine, name)
+    study, last = results.record, results.columns.number.max(initial=0)
+    rows = front_rows(front_trials(engine, results), results.expectations)
     if not rows:
         raise UserError(f"study {name!r} has no COMPLETE trial yet, so there is no front to write")
     try:
@@ -118,7 +119,7 @@ def _export_front(
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
     index = []
     for row in rows:
-        path = folder / f"trial-{row['trial']:0{len(str(max(t.number for t in trials)))}d}{suffix}"
+        path = folder / f"trial-{row['trial']:0{len(str(last))}d}{suffix}"
         written = write(row["trial"], path)
         typer.echo(f"{path}: {written:,} bytes")
         index.append({"file": path.name, "file_bytes": written, **row})

@@ -15,7 +15,6 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from mlgsearch.cli.options import DEFAULT_STORAGE, Name, Storage
-from mlgsearch.cli.printing.expected import read_expectations
 from mlgsearch.cli.printing.output import (
     WHOLE_LINES,
     open_store,
@@ -26,11 +25,16 @@ from mlgsearch.cli.printing.tables import front_table
 from mlgsearch.cli.printing.verified import verified_table
 from mlgsearch.errors import UserError
 from mlgsearch.paths import study_directory
-from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.analysis.verification import VerifiedPoint, verified_points
+from mlgsearch.records import StudyRecord
+from mlgsearch.results.analysis.verification import VerifiedPoint
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, front_rows, to_csv, verified_rows
+from mlgsearch.results.read.study_results import (
+    StudyResults,
+    front_trials,
+    read_results,
+    verified_students,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -55,16 +59,13 @@ def print_front(
     ] = False,
 ) -> None:
     """Print the Pareto front, and what to expect of its students beside what was seen."""
-    engine, store = open_store(storage)
-    study = store.study(name)
-    if verified:
-        view = _verified_view(study, store, VerificationStore(engine))
-    else:
-        view = _searched_view(study, store, engine)
+    engine, _ = open_store(storage)
+    results = read_results(engine, name)
+    view = _verified_view(results, engine) if verified else _searched_view(results, engine)
     if format_ is Format.html:
         from mlgsearch.cli.printing.figures import write_figure  # loads plotly
 
-        path = out or Path(f"{study_directory(Path(), study).name}-{view.file}.html")
+        path = out or Path(f"{study_directory(Path(), results.record).name}-{view.file}.html")
         write_figure(view.figure(), path)
         typer.echo(str(path))
     elif format_ is Format.table and out is None:
@@ -88,23 +89,19 @@ class _View:
     file: str
 
 
-def _searched_view(study: StudyRecord, store: ResultStore, engine: Engine) -> _View:
-    trials = store.trials(study.name)
-    expectations = read_expectations(engine, study, trials)
+def _searched_view(results: StudyResults, engine: Engine) -> _View:
+    best = front_trials(engine, results)
     return _View(
-        table=front_table(study, trials, expectations),
-        rows=front_rows(trials, study.objectives, expectations),
+        table=front_table(results, best),
+        rows=front_rows(best, results.expectations),
         columns=COLUMNS,
-        figure=lambda: _searched_figure(study, trials),
+        figure=lambda: _searched_figure(results, engine),
         file="pareto",
     )
 
 
-def _verified_view(
-    study: StudyRecord, store: ResultStore, verifications: VerificationStore
-) -> _View:
-    trials, runs = store.trials(study.name), verifications.verifications(study.name)
-    points = verified_points(trials, runs, study.objectives)
+def _verified_view(results: StudyResults, engine: Engine) -> _View:
+    study, points = results.record, verified_students(engine, results)
     if not points:
         name = shlex.quote(study.name)
         raise UserError(
@@ -120,10 +117,10 @@ def _verified_view(
     )
 
 
-def _searched_figure(study: StudyRecord, trials: Sequence[TrialRecord]) -> "Figure":
+def _searched_figure(results: StudyResults, engine: Engine) -> "Figure":
     from mlgsearch.cli.printing.figures import study_chart  # loads plotly
 
-    return study_chart(study, trials)
+    return study_chart(results.record, ResultStore(engine).trials(results.record.name))
 
 
 def _verified_figure(study: StudyRecord, points: Sequence[VerifiedPoint]) -> "Figure":

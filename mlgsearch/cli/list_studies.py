@@ -5,7 +5,10 @@ import typer
 from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Storage
 from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
 from mlgsearch.cli.printing.tables import studies_table
-from mlgsearch.results.read.study_list import study_rows
+from mlgsearch.results.read.study_list import study_fields, study_rows
+
+#: The fields of a study that `--json` prints; the API has more of them.
+FIELDS = ("study", "n_trials", "states", "hypervolume", "driver")
 
 
 def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
@@ -14,15 +17,8 @@ def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> N
     studies = study_rows(engine)
     if as_json:
         for study in studies:
-            print_json(
-                {
-                    "study": study.name,
-                    "n_trials": study.n_trials,
-                    "states": {state.value: count for state, count in study.counts.items()},
-                    "hypervolume": study.hypervolume,
-                    "driver": study.driver,
-                }
-            )
+            fields = study_fields(study)
+            print_json({name: fields[name] for name in FIELDS})
     elif studies:
         stdout_console().print(studies_table(studies))
     else:

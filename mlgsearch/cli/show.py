@@ -14,7 +14,8 @@ from mlgsearch.cli.printing.tables import (
     settings_table,
     trials_table,
 )
-from mlgsearch.results.analysis.front import front
+from mlgsearch.results.read.study_results import read_results
+from mlgsearch.results.read.trial_page import all_trials
 from mlgsearch.results.trial_fields import detailed_trial_fields, further_measures, trial_fields
 
 
@@ -27,8 +28,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a study and all its trials, or one trial with its settings and curve."""
-    _, store = open_store(storage)
-    study = store.study(name)
+    engine, store = open_store(storage)
     if trial is not None:
         record, epochs = store.trial(name, trial), store.epochs(name, trial)
         if as_json:
@@ -47,12 +47,12 @@ def show(
         for label, number in further_measures(record).items():
             console.print(f"{label}: {number}", highlight=False, markup=False, soft_wrap=True)
         return
-    trials = store.trials(name)
     if as_json:
-        for record in trials:
+        for record in all_trials(engine, name):
             print_json(trial_fields(record))
         return
-    best = {record.number for record in front(trials, study.objectives)}
+    results, trials = read_results(engine, name), list(all_trials(engine, name))
+    study = results.record
     console = stdout_console()
     teacher = "" if study.teacher_accuracy is None else f", teacher {study.teacher_accuracy:.2%}"
     console.print(
@@ -67,4 +67,4 @@ def show(
         console.print(f"Ended early: {escape(study.ended)}", highlight=False, soft_wrap=True)
     for line in lineage_lines(study):
         console.print(escape(line), highlight=False, soft_wrap=True)
-    console.print(trials_table(trials, best))
+    console.print(trials_table(trials, set(results.front_numbers)))

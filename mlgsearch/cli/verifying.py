@@ -19,10 +19,8 @@ from mlgsearch.cli.progress.verify_live import VerifyLive
 from mlgsearch.cli.progress.watching import stopped, watching
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
-from mlgsearch.results.analysis.verification import verified_points
 from mlgsearch.results.database.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
-from mlgsearch.results.database.verification_store import VerificationStore
+from mlgsearch.results.read.study_results import read_results, verified_students
 
 if TYPE_CHECKING:
     from mlgsearch.study.verify.verify import Verified, VerifyWatch
@@ -78,11 +76,7 @@ def _watching(as_json: bool) -> "AbstractContextManager[VerifyWatch]":
 
 def _end(outcome: "Verified", engine: Engine, storage: str, as_json: bool) -> None:
     study = outcome.study
-    points = verified_points(
-        ResultStore(engine).trials(study.name),
-        VerificationStore(engine).verifications(study.name),
-        study.objectives,
-    )
+    points = verified_students(engine, read_results(engine, study.name))
     states = Counter(run.state for run in outcome.runs)
     if as_json:
         VerifyEvents(sys.stdout).ended(study, outcome.runs, points)

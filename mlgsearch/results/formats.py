@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlgsearch.records import TrialRecord
-from mlgsearch.results.analysis.front import front
 from mlgsearch.results.analysis.verification import VerifiedPoint
 from mlgsearch.results.trial_fields import FURTHER, TRIAL_FIELDS, object_schema, trial_fields
 
@@ -86,20 +85,15 @@ VERIFIED_COLUMNS = (
 )
 
 
-def front_rows(
-    trials: Iterable[TrialRecord], objectives: Sequence[str], expectations: "Expectations"
-) -> list[dict[str, Any]]:
-    """Return the front, smallest memory ratio first, as rows that JSON can hold.
+def front_rows(trials: Iterable[TrialRecord], expectations: "Expectations") -> list[dict[str, Any]]:
+    """Return the trials of a front, in their order, as rows that JSON can hold.
 
     ``accuracy`` is a fraction, as are the expected one and the ends of its interval,
     ``compression`` is 1 / memory ratio, ``packed_bytes`` the size of the packed file (None for a
     trial of an older version), ``settings`` maps a layer to its five numbers [B_in, B_out, q_basis,
     q_coeff_in, q_coeff_out].
-
-    Raises:
-        ValueError: as ``front``.
     """
-    return [_row(trial, expectations.find(trial.number)) for trial in front(trials, objectives)]
+    return [_row(trial, expectations.find(trial.number)) for trial in trials]
 
 
 def expectation_fields(found: "Expectation | None") -> dict[str, Any]:

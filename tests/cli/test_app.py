@@ -143,7 +143,7 @@ def test_a_study_has_one_hypervolume(
     _end(Outcome(study, True, ()), filled.engine, filled.url, as_json=True)
     assert json.loads(capsys.readouterr().out)["hypervolume"] == pytest.approx(volume)
     # What the page shows.
-    assert study_rows(filled.engine)[-1].hypervolume == pytest.approx(volume)
+    assert study_rows(filled.engine)[-1].reached.hypervolume == pytest.approx(volume)
     _, course = (
         StudyReader(filled.engine, "other")
         .read()

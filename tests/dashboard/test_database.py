@@ -21,7 +21,7 @@ def test_what_was_read_is_followed_and_nothing_is_written(
     assert (len(database.studies()), len(database.trials("one"))) == (1, 0)
     store.put_trial("one", a_complete(0, 0.9, 0.1))
     assert len(database.trials("one")) == 1
-    assert database.studies()[0].best_accuracy == 0.9
+    assert database.studies()[0].reached.best_accuracy == 0.9
     assert database.pulse(("one",)) != before
     assert database.verifications.verifications("one") == []
     with pytest.raises(DBAPIError) as refused:

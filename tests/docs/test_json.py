@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mlgsearch.cli.choosing import choice_fields
+from mlgsearch.cli.choosing import Chosen, choice_fields
 from mlgsearch.cli.evaluate import evaluation_fields
 from mlgsearch.cli.planning import point_fields
 from mlgsearch.cli.progress.events import JsonEvents
@@ -16,8 +16,9 @@ from mlgsearch.cli.progress.verify_events import VerifyEvents
 from mlgsearch.cli.sizes import report_fields
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.analysis.choice import Limit, choose
-from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, expectation_fields
+from mlgsearch.results.read.study_results import StudyResults
 from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial_fields
 from mlgsearch.study.dry_run import Forecast
 from mlgsearch.study.space.plan_report import PlannedPoint
@@ -66,9 +67,10 @@ def test_the_front() -> None:
 def test_choose() -> None:
     limit = Limit("max_ratio", 0.1)
     trials = [a_complete(0, 0.99, 0.1), a_complete(1, 0.2, 0.05)]
-    found = Expectations.of_trials(trials, [], 269)
-    choice = choose(trials, limit, found)
-    fields = choice_fields(a_study(), choice, limit, found, [], "search.py export ...")
+    results = StudyResults(a_study(), TrialColumns.of_records(trials), [])
+    choice = choose(results.columns, limit, results.expectations)
+    by_number = {trial.number: trial for trial in trials}
+    fields = choice_fields(Chosen(results, limit, choice, by_number, [], "search.py export ..."))
     assert listed("`choose NAME --json`") == list(fields)
     assert listed("An expectation") == list(expectation_fields(None))
     assert list(fields["chosen"]) == [*listed("A trial"), *listed("An expectation")]

@@ -9,6 +9,7 @@ import pytest
 
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.analysis.front import front
 from mlgsearch.results.analysis.verification import verified_points
 from mlgsearch.results.formats import (
     COLUMNS,
@@ -23,7 +24,7 @@ PAIR = ("accuracy", "memory_ratio")
 
 
 def rows_of(*trials: TrialRecord) -> list[dict[str, Any]]:
-    return front_rows(trials, PAIR, Expectations.of_trials(trials, [], 269))
+    return front_rows(front(trials, PAIR), Expectations.of_trials(trials, [], 269))
 
 
 def test_rows_hold_the_front_smallest_first() -> None:

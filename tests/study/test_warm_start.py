@@ -13,6 +13,7 @@ from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import FiveNumbers
 from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.analysis.front import front
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import front_rows, to_csv
@@ -189,9 +190,8 @@ def test_the_front_as_csv_is_read_back(store: ResultStore, tmp_path: Path) -> No
     earlier(store)
     table = tmp_path / "front.csv"
     trials = store.trials("cold")
-    rows = front_rows(
-        trials, ("accuracy", "memory_ratio"), Expectations.of_trials(trials, (), None)
-    )
+    best = front(trials, ("accuracy", "memory_ratio"))
+    rows = front_rows(best, Expectations.of_trials(trials, (), None))
     table.write_text(to_csv(rows))
     first = warm(store, str(table)).search.first
     assert [given.source for given in first] == [f"{table}: line {n}" for n in (2, 3, 4)]

@@ -7,9 +7,9 @@ from dashboard.charts.layers.layer_rows import WITH_AXIS, lay_out_rows
 from dashboard.parts.page import Scheme
 from dashboard.parts.student import Student, written_bytes
 from dashboard.theme import dress, palette, text
-from mlgsearch.results.charts.axis import TIMES
 from mlgsearch.results.charts.layout import say_empty
 from mlgsearch.results.read.layer_grid import LayerGrid
+from mlgsearch.words import TIMES
 
 #: From bytes to how an axis calls them; KB are of 1,000 bytes.
 _TICKS = {

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlgsearch.results.charts.axis import TIMES
 from mlgsearch.results.read.layer_grid import NUMBERS, Floats, LayerGrid
+from mlgsearch.words import TIMES
 
 
 @dataclass(frozen=True)

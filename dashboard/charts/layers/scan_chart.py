@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from dashboard.parts.page import Scheme
 from dashboard.theme import dress, palette
 from mlgsearch.results.analysis.grid_scan import GridScan
-from mlgsearch.results.charts.axis import TIMES
 from mlgsearch.results.read.layer_grid import Floats
+from mlgsearch.words import TIMES
 
 #: With fewer values of either number there is no area to draw.
 LEAST_VALUES = 2

@@ -12,9 +12,8 @@ from dashboard.parts.page import link
 from dashboard.parts.table import Column, Row, Table
 from dashboard.query import Query
 from mlgsearch.records import TrialState
-from mlgsearch.results.charts.axis import TIMES
 from mlgsearch.results.read.study_list import StudyRow
-from mlgsearch.words import duration
+from mlgsearch.words import TIMES, duration
 
 #: Parameters of the page's address: words to look for, which studies, those to be compared.
 SEARCH, SHOW, PICK = "search", "show", "pick"
@@ -38,7 +37,7 @@ def rows(database: Database, query: Query) -> list[Row]:
 
 
 def _is_shown(study: StudyRow, shown: str) -> bool:
-    is_done = study.finished >= study.n_trials
+    is_done = study.reached.finished >= study.n_trials
     return {
         "all": True,
         "driven": study.lease is not None,
@@ -48,26 +47,24 @@ def _is_shown(study: StudyRow, shown: str) -> bool:
 
 
 def _row(study: StudyRow, is_picked: bool) -> Row:
-    counts, lease = study.counts, study.lease
-    # What ran when its driver went away waits for the next one.
-    running = counts[TrialState.RUNNING] if lease else 0
+    reached = study.reached
     return {
         "picked": is_picked,
         "study": study.name,
         "model": study.model,
         "data": study.data,
-        "progress": min(1.0, study.finished / study.n_trials),
-        "best_accuracy": study.best_accuracy,
-        "smallest_memory_ratio": study.smallest_memory_ratio,
-        "hypervolume": study.hypervolume,
+        "progress": min(1.0, reached.finished / study.n_trials),
+        "best_accuracy": reached.best_accuracy,
+        "smallest_memory_ratio": reached.smallest_memory_ratio,
+        "hypervolume": reached.hypervolume,
         "last_activity": study.last_activity.isoformat(),
-        "driver": None if lease is None else f"{lease.holder}@{lease.host}:{lease.pid}",
+        "driver": study.driver,
         "n_trials": study.n_trials,
-        "complete": counts[TrialState.COMPLETE],
-        "pruned": counts[TrialState.PRUNED],
-        "failed": counts[TrialState.FAIL],
-        "running": running,
-        "queued": counts[TrialState.WAITING] + counts[TrialState.RUNNING] - running,
+        "complete": reached.counts[TrialState.COMPLETE],
+        "pruned": reached.counts[TrialState.PRUNED],
+        "failed": reached.counts[TrialState.FAIL],
+        "running": study.running,
+        "queued": study.queued,
         "time_left_s": study.time_left_s,
         "teacher_accuracy": study.teacher_accuracy,
     }

@@ -4,7 +4,6 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.charts.size_axis import SIZE_AXES
-from dashboard.neighbours import Neighbours, Trade, neighbours
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.view import SELECTED, StudyView
 from dashboard.parts.attributes import attributes
@@ -12,6 +11,7 @@ from dashboard.parts.expected import expected
 from dashboard.parts.page import Scheme, link
 from dashboard.parts.states import STATE_WORDS
 from dashboard.theme import palette
+from mlgsearch.results.analysis.neighbours import Neighbours, Trade, neighbours
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES
 
 
@@ -33,11 +33,11 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
     columns = data.columns
     row = columns.rows_of([number])[0]
     state = STATES[columns.state[row]]
-    is_front = row in data.front
+    is_front = row in data.results.front
     facts = [STATE_WORDS[state] + (", on the front" if is_front else "")]
     if columns.accuracy[row] == columns.accuracy[row]:
         facts.append(f"{100 * columns.accuracy[row]:.2f} %")
-        found = data.expectations.find(number)
+        found = data.results.expectations.find(number)
         facts += [] if found is None else [f"expected {expected(found)}"]
     facts.append(f"memory ratio {SIZE_AXES['memory_ratio'].write(columns.memory_ratio[row])}")
     if columns.packed_bytes[row] > 0:  # NaN is not

@@ -12,37 +12,37 @@ from dashboard.database import Database
 from dashboard.pages.study.view import StudyView
 from dashboard.parts.states import STATE_WORDS
 from mlgsearch.records import EpochRecord, StudyRecord, TrialState
-from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.trial_columns import Course, Rows, TrialColumns
-from mlgsearch.results.analysis.verification import VerifiedPoint, verified_points
+from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.read.study_results import StudyResults, verified_students
 
 
 @dataclass(frozen=True)
 class StudyData:
-    """A study as it is now; ``front`` are the rows of its front, smallest first."""
+    """A study as it is now, and what `verify` found of its students."""
 
-    record: StudyRecord
-    columns: TrialColumns
+    results: StudyResults
     verified: Sequence[VerifiedPoint]
-    front: Rows
-    expectations: Expectations
+
+    @property
+    def record(self) -> StudyRecord:
+        """What is stored of the study itself."""
+        return self.results.record
+
+    @property
+    def columns(self) -> TrialColumns:
+        """Its trials."""
+        return self.results.columns
 
     @property
     def course(self) -> Course:
-        """How the hypervolume grew, from the study's own reference."""
-        record = self.record
-        return self.columns.hypervolume_over_trials(record.objectives, record.hypervolume_reference)
+        """How the hypervolume grew."""
+        return self.results.course
 
     @property
     def steps(self) -> Rows:
         """Where the hypervolume rose: places in ``course``, shape (k,)."""
         return np.flatnonzero(np.diff(self.course[1], prepend=0.0) > 0)
-
-    @property
-    def hypervolume(self) -> float:
-        """What the front dominates."""
-        volumes = self.course[1]
-        return float(volumes[-1]) if len(volumes) else 0.0
 
     def picture(self, view: StudyView) -> FrontPicture:
         """Return what the chart of the front draws in a view."""
@@ -64,7 +64,7 @@ class StudyData:
             planned=self.record.planned,
             references=self.record.references,
             verified=self.verified,
-            expectations=self.expectations,
+            expectations=self.results.expectations,
         )
 
     def written(self, numbers: Sequence[int]) -> list[str]:
@@ -112,22 +112,8 @@ def read_study(database: Database, name: str) -> StudyData:
     Raises:
         StudyNotFoundError: there is none of that name.
     """
-    record = database.store.study(name)
-    columns = database.trials(name)
-    return StudyData(
-        record,
-        columns,
-        _verified(database, record),
-        columns.front_rows(record.objectives),
-        database.expectations(record),
-    )
-
-
-def _verified(database: Database, study: StudyRecord) -> list[VerifiedPoint]:
-    runs = database.verifications.verifications(study.name)
-    store = database.store
-    trials = [store.trial(study.name, number) for number in sorted({run.trial for run in runs})]
-    return verified_points(trials, runs, study.objectives)
+    results = database.results(name)
+    return StudyData(results, verified_students(database.engine, results))
 
 
 def tell_front(picture: FrontPicture) -> str:

@@ -8,8 +8,8 @@ from dashboard.pages.study.data import StudyData
 from dashboard.parts.page import link
 from dashboard.parts.states import STATE_WORDS
 from mlgsearch.records import TrialState
-from mlgsearch.results.charts.axis import TIMES
 from mlgsearch.results.read.trial_details import failure_reasons
+from mlgsearch.words import TIMES
 
 #: Trials of a reason that are linked to; the table has the others.
 _MOST_LINKS = 8
@@ -17,19 +17,16 @@ _MOST_LINKS = 8
 
 def facts(data: StudyData) -> list[Component]:
     """Return the figures, and sentences on what is missing: a front yet, layers to compress."""
-    columns, record = data.columns, data.record
-    counts = columns.counts()
-    complete = columns.at(columns.is_in(TrialState.COMPLETE))
-    done = sum(count for state, count in counts.items() if state.is_finished)
-    told = [("finished", f"{done:,} of {record.n_trials:,}")]
+    record, reached = data.record, data.results.reached
+    counts, smallest = reached.counts, reached.smallest_memory_ratio
+    told = [("finished", f"{reached.finished:,} of {record.n_trials:,}")]
     told += [(word, f"{counts[state]:,}") for state, word in STATE_WORDS.items() if counts[state]]
-    if len(complete):
-        smallest = float(complete.memory_ratio.min())
+    if reached.best_accuracy is not None and smallest is not None:
         told += [
-            ("front", f"{len(data.front):,}"),
-            ("best accuracy", f"{100 * complete.accuracy.max():.2f} %"),
+            ("front", f"{len(data.results.front):,}"),
+            ("best accuracy", f"{100 * reached.best_accuracy:.2f} %"),
             ("smallest", f"{TIMES}{1 / smallest:.1f}"),
-            ("hypervolume", f"{data.hypervolume:.4f}"),
+            ("hypervolume", f"{reached.hypervolume:.4f}"),
         ]
     told += [(f"{name} at most", f"{most:,.6g}") for name, most in record.limits.items()]
     if record.ended is not None:
@@ -39,14 +36,14 @@ def facts(data: StudyData) -> list[Component]:
     figures = html.Dl(
         [html.Div([html.Dt(name), html.Dd(value)]) for name, value in told], className="facts"
     )
-    notices = [] if len(complete) else [_nothing_yet(data)]
+    notices = [] if counts[TrialState.COMPLETE] else [_nothing_yet(data)]
     if record.uncompressed is not None:
         notices.append(f"{record.uncompressed}.")
     return [figures, *(html.P(notice, className="notice") for notice in notices)]
 
 
 def _nothing_yet(data: StudyData) -> str:
-    counts = data.columns.counts()
+    counts = data.results.reached.counts
     if counts[TrialState.RUNNING]:
         return "No trial is COMPLETE yet; the front appears here with the first one."
     if counts[TrialState.FAIL]:

@@ -14,9 +14,9 @@ from dashboard.parts.table import Column, Row, Table
 from dashboard.query import Query
 from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES, Rows, TrialColumns
-from mlgsearch.results.charts.axis import TIMES
 from mlgsearch.results.formats import expectation_fields
 from mlgsearch.results.read.trial_details import settings_of
+from mlgsearch.words import TIMES
 
 
 def table_of(query: Query) -> Table:
@@ -25,10 +25,8 @@ def table_of(query: Query) -> Table:
 
 
 def _front(database: Database, query: Query) -> list[dict[str, Any]]:
-    study = database.store.study(query.one("name"))
-    columns = database.trials(study.name)
-    front = columns.front_rows(study.objectives)
-    return _rows(columns, front, database.expectations(study), query)
+    results = database.results(query.one("name"))
+    return _rows(results.columns, results.front, results.expectations, query)
 
 
 def _with_settings(database: Database, query: Query, rows: Sequence[Row]) -> list[Row]:
@@ -38,9 +36,8 @@ def _with_settings(database: Database, query: Query, rows: Sequence[Row]) -> lis
 
 
 def _trials(database: Database, query: Query) -> list[dict[str, Any]]:
-    study = database.store.study(query.one("name"))
-    columns = database.trials(study.name)
-    return _rows(columns, slice(None), database.expectations(study), query)
+    results = database.results(query.one("name"))
+    return _rows(results.columns, slice(None), results.expectations, query)
 
 
 def _rows(

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard.database import Database
-from dashboard.neighbours import Neighbours, neighbours
 from dashboard.query import Query
 from mlgsearch.errors import UserError
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, VerificationRecord
 from mlgsearch.results.analysis.expectation import Expectation
+from mlgsearch.results.analysis.neighbours import Neighbours, neighbours
 from mlgsearch.results.read.layer_grid import NUMBERS
 
 
@@ -35,17 +35,15 @@ class TrialData:
             TrialNotFoundError: it has no such trial.
         """
         name, number = _named(query)
-        study = database.store.study(name)
-        columns = database.trials(name)
-        front = columns.number[columns.front_rows(study.objectives)]
+        results = database.results(name)
         return cls(
-            study,
+            results.record,
             database.store.trial(name, number),
             database.store.epochs(name, number),
-            [run for run in database.verifications.verifications(name) if run.trial == number],
-            neighbours(columns, number),
-            is_on_front=number in front.tolist(),
-            expectation=database.expectations(study).find(number),
+            [run for run in results.runs if run.trial == number],
+            neighbours(results.columns, number),
+            is_on_front=number in results.front_numbers,
+            expectation=results.expectations.find(number),
         )
 
     def shown(self, scheme: str) -> str:

@@ -7,7 +7,6 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.database import Database
-from dashboard.neighbours import Trade
 from dashboard.pages.trial.data import TrialData
 from dashboard.pages.trial.first_entry import first_entry
 from dashboard.parts.copyable import copyable
@@ -16,8 +15,9 @@ from dashboard.parts.page import link
 from dashboard.parts.states import STATE_WORDS
 from dashboard.parts.student import written_bytes
 from mlgsearch.records import TrialState
-from mlgsearch.results.charts.axis import TIMES
+from mlgsearch.results.analysis.neighbours import Trade
 from mlgsearch.results.trial_fields import further_measures
+from mlgsearch.words import TIMES
 
 Facts = Sequence[tuple[str, Component | str]]
 

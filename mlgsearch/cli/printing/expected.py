@@ -1,25 +1,9 @@
-"""What to expect of trials, as the commands read and print it."""
+"""What to expect of trials, as the commands print it."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from sqlalchemy import Engine
-
-from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.database.verification_store import VerificationStore
 
 if TYPE_CHECKING:
     from mlgsearch.results.analysis.expectation import Expectation, Expectations
-
-
-def read_expectations(
-    engine: Engine, study: StudyRecord, trials: Sequence[TrialRecord]
-) -> "Expectations":
-    """Read what `verify` found, and estimate what to expect of a study's trials."""
-    from mlgsearch.results.analysis.expectation import Expectations  # loads scipy
-
-    runs = VerificationStore(engine).verifications(study.name)
-    return Expectations.of_trials(trials, runs, study.validation_samples)
 
 
 def expected(found: "Expectation | None") -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.markup import escape
@@ -10,20 +9,20 @@ from rich.table import Table
 
 from mlgsearch.cli.printing.expected import expected, what_is_expected
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
-from mlgsearch.results.analysis.front import front, front_hypervolume
 from mlgsearch.results.read.study_list import StudyRow
-
-if TYPE_CHECKING:
-    from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.results.read.study_results import StudyResults
 
 
-def front_table(
-    study: StudyRecord, trials: Sequence[TrialRecord], expectations: "Expectations"
-) -> Table:
-    """Show the front, smallest student first, with what to expect of each beside what was seen."""
-    best = front(trials, study.objectives)
+def front_table(results: StudyResults, best: Sequence[TrialRecord]) -> Table:
+    """Show the front, smallest student first, with what to expect of each beside what was seen.
+
+    Args:
+        results: of the study.
+        best: the trials on its front, in this order.
+    """
+    study, expectations = results.record, results.expectations
     size = f"{len(best)} student{'' if len(best) == 1 else 's'}"
-    volume = front_hypervolume(trials, study.objectives, study.hypervolume_reference)
+    volume = results.reached.hypervolume
     teacher = ""
     if study.teacher_accuracy is not None:
         teacher = f", teacher {study.teacher_accuracy:.2%}"
@@ -71,20 +70,20 @@ def studies_table(studies: Sequence[StudyRow]) -> Table:
 
 def study_cells(study: StudyRow) -> dict[str, str]:
     """Describe a study in a row: cells by column."""
-    counts, holder = study.counts, study.lease
-    best, least = study.best_accuracy, study.smallest_memory_ratio
+    reached = study.reached
+    best, least = reached.best_accuracy, reached.smallest_memory_ratio
     return {
         "study": study.name,
-        "complete": f"{counts[TrialState.COMPLETE]}/{study.n_trials}",
-        "pruned": str(counts[TrialState.PRUNED]),
-        "failed": str(counts[TrialState.FAIL]),
-        "running": str(counts[TrialState.RUNNING] if holder else 0),
-        "queued": str(counts[TrialState.WAITING] + (0 if holder else counts[TrialState.RUNNING])),
+        "complete": f"{reached.counts[TrialState.COMPLETE]}/{study.n_trials}",
+        "pruned": str(reached.counts[TrialState.PRUNED]),
+        "failed": str(reached.counts[TrialState.FAIL]),
+        "running": str(study.running),
+        "queued": str(study.queued),
         "best accuracy": "" if best is None else f"{best:.2%}",
         "smallest": "" if least is None else f"{least:.4f}",
-        "hypervolume": f"{study.hypervolume:.4f}",
+        "hypervolume": f"{reached.hypervolume:.4f}",
         "last activity": age(study.last_activity),
-        "driver": "" if holder is None else f"{holder.holder}@{holder.host}:{holder.pid}",
+        "driver": study.driver or "",
     }
 
 

@@ -2,6 +2,9 @@
 
 import time
 
+from mlgsearch.results.analysis.pace import time_left_s
+from mlgsearch.words import duration
+
 
 class Pace:
     """Takes the time from now on; what was ``done`` before is not this driver's work."""
@@ -12,8 +15,5 @@ class Pace:
 
     def left(self, done: int, left: int) -> str:
         """Say how long ``left`` will take, in the unit of ``done``; empty where nobody knows."""
-        own = done - self._known
-        if own < 1 or left < 1:
-            return ""
-        minutes, seconds = divmod(round((time.monotonic() - self._began) / own * left), 60)
-        return f"about {minutes}:{seconds:02d} left"
+        seconds = time_left_s((done - self._known, time.monotonic() - self._began), left)
+        return f"about {duration(seconds)} left" if seconds else ""

@@ -5,12 +5,15 @@ that was seen is partly luck.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
 
 from mlgsearch.errors import UserError
-from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.results.analysis.front import pareto_rows
+from mlgsearch.results.analysis.neighbours import Trade, beside, trade
+from mlgsearch.results.analysis.trial_columns import Floats, Rows, TrialColumns
 
 if TYPE_CHECKING:
     from mlgsearch.results.analysis.expectation import Expectations  # loads scipy
@@ -44,23 +47,24 @@ class Limit:
 
 @dataclass(frozen=True)
 class Choice:
-    """The trial that a limit picks, and its neighbours on the front of expectation and size.
+    """The number of the trial that a limit picks, and others on the front of expectation and size.
 
-    ``smaller`` and ``larger`` are None at the front's ends; ``fitting`` of the ``total`` students
-    on that front keep to the limit. ``tied_with`` is a larger one of which more is expected, by
-    less than the noise; None where there is none.
+    ``smaller`` and ``larger`` are next to it on that front, None at its ends; ``fitting`` of the
+    ``total`` students on it keep to the limit. ``tied_with`` is a larger one of which more is
+    expected, by less than the noise; None where there is none. Points of accuracy are expected
+    ones.
     """
 
-    trial: TrialRecord
-    smaller: TrialRecord | None
-    larger: TrialRecord | None
+    trial: int
+    smaller: Trade | None
+    larger: Trade | None
     fitting: int
     total: int
-    tied_with: TrialRecord | None = None
+    tied_with: Trade | None = None
 
 
 def choose(
-    trials: Iterable[TrialRecord],
+    columns: TrialColumns,
     limit: Limit,
     expectations: "Expectations",
     *,
@@ -73,7 +77,7 @@ def choose(
     a limit on size, the smallest is picked that ties with the one of which most is expected.
 
     Args:
-        trials: of one study.
+        columns: of the study's trials.
         limit: what to keep to.
         expectations: of the study.
         teacher_accuracy: a fraction, on the part that the expectations are of; ``within`` needs it.
@@ -84,96 +88,97 @@ def choose(
     """
     if not math.isfinite(limit.value):
         raise UserError(f"{_option(limit)}: expected a finite number, got {limit.value}")
-    known = [
-        trial
-        for trial in trials
-        if trial.state is TrialState.COMPLETE and trial.objective_value(limit.size) is not None
-    ]
-    if not known:
+    best = _front(columns, limit, expectations)
+    if not len(best.rows):
         raise UserError("no trial is COMPLETE yet: there is nothing to choose from")
-    best = _front(known, limit, expectations)
     if limit.kind == "within":
         if teacher_accuracy is None:
             raise UserError(
                 "--within: the teacher's accuracy is not known yet; name a size instead"
             )
-        least = teacher_accuracy - limit.value / 100 - _TOLERANCE
-        fitting = [trial for trial in best if expectations[trial.number].accuracy >= least]
+        fits = best.expected >= teacher_accuracy - limit.value / 100 - _TOLERANCE
     else:
         # Bytes are whole: what a product of floats loses does not exclude the file it names.
-        largest = limit.value * KILOBYTE + 1e-6 if limit.kind == "max_kb" else limit.value
-        fitting = [trial for trial in best if _size(trial, limit) <= largest]
-    if not fitting:
-        raise UserError(_nothing_fits(best, limit, expectations, teacher_accuracy))
-    leader = fitting[0 if limit.kind == "within" else -1]
-    chosen = next(trial for trial in fitting if _ties(trial, leader, expectations))
-    place = best.index(chosen)
+        fits = best.sizes <= (
+            limit.value * KILOBYTE + 1e-6 if limit.kind == "max_kb" else limit.value
+        )
+    fitting = np.flatnonzero(fits)
+    if not len(fitting):
+        raise UserError(_nothing_fits(best, limit, teacher_accuracy))
+    leader = int(fitting[0 if limit.kind == "within" else -1])
+    numbers = best.numbers
+    place = next(
+        place
+        for place in fitting.tolist()
+        if place == leader or expectations.is_tie(numbers[place], numbers[leader])
+    )
+    expected = np.full(len(columns), np.nan)
+    expected[best.rows] = best.expected
+
+    def traded(row: int | None) -> Trade | None:
+        return None if row is None else trade(columns, expected, int(best.rows[place]), row)
+
+    smaller, larger = beside(best.rows, place)
     return Choice(
-        trial=best[place],
-        smaller=best[place - 1] if place > 0 else None,
-        larger=best[place + 1] if place + 1 < len(best) else None,
+        trial=numbers[place],
+        smaller=traded(smaller),
+        larger=traded(larger),
         fitting=len(fitting),
-        total=len(best),
-        tied_with=None if chosen is leader else leader,
+        total=len(best.rows),
+        tied_with=None if place == leader else traded(int(best.rows[leader])),
     )
 
 
-def _front(
-    trials: Iterable[TrialRecord], limit: Limit, expectations: "Expectations"
-) -> list[TrialRecord]:
-    """Return the trials of which more is expected than of any that is no larger, smallest first."""
+class _Front(NamedTuple):
+    """Rows of trials of which more is expected than of any that is no larger, smallest first.
 
-    def expected(trial: TrialRecord) -> float:
-        return expectations[trial.number].accuracy
+    ``expected`` (k,) are fractions, ``sizes`` (k,) in the limit's unit, ``numbers`` the trials'.
+    """
 
-    best: list[TrialRecord] = []
-    for trial in sorted(trials, key=lambda t: (_size(t, limit), -expected(t), t.number)):
-        if not best or expected(trial) > expected(best[-1]):
-            best.append(trial)
-    return best
+    rows: Rows
+    expected: Floats
+    sizes: Floats
+    numbers: list[int]
 
 
-def _ties(trial: TrialRecord, leader: TrialRecord, expectations: "Expectations") -> bool:
-    return trial is leader or expectations.is_tie(trial.number, leader.number)
-
-
-def _size(trial: TrialRecord, limit: Limit) -> float:
-    value = trial.objective_value(limit.size)
-    assert value is not None
-    return value
+def _front(columns: TrialColumns, limit: Limit, expectations: "Expectations") -> _Front:
+    rows = columns.usable_rows(("accuracy", limit.size))
+    numbers = columns.number[rows].tolist()
+    values = np.array(
+        [
+            (expectations[number].accuracy, size)
+            for number, size in zip(numbers, columns.objective(limit.size)[rows], strict=True)
+        ]
+    ).reshape(len(rows), 2)
+    best = pareto_rows(values, [True, False])
+    best = best[np.argsort(values[best, 1], kind="stable")]
+    return _Front(rows[best], values[best, 0], values[best, 1], [numbers[i] for i in best])
 
 
 def _option(limit: Limit) -> str:
     return f"--{limit.kind.replace('_', '-')}"
 
 
-def _nothing_fits(
-    best: list[TrialRecord],
-    limit: Limit,
-    expectations: "Expectations",
-    teacher_accuracy: float | None,
-) -> str:
+def _nothing_fits(best: _Front, limit: Limit, teacher_accuracy: float | None) -> str:
     option, asked = _option(limit), f"{limit.value:g}"
     if limit.kind == "within":
         assert teacher_accuracy is not None
-        nearest = best[-1]
-        lost = 100 * (teacher_accuracy - expectations[nearest.number].accuracy)
+        lost = 100 * (teacher_accuracy - best.expected[-1])
         return (
-            f"{option} {asked}: the best student, trial {nearest.number}, is expected {lost:.2f} "
+            f"{option} {asked}: the best student, trial {best.numbers[-1]}, is expected {lost:.2f} "
             f"points below the teacher's {teacher_accuracy:.2%}; the least possible is "
             f"{option} {_rounded_up(lost, 2)}"
         )
-    nearest = best[0]
+    size = best.sizes[0]
     if limit.kind == "max_kb":
-        least = f"{_size(nearest, limit) / KILOBYTE:.3f}"  # bytes are whole: three digits are exact
+        least = f"{size / KILOBYTE:.3f}"  # bytes are whole: three digits are exact
         return (
-            f"{option} {asked}: the smallest file, of trial {nearest.number}, has {least} KB "
+            f"{option} {asked}: the smallest file, of trial {best.numbers[0]}, has {least} KB "
             f"(of 1,000 bytes); the least possible is {option} {least}"
         )
-    ratio = _size(nearest, limit)
     return (
-        f"{option} {asked}: the smallest student, trial {nearest.number}, has memory ratio "
-        f"{ratio:.4g}; the least possible is {option} {_rounded_up(ratio, 4)}"
+        f"{option} {asked}: the smallest student, trial {best.numbers[0]}, has memory ratio "
+        f"{size:.4g}; the least possible is {option} {_rounded_up(size, 4)}"
     )
 
 

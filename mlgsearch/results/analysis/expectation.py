@@ -79,13 +79,8 @@ class Expectations:
         verifications: Iterable[VerificationRecord],
         samples: int | None,
     ) -> Self:
-        """Look at the trials of a study; those that are not COMPLETE have no part in it."""
-        done = [
-            (t.number, t.reused_from, t.sizes.memory_ratio, t.accuracy, t.epochs_wanted)
-            for t in trials
-            if t.state is TrialState.COMPLETE and t.accuracy is not None
-        ]
-        return cls._of(done, verifications, samples)
+        """As `of_columns`."""
+        return cls.of_columns(TrialColumns.of_records(trials), verifications, samples)
 
     @classmethod
     def of_columns(
@@ -94,37 +89,21 @@ class Expectations:
         verifications: Iterable[VerificationRecord],
         samples: int | None,
     ) -> Self:
-        """As `of_trials`."""
+        """Look at the trials of a study; those that are not COMPLETE have no part in it."""
         done = columns.at(columns.usable_rows(("accuracy", "memory_ratio")))
-        rows = zip(
-            done.number.tolist(),
-            [None if number == NO_TRIAL else number for number in done.reused_from.tolist()],
-            done.memory_ratio.tolist(),
-            done.accuracy.tolist(),
-            done.epochs_wanted.tolist(),
-            strict=True,
-        )
-        return cls._of(list(rows), verifications, samples)
-
-    @classmethod
-    def _of(
-        cls,
-        done: Sequence[tuple[int, int | None, float, float, int]],
-        verifications: Iterable[VerificationRecord],
-        samples: int | None,
-    ) -> Self:
-        there = {number for number, *_ in done}
-        sources = {number: own for number, own, *_ in done if own is not None and own in there}
-        trained = [row for row in done if row[0] not in sources]
-        epochs = {number: wanted for number, *_, wanted in trained}
+        there = set(done.number.tolist())
+        reused = zip(done.number.tolist(), done.reused_from.tolist(), strict=True)
+        sources = {number: own for number, own in reused if own != NO_TRIAL and own in there}
+        trained = done.at(~np.isin(done.number, list(sources)))
+        epochs = dict(zip(trained.number.tolist(), trained.epochs_wanted.tolist(), strict=True))
         found: dict[int, list[VerificationRecord]] = {}
         for run in verifications:
             if run.state is TrialState.COMPLETE and run.epochs == epochs.get(run.trial):
                 found.setdefault(run.trial, []).append(run)
         return cls(
-            [number for number, *_ in trained],
-            np.array([size for _, _, size, _, _ in trained], dtype=np.float64),
-            np.array([accuracy for *_, accuracy, _ in trained], dtype=np.float64),
+            trained.number.tolist(),
+            trained.memory_ratio,
+            trained.accuracy,
             samples,
             {number: _runs(them) for number, them in found.items()},
             sources,

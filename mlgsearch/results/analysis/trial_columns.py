@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlgsearch.records import OBJECTIVES, TrialState
+from mlgsearch.records import OBJECTIVES, TrialRecord, TrialState
 from mlgsearch.results.analysis.front import (
     as_searched,
     directions,
@@ -93,6 +94,20 @@ class TrialColumns:
             arrays[name] = np.array(values[name], dtype="datetime64[us]")  # None becomes NaT
         order = np.argsort(arrays["number"], kind="stable")
         return cls._frozen({name: array[order] for name, array in arrays.items()})
+
+    @classmethod
+    def of_records(cls, trials: Iterable[TrialRecord]) -> Self:
+        """Make columns of records, which do not know when they were last written."""
+        trials = list(trials)
+
+        def value(trial: TrialRecord, name: str) -> Any:
+            if name == "updated_at":
+                return None
+            found = getattr(trial if hasattr(trial, name) else trial.sizes, name)
+            return found.replace(tzinfo=None) if isinstance(found, datetime) else found
+
+        names = [field.name for field in fields(cls)]
+        return cls.of({name: [value(trial, name) for trial in trials] for name in names})
 
     @classmethod
     def empty(cls) -> Self:

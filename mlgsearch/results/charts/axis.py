@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlgsearch.records import Objective
-
-TIMES = "\N{MULTIPLICATION SIGN}"
+from mlgsearch.words import TIMES
 
 
 def axis_of(objective: Objective, values: Sequence[float]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from plotly.offline import get_plotlyjs
 
 from mlgsearch.records import OBJECTIVES, Objective, TrialRecord, TrialState
 from mlgsearch.results.analysis.front import front, is_usable
-from mlgsearch.results.charts.axis import TIMES, axis_of
+from mlgsearch.results.charts.axis import axis_of
 from mlgsearch.results.charts.layout import BLUE, GREY, draw_teacher, lay_out, say_empty
+from mlgsearch.words import TIMES
 
 _PRUNED = "#D55E00"
 

@@ -7,8 +7,9 @@ from html import escape
 import plotly.graph_objects as go
 
 from mlgsearch.records import OBJECTIVES, PlannedStudent
-from mlgsearch.results.charts.axis import TIMES, axis_of
+from mlgsearch.results.charts.axis import axis_of
 from mlgsearch.results.charts.layout import BLUE, GREY, lay_out
+from mlgsearch.words import TIMES
 
 #: Bars a picture is tall enough for, in pixels each.
 _BAR_HEIGHT = 22

@@ -8,8 +8,9 @@ import plotly.graph_objects as go
 
 from mlgsearch.records import OBJECTIVES, Objective
 from mlgsearch.results.analysis.verification import VerifiedPoint
-from mlgsearch.results.charts.axis import TIMES, axis_of
+from mlgsearch.results.charts.axis import axis_of
 from mlgsearch.results.charts.layout import BLUE, GREY, draw_teacher, lay_out, say_empty
+from mlgsearch.words import TIMES
 
 _LEGEND = (
     "bars: one standard deviation over the seeds; the fuller a point, the likelier on the front"

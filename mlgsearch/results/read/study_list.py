@@ -4,14 +4,14 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, RowMapping, func, select
 
 from mlgsearch.records import OBJECTIVES, LeaseRecord, TrialState
-from mlgsearch.results.analysis.front import dominated_volume
+from mlgsearch.results.analysis.pace import time_left_s
+from mlgsearch.results.analysis.reached import Reached
 from mlgsearch.results.database.lease import held
 from mlgsearch.results.database.tables import study_table, trial_table
 
@@ -23,12 +23,10 @@ _PACE_OF = 64
 class StudyRow:
     """A study at a glance.
 
-    ``counts`` has every state, if only with 0. ``best_accuracy`` (a fraction) and
-    ``smallest_memory_ratio`` are of COMPLETE trials, None without any; ``hypervolume`` is of the
-    study's objectives. ``last_activity`` is the last write to the study, its trials or their
-    epochs, and ``lease`` that of the driver that holds the study now, or None, both by the
-    database's clock; ``time_left_s`` is what it will need, None where nobody drives or
-    fewer than two trials have ended since it began.
+    ``reached`` is what its trials come to. ``last_activity`` is the last write to the study, its
+    trials or their epochs, and ``lease`` that of the driver that holds the study now, or None, both
+    by the database's clock; ``time_left_s`` is what it will need, None where nobody drives or fewer
+    than two trials have ended since it began.
     """
 
     name: str
@@ -36,37 +34,63 @@ class StudyRow:
     data: str
     space: str
     objectives: tuple[str, ...]
-    counts: Mapping[TrialState, int]
+    reached: Reached
     n_trials: int
     teacher_accuracy: float | None
-    best_accuracy: float | None
-    smallest_memory_ratio: float | None
-    hypervolume: float
     created_at: datetime
     last_activity: datetime
     lease: LeaseRecord | None
     time_left_s: float | None
 
     @property
-    def finished(self) -> int:
-        """How many trials have ended, whatever their state."""
-        return sum(count for state, count in self.counts.items() if state.is_finished)
-
-    @property
-    def driver(self) -> str | None:
+    def process(self) -> str | None:
         """``host:pid`` of the driver that holds the study now, or None."""
         return None if self.lease is None else f"{self.lease.host}:{self.lease.pid}"
 
+    @property
+    def driver(self) -> str | None:
+        """Who drives the study now, as ``user@host:pid``, or None."""
+        return None if self.lease is None else f"{self.lease.holder}@{self.process}"
 
-@dataclass(frozen=True)
-class _Reached:
+    @property
+    def running(self) -> int:
+        """How many trials are trained now."""
+        return self.reached.counts[TrialState.RUNNING] if self.lease else 0
+
+    @property
+    def queued(self) -> int:
+        """How many trials wait; what ran when its driver went away waits for the next one."""
+        counts = self.reached.counts
+        return counts[TrialState.WAITING] + counts[TrialState.RUNNING] - self.running
+
+
+def study_fields(row: StudyRow) -> dict[str, Any]:
+    """Return a study as an object that JSON can hold."""
+    reached = row.reached
+    return {
+        "study": row.name,
+        "n_trials": row.n_trials,
+        "states": {state.value: count for state, count in reached.counts.items()},
+        "hypervolume": reached.hypervolume,
+        "driver": row.process,
+        "model": row.model,
+        "data": row.data,
+        "space": row.space,
+        "objectives": list(row.objectives),
+        "teacher_accuracy": row.teacher_accuracy,
+        "best_accuracy": reached.best_accuracy,
+        "smallest_memory_ratio": reached.smallest_memory_ratio,
+        "time_left_s": row.time_left_s,
+        "created_at": row.created_at.isoformat(),
+        "last_activity": row.last_activity.isoformat(),
+    }
+
+
+class _Known(NamedTuple):
     """What a study's trials come to, until one of them is written again."""
 
     written: datetime | None
-    counts: Mapping[TrialState, int]
-    best_accuracy: float | None
-    smallest_memory_ratio: float | None
-    hypervolume: float
+    reached: Reached
 
 
 class StudyList:
@@ -78,7 +102,7 @@ class StudyList:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._known: dict[tuple[int, datetime], _Reached] = {}
+        self._known: dict[tuple[int, datetime], _Known] = {}
 
     def rows(self) -> list[StudyRow]:
         """Return all studies, oldest first."""
@@ -92,11 +116,16 @@ class StudyList:
                 if _key(study) not in known or known[_key(study)].written != study["written"]
             ]
             for study, reached in _reached(connection, stale):
-                known[_key(study)] = reached
+                known[_key(study)] = _Known(study["written"], reached)
             self._known = known
             ends = {name: _ends(connection, lease) for name, lease in leases.items()}
         return [
-            _row(study, known[_key(study)], leases.get(study["name"]), ends.get(study["name"], ()))
+            _row(
+                study,
+                known[_key(study)].reached,
+                leases.get(study["name"]),
+                ends.get(study["name"], ()),
+            )
             for study in studies
         ]
 
@@ -106,16 +135,11 @@ def study_rows(engine: Engine) -> list[StudyRow]:
     return StudyList(engine).rows()
 
 
-def time_left_s(ends: Sequence[datetime], remaining: int) -> float | None:
-    """Extrapolate from the moments at which the last trials ended, in seconds.
-
-    None where fewer than two have: a pace needs two. Trials that run side by side are in the pace.
-    """
-    if remaining <= 0:
-        return 0.0
-    if len(ends) < 2:
-        return None
-    return remaining * (max(ends) - min(ends)).total_seconds() / (len(ends) - 1)
+def _pace(ends: Sequence[datetime]) -> tuple[int, float]:
+    """Return how many trials ended after the first of these ends, and the seconds they took."""
+    if not ends:
+        return 0, 0.0
+    return len(ends) - 1, (max(ends) - min(ends)).total_seconds()
 
 
 def _studies(connection: Connection) -> Sequence[RowMapping]:
@@ -146,7 +170,7 @@ def _key(study: RowMapping) -> tuple[int, datetime]:
 
 def _reached(
     connection: Connection, studies: Collection[RowMapping]
-) -> Iterable[tuple[RowMapping, _Reached]]:
+) -> Iterable[tuple[RowMapping, Reached]]:
     ids = [study["id"] for study in studies]
     if not ids:
         return
@@ -168,26 +192,15 @@ def _reached(
     for study in studies:
         found = np.array(values[study["id"]], dtype=np.float64).reshape(-1, len(names))
         columns = dict(zip(names, found.T, strict=True))
-        objectives = study["objectives"]
         yield (
             study,
-            _Reached(
-                study["written"],
+            Reached.of(
                 counts[study["id"]],
-                max(_finite(columns["accuracy"]), default=None),
-                min(_finite(columns["memory_ratio"]), default=None),
-                dominated_volume(
-                    np.column_stack([columns[name] for name in objectives]),
-                    objectives,
-                    study["hypervolume_reference"] or {},
-                ),
+                columns.__getitem__,
+                study["objectives"],
+                study["hypervolume_reference"] or {},
             ),
         )
-
-
-def _finite(values: NDArray[np.float64]) -> list[float]:
-    found: list[float] = values[np.isfinite(values)].tolist()
-    return found
 
 
 def _ends(connection: Connection, lease: LeaseRecord) -> list[datetime]:
@@ -206,26 +219,23 @@ def _ends(connection: Connection, lease: LeaseRecord) -> list[datetime]:
 
 
 def _row(
-    study: RowMapping, reached: _Reached, lease: LeaseRecord | None, ends: Sequence[datetime]
+    study: RowMapping, reached: Reached, lease: LeaseRecord | None, ends: Sequence[datetime]
 ) -> StudyRow:
     content = study["content"]
-    finished = sum(n for state, n in reached.counts.items() if state.is_finished)
+    remaining = study["n_trials"] - reached.finished
     return StudyRow(
         name=study["name"],
         model=_word(content, "model", "name"),
         data=_word(content, "data", "name"),
         space=_word(content, "space", "kind"),
         objectives=tuple(study["objectives"]),
-        counts=reached.counts,
+        reached=reached,
         n_trials=study["n_trials"],
         teacher_accuracy=study["teacher_accuracy"],
-        best_accuracy=reached.best_accuracy,
-        smallest_memory_ratio=reached.smallest_memory_ratio,
-        hypervolume=reached.hypervolume,
         created_at=study["created_at"],
-        last_activity=max(study["updated_at"], reached.written or study["updated_at"]),
+        last_activity=max(study["updated_at"], study["written"] or study["updated_at"]),
         lease=lease,
-        time_left_s=None if lease is None else time_left_s(ends, study["n_trials"] - finished),
+        time_left_s=None if lease is None else time_left_s(_pace(ends), remaining),
     )
 
 

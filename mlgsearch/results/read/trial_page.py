@@ -1,6 +1,6 @@
 """Whole trial records, a few at a time: a study may have ten thousand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, func, select
@@ -12,6 +12,8 @@ from mlgsearch.results.database.tables import trial_table
 
 #: Numbers a statement may name: SQLite takes 32,766 at most.
 _PART = 10_000
+#: Trials of a page where all are read.
+_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,19 @@ def trial_page(
     is_last = len(trials) <= limit
     trials = trials[:limit]
     return TrialPage(trials, total, None if is_last else trials[-1].number)
+
+
+def all_trials(engine: Engine, study: str) -> Iterator[TrialRecord]:
+    """Yield all trials by number; at most a thousand are held at once.
+
+    Raises:
+        StudyNotFoundError: there is no such study.
+    """
+    after: int | None = -1
+    while after is not None:
+        page = trial_page(engine, study, after=after, limit=_AT_ONCE)
+        yield from page.trials
+        after = page.following
 
 
 def some_trials(engine: Engine, study: str, numbers: Sequence[int]) -> list[TrialRecord]:

@@ -1,4 +1,5 @@
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mlgsearch.cli.printing.tables import age, front_table, study_cells, trials_table
-from mlgsearch.records import TrialState
-from mlgsearch.results.analysis.expectation import Expectations
+from mlgsearch.records import StudyRecord, TrialRecord, TrialState
+from mlgsearch.results.analysis.front import front
+from mlgsearch.results.analysis.reached import Reached
+from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.read.study_list import StudyRow
+from mlgsearch.results.read.study_results import StudyResults
 from tests.results.samples import a_complete, a_study, a_trial
 
 NOW = datetime.now(UTC)
@@ -39,12 +43,9 @@ def a_row(counts: dict[TrialState, int], **changes: Any) -> StudyRow:
         data="digits",
         space="allocation",
         objectives=("accuracy", "memory_ratio"),
-        counts=dict.fromkeys(TrialState, 0) | counts,
+        reached=Reached(dict.fromkeys(TrialState, 0) | counts, None, None, 0.0),
         n_trials=8,
         teacher_accuracy=None,
-        best_accuracy=None,
-        smallest_memory_ratio=None,
-        hypervolume=0.0,
         created_at=NOW,
         last_activity=NOW,
         lease=None,
@@ -61,21 +62,28 @@ def test_a_study_without_results_has_empty_cells() -> None:
 
 
 def test_the_best_accuracy_and_the_smallest_student_are_shown() -> None:
-    row = study_cells(a_row({}, best_accuracy=0.9, smallest_memory_ratio=0.1))
+    reached = Reached(dict.fromkeys(TrialState, 0), 0.9, 0.1, 0.0)
+    row = study_cells(a_row({}, reached=reached))
     assert (row["best accuracy"], row["smallest"]) == ("90.00%", "0.1000")
+
+
+def results_of(
+    study: StudyRecord, trials: Sequence[TrialRecord]
+) -> tuple[StudyResults, list[TrialRecord]]:
+    results = StudyResults(study, TrialColumns.of_records(trials), [])
+    return results, front(trials, study.objectives)
 
 
 def test_the_front_is_smallest_first() -> None:
     trials = [a_complete(0, 0.9, 0.5), a_complete(1, 0.5, 0.1), a_complete(2, 0.4, 0.2)]
-    table = front_table(a_study("a [b]"), trials, Expectations.of_trials(trials, [], 269))
+    table = front_table(*results_of(a_study("a [b]"), trials))
     assert list(table.columns[0].cells) == ["1", "0"]
     assert str(table.title).startswith(r"Pareto front of a \[b]: 2 students")
 
 
 def test_the_size_of_a_file_is_shown_once_it_is_known() -> None:
     trials = [a_complete(0, 0.9, 0.5, packed_bytes=12_345), a_complete(1, 0.5, 0.1)]
-    found = Expectations.of_trials(trials, [], 269)
-    for table in (front_table(a_study(), trials, found), trials_table(trials, set())):
+    for table in (front_table(*results_of(a_study(), trials)), trials_table(trials, set())):
         (column,) = (column for column in table.columns if column.header == "KB")
         assert set(column.cells) == {"", "12.3"}
 

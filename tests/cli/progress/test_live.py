@@ -76,7 +76,7 @@ def test_the_time_left_is_known_after_the_first_trial_of_this_driver(
     assert "left" not in drawn(view)
     monkeypatch.setattr("mlgsearch.cli.progress.pace.time.monotonic", lambda: 1030.0)
     view.trial(a_complete(1, 0.9, 0.2), [])
-    assert "about 1:30 left" in drawn(view)
+    assert "about 1 min 30 s left" in drawn(view)
     for number in range(2, 5):
         view.trial(a_complete(number, 0.9, 0.2), [])
     assert "left" not in drawn(view)

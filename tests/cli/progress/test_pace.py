@@ -9,5 +9,5 @@ def test_the_time_left_goes_by_what_was_done_since(monkeypatch: pytest.MonkeyPat
     pace = Pace(4)
     clock[0] = 1030.0
     assert pace.left(4, 6) == ""
-    assert pace.left(5, 5) == "about 2:30 left"
+    assert pace.left(5, 5) == "about 2 min 30 s left"
     assert pace.left(10, 0) == ""

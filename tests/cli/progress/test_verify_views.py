@@ -81,7 +81,7 @@ def test_running_trainings_and_the_time_left_are_drawn(
     view.run(RUNNING)
     assert drawn(view) == [
         head,
-        "about 1:00 left",
+        "about 1 min left",
         "  trial 1  seed 7  epoch 4/10  validation 87.50%",
     ]
     view.stopping(1)

@@ -63,18 +63,17 @@ def test_the_words() -> None:
 def test_it_is_estimated_anew_only_where_something_changed(
     database: Database, writer: ResultStore, url: str
 ) -> None:
-    study = database.store.study("digits")
-    first = database.expectations(study)
-    assert database.expectations(study) is first
+    first = database.results("digits").expectations
+    assert database.results("digits").expectations is first
     engine = open_engine(url)
     VerificationStore(engine).put("digits", a_verification(2, 1, 0.8))
     engine.dispose()
-    second = database.expectations(study)
+    second = database.results("digits").expectations
     assert (first[2].seeds, second[2].seeds) == (0, 1)
     add_trial(writer, "digits", 40)
-    assert 40 in database.expectations(study)
+    assert 40 in database.results("digits").expectations
     writer.set_data("digits", "da7a", 100_000)
-    closer = database.expectations(database.store.study("digits"))
+    closer = database.results("digits").expectations
     assert closer[0].high - closer[0].low < second[0].high - second[0].low
 
 
@@ -95,7 +94,7 @@ def test_both_tables_show_and_download_it(database: Database) -> None:
 
 def test_marks_cards_and_facts_say_it(database: Database) -> None:
     data = read_study(database, "digits")
-    marks = TrialMarks(data.columns, SIZE_AXES[DEFAULT_AXIS], data.expectations)
+    marks = TrialMarks(data.columns, SIZE_AXES[DEFAULT_AXIS], data.results.expectations)
     trace = marks.points(data.columns.rows_of([0, 5]), "", {})
     assert re.fullmatch(f"<br>expected: {INTERVAL}", trace["hovertext"][0])
     assert trace["hovertext"][1] == ""

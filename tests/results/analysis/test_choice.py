@@ -13,6 +13,8 @@ from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.analysis.choice import Choice, Limit, LimitKind, choose
 from mlgsearch.results.analysis.expectation import Expectation, Expectations
+from mlgsearch.results.analysis.neighbours import Trade
+from mlgsearch.results.analysis.trial_columns import TrialColumns
 from tests.results.samples import a_complete, a_trial
 
 TEACHER = 0.95
@@ -34,6 +36,21 @@ class AsSeen(Expectations):
 
     def is_tie(self, number: int, other: int) -> bool:
         return (number, other) in self._ties
+
+
+def pick_of(
+    found: Iterable[TrialRecord],
+    limit: Limit,
+    expectations: Expectations,
+    *,
+    teacher_accuracy: float | None = None,
+) -> Choice:
+    columns = TrialColumns.of_records(found)
+    return choose(columns, limit, expectations, teacher_accuracy=teacher_accuracy)
+
+
+def number_of(trade: Trade | None) -> int | None:
+    return None if trade is None else trade.number
 
 
 @st.composite
@@ -101,10 +118,10 @@ def test_the_choice_is_the_best_of_all_that_fit(found: list[TrialRecord], limit:
     expected = brute_force(known, limit)
     if expected is None:
         with pytest.raises(UserError):
-            choose(found, limit, AsSeen(found), teacher_accuracy=TEACHER)
+            pick_of(found, limit, AsSeen(found), teacher_accuracy=TEACHER)
         return
-    choice = choose(found, limit, AsSeen(found), teacher_accuracy=TEACHER)
-    assert choice.trial == expected
+    choice = pick_of(found, limit, AsSeen(found), teacher_accuracy=TEACHER)
+    assert choice.trial == expected.number
     assert 1 <= choice.fitting <= choice.total
     for neighbour, side in ((choice.smaller, -1), (choice.larger, 1)):
         beyond = [t for t in known if side * (size(t, limit) - size(expected, limit)) > 0]
@@ -122,14 +139,14 @@ def test_the_choice_is_the_best_of_all_that_fit(found: list[TrialRecord], limit:
                     else (size(t, limit), -accuracy(t), t.number)
                 ),
             )
-            assert neighbour == nearest
+            assert neighbour.number == nearest.number
 
 
 @given(found=trials(), limit=limits)
 def test_the_limit_that_a_refusal_names_is_kept_to(found: list[TrialRecord], limit: Limit) -> None:
     impossible = replace(limit, value=limit.value / 1e6)
     try:
-        choose(found, impossible, AsSeen(found), teacher_accuracy=TEACHER)
+        pick_of(found, impossible, AsSeen(found), teacher_accuracy=TEACHER)
     except UserError as error:
         said = str(error)
     else:
@@ -139,42 +156,40 @@ def test_the_limit_that_a_refusal_names_is_kept_to(found: list[TrialRecord], lim
     assert named is not None, said
     assert named[1].replace("-", "_") == limit.kind
     nearest = replace(limit, value=float(named[2]))
-    assert choose(found, nearest, AsSeen(found), teacher_accuracy=TEACHER).fitting == 1
+    assert pick_of(found, nearest, AsSeen(found), teacher_accuracy=TEACHER).fitting == 1
 
 
 def pick(kind: LimitKind, value: float, *found: TrialRecord) -> Choice:
-    return choose(found, Limit(kind, value), AsSeen(found), teacher_accuracy=TEACHER)
+    return pick_of(found, Limit(kind, value), AsSeen(found), teacher_accuracy=TEACHER)
 
 
 def test_the_tables_kilobyte_has_1000_bytes() -> None:
     small, large = a_complete(0, 0.8, 0.1, packed_bytes=8_029), a_complete(1, 0.9, 0.2)
     large = replace(large, packed_bytes=8_030)
-    assert pick("max_kb", 8.029, small, large).trial == small
-    assert pick("max_kb", 8.03, small, large).trial == large
+    assert pick("max_kb", 8.029, small, large).trial == small.number
+    assert pick("max_kb", 8.03, small, large).trial == large.number
 
 
 def test_a_file_of_unknown_size_cannot_be_promised() -> None:
     old, new = a_complete(0, 0.99, 0.1), a_complete(1, 0.5, 0.2, packed_bytes=1_000)
-    assert pick("max_kb", 5, old, new).trial == new
-    assert pick("max_ratio", 0.5, old, new).trial == old
+    assert pick("max_kb", 5, old, new).trial == new.number
+    assert pick("max_ratio", 0.5, old, new).trial == old.number
     with pytest.raises(UserError, match="nothing to choose from"):
         pick("max_kb", 5, old)
 
 
 def test_exactly_so_many_points_are_within_them() -> None:
     # 0.95 - 0.93 is a little more than 0.02.
-    assert pick("within", 2, a_complete(0, 0.93, 0.1), a_complete(1, 0.97, 0.2)).trial.number == 0
-    assert (
-        pick("within", 1.99, a_complete(0, 0.93, 0.1), a_complete(1, 0.97, 0.2)).trial.number == 1
-    )
+    assert pick("within", 2, a_complete(0, 0.93, 0.1), a_complete(1, 0.97, 0.2)).trial == 0
+    assert pick("within", 1.99, a_complete(0, 0.93, 0.1), a_complete(1, 0.97, 0.2)).trial == 1
 
 
 def test_the_ends_of_the_front_have_one_neighbour() -> None:
     found = [a_complete(n, 0.5 + n / 10, (n + 1) / 10) for n in range(3)]
     first, middle, last = (pick("max_ratio", r, *found) for r in (0.1, 0.2, 1.0))
-    assert (first.smaller, first.larger) == (None, found[1])
-    assert (middle.smaller, middle.larger) == (found[0], found[2])
-    assert (last.smaller, last.larger, last.fitting, last.total) == (found[1], None, 3, 3)
+    assert (first.smaller, number_of(first.larger)) == (None, 1)
+    assert (number_of(middle.smaller), number_of(middle.larger)) == (0, 2)
+    assert (number_of(last.smaller), last.larger, last.fitting, last.total) == (1, None, 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -218,30 +233,30 @@ def test_nothing_to_choose_from_is_told() -> None:
     with pytest.raises(UserError, match="no trial is COMPLETE yet"):
         pick("max_kb", 7, a_trial(0))
     with pytest.raises(UserError, match="the teacher's accuracy is not known yet"):
-        choose([good], Limit("within", 1), AsSeen([good]))
+        pick_of([good], Limit("within", 1), AsSeen([good]))
 
 
 def test_a_lead_within_the_noise_is_a_tie_and_goes_to_the_smaller() -> None:
     found = [a_complete(n, 0.8 + n / 100, (n + 1) / 10) for n in range(5)]
 
     def tied(*ties: tuple[int, int]) -> Choice:
-        return choose(found, Limit("max_ratio", 0.4), AsSeen(found, ties))
+        return pick_of(found, Limit("max_ratio", 0.4), AsSeen(found, ties))
 
     choice = tied((2, 3), (1, 3))
-    assert (choice.trial, choice.tied_with) == (found[1], found[3])
-    assert (choice.smaller, choice.larger) == (found[0], found[2])
+    assert (choice.trial, number_of(choice.tied_with)) == (1, 3)
+    assert (number_of(choice.smaller), number_of(choice.larger)) == (0, 2)
     assert (choice.fitting, choice.total) == (4, 5)
     # It must tie with the best that fits, not with another or with one that does not fit.
     untied = tied((1, 2), (0, 1), (2, 4))
-    assert (untied.trial, untied.tied_with) == (found[3], None)
-    within = choose(found, Limit("within", 13), AsSeen(found, [(1, 2)]), teacher_accuracy=TEACHER)
-    assert (within.trial, within.tied_with) == (found[2], None)
+    assert (untied.trial, untied.tied_with) == (3, None)
+    within = pick_of(found, Limit("within", 13), AsSeen(found, [(1, 2)]), teacher_accuracy=TEACHER)
+    assert (within.trial, within.tied_with) == (2, None)
 
 
 def test_what_is_expected_decides_and_not_what_was_seen() -> None:
     found = [a_complete(0, 0.80, 0.1), a_complete(1, 0.99, 0.2), a_complete(2, 0.90, 0.3)]
     expected = [a_complete(0, 0.80, 0.1), a_complete(1, 0.85, 0.2), a_complete(2, 0.90, 0.3)]
-    choice = choose(found, Limit("max_ratio", 1), AsSeen(expected))
-    assert (choice.trial, choice.smaller) == (found[2], found[1])
-    choice = choose(found, Limit("within", 5), AsSeen(expected), teacher_accuracy=TEACHER)
-    assert (choice.trial, choice.fitting) == (found[2], 1)
+    choice = pick_of(found, Limit("max_ratio", 1), AsSeen(expected))
+    assert (choice.trial, number_of(choice.smaller)) == (2, 1)
+    choice = pick_of(found, Limit("within", 5), AsSeen(expected), teacher_accuracy=TEACHER)
+    assert (choice.trial, choice.fitting) == (2, 1)

@@ -1,15 +1,16 @@
 """Studies at a glance, on every database."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, event
 
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.front import front_hypervolume
+from mlgsearch.results.analysis.reached import Reached
 from mlgsearch.results.database import lease
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.results.read.study_list import StudyList, study_rows, time_left_s
+from mlgsearch.results.read.study_list import StudyList, study_rows
 from tests.results.samples import a_complete, a_study, a_trial
 
 CONTENT = {"model": {"name": "resnet8"}, "data": {"name": "digits"}, "space": {"kind": "uniform"}}
@@ -35,16 +36,15 @@ def test_a_row_says_what_the_store_says(two_studies: ResultStore, engine: Engine
         "digits",
         "uniform",
     )
-    assert first.counts == two_studies.state_counts("first")
-    assert (first.finished, first.n_trials) == (4, 20)
-    assert (first.best_accuracy, first.smallest_memory_ratio) == (0.9, 0.02)
-    assert first.hypervolume == pytest.approx(
+    assert first.reached.counts == two_studies.state_counts("first")
+    assert (first.reached.finished, first.n_trials) == (4, 20)
+    assert (first.reached.best_accuracy, first.reached.smallest_memory_ratio) == (0.9, 0.02)
+    assert first.reached.hypervolume == pytest.approx(
         front_hypervolume(two_studies.trials("first"), first.objectives, {})
     )
     assert first.last_activity == two_studies.last_activity("first")
     assert (first.lease, first.time_left_s) == (None, None)
-    assert (empty.best_accuracy, empty.smallest_memory_ratio, empty.hypervolume) == (None, None, 0)
-    assert empty.counts == dict.fromkeys(TrialState, 0)
+    assert empty.reached == Reached(dict.fromkeys(TrialState, 0), None, None, 0)
     assert empty.last_activity == two_studies.last_activity("empty")
 
 
@@ -66,7 +66,7 @@ def test_trials_are_read_again_only_where_some_were_written(
     statements.clear()
     first_again, empty = studies.rows()
     assert first_again == first
-    assert empty.best_accuracy == 0.5
+    assert empty.reached.best_accuracy == 0.5
     assert len(statements) == 4, statements
     two_studies.delete_study("first")
     assert [row.name for row in studies.rows()] == ["empty"]
@@ -91,13 +91,4 @@ def test_the_driver_and_its_pace(two_studies: ResultStore, engine: Engine) -> No
 def test_a_stored_reference_point_counts(store: ResultStore, engine: Engine) -> None:
     store.create_study(a_study(hypervolume_reference={"accuracy": 0.4, "memory_ratio": 0.0}))
     store.put_trial("digits", a_complete(0, 0.5, 0.1))
-    assert study_rows(engine)[0].hypervolume == pytest.approx(0.1)
-
-
-def test_a_pace_needs_two_ends() -> None:
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    ends = [now + timedelta(seconds=s) for s in (30, 0, 10)]
-    assert time_left_s(ends, 4) == 60
-    assert time_left_s(ends[:1], 4) is None
-    assert time_left_s([], 0) == 0
-    assert time_left_s(ends, -1) == 0
+    assert study_rows(engine)[0].reached.hypervolume == pytest.approx(0.1)

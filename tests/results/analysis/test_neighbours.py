@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.neighbours import Trade, neighbours
+from mlgsearch.results.analysis.neighbours import Trade, neighbours
 from tests.dashboard.columns import some_columns
 
 COLUMNS = some_columns(
