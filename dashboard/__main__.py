@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from dashboard.app import create_app
-from dashboard.database import DEFAULT_STORAGE, Database
+from dashboard.database import Database
 from dashboard.server.hosts import host_names, is_loopback
 from dashboard.server.serve import serve
 from dashboard.server.token_file import read_token
 from dashboard.server.warm_up import warm_up
 from mlgsearch.errors import UserError
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 
 
 def dashboard(

@@ -13,15 +13,13 @@ from mlgsearch.errors import StorageError
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.database import schema
 from mlgsearch.results.database.engine import open_engine
-from mlgsearch.results.database.storage_url import safe_url, storage_url
+from mlgsearch.results.database.storage_url import command_line, safe_url, storage_url
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.change_token import pulse
 from mlgsearch.results.read.study_list import StudyList, StudyRow
 from mlgsearch.results.read.study_reader import StudyReaders
 from mlgsearch.results.read.study_results import StudyResults
-
-DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
 
 
 class Database:
@@ -59,10 +57,7 @@ class Database:
 
         A URL with a password is not written: it is in that shell's MLGSEARCH_STORAGE.
         """
-        is_secret = self.safe_url != self.url
-        is_written = not is_secret and self.url != DEFAULT_STORAGE
-        storage = ("--storage", self.url) if is_written else ()
-        return shlex.join([_program(), *map(str, words), *storage])
+        return command_line(shlex.quote(_program()), words, self.url, masks_password=False)
 
     @property
     def engine(self) -> Engine:

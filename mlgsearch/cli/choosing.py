@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
+from mlgsearch.cli.options import Json, Name, Storage
 from mlgsearch.cli.printing.expected import expected, what_is_expected
 from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
 from mlgsearch.cli.printing.paste import command
@@ -20,6 +20,7 @@ from mlgsearch.records import TrialRecord
 from mlgsearch.results.analysis.choice import KILOBYTE, Choice, Limit, choose
 from mlgsearch.results.analysis.neighbours import Trade
 from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.formats import expectation_fields, verified_rows
 from mlgsearch.results.read.study_results import StudyResults, read_results, verified_students
 from mlgsearch.results.read.trial_page import some_trials

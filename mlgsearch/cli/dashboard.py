@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, Storage
+from mlgsearch.cli.options import Storage
 from mlgsearch.errors import UserError
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 
 
 def dashboard(

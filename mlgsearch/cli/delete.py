@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, Name, Storage
+from mlgsearch.cli.options import Name, Storage
 from mlgsearch.cli.printing.output import open_store
 from mlgsearch.paths import runs_directory, study_directory
 from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 
 
 def delete(

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from sqlalchemy import Engine
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
+from mlgsearch.cli.options import AllowCode, Json, Name, Storage
 from mlgsearch.cli.printing.output import stdout_console
 from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.tables import front_table
@@ -24,6 +24,7 @@ from mlgsearch.cli.progress.watching import stopped, watching
 from mlgsearch.paths import cache_directory, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.read.study_results import front_trials, read_results
 from mlgsearch.words import duration

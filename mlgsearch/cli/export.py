@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Name, Storage
+from mlgsearch.cli.options import AllowCode, Name, Storage
 from mlgsearch.cli.printing.output import open_store, write_text
 from mlgsearch.errors import UserError
 from mlgsearch.paths import runs_directory
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, front_rows, to_csv
 from mlgsearch.results.read.study_results import front_trials, read_results

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, Name, Storage
+from mlgsearch.cli.options import Name, Storage
 from mlgsearch.cli.printing.output import (
     WHOLE_LINES,
     open_store,
@@ -27,6 +27,7 @@ from mlgsearch.errors import UserError
 from mlgsearch.paths import study_directory
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, front_rows, to_csv, verified_rows
 from mlgsearch.results.read.study_results import (

@@ -2,9 +2,10 @@
 
 import typer
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Storage
+from mlgsearch.cli.options import Json, Storage
 from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
 from mlgsearch.cli.printing.tables import studies_table
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.read.study_list import study_fields, study_rows
 
 #: The fields of a study that `--json` prints; the API has more of them.

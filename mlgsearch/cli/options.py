@@ -6,8 +6,6 @@ import typer
 
 from mlgsearch.results.database.storage_url import safe_url
 
-DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
-
 
 def _check_storage(context: typer.Context, storage: str) -> str:
     storage = storage.strip()  # a variable that was read from a file may end in a newline

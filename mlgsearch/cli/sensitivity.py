@@ -10,12 +10,13 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Storage
+from mlgsearch.cli.options import AllowCode, Json, Storage
 from mlgsearch.cli.planning import Out, preparing
 from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
 from mlgsearch.paths import cache_directory
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS, layer_costs
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from mlgsearch.cli.options import DEFAULT_STORAGE, Json, Name, Storage
+from mlgsearch.cli.options import Json, Name, Storage
 from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
 from mlgsearch.cli.printing.tables import (
     curve_table,
@@ -14,6 +14,7 @@ from mlgsearch.cli.printing.tables import (
     settings_table,
     trials_table,
 )
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.read.study_results import read_results
 from mlgsearch.results.read.trial_page import all_trials
 from mlgsearch.results.trial_fields import detailed_trial_fields, further_measures, trial_fields

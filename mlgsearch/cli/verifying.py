@@ -9,7 +9,7 @@ import typer
 from sqlalchemy import Engine
 
 from mlgsearch.cli.driving import Address, Parallel
-from mlgsearch.cli.options import DEFAULT_STORAGE, AllowCode, Json, Name, Storage
+from mlgsearch.cli.options import AllowCode, Json, Name, Storage
 from mlgsearch.cli.printing.output import stdout_console
 from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.verified import verified_table
@@ -20,6 +20,7 @@ from mlgsearch.cli.progress.watching import stopped, watching
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.read.study_results import read_results, verified_students
 
 if TYPE_CHECKING:

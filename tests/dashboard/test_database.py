@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from dashboard.database import DEFAULT_STORAGE, Database, trouble
+from dashboard.database import Database, trouble
 from mlgsearch.errors import StorageError
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from tests.results.samples import a_complete, a_study
 

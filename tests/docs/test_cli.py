@@ -7,7 +7,7 @@ import pytest
 
 from mlgsearch.cli.app import COMMANDS as LAZY
 from mlgsearch.cli.front import Format
-from mlgsearch.cli.options import DEFAULT_STORAGE
+from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 SECTIONS = dict(re.findall(r"^## `(\w+)[^\n]*`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))

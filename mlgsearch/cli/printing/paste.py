@@ -1,13 +1,10 @@
 """Commands that a user can paste."""
 
 import contextlib
-import os
-import shlex
 import sys
 from pathlib import Path
 
-from mlgsearch.cli.options import DEFAULT_STORAGE
-from mlgsearch.results.database.storage_url import safe_url
+from mlgsearch.results.database.storage_url import command_line
 
 
 def command(storage: str, *words: str | int) -> str:
@@ -15,10 +12,7 @@ def command(storage: str, *words: str | int) -> str:
 
     A password in the database's URL is not shown.
     """
-    known = (DEFAULT_STORAGE, os.environ.get("MLGSEARCH_STORAGE"))
-    shown = storage if storage.startswith("@") else safe_url(storage)
-    options = () if storage in known else ("--storage", shown)
-    return f"{_program()} {shlex.join(map(str, (*words, *options)))}"
+    return command_line(_program(), words, storage, masks_password=True)
 
 
 def _program() -> str:

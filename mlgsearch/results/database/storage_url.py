@@ -1,9 +1,14 @@
 """A database's URL as its user gives it: written out, or in a file that keeps its password."""
 
+import os
 import re
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from mlgsearch.errors import StorageError
+
+DEFAULT_STORAGE = "sqlite:///mlgsearch.db"
 
 #: No URL is longer; a wrong file may be of any size.
 _MOST_CHARACTERS = 10_000
@@ -38,6 +43,21 @@ def storage_url(written: str) -> str:
     if not text or len(text.splitlines()) != 1 or text.startswith("@"):
         raise StorageError(f"{written}: {path} must hold a database URL on one line, nothing else")
     return _at_home(text)
+
+
+def command_line(
+    program: str, words: Iterable[str | int], storage: str, *, masks_password: bool
+) -> str:
+    """Write a command on a database, to paste into the shell in which this program was started.
+
+    The database is named where it is not the usual one. A password is never shown: it is masked, or
+    the database is not named, which is then to be looked for in that shell's MLGSEARCH_STORAGE.
+    """
+    shown = storage if storage.startswith("@") else safe_url(storage)
+    is_usual = storage in (DEFAULT_STORAGE, os.environ.get("MLGSEARCH_STORAGE"))
+    is_left_out = is_usual or (shown != storage and not masks_password)
+    options = () if is_left_out else ("--storage", shown)
+    return f"{program} {shlex.join(map(str, (*words, *options)))}"
 
 
 def _at_home(url: str) -> str:
