@@ -10,8 +10,8 @@ what it is when it is fitted again. No trained weight comes near: at 16 bits it 
 whose largest magnitude is below 1e-33. Only the sign quantiser keeps them: it divides by nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,8 @@ from torch.autograd.function import once_differentiable
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.setting import BIT_WIDTHS
 
-Method = Literal["dorefa", "lsq", "lsq_symmetric"]
+#: The name of a quantiser, a key of `QUANTISERS`.
+Method = str
 
 #: Fractions of the largest magnitude at which a fit tries to clip, from none to strong.
 _CLIPS = tuple(0.9**i for i in range(18))
@@ -329,8 +330,8 @@ def make_quantiser(method: Method, bits: int) -> Quantiser:
     Raises:
         SettingError: the method or the bit width is unknown.
     """
-    if method not in _QUANTISERS:
-        known = ", ".join(map(repr, _QUANTISERS))
+    if method not in QUANTISERS:
+        known = ", ".join(map(repr, QUANTISERS))
         raise SettingError(f"quantisation method is {method!r}, expected one of {known}")
     if bits == 0 or bits not in BIT_WIDTHS:
         raise SettingError(f"bit width is {bits!r}, expected one of {BIT_WIDTHS[1:]}")
@@ -338,10 +339,11 @@ def make_quantiser(method: Method, bits: int) -> Quantiser:
         return Quantiser()
     if bits == 1:
         return SignQuantiser()
-    return _QUANTISERS[method](bits)
+    return QUANTISERS[method](bits)
 
 
-_QUANTISERS: Mapping[Method, Callable[[int], Quantiser]] = {
+#: Every quantiser by its name in a study file; each is made for 2 to 16 bits.
+QUANTISERS: dict[Method, Callable[[int], Quantiser]] = {
     "dorefa": DorefaQuantiser,
     "lsq": LsqQuantiser,
     "lsq_symmetric": SymmetricLsqQuantiser,

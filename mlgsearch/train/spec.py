@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticKnownError
 
-from mlgsearch.mlg.quantise import Method
+from mlgsearch.mlg.quantise import QUANTISERS
 from mlgsearch.train.data_sets import DATA_SETS, DataSet
 
 
@@ -24,11 +24,17 @@ def _is_network_name(name: str) -> str:
     return name
 
 
-def _is_data_set(name: str) -> str:
-    if name not in DATA_SETS:
-        *others, last = map(repr, DATA_SETS)
-        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
-    return name
+def _one_of(table: Mapping[str, object]) -> AfterValidator:
+    """Return what accepts the names of a table, as a Literal accepts its own."""
+
+    def check(name: str) -> str:
+        if name not in table:
+            *others, last = map(repr, table)
+            expected = f"{', '.join(others)} or {last}"
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        return name
+
+    return AfterValidator(check)
 
 
 def _is_path(text: str) -> str:
@@ -39,7 +45,8 @@ def _is_path(text: str) -> str:
 
 PathText = Annotated[str, AfterValidator(_is_path)]
 NetworkName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_network_name)]
-DataSetName = Annotated[str, AfterValidator(_is_data_set)]
+DataSetName = Annotated[str, _one_of(DATA_SETS)]
+MethodName = Annotated[str, _one_of(QUANTISERS)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, strict=False)]
 Precision = Literal["float32", "bfloat16"]
@@ -277,7 +284,7 @@ class QuantisationSpec(Spec):
     step; evaluation always quantises all.
     """
 
-    method: Method = "lsq_symmetric"
+    method: MethodName = "lsq_symmetric"
     refine_steps: int = Field(default=3, ge=0, le=100)
     orthonormality: NonNegative = 1e-3
     norm_bits: Literal[16, 32] = 32

@@ -1,17 +1,15 @@
 """Codes and scales: the values of every quantiser, bit for bit."""
 
-from typing import get_args
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgsearch.mlg.bits import pack, unpack
-from mlgsearch.mlg.quantise import Method, Quantiser, make_quantiser
+from mlgsearch.mlg.quantise import QUANTISERS, Method, Quantiser, make_quantiser
 
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
-METHODS: tuple[Method, ...] = get_args(Method)
+METHODS = tuple(QUANTISERS)
 
 
 def trained(method: Method, bits: int, latent: torch.Tensor) -> Quantiser:

@@ -1,5 +1,5 @@
 from copy import deepcopy
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.quantise import (
+    QUANTISERS,
     DorefaQuantiser,
     LsqQuantiser,
     Method,
@@ -19,7 +20,7 @@ from mlgsearch.mlg.quantise import (
     spread_sample,
 )
 
-METHODS: tuple[Method, ...] = get_args(Method)
+METHODS = tuple(QUANTISERS)
 FEW_BITS = st.integers(1, 8)
 VALUES = st.lists(st.floats(-1e3, 1e3, allow_nan=False, width=32), min_size=1, max_size=40).map(
     torch.tensor

@@ -61,7 +61,8 @@ def is_whole(hyperparameter: str) -> bool:
 
 def _is_one_of_a_few(hyperparameter: str) -> bool:
     part, key = HYPERPARAMETERS[hyperparameter]
-    return get_origin(_part_model(part).model_fields[key].annotation) is Literal
+    annotation = _part_model(part).model_fields[key].annotation
+    return annotation is str or get_origin(annotation) is Literal
 
 
 def _part_model(part: str) -> type[Spec]:

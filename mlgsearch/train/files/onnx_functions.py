@@ -7,7 +7,7 @@ Every convolution ends in a scale and a shift per output channel, ``p`` of shape
 batch-norm follows; else in its bias, where it has one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -65,25 +65,49 @@ def codes(method: Method, *, is_sign: bool) -> FunctionProto:
     places = body.op("Cast", body.op("Range", *ends), to=TensorProto.FLOAT)
     two = body.number(2.0)
     code = body.op("MatMul", rows, body.op("Pow", two, places))
+    decode = _signs if is_sign else DECODERS[method]
     scale_count = 1 if is_sign else make_quantiser(method, 2).scale_count
     scales = body.take("n", body.ints(scale_count), "m")
     levels = body.op("Pow", two, body.op("Cast", bits, to=TensorProto.FLOAT))
-    if is_sign or method == "dorefa":
-        unit = body.number(1.0)
-        top = body.op("Sub", levels, unit)
-        value = body.op("Sub", body.op("Div", body.op("Mul", code, two), top), unit)
-        if is_sign:
-            value = body.op("Mul", value, scales)
-        else:
-            gain, largest = body.ops("Split", scales, outs=["g", "l"], num_outputs=2)
-            value = body.op("Mul", body.op("Mul", value, largest), gain)
-    else:
-        middle = body.op("Div", levels, two)
-        if method == "lsq_symmetric":
-            middle = body.op("Sub", middle, body.number(0.5))
-        value = body.op("Mul", body.op("Sub", code, middle), scales)
+    value = decode(body, code, levels, scales)
     body.op("Reshape", value, shape, out="y")
     return body.function("Signs" if is_sign else "Codes", ["c", "n"], ["y", "d", "m"], ["a"])
+
+
+def _even(body: Body, code: str, levels: str) -> str:
+    """Append levels that lie evenly from -1 to 1."""
+    unit = body.number(1.0)
+    top = body.op("Sub", levels, unit)
+    return body.op("Sub", body.op("Div", body.op("Mul", code, body.number(2.0)), top), unit)
+
+
+def _signs(body: Body, code: str, levels: str, scales: str) -> str:
+    return body.op("Mul", _even(body, code, levels), scales)
+
+
+def _dorefa(body: Body, code: str, levels: str, scales: str) -> str:
+    value = _even(body, code, levels)
+    gain, largest = body.ops("Split", scales, outs=["g", "l"], num_outputs=2)
+    return body.op("Mul", body.op("Mul", value, largest), gain)
+
+
+def _lsq(body: Body, code: str, levels: str, scales: str) -> str:
+    middle = body.op("Div", levels, body.number(2.0))
+    return body.op("Mul", body.op("Sub", code, middle), scales)
+
+
+def _lsq_symmetric(body: Body, code: str, levels: str, scales: str) -> str:
+    middle = body.op("Sub", body.op("Div", levels, body.number(2.0)), body.number(0.5))
+    return body.op("Mul", body.op("Sub", code, middle), scales)
+
+
+#: What appends a quantiser's `decode` to a function: of codes as float32 in their rows, the number
+#: of levels, 2**bits, and its scales, each the name of a value; returns that of the decoded ones.
+DECODERS: dict[Method, Callable[[Body, str, str, str], str]] = {
+    "dorefa": _dorefa,
+    "lsq": _lsq,
+    "lsq_symmetric": _lsq_symmetric,
+}
 
 
 def weight(name: str, factors: dict[str, Coding]) -> FunctionProto:

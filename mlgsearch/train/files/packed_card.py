@@ -8,9 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mlgsearch.errors import DataError, SettingError
-from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.train.spec import OWN_NETWORKS, ModelSpec
+from mlgsearch.train.spec import OWN_NETWORKS, MethodName, ModelSpec
 
 #: What the files of this version begin to say of themselves, and of all versions.
 FORMAT = "mlgsearch-packed-2"
@@ -49,7 +48,7 @@ class PackedCard(BaseModel):
     classes: int = Field(ge=1)
     channels: int = Field(ge=1, le=1024)
     image_size: tuple[Side, Side]
-    method: Method
+    method: MethodName
     settings: tuple[LayerSetting, ...]
     norm_bits: Literal[16, 32] = 32
     in_bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
