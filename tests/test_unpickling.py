@@ -33,8 +33,7 @@ UNPICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "
 LOADERS = {"eval", "exec", "compile", "read_pickle", "full_load", "unsafe_load"}
 #: Where code is imported by name, and who gives the name.
 BY_NAME = {
-    "mlgsearch/cli/lazy_command.py": "a command's module, from a fixed table",
-    "mlgsearch/train/data_sets.py": "what reads a data set, from a fixed table",
+    "mlgsearch/named.py": "commands, readers of data and spaces, from fixed tables",
     "mlgsearch/train/light_torch.py": "torch's compiler, by two fixed names",
     "mlgsearch/__init__.py": "the package's own face, from a fixed table",
     "mlgsearch/study/search/sampler.py": "search.sampler of a study file, or --allow-code",

@@ -1,10 +1,11 @@
 """A command that is imported when it is called, not when it is listed."""
 
-import importlib
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
+
+from mlgsearch.named import named
 
 
 class LazyCommand(TyperCommand):
@@ -22,9 +23,8 @@ class LazyCommand(TyperCommand):
 
     def load(self) -> TyperCommand:
         """Import the function and return the command that typer makes of it."""
-        module, _, function = self.target.partition(":")
         alone = typer.Typer(add_completion=False)
-        alone.command(self.name)(getattr(importlib.import_module(module), function))
+        alone.command(self.name)(named(self.target))
         command = typer.main.get_command(alone)
         assert isinstance(command, TyperCommand)
         return command

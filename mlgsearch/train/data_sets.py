@@ -3,9 +3,10 @@
 A further kind is a function in a module of `mlgsearch.train.data` and a line in ``DATA_SETS``.
 """
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from mlgsearch.named import named
 
 AugmentationName = Literal["none", "crop", "crop_flip"]
 
@@ -32,8 +33,7 @@ class DataSet:
         Raises:
             DataError: the data are missing or damaged.
         """
-        module, _, function = self.reader.partition(":")
-        return getattr(importlib.import_module(module), function)(spec)
+        return named(self.reader)(spec)
 
 
 _TORCHVISION = "mlgsearch.train.data.torchvision_sets:read_torchvision"

@@ -24,7 +24,7 @@ def _is_network_name(name: str) -> str:
     return name
 
 
-def _one_of(table: Mapping[str, object]) -> AfterValidator:
+def one_of(table: Mapping[str, object]) -> AfterValidator:
     """Return what accepts the names of a table, as a Literal accepts its own."""
 
     def check(name: str) -> str:
@@ -45,8 +45,8 @@ def _is_path(text: str) -> str:
 
 PathText = Annotated[str, AfterValidator(_is_path)]
 NetworkName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_network_name)]
-DataSetName = Annotated[str, _one_of(DATA_SETS)]
-MethodName = Annotated[str, _one_of(QUANTISERS)]
+DataSetName = Annotated[str, one_of(DATA_SETS)]
+MethodName = Annotated[str, one_of(QUANTISERS)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, strict=False)]
 Precision = Literal["float32", "bfloat16"]

@@ -23,8 +23,9 @@ from mlgsearch.study.file import strict_yaml
 from mlgsearch.study.file.artifact_path import checked_artifact_path, is_url
 from mlgsearch.study.file.hyperparameter import Hyperparameters
 from mlgsearch.study.file.reference import ReferenceSpec
+from mlgsearch.study.file.space_kinds import SPACE_KINDS, SpaceKind, kinds_that
 from mlgsearch.study.file.validation_messages import complaints
-from mlgsearch.train.spec import Positive, Spec, TrainSpec
+from mlgsearch.train.spec import Positive, Spec, TrainSpec, one_of
 
 
 def _is_study_name(name: str) -> str:
@@ -58,6 +59,7 @@ Whole = Annotated[int, Field(strict=True)]
 Range = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_range)]
 BitRange = Annotated[tuple[Whole, ...], Field(strict=False), AfterValidator(_is_bit_range)]
 Budget = Annotated[tuple[Positive, ...], Field(strict=False), AfterValidator(_is_budget)]
+SpaceKindName = Annotated[str, one_of(SPACE_KINDS)]
 Sampler = Annotated[str, Field(pattern=r"^(tpe|nsga2|nsga3|random|qmc|\w[\w.]*:\w+)$")]
 
 
@@ -74,7 +76,7 @@ class SpaceSpec(Spec):
     by the paper's count; ``weighting`` says how layers weigh against each other in what is planned.
     """
 
-    kind: Literal["allocation", "layerwise", "uniform"] = "allocation"
+    kind: SpaceKindName = "allocation"
     B_in: Range = (1, 8)
     B_out: Range = (1, 64)
     q_basis: BitRange = (2, 8)
@@ -88,11 +90,17 @@ class SpaceSpec(Spec):
 
     @model_validator(mode="after")
     def _check(self) -> "SpaceSpec":
-        if self.kind == "uniform" and self.head_bits == "search":
-            raise ValueError("head_bits: search needs kind: layerwise")
-        if self.kind != "allocation" and self.budget_kb is not None:
-            raise ValueError("budget_kb needs kind: allocation")
+        if self.traits.has_head is None and self.head_bits == "search":
+            others = kinds_that(lambda kind: kind.has_head is not None)
+            raise ValueError(f"head_bits: search needs kind: {others}")
+        if not self.traits.has_budget and self.budget_kb is not None:
+            raise ValueError(f"budget_kb needs kind: {kinds_that(lambda kind: kind.has_budget)}")
         return self
+
+    @property
+    def traits(self) -> SpaceKind:
+        """What is known of spaces of this kind."""
+        return SPACE_KINDS[self.kind]
 
 
 def _is_setting(five: tuple[int, ...]) -> tuple[int, ...]:
@@ -282,7 +290,7 @@ class StudySpec(TrainSpec):
         """How many settings of the planned front are tried."""
         if self.search.planned is not None:
             return self.search.planned
-        return 8 if self.space.kind == "allocation" else 0
+        return self.space.traits.planned
 
     @model_validator(mode="after")
     def _check(self) -> "StudySpec":
@@ -290,8 +298,9 @@ class StudySpec(TrainSpec):
             ("planned", self.planned_trials),
             ("warm_start", self.search.warm_start),
         ):
-            if self.space.kind == "uniform" and given:
-                raise ValueError(f"search.{key} needs space.kind: allocation or layerwise")
+            if not self.space.traits.can_plan and given:
+                others = kinds_that(lambda kind: kind.can_plan)
+                raise ValueError(f"search.{key} needs space.kind: {others}")
         return self
 
     def train_spec(self) -> TrainSpec:

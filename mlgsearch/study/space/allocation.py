@@ -1,7 +1,7 @@
 """The allocation space: a budget for the network, and a gain a layer that bends its spread."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution, FloatDistribution
@@ -13,7 +13,7 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.planning.allocation import HOPELESS, Allocation, Allocator
 from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
-from mlgsearch.study.space.coordinates import Parameters
+from mlgsearch.study.space.coordinates import Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
 
 #: The largest gain, and minus the smallest: a layer's damage counts for 7.4 times as much at most.
@@ -24,14 +24,13 @@ _BUDGET = "budget_kb"
 #: What a budget that breaks a limit is lowered to at a time.
 _STEP = 0.98
 
-#: The one hyperparameter that has a size, and so is decided by the budget.
 NORM_BITS = "quantisation.norm_bits"
 
 
-class AllocationCoordinates:
+class AllocationCoordinates(Coordinates):
     """``budget_kb`` (1,000 bytes by the paper's count) and ``<layer>/gain``.
 
-    Implements ``Coordinates``. A setting that a study file asks for need not be one that any budget
+    A setting that a study file asks for need not be one that any budget
     leads to: it is given the coordinates near which the plan comes closest to it, and at exactly
     those it is meant itself.
 
@@ -44,7 +43,7 @@ class AllocationCoordinates:
         space: SpaceSpec,
         layers: SearchedLayers,
         allocator: Allocator,
-        keeps: Callable[[Mapping[str, LayerSetting], NormBits], bool] = lambda *_: True,
+        keeps: Keeps,
     ):
         self._keeps = keeps
         self._layers = layers
@@ -64,10 +63,10 @@ class AllocationCoordinates:
         given = self._given.get(self._place(parameters))
         return given[0] if given is not None else self._allocate(parameters).settings
 
-    def norm_bits(self, parameters: Mapping[str, Any]) -> NormBits:
-        """Return the width of normalisation, which the budget decides where it may."""
+    def decided(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the width of normalisation, the one hyperparameter that has a size."""
         given = self._given.get(self._place(parameters))
-        return given[1] if given is not None else self._allocate(parameters).norm_bits
+        return {NORM_BITS: given[1] if given is not None else self._allocate(parameters).norm_bits}
 
     def encode(self, first: FirstTrial, where: str) -> Parameters:
         """Return coordinates that mean this very setting, whatever the ranges are.

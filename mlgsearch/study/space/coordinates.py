@@ -1,10 +1,12 @@
 """What the coordinates of every kind of space have in common."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from optuna.distributions import BaseDistribution
 
+from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.study.file.spec import FirstTrial
 
@@ -14,17 +16,25 @@ NUMBERS = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
 #: One proposal's values by the names that Optuna and its tools show.
 Parameters = dict[str, Any]
 
+#: Whether settings of the searched layers keep a study's limits, at a width of normalisation.
+Keeps = Callable[[Mapping[str, LayerSetting], NormBits], bool]
 
-class Coordinates(Protocol):
-    """How Optuna's parameters mean the settings of layers, in one kind of space."""
 
-    @property
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """The parameters that are searched."""
+class Coordinates(ABC):
+    """How Optuna's parameters mean the settings of layers, in one kind of space.
 
+    Every kind is made of the file's ``SpaceSpec``, the ``SearchedLayers``, an ``Allocator`` (None
+    where nothing is planned) and what says whether settings keep the limits (``Keeps``).
+    ``distributions`` are the parameters that are searched.
+    """
+
+    distributions: dict[str, BaseDistribution]
+
+    @abstractmethod
     def decode(self, parameters: Mapping[str, Any]) -> dict[str, LayerSetting]:
         """Turn coordinates into canonical settings, of the searched layers at least."""
 
+    @abstractmethod
     def encode(self, first: FirstTrial, where: str) -> Parameters:
         """Return the coordinates of a setting that a study file asks for.
 
@@ -35,4 +45,14 @@ class Coordinates(Protocol):
         """
 
     def planned(self, count: int) -> list[Parameters]:
-        """Return the coordinates of the planned front, smallest first."""
+        """Return the coordinates of the planned front, smallest first; none where none can be."""
+        assert not count, "the study file refuses what cannot be planned"
+        return []
+
+    def decided(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the hyperparameters that the kind decides (``SpaceKind.decides``)."""
+        return {}
+
+    def lowered(self, parameters: Parameters) -> Parameters | None:
+        """Return coordinates of a slightly smaller network; None where there are none."""
+        return None

@@ -36,7 +36,7 @@ _NORM_BITS = "quantisation.norm_bits"
 
 def needs_tables(spec: StudySpec) -> bool:
     """Whether a study's space cannot do without tables."""
-    return spec.space.kind == "allocation" or spec.planned_trials > 0
+    return spec.space.traits.needs_plan or spec.planned_trials > 0
 
 
 def open_tables(spec: StudySpec, prepared: Prepared, cache: Path, progress: Progress) -> Tables:
@@ -84,7 +84,7 @@ def make_allocator(spec: StudySpec, tables: Tables) -> Allocator:
         BudgetError: no network in range keeps the file's limits.
     """
     norm_bits: tuple[NormBits, ...] = (spec.quantisation.norm_bits,)
-    if _NORM_BITS in spec.space.hyperparameters and spec.space.kind == "allocation":
+    if _NORM_BITS in spec.space.hyperparameters and _NORM_BITS in spec.space.traits.decides:
         choices = spec.space.hyperparameters[_NORM_BITS].choices or ()
         norm_bits = tuple(width for width in (16, 32) if width in choices)
     return Allocator(
@@ -100,7 +100,7 @@ def choices(space: SpaceSpec, shape: NetworkShape) -> tuple[Ranges, dict[str, La
         _span(space, "q_basis"),
         _span(space, "q_coeff_in"),
         _span(space, "q_coeff_out"),
-        levels_stay=space.kind == "layerwise",
+        levels_stay=space.traits.levels_stay,
     )
     return ranges, SearchedLayers.of(space, shape).others()
 

@@ -10,19 +10,21 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.planning.allocation import HOPELESS, UNHARMED, Allocator
 from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
-from mlgsearch.study.space.coordinates import NUMBERS, Parameters
+from mlgsearch.study.space.coordinates import NUMBERS, Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
 from mlgsearch.study.space.uniform import whole
 
 
-class LayerwiseCoordinates:
-    """A parameter is called ``<layer>/B_in`` and so on; implements ``Coordinates``.
+class LayerwiseCoordinates(Coordinates):
+    """A parameter is called ``<layer>/B_in`` and so on.
 
     Where a layer can have no such level, its parameters do not exist. A base at a layer's bound
     means that the level is absent, so every canonical setting in range has coordinates.
     """
 
-    def __init__(self, space: SpaceSpec, layers: SearchedLayers, allocator: Allocator | None):
+    def __init__(
+        self, space: SpaceSpec, layers: SearchedLayers, allocator: Allocator | None, _keeps: Keeps
+    ):
         self._ranges = {name: getattr(space, name) for name in NUMBERS}
         self._layers = layers
         self._allocator = allocator

@@ -42,7 +42,7 @@ class SearchedLayers:
                 )
             kept += matched
         head_joins = space.head_bits == "search" or (
-            space.kind == "allocation" and space.head_bits is None
+            bool(space.traits.has_head) and space.head_bits is None
         )
         names = [
             name for name in shape.layers if name not in kept and (name != shape.head or head_joins)

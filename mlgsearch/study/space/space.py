@@ -19,14 +19,11 @@ from mlgsearch.planning.tables import Tables
 from mlgsearch.results.analysis.front import middles_first
 from mlgsearch.study.file.hyperparameter import HYPERPARAMETERS, HyperparameterSpec, is_whole
 from mlgsearch.study.file.spec import FirstTrial, StudySpec
-from mlgsearch.study.space.allocation import NORM_BITS, AllocationCoordinates
 from mlgsearch.study.space.coordinates import Coordinates, Parameters
 from mlgsearch.study.space.layer_tables import make_allocator, needs_tables
-from mlgsearch.study.space.layerwise import LayerwiseCoordinates
 from mlgsearch.study.space.limits import Limits
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.searched_layers import SearchedLayers
-from mlgsearch.study.space.uniform import UniformCoordinates
 from mlgsearch.train.spec import QuantisationSpec, TrainSpec
 
 
@@ -78,23 +75,17 @@ class Space:
                 allocator = make_allocator(spec, tables)
             except BudgetError as error:
                 raise StudyFileError(f"limits: {error}") from error
-        self._coordinates: Coordinates
-        self._allocation: AllocationCoordinates | None = None
-        if allocator is not None and spec.space.kind == "allocation":
-            self._allocation = AllocationCoordinates(
-                spec.space, self._layers, allocator, self._keeps
-            )
-            self._coordinates = self._allocation
-        elif spec.space.kind == "uniform":
-            self._coordinates = UniformCoordinates(spec.space, self._layers)
-        else:
-            self._coordinates = LayerwiseCoordinates(spec.space, self._layers, allocator)
+        traits = spec.space.traits
+        self._decided = traits.decides & spec.space.hyperparameters.keys()
+        self._coordinates: Coordinates = traits.make(
+            spec.space, self._layers, allocator, self._keeps
+        )
         self.distributions: dict[str, BaseDistribution] = {
             **self._coordinates.distributions,
             **{
                 name: _hyperparameter_distribution(name, hyper)
                 for name, hyper in spec.space.hyperparameters.items()
-                if not self._is_planned(name)
+                if name not in self._decided
             },
         }
         #: What was taken over from elsewhere and is left out, a line each.
@@ -125,10 +116,10 @@ class Space:
         hyperparameters = {
             name: parameters[name]
             for name in self._spec.space.hyperparameters
-            if not self._is_planned(name)
+            if name not in self._decided
         }
-        if self._allocation is not None and NORM_BITS in self._spec.space.hyperparameters:
-            hyperparameters[NORM_BITS] = self._allocation.norm_bits(parameters)
+        if self._decided:
+            hyperparameters |= self._coordinates.decided(parameters)
         return Proposal(self._whole(self._coordinates.decode(parameters)), hyperparameters)
 
     def _whole(self, settings: Mapping[str, LayerSetting]) -> dict[str, LayerSetting]:
@@ -144,7 +135,7 @@ class Space:
         """
         found: Parameters | None = parameters
         while found is not None and self._broken(found):
-            found = None if self._allocation is None else self._allocation.lowered(found)
+            found = self._coordinates.lowered(found)
         return found
 
     def _broken(self, parameters: Mapping[str, Any]) -> dict[str, float]:
@@ -156,8 +147,8 @@ class Space:
             return {}
         quantisation = self._spec.quantisation.model_dump()
         found = dict(parameters)
-        if self._allocation is not None and NORM_BITS in self._spec.space.hyperparameters:
-            found[NORM_BITS] = self._allocation.norm_bits(parameters)
+        if self._decided:
+            found |= self._coordinates.decided(parameters)
         for name in self._spec.space.hyperparameters:
             part, key = HYPERPARAMETERS[name]
             if part == "quantisation" and name in found:
@@ -197,10 +188,10 @@ class Space:
             name: value
             for name, value in first.hyperparameters.items()
             if name in self._spec.space.hyperparameters
-            and (self._is_planned(name) or _holds(self.distributions[name], value))
+            and (name in self._decided or _holds(self.distributions[name], value))
         }
         mapped = {"layers": layers, "hyperparameters": hyperparameters}
-        given = {n: v for n, v in hyperparameters.items() if not self._is_planned(n)}
+        given = {n: v for n, v in hyperparameters.items() if n not in self._decided}
         encoded = self._coordinates.encode(first.model_copy(update=mapped), source)
         parameters = given | {
             name: _nearest(self.distributions[name], value) for name, value in encoded.items()
@@ -213,10 +204,6 @@ class Space:
         else:
             self.first.append(parameters)
 
-    def _is_planned(self, hyperparameter: str) -> bool:
-        """Whether a hyperparameter is no coordinate, because the budget decides it."""
-        return self._allocation is not None and hyperparameter == NORM_BITS
-
     def _encode(self, first: FirstTrial, where: str) -> Parameters:
         for name in first.hyperparameters:
             if name not in self._spec.space.hyperparameters:
@@ -224,7 +211,7 @@ class Space:
                     f"{where}.hyperparameters.{name}: is not searched; "
                     "list it under space.hyperparameters first"
                 )
-        given = {n: v for n, v in first.hyperparameters.items() if not self._is_planned(n)}
+        given = {n: v for n, v in first.hyperparameters.items() if n not in self._decided}
         parameters = given | self._coordinates.encode(first, where)
         for name, value in parameters.items():
             distribution = self.distributions[name]

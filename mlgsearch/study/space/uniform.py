@@ -8,15 +8,18 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
+from mlgsearch.planning.allocation import Allocator
 from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
-from mlgsearch.study.space.coordinates import NUMBERS, Parameters
+from mlgsearch.study.space.coordinates import NUMBERS, Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
 
 
-class UniformCoordinates:
-    """Five parameters, named as in the paper; implements ``Coordinates``."""
+class UniformCoordinates(Coordinates):
+    """Five parameters, named as in the paper."""
 
-    def __init__(self, space: SpaceSpec, layers: SearchedLayers):
+    def __init__(
+        self, space: SpaceSpec, layers: SearchedLayers, _allocator: Allocator | None, _keeps: Keeps
+    ):
         self._layers = layers
         self.distributions: dict[str, BaseDistribution] = {
             name: whole(name, *getattr(space, name)) for name in NUMBERS
@@ -36,11 +39,6 @@ class UniformCoordinates:
         if first.layers:
             raise StudyFileError(f"{where}.layers: needs space.kind: layerwise")
         return dict(zip(NUMBERS, first.setting, strict=True))
-
-    def planned(self, count: int) -> list[Parameters]:
-        """Return nothing: a plan differs from layer to layer, and the study file says so."""
-        assert not count
-        return []
 
 
 def whole(number: str, low: int, high: int) -> IntDistribution:
