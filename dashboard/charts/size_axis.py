@@ -50,8 +50,9 @@ def _axes() -> Mapping[str, SizeAxis]:
         "packed_bytes": SizeAxis("packed_bytes", OBJECTIVES["packed_bytes"], ",.0f"),
         "parameter_ratio": SizeAxis("parameter_ratio", OBJECTIVES["parameter_ratio"], ".4f"),
     }
-    for name in ("generation_macs", "execution_macs"):
-        axes[name] = SizeAxis(name, OBJECTIVES[name], ".3s")
+    for name, objective in OBJECTIVES.items():
+        if name not in (*axes, "accuracy", "loss"):
+            axes[name] = SizeAxis(name, objective, ".3s")
     return axes
 
 

@@ -37,3 +37,22 @@ def test_names_in_the_lists_are_there() -> None:
     for file, said in re.findall(r"^- `([\w./]+\.py)`: (.*)$", PAGE, re.MULTILINE):
         content = (ROOT / file).read_text()
         assert [name for name in re.findall(r"`(\w+)`", said) if name not in content] == [], file
+
+
+def test_the_table_counts_the_files_of_each_list() -> None:
+    told = {
+        name: int(count)
+        for name, count in re.findall(r"^\| (an? [\w ]+?) \| (\d+) \|", PAGE, re.MULTILINE)
+    }
+    lists = re.findall(r"^### (An? .+?)\n(.*?)(?=^### |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    counted = {
+        f"{name[0].lower()}{name[1:]}": len(re.findall(r"^- `(?!docs/)", said, re.MULTILINE))
+        for name, said in lists
+    }
+    assert told == counted
+
+
+def test_the_tests_that_add_one_are_there() -> None:
+    named = re.findall(r"^\|.*\| `(tests/[\w./]+)` \|$", PAGE, re.MULTILINE)
+    assert len(named) == 5
+    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -1,4 +1,4 @@
-"""A new measure of a trial, added to a copy of the code, is shown everywhere."""
+"""A new measure of a trial, and a new objective, added to a copy of the code, are everywhere."""
 
 import os
 import shutil
@@ -86,6 +86,58 @@ engine.dispose()
 print("shown")
 """
 
+#: Searches by the measure: it is an objective of a study, a front, and an axis of the page.
+SEARCHED = """
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+import mlgsearch
+from dashboard.app import create_app
+from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.database import Database
+from mlgsearch.cli.app import app
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.migrate import upgrade
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.study.file.spec import parse_study
+from tests.dashboard.serving import HOSTS
+from tests.results.samples import a_complete, a_study
+
+assert Path(mlgsearch.__file__).is_relative_to(Path.cwd()), mlgsearch.__file__
+pair = ("accuracy", "forward_ms")
+spec = parse_study({"name": "s", "search": {"objectives": list(pair)}}, "s.yaml")
+assert spec.search.objectives == pair
+url = "sqlite:///a.db"
+engine = open_engine(url, must_exist=False)
+upgrade(engine)
+store = ResultStore(engine)
+store.create_study(a_study("s", objectives=pair))
+for number, (accuracy, ms) in enumerate([(0.9, 10.0), (0.8, 1.0), (0.7, 5.0), (0.95, None)]):
+    store.put_trial("s", a_complete(number, accuracy, 0.1, forward_ms=ms))
+
+
+def run(*arguments):
+    done = CliRunner().invoke(app, [*arguments, "--storage", url])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+assert [row["trial"] for row in json.loads(run("front", "s", "--format", "json"))] == [0, 1]
+assert json.loads(run("list", "--json"))["hypervolume"] > 0
+run("front", "s", "--format", "html")
+assert SIZE_AXES["forward_ms"].shown.label == "time of a forward pass"
+database = Database(url)
+client = create_app(database, HOSTS).test_client()
+front = client.get("/api/studies/s/front").get_json()["front"]
+assert [row["trial"] for row in front] == [0, 1]
+assert database.results("s").front_numbers == [0, 1]
+database.close()
+engine.dispose()
+print("searched")
+"""
+
 
 def replaced(file: Path, old: str, new: str) -> None:
     content = file.read_text()
@@ -112,13 +164,31 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_new_measure_is_shown_everywhere(copy: Path) -> None:
+def run(copy: Path, script: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", SHOWN],
+        [sys.executable, "-c", script],
         cwd=copy,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(copy), str(ROOT)])},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout.strip() == "shown", done.stderr
+    return done.stdout.strip() or done.stderr
+
+
+def test_a_new_measure_is_shown_everywhere(copy: Path) -> None:
+    assert run(copy, SHOWN) == "shown"
+
+
+def test_two_files_make_a_measure_an_objective(copy: Path) -> None:
+    replaced(
+        copy / "mlgsearch" / "records.py",
+        '        Objective("loss", ',
+        '        Objective("forward_ms", "time of a forward pass", False, True, 3.0),\n'
+        '        Objective("loss", ',
+    )
+    columns = copy / "mlgsearch" / "results" / "analysis" / "trial_columns.py"
+    field = "    packed_bytes: Floats\n"
+    replaced(columns, field, f"{field}    forward_ms: Floats\n")
+    replaced(columns, '"packed_bytes")\n', '"packed_bytes", "forward_ms")\n')
+    assert run(copy, SEARCHED) == "searched"
