@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mlgsearch.results.analysis.ridge import fit_ridge
 from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS
 
 Values = npt.NDArray[np.float64]
@@ -15,9 +16,6 @@ MOST_TRIALS = 1000
 
 #: Half the width of an interval, in standard errors.
 _ERRORS = 1.96
-
-#: Strengths of the ridge that are tried, in the mean square of a feature.
-_RIDGES = tuple(10.0 ** (i / 2) for i in range(-6, 6))
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ class _Fit:
 
 def _fit(features: Values, wanted: Values) -> _Fit | None:
     """Fit a sum of layers' terms to centred accuracies, from features (n, L, F)."""
-    trials, layers, _ = features.shape
+    layers = features.shape[1]
     centred = features - features.mean(0)
     spread = centred.std(0)  # (L, F)
     varies = spread > 1e-9
@@ -152,26 +150,12 @@ def _fit(features: Values, wanted: Values) -> _Fit | None:
     of_layer = np.broadcast_to(np.arange(layers)[:, None], varies.shape)[varies]  # (P,)
     share = np.sqrt(varies.sum(1))[of_layer]  # a layer of many numbers weighs no more than others
     x = centred[:, varies] / spread[varies] / share  # (n, P)
-    left, values, right = np.linalg.svd(x, full_matrices=False)
-    along = left.T @ wanted
-    unit = float(np.square(values).sum()) / x.shape[1]
-    best: tuple[float, Values, Values] | None = None
-    for ridge in (strength * unit for strength in _RIDGES):
-        shrunk = values**2 / (values**2 + ridge)
-        # The mean is fitted too, which takes one trial's worth of freedom.
-        leverage = np.square(left) @ shrunk + 1 / trials
-        residual = (wanted - left @ (shrunk * along)) / np.maximum(1 - leverage, 1e-6)
-        missed = float(np.square(residual).mean())
-        if best is None or missed < best[0]:
-            best = missed, residual, values / (values**2 + ridge)
-    assert best is not None
-    missed, residual, inverse = best
+    fit = fit_ridge(x, wanted)
     to_layers = np.zeros((x.shape[1], layers))
     to_layers[np.arange(x.shape[1]), of_layer] = 1
-    terms = (x * (right.T @ (inverse * along))) @ to_layers
-    # Leaving trial i out takes (x_i M) times its left-out residual from the slopes.
-    own = (x * ((left * inverse) @ right)) @ to_layers
-    return _Fit(terms, terms - own * residual[:, None], residual, missed)
+    terms = (x * fit.slopes) @ to_layers
+    own = (x * fit.pull) @ to_layers
+    return _Fit(terms, terms - own * fit.residual[:, None], fit.residual, fit.missed)
 
 
 def _moved(term: Values, residual: Values) -> tuple[float, float]:

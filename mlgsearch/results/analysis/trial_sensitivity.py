@@ -7,12 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.results.analysis.ridge import fit_ridge
 
 #: Fewer trials say nothing about layers.
 LEAST_TRIALS = 8
-
-#: Strengths of the ridge that are tried, as multiples of the number of trials.
-_RIDGES = tuple(10.0 ** (i / 2) for i in range(-6, 5))
 
 
 @dataclass(frozen=True)
@@ -59,36 +57,12 @@ def costs_of(
     layers: Sequence[str], loss: NDArray[np.float64], accuracy: NDArray[np.float64]
 ) -> dict[str, LayerCost]:
     """Do the same from the layers' squared relative errors, shape (trials, layers)."""
-    slopes, errors = _ridge(loss - loss.mean(0), accuracy - accuracy.mean())
     means = loss.mean(0)
+    slopes = errors = np.zeros(len(layers))
+    if np.ptp(loss, axis=0).any():
+        fit = fit_ridge(loss - means, accuracy - accuracy.mean())
+        slopes, errors = fit.slopes, np.sqrt(fit.missed * np.square(fit.pull).sum(0))
     return {
         name: LayerCost(float(means[i]), float(-slopes[i]), float(errors[i]))
         for i, name in enumerate(layers)
     }
-
-
-def _ridge(
-    centred: NDArray[np.float64], wanted: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return slopes and their standard errors, of (trials, layers) and (trials,)."""
-    trials = len(wanted)
-    left, values, right = np.linalg.svd(centred, full_matrices=False)
-    scale = float(np.square(centred).sum(0).mean()) / trials
-    best: tuple[float, float] | None = None
-    for ridge in (strength * scale * trials for strength in _RIDGES):
-        shrink = values**2 / (values**2 + ridge) if scale else np.zeros_like(values)
-        fitted = left @ (shrink * (left.T @ wanted))
-        # The mean is fitted too, which takes one trial's worth of freedom.
-        leverage = np.square(left) @ shrink + 1 / trials
-        missed = float(np.square((wanted - fitted) / np.maximum(1 - leverage, 1e-6)).mean())
-        if best is None or missed < best[0]:
-            best = missed, ridge
-    assert best is not None
-    missed, ridge = best
-    if not scale:
-        none = np.zeros(centred.shape[1])
-        return none, none
-    inverse = values / (values**2 + ridge)
-    slopes: NDArray[np.float64] = right.T @ (inverse * (left.T @ wanted))
-    errors: NDArray[np.float64] = np.sqrt(missed * np.square(right.T * inverse).sum(1))
-    return slopes, errors
