@@ -30,6 +30,7 @@ from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.space.space import Space
 from mlgsearch.study.writing.pending import TrialParcel
 from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.train.student.trial import TrialSummary
 from tests.study.samples import MIXED, a_spec
 
 #: Two settings in all, so that proposals soon repeat.
@@ -136,14 +137,17 @@ def empty_database() -> bytes:
         return path.read_bytes()
 
 
-def a_summary(accuracy: float = 0.9, loss: float = 0.3) -> dict[str, Any]:
-    return {
-        "accuracy": accuracy,
-        "loss": loss,
-        "packed_bytes": 1_234,
-        "projection_error": {"stem": 0.1},
-        "stage_seconds": {"train": 1.5},
-    }
+def a_summary(accuracy: float = 0.9, loss: float = 0.3) -> TrialSummary:
+    return TrialSummary(
+        epochs_done=3,
+        accuracy=accuracy,
+        loss=loss,
+        packed_bytes=1_234,
+        projection_error={"stem": 0.1},
+        stage_seconds={"train": 1.5},
+        versions={},
+        teacher_hash="",
+    )
 
 
 def be_quick(engine: Engine) -> None:

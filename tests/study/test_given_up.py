@@ -20,7 +20,7 @@ from tests.study.samples import a_spec, an_epoch, resnet8
 
 TRIALS = 3
 #: As plain data, so that a worker imports nothing for it.
-EPOCH, SUMMARY = vars(an_epoch(1)), a_summary()
+EPOCH, SUMMARY = vars(an_epoch(1)), vars(a_summary())
 
 
 class OneTrial(tune.Trainable):

@@ -1,6 +1,5 @@
 """Ray Tune's view of a study: it asks for trials, whether one goes on, and what came of it."""
 
-import json
 import logging
 import os
 import time
@@ -14,27 +13,16 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from mlgsearch.errors import DiskFullError, UserError
-from mlgsearch.records import EpochRecord
 from mlgsearch.study.artifacts.disk_limit import DiskBound
 from mlgsearch.study.cluster.exceptions import death_reason
-from mlgsearch.study.search.ledger import Job, Ledger
+from mlgsearch.study.cluster.messages import Assignment, Report
+from mlgsearch.study.search.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
 #: How often Ray's own list of trials is looked through. Of a worker that cannot be used again it
 #: tells no searcher (2.60), and a study would wait for its trial forever.
 GIVEN_UP_S = 5.0
-
-
-def job_config(job: Job) -> dict[str, Any]:
-    """Return what a worker needs of a job; text, since Ray flattens and prints what is nested."""
-    settings = {name: setting.five for name, setting in job.proposal.settings.items()}
-    return {
-        "number": job.number,
-        "attempt": job.attempt,
-        "settings": json.dumps(settings),
-        "hyperparameters": json.dumps(job.proposal.hyperparameters),
-    }
 
 
 class DriverOnly:
@@ -140,7 +128,7 @@ class StudySearcher(DriverOnly, Searcher):
                 return None
             return Searcher.FINISHED  # type: ignore[return-value]  # a string, by Ray's contract
         self._attempts[trial_id] = _Attempt(job.number, job.attempt)
-        return job_config(job)
+        return Assignment(job.number, job.attempt, job.proposal).to_config()
 
     def on_trial_start(self, trial_id: str) -> None:
         """Note that a worker begins."""
@@ -166,10 +154,11 @@ class StudySearcher(DriverOnly, Searcher):
         known = self._attempts.get(trial_id)
         if known is None or self.is_stopping:
             return True
-        payload = json.loads(result["payload"])
-        if self._is_late(known, payload):
+        report = Report.from_result(result)
+        assert report is not None, "only our own workers report of running trials"
+        if self._is_late(known, report):
             return True
-        goes_on = self._guarded(lambda: self._ledger.add_epochs(known.number, _epochs(payload)))
+        goes_on = self._guarded(lambda: self._ledger.add_epochs(known.number, report.epochs))
         if goes_on is False or self.is_draining:
             del self._attempts[trial_id]
             return False
@@ -206,25 +195,25 @@ class StudySearcher(DriverOnly, Searcher):
                 self.on_trial_complete(trial.trial_id, error=True)
 
     def _end(self, known: _Attempt, result: dict[str, Any] | None, error: bool) -> None:
-        if error or not result or "payload" not in result:
+        report = None if error else Report.from_result(result)
+        if report is None:
             self._bury(known)
             return
-        payload = json.loads(result["payload"])
-        if self._is_late(known, payload):
+        if self._is_late(known, report):
             return
-        if "disk_full" in payload:
+        if report.disk_full is not None:
             raise DiskFullError(
-                f"trial {known.number}: {payload['disk_full']}; the study stops, and loses "
+                f"trial {known.number}: {report.disk_full}; the study stops, and loses "
                 "nothing: make room, or fix its store, then resume it"
             )
-        if not self._ledger.add_epochs(known.number, _epochs(payload)):
+        if not self._ledger.add_epochs(known.number, report.epochs):
             return
-        if "error" in payload:
-            self._ledger.fail(known.number, payload["error"])
-        elif "summary" not in payload:
+        if report.error is not None:
+            self._ledger.fail(known.number, report.error)
+        elif report.summary is None:
             self._ledger.fail(known.number, "it was stopped before its end")
         else:
-            self._ledger.complete(known.number, payload["summary"])
+            self._ledger.complete(known.number, report.summary)
 
     def _bury(self, known: _Attempt) -> None:
         """Let another worker take over from one that died, unless it was its watchdog."""
@@ -238,15 +227,15 @@ class StudySearcher(DriverOnly, Searcher):
         else:
             self._ledger.lose(known.number, known.death)
 
-    def _is_late(self, known: _Attempt, payload: dict[str, Any]) -> bool:
+    def _is_late(self, known: _Attempt, report: Report) -> bool:
         """Whether a report is of a worker whose trial went to another meanwhile."""
-        attempt, now = payload["attempt"], self._ledger.attempt(known.number)
-        if attempt == known.attempt == now:
+        now = self._ledger.attempt(known.number)
+        if report.attempt == known.attempt == now:
             return False
         logger.warning(
             "trial %d: a report of attempt %d is dropped, for attempt %d has begun",
             known.number,
-            attempt,
+            report.attempt,
             now,
         )
         return True
@@ -273,10 +262,6 @@ class Informer(DriverOnly, Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note the moment."""
         self._searcher.on_trial_start(trial.trial_id)
-
-
-def _epochs(payload: dict[str, Any]) -> list[EpochRecord]:
-    return [EpochRecord(**epoch) for epoch in payload["epochs"]]
 
 
 class StudyScheduler(DriverOnly, FIFOScheduler):

@@ -14,12 +14,11 @@ import torch
 from ray import tune
 
 from mlgsearch.errors import ArtifactsAwayError, MlgsearchError
-from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import EpochRecord
 from mlgsearch.study.artifacts.store import Work, open_artifacts
 from mlgsearch.study.cluster.exceptions import take_failure
+from mlgsearch.study.cluster.messages import Assignment, Report
 from mlgsearch.study.cluster.object_store import Shipped
-from mlgsearch.study.space.space import Proposal
 from mlgsearch.train.device import best_device, release_memory, set_up_device
 from mlgsearch.train.own_code import add_code_folder
 from mlgsearch.train.spec import TrainSpec
@@ -75,11 +74,9 @@ class WorkerContext:
 class TrialWorker(tune.Trainable):
     """Trains the trial it is given, an epoch a step, and is then given another.
 
-    A step's result carries ``payload``, JSON text: the ``attempt``, ``epochs`` finished since the
-    last result, and in the last one ``summary``, or ``error`` where the training cannot go on, or
-    ``disk_full`` where it could, had it room or its store. An error is a result, not an exception:
-    the actor lives on, and another try stays for workers that died. One that takes longer than
-    ``trial_timeout_s`` ends its own process.
+    A step's result carries a `Report`. An error is a report, not an exception: the actor lives on,
+    and another try stays for workers that died. One that takes longer than ``trial_timeout_s`` ends
+    its own process.
 
     The first result of a trial that was begun before holds what its checkpoint knows and nothing
     new, so that a driver which missed some of it catches up, and may stop it there.
@@ -100,33 +97,27 @@ class TrialWorker(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial; True tells Ray that this actor can be used again."""
         self._close()
-        self._number = int(new_config["number"])
-        self._attempt = int(new_config["attempt"])
-        self._proposal = Proposal(
-            settings={
-                name: LayerSetting.from_five(tuple(five))
-                for name, five in json.loads(new_config["settings"]).items()
-            },
-            hyperparameters=json.loads(new_config["hyperparameters"]),
-        )
+        self._assignment = Assignment.from_config(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or tell those trained before."""
-        payload: dict[str, Any] = {"epochs": []}
+        attempt = self._assignment.attempt
         try:
-            payload = self._advance()
+            report = self._advance()
         except ArtifactsAwayError as error:
-            payload["disk_full"] = str(error)
+            report = Report(attempt, disk_full=str(error))
         except MlgsearchError as error:
-            payload["error"] = str(error)
+            report = Report(attempt, error=str(error))
         except Exception as error:  # noqa: BLE001 - a model or a loader may raise anything
-            failure = take_failure(f"trial {self._number}", error)
-            payload["disk_full" if failure.is_disk_full else "error"] = failure.text
-        is_done = payload.keys() & {"summary", "error", "disk_full"} != set()
-        if is_done:
+            failure = take_failure(f"trial {self._assignment.number}", error)
+            if failure.is_disk_full:
+                report = Report(attempt, disk_full=failure.text)
+            else:
+                report = Report(attempt, error=failure.text)
+        if report.is_last:
             self._close()
-        return {"payload": json.dumps({**payload, "attempt": self._attempt}), "done": is_done}
+        return report.to_result()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: an epoch's checkpoint is written by the training itself."""
@@ -138,7 +129,7 @@ class TrialWorker(tune.Trainable):
         """Release memory before the actor ends."""
         self._close()
 
-    def _advance(self) -> dict[str, Any]:
+    def _advance(self) -> Report:
         if self._training is None:
             training = self._begin()
             self._training = training
@@ -146,21 +137,22 @@ class TrialWorker(tune.Trainable):
         else:
             training = self._training
             epochs = [self._epoch(training)]
-        payload: dict[str, Any] = {"epochs": [asdict(epoch) for epoch in epochs]}
-        if training.is_done:
-            payload["summary"] = asdict(training.summary())
+        summary = training.summary() if training.is_done else None
+        if summary is not None:
             self._log("finished")
             self._publish()
-        return payload
+        return Report(self._assignment.attempt, tuple(epochs), summary)
 
     def _begin(self) -> StudentTraining:
         artifacts = open_artifacts(self._context.artifacts)
-        self._work = work = artifacts.begin(self._number, self._attempt)
+        number, attempt = self._assignment.number, self._assignment.attempt
+        self._work = work = artifacts.begin(number, attempt)
         self._log_file = work.log_folder / "events.jsonl"
         self._set_watchdog(work.log_folder / HUNG)
         if self._prepared is None:
             self._prepared = self._context.open(self._shipped, self._device)
-        job = TrialJob(self._proposal.settings, self._proposal.train_spec(self._prepared.spec))
+        proposal = self._assignment.proposal
+        job = TrialJob(proposal.settings, proposal.train_spec(self._prepared.spec))
         training = StudentTraining(
             self._prepared, job, work.path, threads=self._context.threads, resumes=True
         )
@@ -202,6 +194,6 @@ class TrialWorker(tune.Trainable):
     def _log(self, event: str, **values: Any) -> None:
         """Add a line to the trial's own log, the place to look when one asks what happened."""
         line = {"time": time.time(), "event": event, "pid": os.getpid(), **values}
-        line["attempt"] = self._attempt
+        line["attempt"] = self._assignment.attempt
         with self._log_file.open("a") as log:
             log.write(json.dumps(line) + "\n")

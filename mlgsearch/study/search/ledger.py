@@ -10,10 +10,9 @@ A trial's life::
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
@@ -31,6 +30,7 @@ from mlgsearch.study.search.trial_rows import TrialRows, Watcher
 from mlgsearch.study.space.space import Proposal, Space
 from mlgsearch.study.writing.pending import TrialParcel
 from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.train.student.trial import TrialSummary
 
 #: A study stops where so many trainings failed before any came to something.
 _ALL_FAILED = 5
@@ -222,19 +222,18 @@ class Ledger:
         del self._running[record.fingerprint]
         self._orphans.appendleft(number)
 
-    def complete(self, number: int, summary: Mapping[str, Any]) -> None:
+    def complete(self, number: int, summary: TrialSummary) -> None:
         """Finish a trial that was trained at full length.
 
         Args:
             number: the trial.
-            summary: its ``MEASURES``, ``projection_error`` and ``stage_seconds``. A value that an
-                objective cannot use makes the trial FAIL.
+            summary: of its training. A value that an objective cannot use makes the trial FAIL.
         """
         record = replace(
             self._records[number],
-            **{measure.name: summary[measure.name] for measure in MEASURES},
-            projection_error=summary["projection_error"],
-            stage_seconds=summary["stage_seconds"],
+            **{measure.name: getattr(summary, measure.name) for measure in MEASURES},
+            projection_error=summary.projection_error,
+            stage_seconds=summary.stage_seconds,
         )
         try:
             self._rows.values(record)

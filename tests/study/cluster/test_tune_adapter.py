@@ -60,7 +60,7 @@ def test_there_is_nothing_more_to_suggest_after_the_last(searcher: StudySearcher
     assert [config["number"] for config in numbers if config] == [0, 1, 2]
     assert suggested(searcher, "d") is None  # a worker may die, and its trial be given out again
     for name in "abc":
-        searcher.on_trial_complete(name, a_result(summary=a_summary()))
+        searcher.on_trial_complete(name, a_result(summary=vars(a_summary())))
     assert suggested(searcher, "d") == Searcher.FINISHED
 
 
@@ -75,7 +75,7 @@ def test_no_more_are_suggested_than_there_is_room_for(searcher: StudySearcher) -
     room[0] = 1  # and left
     searcher.on_trial_complete("b", None, error=True)
     assert searcher.suggest("c") is None
-    searcher.on_trial_complete("a", a_result(summary=a_summary()))
+    searcher.on_trial_complete("a", a_result(summary=vars(a_summary())))
     again = searcher.suggest("c")
     assert again is not None
     assert (again["number"], again["attempt"]) == (1, 2)
@@ -87,7 +87,7 @@ def test_results_reach_the_ledger(searcher: StudySearcher, study: Driverless) ->
     assert (study.trials()[0].epochs_done, study.trials()[0].state) == (1, TrialState.RUNNING)
     # The last result comes with the end, and may bring epochs that no other brought.
     searcher.on_trial_complete(
-        "a", a_result(an_epoch(1), an_epoch(2), an_epoch(3), summary=a_summary(0.8))
+        "a", a_result(an_epoch(1), an_epoch(2), an_epoch(3), summary=vars(a_summary(0.8)))
     )
     record = study.trials()[0]
     assert (record.state, record.epochs_done, record.accuracy) == (TrialState.COMPLETE, 3, 0.8)
@@ -132,12 +132,12 @@ def test_a_report_of_an_earlier_attempt_is_dropped_and_logged(
     # Ray would have to mix up its workers for this to happen; it costs nothing to be sure.
     assert searcher.goes_on("b", late)
     searcher.on_trial_result("a", late)
-    searcher.on_trial_complete("a", a_result(summary=a_summary(), attempt=1))
+    searcher.on_trial_complete("a", a_result(summary=vars(a_summary()), attempt=1))
     record = study.trials()[0]
     assert (record.state, record.epochs_done, record.attempts) == (TrialState.RUNNING, 0, 2)
     assert study.store.epochs("digits", 0) == []
     assert "trial 0: a report of attempt 1 is dropped, for attempt 2 has begun" in caplog.text
-    searcher.on_trial_complete("b", a_result(an_epoch(1), summary=a_summary(), attempt=2))
+    searcher.on_trial_complete("b", a_result(an_epoch(1), summary=vars(a_summary()), attempt=2))
     assert study.trials()[0].state == TrialState.COMPLETE
 
 
@@ -217,7 +217,7 @@ def test_a_study_whose_first_trials_all_fail_stops(tmp_path: Path) -> None:
     searcher.suggest("a")
     searcher.on_trial_complete("a", a_result(error="bad luck"))
     searcher.suggest("b")
-    searcher.on_trial_complete("b", a_result(summary=a_summary()))
+    searcher.on_trial_complete("b", a_result(summary=vars(a_summary())))
     for trial in range(2):
         searcher.suggest(str(trial))
         searcher.on_trial_complete(str(trial), a_result(error="bad luck"))
@@ -257,7 +257,7 @@ def test_one_that_waits_for_epochs_stops_once_each_worker_has_reported(study: Dr
     assert not searcher.goes_on("a", a_result(an_epoch(1)))
     searcher.tick()
     assert not searcher.is_stopping
-    searcher.on_trial_complete("b", a_result(*map(an_epoch, (1, 2, 3)), summary=a_summary()))
+    searcher.on_trial_complete("b", a_result(*map(an_epoch, (1, 2, 3)), summary=vars(a_summary())))
     searcher.tick()
     assert searcher.is_stopping
     assert [(trial.state, trial.epochs_done) for trial in study.trials()] == [
@@ -339,7 +339,7 @@ def test_a_trial_is_stopped_through_rays_scheduler_and_taken_up_later(strict: Dr
     for trial_id, attempt in {"a": 1, "f": 2}.items():
         searcher.on_trial_complete(
             trial_id,
-            a_result(an_epoch(2), an_epoch(3), summary=a_summary(0.9), attempt=attempt),
+            a_result(an_epoch(2), an_epoch(3), summary=vars(a_summary(0.9)), attempt=attempt),
         )
     assert suggested(searcher, "g") == Searcher.FINISHED
     assert strict.states() == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
@@ -373,7 +373,7 @@ def test_what_ray_tells_of_trials_it_does_not_run_is_ignored(
     searcher: StudySearcher, study: Driverless
 ) -> None:
     searcher.suggest("a")
-    searcher.on_trial_complete("a", a_result(summary=a_summary(0.8)))
+    searcher.on_trial_complete("a", a_result(summary=vars(a_summary(0.8))))
     searcher.on_trial_complete("a", None, error=True)
     searcher.on_trial_result("b", a_result(an_epoch(1)))
     assert study.states() == ["COMPLETE"]

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,7 +123,7 @@ def test_a_result_that_is_not_finite_fails_the_trial(
 ) -> None:
     study = driverless()
     job = next_job(study.ledger)
-    study.ledger.complete(job.number, a_summary() | changes)
+    study.ledger.complete(job.number, replace(a_summary(), **changes))
     assert study.states() == ["FAIL"]
     assert study.trials()[0].error == f"the training gave no usable result: {said}"
     assert study.trials()[0].accuracy is None

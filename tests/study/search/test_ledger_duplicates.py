@@ -49,9 +49,9 @@ def test_the_packed_files_size_may_be_searched(driverless: Make) -> None:
     objectives = ["accuracy", "packed_bytes"]
     study = driverless(search={"sampler": "random", "objectives": objectives}, n_trials=1)
     study.ledger.complete(next_job(study.ledger).number, a_summary(0.7))
-    assert study.trials()[0].packed_bytes == a_summary()["packed_bytes"]
+    assert study.trials()[0].packed_bytes == a_summary().packed_bytes
     seen = study.optuna_study().trials[0].values
-    assert seen == [0.7, pytest.approx(math.log10(a_summary()["packed_bytes"]))]
+    assert seen == [0.7, pytest.approx(math.log10(1_234))]
 
 
 def test_duplicates_of_a_running_trial_wait_and_share_its_result(driverless: Make) -> None:
@@ -78,7 +78,7 @@ def test_duplicates_of_a_running_trial_fail_with_it(driverless: Make) -> None:
     assert study.ledger.next_job() is None
     same = duplicates(study)
     study.ledger.fail(one.number, "out of memory")
-    study.ledger.complete(two.number, a_summary() | {"accuracy": math.nan})
+    study.ledger.complete(two.number, a_summary(math.nan))
     assert study.states() == ["FAIL"] * 8
     assert study.ledger.is_finished
     trials = study.trials()
