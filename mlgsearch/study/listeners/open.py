@@ -1,8 +1,7 @@
 """From the study file's ``listeners`` to listeners."""
 
-import importlib
-
 from mlgsearch.errors import UserError
+from mlgsearch.named import named
 from mlgsearch.study.file.spec import ListenersSpec
 from mlgsearch.study.listeners.reporting import Listener
 
@@ -20,14 +19,14 @@ def open_listeners(spec: ListenersSpec) -> list[Listener]:
         if where is None:
             continue
         try:
-            module = importlib.import_module(f"mlgsearch.study.listeners.{name}")
+            listener = named(f"mlgsearch.study.listeners.{name}:{_CLASSES[name]}")
         except ImportError as error:
             raise UserError(
                 f"listeners.{name}: needs a package that is not installed ({error}): "
                 f"pip install 'mlgsearch[{name}]'"
             ) from None
         try:
-            found.append(getattr(module, _CLASSES[name])(where))
+            found.append(listener(where))
         except Exception as error:
             raise UserError(f"listeners.{name}: {where!r} cannot be used: {error}") from error
     return found
