@@ -37,7 +37,7 @@ BY_NAME = {
     "mlgsearch/train/light_torch.py": "torch's compiler, by two fixed names",
     "mlgsearch/__init__.py": "the package's own face, from a fixed table",
     "mlgsearch/study/search/sampler.py": "search.sampler of a study file, or --allow-code",
-    "mlgsearch/train/networks/models.py": "model.name of a study file, or --allow-code",
+    "mlgsearch/train/own_code.py": "model.name of a study file, or --allow-code",
 }
 
 

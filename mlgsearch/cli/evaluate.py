@@ -1,6 +1,7 @@
 """`evaluate`: an exported file, measured again."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,12 +46,12 @@ def evaluate(
     spec = _data_spec(data, root)
 
     from mlgsearch.train.files.file_report import file_report  # loads torch
-    from mlgsearch.train.networks.models import load_callable
+    from mlgsearch.train.networks.models import make_own
     from mlgsearch.train.own_code import add_code_folder
 
     if build is not None:
         add_code_folder(Path.cwd())
-    own = None if build is None else load_callable(build)
+    own = None if build is None else partial(make_own, build, "--build")
     report = file_report(file, spec, part.value, cache_directory(), build=own)
     if as_json:
         print_json({"file": str(file), **evaluation_fields(report)})

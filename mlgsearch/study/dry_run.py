@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -27,7 +28,7 @@ from mlgsearch.train.device import best_device, memory_format, set_up_device
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.loop.optim import build_optimiser
 from mlgsearch.train.spec import OptimiserSpec
-from mlgsearch.train.teacher.teacher import build_network, open_teacher
+from mlgsearch.train.teacher.teacher import build_network, check_network, open_teacher
 
 #: Steps that are timed after one that is not.
 _TIMED = 3
@@ -68,7 +69,7 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
     """
     offer_code(spec)
     train, device = spec.train_spec(), best_device()
-    images = load_images(spec.data, cache)
+    images = load_images(spec.data, cache, before_decoding=partial(check_network, spec.model))
     shape = network_shape(build_network(spec.model, images), images.input_shape)
     require_possible(spec, shape, images)
     slots = _slots(spec, max_parallel)

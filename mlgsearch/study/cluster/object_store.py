@@ -63,7 +63,7 @@ def ship(spec: TrainSpec, cache: Path, seeds: Iterable[int], epochs: int) -> Shi
         DataError: the teacher is not in the cache.
     """
     prepared = Prepared.open(spec, cache, torch.device("cpu"))
-    common = Shipment.of(prepared.images, prepared.teacher)
+    common = Shipment.of(prepared.images, prepared.teacher, spec.model)
     total = sum(array.nbytes for array in common.arrays)
     references = {}
     for seed in dict.fromkeys(seeds):

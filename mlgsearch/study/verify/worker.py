@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from mlgsearch.train.data.images import effective_samples
 from mlgsearch.train.device import best_device, memory_format, release_memory, set_up_device
 from mlgsearch.train.files.packed_file import load_packed, write_packed
 from mlgsearch.train.loop.evaluation import HeldOutPart
-from mlgsearch.train.networks.models import load_callable
+from mlgsearch.train.networks.models import make_own
 from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.teacher.prepared import Prepared
 from mlgsearch.train.versions import library_versions
@@ -127,7 +128,9 @@ class VerifyWorker:
         card = training.card()
         path = self._work.path / PACKED
         packed_bytes = write_packed(path, training.network, card)
-        own = load_callable(card.model.name) if ":" in card.model.name else None
+        own = None
+        if ":" in card.model.name:
+            own = partial(make_own, card.model.name, "model.name")
         on_cpu = HeldOutPart(images, images.test, torch.device("cpu"))
         _, packed_accuracy = on_cpu.evaluate(load_packed(path, build=own), layout)
         return {

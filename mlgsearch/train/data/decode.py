@@ -44,6 +44,7 @@ def decode(
     skips_unreadable: bool = False,
     verifies: bool = True,
     progress: Progress = no_progress,
+    before: Callable[[int, tuple[int, int, int]], None] | None = None,
 ) -> LabelledImages:
     """Decode the images of a listing into a file that is mapped, or find that in the cache.
 
@@ -51,6 +52,8 @@ def decode(
     the listing, says which it is. Where the look has no ``image_size``, all images must have one
     size. Images that cannot be read are left out where ``skips_unreadable`` is set, with a notice.
     Without ``verifies`` the pixels are not compared with their checksum: another process did that.
+    ``before`` is called with the number of classes and the shape (C, H, W) of an image where the
+    images are not in the cache, before they are decoded.
 
     Raises:
         DataError: images cannot be read (the message names them); the sizes differ; or there is no
@@ -60,7 +63,10 @@ def decode(
     path = folder / f"listing-{listing.key([_FORMAT, asdict(look)])}.safetensors"
     found = _find(path, folder, verifies=verifies)
     if found is None:
-        _decode(listing, look, folder, path, progress)
+        height, width, channels = _first(listing, look).shape
+        if before is not None:
+            before(len(listing.class_names), (channels, height, width))
+        _decode(listing, look, (height, width, channels), folder, path, progress)
         found = _find(path, folder, verifies=False)
         assert found is not None, "it was written just now"
     pixels, index = found
@@ -127,11 +133,18 @@ def _named(unreadable: Sequence[tuple[str, str]]) -> str:
     return "\n  ".join([f"{len(unreadable)} images cannot be read:", *lines])
 
 
-def _decode(listing: Listing, look: Look, folder: Path, path: Path, progress: Progress) -> None:
+def _decode(
+    listing: Listing,
+    look: Look,
+    image_shape: tuple[int, int, int],
+    folder: Path,
+    path: Path,
+    progress: Progress,
+) -> None:
     """Decode all images that can be read, and write their pixels and the listing's index."""
     failures: dict[int, str] = {}
     digests: dict[int, bytes] = {}
-    height, width, channels = _first(listing, look).shape
+    height, width, channels = image_shape
     shape = (len(listing), channels, height, width)
     try:
         writer = TensorWriter(folder / "pixels-{sha256}.safetensors", "pixels", shape, "uint8")

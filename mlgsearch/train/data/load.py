@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,13 +33,20 @@ _UNEVEN = 3
 
 
 def load_images(
-    spec: DataSpec, cache: Path, progress: Progress = no_progress, *, verifies: bool = True
+    spec: DataSpec,
+    cache: Path,
+    progress: Progress = no_progress,
+    *,
+    verifies: bool = True,
+    before_decoding: Callable[[int, tuple[int, int, int]], None] | None = None,
 ) -> Images:
     """Load and split the data a study names; equal specs on equal files give equal tensors.
 
     ``cache`` is the directory for decoded images, of sets that come as files. ``limit`` holds for
     the images that parts are drawn from: the training part of a set that has parts of its own, and
     all images otherwise. Without ``verifies`` cached pixels are not compared with their checksum.
+    ``before_decoding`` is called with the number of classes and an image's shape (C, H, W) where
+    images have to be decoded, before they are.
 
     Raises:
         DataError: the data are missing, damaged, or too few to split; or a set's own parts for
@@ -55,6 +63,7 @@ def load_images(
             skips_unreadable=spec.unreadable == "skip",
             verifies=verifies,
             progress=progress,
+            before=before_decoding,
         )
         hashes = [images.content_hash]
     else:

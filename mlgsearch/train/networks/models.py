@@ -1,8 +1,7 @@
 """A network by its name in a study file."""
 
 import difflib
-import importlib
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from mlgsearch.train.light_torch import models, without_compiler
 from mlgsearch.train.networks.chain import ChainNet
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.networks.stem import drop_head_bias, use_channels, use_cifar_stem
+from mlgsearch.train.own_code import OwnCodeError, call, described, load_callable, place_of
 from mlgsearch.train.spec import OWN_NETWORKS, ModelSpec
 
 #: Blocks a stage of our own networks.
@@ -82,22 +82,45 @@ def build_without_memory(
         UserError: as ``build_model``.
     """
     options: dict[str, Any] = {"classes": classes, "channels": channels, "image_size": image_size}
+    is_own = ":" in spec.name
+    failures = (NotImplementedError, RuntimeError, *((OwnCodeError,) if is_own else ()))
     with without_compiler():
-        try:
-            with torch.device("meta"):
-                return build_model(spec, **options)
-        except (NotImplementedError, RuntimeError):
-            pass
+        with suppress(*failures), torch.device("meta"):
+            return _checked(spec, build_model(spec, **options, is_checked=True), **options)
         try:
             with _WeightsOnMeta():
                 network = build_model(spec, **options, is_checked=True).to("meta")
-        except (NotImplementedError, RuntimeError):
+            with torch.device("meta"):
+                return _checked(spec, network, **options)
+        except failures:
             if not allocates_at_need:
                 raise
-            network = build_model(spec, **options, is_checked=True).to("meta")
+        network = build_model(spec, **options, is_checked=True)
+        if is_own:  # what it computes with numbers may be in its forward
+            return _checked(spec, network, **options)
         with torch.device("meta"):
-            _check_shapes(network, spec.name, classes, (channels, *image_size))
-        return network
+            return _checked(spec, network.to("meta"), **options)
+
+
+def _checked(
+    spec: ModelSpec,
+    network: nn.Module,
+    *,
+    classes: int,
+    channels: int,
+    image_size: tuple[int, int],
+) -> nn.Module:
+    """Return a network after its outputs were looked at, also in training mode if it is one's own.
+
+    Raises:
+        UserError: as ``build_model``.
+    """
+    for is_training in (False, True) if ":" in spec.name else (False,):
+        with torch.random.fork_rng(devices=[]):
+            _check_shapes(
+                network, spec.name, classes, (channels, *image_size), is_training=is_training
+            )
+    return network
 
 
 class _WeightsOnMeta(TorchFunctionMode):
@@ -129,17 +152,42 @@ def fitted(network: nn.Module) -> nn.Module:
     return whole.float()
 
 
+def make_own(
+    name: str, key: str, *, classes: int, channels: int, image_size: tuple[int, int]
+) -> nn.Module:
+    """Call the ``module:callable`` that makes a network.
+
+    Raises:
+        OwnCodeError: it cannot be imported, takes other arguments, raises, or returns anything but
+            a network; the message has the user's own file and line. ``key`` is where it was named.
+    """
+    target = load_callable(name, key)
+    if isinstance(target, nn.Module):
+        raise OwnCodeError(
+            f"{key}: {name} is a network; name a function that makes one from classes, channels "
+            "and image_size"
+        )
+    made = call(target, name, key, classes=classes, channels=channels, image_size=image_size)
+    if not isinstance(made, nn.Module):
+        raise OwnCodeError(
+            f"{key}: {name} must return a torch.nn.Module, it returned {_article(made)}"
+            f"{place_of(target)}"
+        )
+    return made
+
+
+def _article(value: object) -> str:
+    kind = type(value).__name__
+    return kind if value is None else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
 def _construct(
     spec: ModelSpec, classes: int, channels: int, image_size: tuple[int, int]
 ) -> nn.Module:
     if ":" in spec.name:
-        made = load_callable(spec.name)(classes=classes, channels=channels, image_size=image_size)
-        if not isinstance(made, nn.Module):
-            raise UserError(
-                f"model.name: {spec.name} must return a torch.nn.Module, it returned "
-                f"{type(made).__name__}"
-            )
-        return made
+        return make_own(
+            spec.name, "model.name", classes=classes, channels=channels, image_size=image_size
+        )
     if spec.name in _RESIDUAL:
         return CifarResNet(
             _RESIDUAL[spec.name],
@@ -169,46 +217,55 @@ def _construct(
     return network
 
 
-def load_callable(name: str) -> Callable[..., object]:
-    """Import the callable that ``module:callable`` names.
-
-    Raises:
-        UserError: there is no such module, or it has no such callable.
-    """
-    module_name, _, attribute = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, TypeError, ValueError) as error:  # TypeError: a relative name
-        raise UserError(f"model.name: {name}: cannot import {module_name!r}: {error}") from error
-    target = getattr(module, attribute, None)
-    if not callable(target):
-        near = difflib.get_close_matches(attribute, dir(module), n=1, cutoff=0.0)
-        raise UserError(
-            f"model.name: {name}: {module_name} has no callable {attribute!r}"
-            + (f", did you mean {near[0]}?" if near else "")
-        )
-    called: Callable[..., object] = target
-    return called
-
-
 def _check_shapes(
-    network: nn.Module, name: str, classes: int, input_shape: tuple[int, int, int]
+    network: nn.Module,
+    name: str,
+    classes: int,
+    input_shape: tuple[int, int, int],
+    *,
+    is_training: bool = False,
 ) -> None:
-    """Run two black images through, so that a misfit is told before any work is done."""
+    """Run two black images through, so that a misfit is reported before any work is done.
+
+    In training mode a network may return more beside its logits, which come first.
+    """
+    is_own = ":" in name
+    place = _place_of_network(network, name) if is_own else ""
     was_training = network.training
-    network.eval()
+    network.train(is_training)
     try:
         with torch.inference_mode():
             out = network(torch.zeros(2, *input_shape))
     # What torch raises on images too small, or of another size than a network insists on.
     except (RuntimeError, ValueError, AssertionError) as error:
-        size = "x".join(map(str, input_shape))
-        raise UserError(f"model.name: {name} does not take images of {size}: {error}") from error
+        raise _misfit(name, input_shape, error, place) from error
+    except Exception as error:
+        if not is_own:
+            raise
+        raise _misfit(name, input_shape, error, place) from error  # a network may raise anything
     finally:
         network.train(was_training)
+    if is_training:
+        while isinstance(out, tuple | list) and out:
+            out = out[0]
     if not isinstance(out, Tensor) or out.shape != (2, classes):
-        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise UserError(
-            f"model.name: {name} must give logits of shape (2, {classes}) for two images, it gave "
-            f"{shape}"
+        shape = tuple(out.shape) if isinstance(out, Tensor) else _article(out)
+        kind = OwnCodeError if is_own else UserError
+        raise kind(
+            f"model.name: {name} must return logits of shape (2, {classes}) for two images, it "
+            f"returned {shape}{' in training' if is_training else ''}{place}"
         )
+
+
+def _misfit(
+    name: str, input_shape: tuple[int, int, int], error: Exception, place: str
+) -> UserError:
+    said = f"model.name: {name} does not take images of {'x'.join(map(str, input_shape))}: "
+    if ":" in name:
+        return OwnCodeError(said + described(error, place))
+    return UserError(said + " ".join(str(error).split()))
+
+
+def _place_of_network(network: nn.Module, name: str) -> str:
+    """Return where a network of one's own computes its output, or else where it is made."""
+    return place_of(type(network).forward) or place_of(load_callable(name))

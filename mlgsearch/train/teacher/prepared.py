@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import set_up_device
 from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.own_code import errors_of
 from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.spec import TrainSpec
 from mlgsearch.train.teacher.logits import Given, TeacherLogits
@@ -22,6 +24,7 @@ from mlgsearch.train.teacher.normalisation import normalised
 from mlgsearch.train.teacher.teacher import (
     Teacher,
     build_network,
+    check_network,
     load_or_train_teacher,
     network_without_memory,
     open_teacher,
@@ -67,7 +70,8 @@ class Prepared:
         if teacher is None:
             raise DataError(
                 f"the teacher is not under {cache / 'teachers'}: call prepare() first, and let "
-                "all workers see one cache directory with the same libraries installed"
+                "all workers see one cache directory with the same libraries installed, and the "
+                "same code behind model.name"
             )
         teacher.network.to(device)
         return cls(spec, cache, device, images, teacher)
@@ -116,22 +120,27 @@ def prepare(
 ) -> Prepared:
     """Load the data, get the teacher, compute its logits for epochs 1 to ``epochs``.
 
-    Everything is cached under ``cache``, so a second call is quick. ``look_at`` is called with the
-    network's shape and the images before a teacher is trained.
+    Everything is cached under ``cache``, so a second call is quick. The network is built, on
+    ``meta``, before images are decoded. ``look_at`` is called with the network's shape and the
+    images before a teacher is trained.
 
     Raises:
-        UserError: the data, the network's name or the checkpoint is not usable.
+        UserError: the data, the network or its code, or the checkpoint is not usable.
         TrainingDivergedError: the teacher's training diverged.
     """
     set_up_device(device)
     progress("data", 0, 1, spec.data.name)
-    images = normalised(load_images(spec.data, cache, progress), spec.teacher)
+    images = normalised(
+        load_images(spec.data, cache, progress, before_decoding=partial(check_network, spec.model)),
+        spec.teacher,
+    )
     progress("data", 1, 1, f"{len(images.labels)} images of {images.classes} classes")
-    if look_at is not None:
-        shape = network_shape(network_without_memory(spec.model, images), images.input_shape)
-        look_at(shape, images)
-    teacher = load_or_train_teacher(spec, images, cache, device, progress)
-    prepared = Prepared(spec, cache, device, images, teacher)
-    if spec.distillation.weight > 0:
-        prepared.ensure_logits(range(1, epochs + 1), progress)
+    with errors_of(spec.model.name):
+        if look_at is not None:
+            shape = network_shape(network_without_memory(spec.model, images), images.input_shape)
+            look_at(shape, images)
+        teacher = load_or_train_teacher(spec, images, cache, device, progress)
+        prepared = Prepared(spec, cache, device, images, teacher)
+        if spec.distillation.weight > 0:
+            prepared.ensure_logits(range(1, epochs + 1), progress)
     return prepared

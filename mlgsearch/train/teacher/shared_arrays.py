@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.images import Images
-from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.own_sources import sources_hash
+from mlgsearch.train.spec import ModelSpec, TrainSpec
 from mlgsearch.train.teacher.teacher import Teacher, build_network
 from mlgsearch.train.versions import library_versions
 
@@ -29,10 +30,11 @@ class Shipment:
     teacher_accuracy: float
     teacher_recipe: str
     versions: Mapping[str, str]
+    sources: str
 
     @classmethod
-    def of(cls, images: Images, teacher: Teacher) -> "Shipment":
-        """Take images and a teacher that are on the CPU."""
+    def of(cls, images: Images, teacher: Teacher, model: ModelSpec) -> "Shipment":
+        """Take images and a teacher that are on the CPU, and note the code behind the network."""
         return cls(
             {field.name: as_array(getattr(images, field.name)) for field in fields(Images)},
             {name: as_array(tensor) for name, tensor in teacher.network.state_dict().items()},
@@ -40,6 +42,7 @@ class Shipment:
             teacher.accuracy,
             teacher.recipe,
             library_versions(),
+            _sources(model),
         )
 
     @property
@@ -52,7 +55,8 @@ class Shipment:
         """Give the images and the teacher, on the CPU.
 
         Raises:
-            DataError: other libraries are installed here than where they come from.
+            DataError: other libraries are installed here than where they come from, or the code
+                behind a network of one's own is another.
         """
         here = library_versions()
         other = [
@@ -65,6 +69,11 @@ class Shipment:
                 f"this node has {', '.join(other)}: its trials would not compare with others; "
                 "install the same on all nodes"
             )
+        if _sources(spec.model) != self.sources:
+            raise DataError(
+                f"model.name: the code behind {spec.model.name} is not the driver's on this node: "
+                "put the same files on all nodes"
+            )
         images = Images(**{name: as_tensor(value) for name, value in self.images.items()})
         network = build_network(spec.model, images)
         network.load_state_dict({name: as_tensor(value) for name, value in self.teacher.items()})
@@ -72,6 +81,10 @@ class Shipment:
         return images, Teacher(
             network, self.teacher_hash, self.teacher_accuracy, self.teacher_recipe
         )
+
+
+def _sources(model: ModelSpec) -> str:
+    return sources_hash(model.name) if ":" in model.name else ""
 
 
 def as_array(value: Any) -> Any:

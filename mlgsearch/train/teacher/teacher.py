@@ -25,6 +25,7 @@ from mlgsearch.train.loop.epoch import train_epoch
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.loop.optim import build_optimiser
 from mlgsearch.train.networks.models import build_model, build_without_memory
+from mlgsearch.train.own_sources import sources_hash
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.spec import ModelSpec, TrainSpec
 from mlgsearch.train.teacher.teacher_checkpoint import checkpoint_sha256, load_checkpoint
@@ -87,14 +88,25 @@ def network_without_memory(spec: ModelSpec, images: Images) -> nn.Module:
     )
 
 
+def check_network(spec: ModelSpec, classes: int, input_shape: tuple[int, int, int]) -> None:
+    """See that the network of a study can be built, and takes images (C, H, W) of such classes.
+
+    Raises:
+        UserError: as `build_without_memory`.
+    """
+    channels, height, width = input_shape
+    build_without_memory(spec, classes=classes, channels=channels, image_size=(height, width))
+
+
 def teacher_hash(spec: TrainSpec, images: Images) -> str:
     """Hash all that determines the teacher.
 
-    That is data and model, and the checkpoint's bytes, or augmentation, training, seed and the
-    versions of torch and torchvision. The code behind a ``module:callable`` is not seen.
+    That is data and model, the source behind a ``module:callable`` (see `sources_hash`), and the
+    checkpoint's bytes, or augmentation, training, seed and the versions of torch and torchvision.
 
     Raises:
         DataError: a checkpoint is named and cannot be read.
+        OwnCodeError: there is no such ``module:callable``.
     """
     content: dict[str, object] = {
         "format": _FORMAT,
@@ -102,6 +114,8 @@ def teacher_hash(spec: TrainSpec, images: Images) -> str:
         "model": spec.model.model_dump(),
         **spec.teacher.later(),
     }
+    if ":" in spec.model.name:
+        content["sources"] = sources_hash(spec.model.name)
     if images.judge != "accuracy":  # its accuracy is cached beside it
         content["judge"] = images.judge
     if spec.teacher.checkpoint is not None:

@@ -165,8 +165,8 @@ def test_a_callable_of_ones_own() -> None:
     [
         ("no.such.module:thing", "cannot import 'no.such.module'"),
         (f"{__name__}:linear_prob", "no callable 'linear_prob', did you mean linear_probe"),
-        (f"{__name__}:not_a_module", "must return a torch.nn.Module, it returned int"),
-        (f"{__name__}:too_few", r"must give logits of shape \(2, 10\).*\(2, 9\)"),
+        (f"{__name__}:not_a_module", "must return a torch.nn.Module, it returned an int"),
+        (f"{__name__}:too_few", r"must return logits of shape \(2, 10\).*\(2, 9\)"),
     ],
 )
 def test_a_callable_that_does_not_serve(name: str, message: str) -> None:

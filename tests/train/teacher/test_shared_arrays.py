@@ -8,7 +8,7 @@ import torch
 
 from mlgsearch.errors import DataError
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.spec import ModelSpec, TrainSpec
 from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.student.trial import TrialJob
 from mlgsearch.train.teacher.logits import TeacherLogits
@@ -21,7 +21,9 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def arrived(prepared: Prepared) -> Shipment:
     """A shipment as it lies in a node's shared memory: another's bytes, read-only."""
-    arrived: Shipment = pickle.loads(pickle.dumps(Shipment.of(prepared.images, prepared.teacher)))
+    arrived: Shipment = pickle.loads(
+        pickle.dumps(Shipment.of(prepared.images, prepared.teacher, prepared.spec.model))
+    )
     for array in arrived.arrays:
         array.setflags(write=False)
     return arrived
@@ -67,7 +69,7 @@ def test_logits_that_are_not_given_are_computed(
 
 
 def test_nothing_is_copied_on_its_way_out(prepared: Prepared) -> None:
-    shipment = Shipment.of(prepared.images, prepared.teacher)
+    shipment = Shipment.of(prepared.images, prepared.teacher, prepared.spec.model)
     assert np.shares_memory(shipment.images["pixels"], prepared.images.pixels.numpy())
     pixels = prepared.images.pixels
     assert sum(array.nbytes for array in shipment.arrays) > pixels.numel()
@@ -77,3 +79,15 @@ def test_a_node_with_other_libraries_is_refused(arrived: Shipment, tiny_spec: Tr
     other = replace(arrived, versions={**arrived.versions, "torch": "1.0", "jax": "1"})
     with pytest.raises(DataError, match=r"has torch 2.* \(the driver has 1.0\), jax none"):
         other.open(tiny_spec)
+
+
+def test_a_node_with_other_code_behind_the_network_is_refused(
+    prepared: Prepared, tiny_spec: TrainSpec
+) -> None:
+    own = ModelSpec(name="tests.train.networks.test_models:linear_probe")
+    shipment = Shipment.of(prepared.images, prepared.teacher, own)
+    spec = tiny_spec.model_copy(update={"model": own})
+    with pytest.raises(DataError, match=r"the code behind tests.*:linear_probe is not the driver"):
+        replace(shipment, sources="another").open(spec)
+    with pytest.raises(RuntimeError, match="Missing key"):  # the same code: its weights are read
+        shipment.open(spec)
