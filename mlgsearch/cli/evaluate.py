@@ -49,7 +49,7 @@ def evaluate(
     from mlgsearch.train.networks.models import make_own
     from mlgsearch.train.own_code import add_code_folder
 
-    if build is not None:
+    if build is not None or ":" in spec.name:
         add_code_folder(Path.cwd())
     own = None if build is None else partial(make_own, build, "--build")
     report = file_report(file, spec, part.value, cache_directory(), build=own)

@@ -19,7 +19,7 @@ class DataSet:
     `DataSpec` and returns a `Listing` of encoded images, which are then decoded into the cache, or
     `Arrays` of pixels. ``augmentation`` is what ``auto`` stands for. ``needs_root``: a study file
     must say where the data are. ``has_part_folders``: it may name ``train``, ``validation`` and
-    ``test``.
+    ``test``, each a folder or a file.
     """
 
     reader: str
@@ -42,9 +42,15 @@ _TORCHVISION = "mlgsearch.train.data.torchvision_sets:read_torchvision"
 DATA_SETS: dict[str, DataSet] = {
     "digits": DataSet("mlgsearch.train.data.digits:read_digits", "none", needs_root=False),
     "folder": DataSet("mlgsearch.train.data.folder:list_folder", has_part_folders=True),
+    "npz": DataSet("mlgsearch.train.data.npz:list_npz", has_part_folders=True),
+    "parquet": DataSet("mlgsearch.train.data.parquet:list_parquet", has_part_folders=True),
+    "webdataset": DataSet("mlgsearch.train.data.webdataset:list_webdataset", has_part_folders=True),
     "CIFAR10": DataSet(_TORCHVISION),
     "CIFAR100": DataSet(_TORCHVISION),
     "SVHN": DataSet(_TORCHVISION, "crop"),
     "MNIST": DataSet(_TORCHVISION, "none"),
     "FashionMNIST": DataSet(_TORCHVISION, "none"),
 }
+
+#: A data set that code of one's own makes, named as ``module:callable``.
+OWN = DataSet("mlgsearch.train.data.own_set:list_own", needs_root=False)

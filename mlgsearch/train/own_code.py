@@ -75,10 +75,8 @@ def call(target: Callable[..., object], name: str, key: str, **arguments: Any) -
     except ValueError:  # some callables in C have no signature
         pass
     except TypeError as error:
-        keywords = ", ".join(arguments)
-        raise OwnCodeError(
-            f"{key}: {name} is called with the keywords {keywords}: {error}{place_of(target)}"
-        ) from error
+        given = f"with the keywords {', '.join(arguments)}" if arguments else "without arguments"
+        raise OwnCodeError(f"{key}: {name} is called {given}: {error}{place_of(target)}") from error
     try:
         return target(**arguments)
     except MlgsearchError:

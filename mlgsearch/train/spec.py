@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticKnownError
 
 from mlgsearch.mlg.quantise import QUANTISERS
-from mlgsearch.train.data_sets import DATA_SETS, DataSet
+from mlgsearch.train.data_sets import DATA_SETS, OWN, DataSet
 
 
 class Spec(BaseModel):
@@ -17,19 +17,25 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _is_code(name: str) -> bool:
+    return re.fullmatch(r"\w[\w.]*:\w+", name) is not None
+
+
 def _is_network_name(name: str) -> str:
-    is_code = ":" in name
-    if not name.isprintable() or (is_code and not re.fullmatch(r"\w[\w.]*:\w+", name)):
+    if not name.isprintable() or (":" in name and not _is_code(name)):
         raise ValueError(f"{name!r} is neither a network's name nor module:callable")
     return name
 
 
-def one_of(table: Mapping[str, object]) -> AfterValidator:
-    """Return what accepts the names of a table, as a Literal accepts its own."""
+def one_of(table: Mapping[str, object], *, takes_code: bool = False) -> AfterValidator:
+    """Return what accepts the names of a table, as a Literal accepts its own.
+
+    With ``takes_code`` it accepts ``module:callable`` as well.
+    """
 
     def check(name: str) -> str:
-        if name not in table:
-            *others, last = map(repr, table)
+        if name not in table and not (takes_code and _is_code(name)):
+            *others, last = map(repr, [*table, "module:callable"] if takes_code else table)
             expected = f"{', '.join(others)} or {last}"
             raise PydanticKnownError("literal_error", {"expected": expected})
         return name
@@ -45,7 +51,7 @@ def _is_path(text: str) -> str:
 
 PathText = Annotated[str, AfterValidator(_is_path)]
 NetworkName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_network_name)]
-DataSetName = Annotated[str, one_of(DATA_SETS)]
+DataSetName = Annotated[str, one_of(DATA_SETS, takes_code=True)]
 MethodName = Annotated[str, one_of(QUANTISERS)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, strict=False)]
@@ -63,6 +69,7 @@ _LATER_DATA_KEYS = (
     "background",
     "unreadable",
     "judge",
+    "label_column",
 )
 #: ``data.validation`` where it is a share of the training part, not a folder.
 _SHARE = re.compile(r"(0?\.[0-9]+) of train")
@@ -71,10 +78,11 @@ _SHARE = re.compile(r"(0?\.[0-9]+) of train")
 class DataSpec(Spec):
     """Which images, and how they are split.
 
-    ``name`` is one of `DATA_SETS`: ``digits`` (offline), ``folder`` (an ImageFolder tree under
-    ``root``) or one of torchvision's sets under ``root``. ``train``, ``validation`` and ``test``
-    name the folders of a folder's parts, below ``root`` where that is given; ``validation`` may
-    also be ``0.1 of train``. A part that a set does not have is drawn from its training part, or
+    ``name`` is one of `DATA_SETS`, such as ``digits`` (offline), ``folder`` (an ImageFolder tree
+    under ``root``) or one of torchvision's sets under ``root``; or ``module:callable``. ``train``,
+    ``validation`` and ``test`` name the folders or files of a set's parts, below ``root`` where
+    that is given; ``validation`` may also be ``0.1 of train``. ``label_column`` is that of Parquet
+    files. A part that a set does not have is drawn from its training part, or
     from all images, class by class from ``split_seed``. ``limit`` keeps that many of the samples
     that are drawn from (after a seeded shuffle). ``shared_images`` accepts images that are in the
     given train and test parts. ``channels`` makes images grey or colour; without it a folder's are
@@ -89,6 +97,7 @@ class DataSpec(Spec):
     validation: PathText | None = None
     test: PathText | None = None
     shared_images: Literal["refuse", "accept"] = "refuse"
+    label_column: str | None = Field(default=None, min_length=1, max_length=128)
     download: bool = False
     image_size: int | None = Field(default=None, ge=4, le=1024)
     channels: Literal[1, 3] | None = None
@@ -118,6 +127,8 @@ class DataSpec(Spec):
         if named and not self.kind.has_part_folders:
             takers = " or ".join(name for name, kind in DATA_SETS.items() if kind.has_part_folders)
             raise ValueError(f"data.{named[0]} needs data.name: {takers}")
+        if self.label_column is not None and self.name != "parquet":
+            raise ValueError("data.label_column needs data.name: parquet")
         if named and self.train is None:
             raise ValueError(f"data.train is needed where data.{named[0]} names a folder")
         if self.kind.needs_root and self.root is None and self.train is None:
@@ -129,7 +140,7 @@ class DataSpec(Spec):
     @property
     def kind(self) -> DataSet:
         """What is known of sets of this name."""
-        return DATA_SETS[self.name]
+        return OWN if ":" in self.name else DATA_SETS[self.name]
 
     @property
     def validation_folder(self) -> str | None:

@@ -108,8 +108,12 @@ def test_the_study_file_of_the_same_study_is_its_users_word(
 
 
 def test_all_code_that_a_study_names_is_known_by_its_key() -> None:
-    spec = a_spec(model={"name": "a.b:net"}, search={"sampler": "c:make"})
-    assert named_code(spec) == {"model.name": "a.b:net", "search.sampler": "c:make"}
+    spec = a_spec(data={"name": "d:set"}, model={"name": "a.b:net"}, search={"sampler": "c:make"})
+    assert named_code(spec) == {
+        "data.name": "d:set",
+        "model.name": "a.b:net",
+        "search.sampler": "c:make",
+    }
     assert named_code(a_spec()) == {}
 
 

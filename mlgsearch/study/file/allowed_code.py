@@ -11,7 +11,11 @@ from mlgsearch.train.own_code import add_code_folder
 
 def named_code(spec: StudySpec) -> dict[str, str]:
     """Return every ``module:callable`` of a specification by the key that names it."""
-    names = {"model.name": spec.model.name, "search.sampler": spec.search.sampler}
+    names = {
+        "data.name": spec.data.name,
+        "model.name": spec.model.name,
+        "search.sampler": spec.search.sampler,
+    }
     return {key: name for key, name in names.items() if ":" in name}
 
 

@@ -1,6 +1,5 @@
 """Image files to pixels of one size, decoded once into a file that all processes map."""
 
-import contextlib
 import hashlib
 import logging
 import math
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.copies import first_copies
-from mlgsearch.train.data.image_file import UNREADABLE, Look, read_image
+from mlgsearch.train.data.image_file import UNREADABLE, Look, content_bytes, read_image
 from mlgsearch.train.data.images import LabelledImages
 from mlgsearch.train.data.listing import Listing
 from mlgsearch.train.progress import Progress, no_progress
@@ -171,7 +170,7 @@ def _decode(
                     "one size"
                 )
             pixels[position] = image.transpose(2, 0, 1)
-            digests[position] = hashlib.sha256(content).digest()
+            digests[position] = hashlib.sha256(content_bytes(content)).digest()
 
     with writer:
         _in_parallel(decode_run, range(0, len(listing), _RUN), len(listing), progress)
@@ -211,10 +210,15 @@ def _in_parallel(
 
 def _first(listing: Listing, look: Look) -> np.ndarray:
     """Return the first image that can be read."""
+    reasons = []
     for position in range(len(listing)):
-        with contextlib.suppress(*UNREADABLE):
+        try:
             return read_image(listing.read(position), look)
-    raise DataError(f"data: none of {len(listing)} images can be read (first: {listing.names[0]})")
+        except UNREADABLE as error:
+            reasons.append(_reason(error))
+    raise DataError(
+        f"data: none of {len(listing)} images can be read (first: {listing.names[0]}: {reasons[0]})"
+    )
 
 
 def _reason(error: Exception) -> str:

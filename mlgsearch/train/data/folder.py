@@ -12,13 +12,13 @@ import torch
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.listing import PARTS, TRAIN, Listing
+from mlgsearch.train.data.part_files import PART_NAMES
 from mlgsearch.train.spec import DataSpec
 
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+#: What names of image files end in.
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 #: Folders and files that systems leave behind; those that begin with a dot are left out as well.
 _NOT_IMAGES = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
-#: What people call the directories of a set's parts, by the number of the part.
-_PART_NAMES = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
 
 
 def list_folder(spec: DataSpec) -> Listing:
@@ -96,7 +96,7 @@ def _tree_parts(root: Path) -> dict[int, Path] | None:
         return None
     parts: dict[int, Path] = {}
     for folder in below:
-        number = next((n for n, names in enumerate(_PART_NAMES) if folder.name in names), None)
+        number = next((n for n, names in enumerate(PART_NAMES) if folder.name in names), None)
         if number is None:
             return None
         if number in parts:
@@ -139,7 +139,7 @@ def _list_classes(key: str, root: Path) -> _Classes:
         others = f" ({left_out.other_files()})" if left_out.endings else ""
         raise DataError(
             f"{key}: {root}: no images in {', '.join(map(repr, empty[:5]))}{others}; every "
-            f"directory is a class and must hold files ending in {', '.join(_SUFFIXES)}"
+            f"directory is a class and must hold files ending in {', '.join(SUFFIXES)}"
         )
     return _Classes(root, class_names, files, left_out)
 
@@ -200,7 +200,7 @@ def _walk(
     with os.scandir(root / inside) as entries:
         for entry in entries:
             path = f"{inside}/{entry.name}"
-            is_image = entry.name.lower().endswith(_SUFFIXES)
+            is_image = entry.name.lower().endswith(SUFFIXES)
             if _is_hidden(entry.name):
                 if is_image or entry.is_dir():
                     left_out.hidden.append(path)

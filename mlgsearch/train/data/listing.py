@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mlgsearch.train.data.image_file import Content
+
 #: The parts of a set by their number in `Listing.parts`.
 PARTS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
@@ -22,8 +24,9 @@ class Listing:
     ``names`` (N) name each image in messages, ``labels`` (N,) int64 are indices into
     ``class_names``, ``parts`` (N,) int64 index `PARTS` where the source has parts of its own.
     ``stamps`` (N) change with an image and its content (the path below the root, size and time of
-    its file) and must be JSON. ``read`` returns the bytes of the image at a position. ``notices``
-    are sentences for the user, ``unreadable`` names and reasons of images that are not among the N.
+    its file) and must be JSON. ``read`` returns the image at a position, encoded or not.
+    ``notices`` are sentences for the user, ``unreadable`` names and reasons of images that are not
+    among the N.
     """
 
     names: Sequence[str]
@@ -31,7 +34,7 @@ class Listing:
     class_names: tuple[str, ...]
     parts: Tensor | None
     stamps: Sequence[object]
-    read: Callable[[int], bytes]
+    read: Callable[[int], Content]
     notices: tuple[str, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
 

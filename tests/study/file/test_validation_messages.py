@@ -46,7 +46,7 @@ def hyper(text: str) -> str:
         ("training: [1]", "training: expected keys and values, got [1]"),
         ("data: {download: yes}", "data.download: expected true or false, got 'yes'"),
         ("data: {name: CIFAR10}", "data: data.root is needed for CIFAR10"),
-        ("data: {name: CIFAR11, root: a}", "data.name: expected 'digits', 'folder', 'CIFAR10'"),
+        ("data: {name: CIFAR11, root: a}", "data.name: expected 'digits', 'folder', 'npz'"),
         ("data: {validation_fraction: 1}", "data.validation_fraction: must be below 1.0, got 1"),
         ("model: {name: 'os:a.b'}", "model.name: 'os:a.b' is neither a network's name nor module"),
         ("model: {name: '.x:y'}", "model.name: '.x:y' is neither a network's name nor module:call"),

@@ -62,7 +62,7 @@ def test_an_unknown_name_lists_the_known_and_the_nearest() -> None:
         DataSpec(name="fodler", root="x")
     (line,) = complaints(caught.value, DataSpec, "a.yaml")
     assert line.startswith("a.yaml: name: expected 'digits', 'folder', ")
-    assert line.endswith("'MNIST' or 'FashionMNIST', got 'fodler'; did you mean folder?")
+    assert line.endswith("'FashionMNIST' or 'module:callable', got 'fodler'; did you mean folder?")
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
