@@ -235,7 +235,7 @@ class OptimiserSpec(Spec):
 
 
 #: Options of `teacher` that came after the first teachers were made.
-LATER_OF_TEACHER = ("entry", "head", "normalisation")
+LATER_OF_TEACHER = ("entry", "head", "head_epochs", "normalisation")
 
 
 class NormalisationSpec(Spec):
@@ -249,13 +249,15 @@ class TeacherSpec(Spec):
     """Where the teacher comes from: a ``checkpoint`` file, a training of its own, or both.
 
     ``entry`` is the name of the weights in the file. With ``head: new`` all but the head is taken
-    from it, and the whole network is trained from there. ``normalisation`` is what images get
-    before any network sees them: their own mean and deviation, ImageNet's, or others.
+    from it, and the network is trained from there: the head alone for the first ``head_epochs`` of
+    the training, then all layers. ``normalisation`` is what images get before any network sees
+    them: their own mean and deviation, ImageNet's, or others.
     """
 
     checkpoint: PathText | None = None
     entry: str | None = Field(default=None, min_length=1, max_length=128)
     head: Literal["stored", "new"] = "stored"
+    head_epochs: int = Field(default=0, ge=0, le=10_000)
     normalisation: Literal["data", "imagenet"] | NormalisationSpec = "data"
     training: OptimiserSpec = OptimiserSpec(epochs=20)
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -264,6 +266,13 @@ class TeacherSpec(Spec):
     def _check(self) -> "TeacherSpec":
         if self.checkpoint is None and (self.entry is not None or self.head == "new"):
             raise ValueError("entry and head: new need teacher.checkpoint: the file with weights")
+        if self.head_epochs and self.head == "stored":
+            raise ValueError("head_epochs needs teacher.head: new")
+        if self.head_epochs > self.training.epochs:
+            raise ValueError(
+                f"head_epochs: {self.head_epochs} are more than teacher.training.epochs: "
+                f"{self.training.epochs}, which they are part of"
+            )
         return self
 
     @property

@@ -76,8 +76,15 @@ def capture(
     return tensors, {"epoch": epoch, "optimiser": scalars}
 
 
-def restore(network: nn.Module, optimiser: Optimizer, saved: Checkpoint) -> int:
-    """Put what `capture` took back into an equal network and optimiser; give the epochs done."""
+def epochs_done(saved: Checkpoint) -> int:
+    """Return the epochs that were trained when `capture` took the state."""
+    epoch = saved.metadata["epoch"]
+    assert isinstance(epoch, int)
+    return epoch
+
+
+def restore_network(network: nn.Module, saved: Checkpoint) -> None:
+    """Put the network's part of what `capture` took back into an equal network."""
     network.load_state_dict(
         {
             name.removeprefix("network."): tensor
@@ -85,8 +92,12 @@ def restore(network: nn.Module, optimiser: Optimizer, saved: Checkpoint) -> int:
             if name.startswith("network.")
         }
     )
-    epoch, scalars = saved.metadata["epoch"], saved.metadata["optimiser"]
-    assert isinstance(epoch, int)
+
+
+def restore(network: nn.Module, optimiser: Optimizer, saved: Checkpoint) -> int:
+    """Put what `capture` took back into an equal network and optimiser; return the epochs done."""
+    restore_network(network, saved)
+    scalars = saved.metadata["optimiser"]
     assert isinstance(scalars, dict)
     entries = {
         name.removeprefix("optimiser."): tensor
@@ -107,7 +118,7 @@ def restore(network: nn.Module, optimiser: Optimizer, saved: Checkpoint) -> int:
     optimiser.load_state_dict(
         {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
     )
-    return epoch
+    return epochs_done(saved)
 
 
 def _sequences(directory: Path, name: str) -> list[int]:

@@ -56,13 +56,18 @@ def train_epoch(
     seed: int,
     epoch: int,
     memory_format: torch.memory_format = torch.contiguous_format,
+    epochs_before: int = 0,
+    only: nn.Module | None = None,
 ) -> EpochTotals:
-    """Train for epoch ``epoch`` (from 1) of ``spec.epochs``.
+    """Train for epoch ``epoch`` (from 1) of ``spec.epochs``, which begin after ``epochs_before``.
 
     The outcome is a function of the arguments alone: order, augmentation, torch's generators and
     the learning rate all follow from (seed, epoch), so a resumed training repeats the undisturbed
     one. The learning rate reported is that of the last step. Where ``spec.average`` asks for it the
     last epoch ends with the average of the weights, and batch-norm's statistics of that.
+
+    Where ``only`` is given the rest of the network is in eval mode; that its weights do not move is
+    left to the optimiser.
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
@@ -73,12 +78,16 @@ def train_epoch(
     bounds = batch_bounds(batches.count, spec.batch_size)
     losses = torch.zeros(len(bounds), device=batches.device)
     correct = torch.zeros((), dtype=torch.int64, device=batches.device)
-    first_step = (epoch - 1) * len(bounds)
+    first_step = (epoch - 1 - epochs_before) * len(bounds)
     total_steps = spec.epochs * len(bounds)
     averaged_from = first_averaged_step(spec, total_steps)
     is_bfloat16 = spec.precision == "bfloat16"
     rate = 0.0
-    network.train()
+    if only is None:
+        network.train()
+    else:
+        network.eval()
+        only.train()
     factors = FactorQuantiser(network)
     for start, stop in bounds[:_READ_AHEAD]:
         batches.expect(order[start:stop])
@@ -104,7 +113,7 @@ def train_epoch(
         correct += (logits.detach().argmax(1) == labels).sum()
         if (step + 1) % _CHECK_EVERY == 0 or step + 1 == len(bounds):
             _check_finite(losses[: step + 1], epoch)
-    if epoch == spec.epochs and adopt_average(optimiser):
+    if epoch - epochs_before == spec.epochs and adopt_average(optimiser):
         reestimate_on(network, batches, spec.batch_size, seed=seed, memory_format=memory_format)
     sizes = torch.tensor([stop - start for start, stop in bounds], dtype=torch.float64)
     mean_loss = (losses.cpu().double() * sizes).sum().item() / batches.count

@@ -27,7 +27,7 @@ from mlgsearch.train.loop.optim import build_optimiser
 from mlgsearch.train.networks.models import build_model, build_without_memory
 from mlgsearch.train.own_sources import sources_hash
 from mlgsearch.train.progress import Progress
-from mlgsearch.train.spec import ModelSpec, TrainSpec
+from mlgsearch.train.spec import ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
 from mlgsearch.train.teacher.teacher_checkpoint import checkpoint_sha256, load_checkpoint
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
 from mlgsearch.train.versions import library_versions
@@ -174,9 +174,9 @@ def load_or_train_teacher(
     key = teacher_hash(spec, images)
     network = build_network(spec.model, images, spec.teacher.seed, folds=False)
     validation = HeldOutPart(images, images.validation, device)
+    new = _head(spec.model, images) if spec.teacher.head == "new" else None
     if spec.teacher.checkpoint is not None:
         path = Path(spec.teacher.checkpoint).expanduser()
-        new = _head(spec.model, images) if spec.teacher.head == "new" else None
         found = load_checkpoint(network, path, spec.teacher.entry, new)
         progress("teacher", 0, 1, f"loaded{found}")
     if not spec.teacher.is_trained:
@@ -185,7 +185,8 @@ def load_or_train_teacher(
         progress("teacher", 1, 1, f"loaded, accuracy {accuracy:.2%}")
     else:
         network.to(device)
-        accuracy = _train(spec, network, images, validation, cache / "teachers" / key, progress)
+        directory = cache / "teachers" / key
+        accuracy = _train(spec, network, images, validation, directory, progress, new)
     fold(network)  # students begin from the weights as they are
     write_tensors(
         _path(cache, key),
@@ -211,6 +212,30 @@ def _head(spec: ModelSpec, images: Images) -> str:
     return head
 
 
+@dataclass(frozen=True)
+class _Phase:
+    """Some epochs in a row, after ``begin``, that train the whole network or its head alone."""
+
+    begin: int
+    training: OptimiserSpec
+    head: str | None = None
+
+    @property
+    def end(self) -> int:
+        """The last epoch."""
+        return self.begin + self.training.epochs
+
+
+def _phases(spec: TeacherSpec, head: str | None) -> list[_Phase]:
+    """Return the phases of a teacher's training, each with a schedule of its own."""
+    training, alone = spec.training, spec.head_epochs
+    # An average of the head's weights would have batch-norm's statistics estimated anew.
+    first = training.model_copy(update={"epochs": alone, "average": 0.0})
+    rest = training.model_copy(update={"epochs": training.epochs - alone})
+    phases = [_Phase(0, first, head), _Phase(alone, rest)]
+    return [phase for phase in phases if phase.training.epochs > 0]
+
+
 def _train(
     spec: TrainSpec,
     network: nn.Module,
@@ -218,39 +243,53 @@ def _train(
     validation: HeldOutPart,
     directory: Path,
     progress: Progress,
+    head: str | None,
 ) -> float:
-    """Train with cross-entropy, a checkpoint each epoch; give the validation accuracy."""
+    """Train with cross-entropy, a checkpoint each epoch; return the validation accuracy."""
     device = next(network.parameters()).device
     layout = memory_format(images.input_shape)
     network.to(memory_format=layout)
-    training = spec.teacher.training
+    epochs, seed = spec.teacher.training.epochs, spec.teacher.seed
     batches = TrainingBatches(images, Augmentation.of(spec.data), device)
-    optimiser = build_optimiser(network, training)
-    loss = functools.partial(_cross_entropy, training.label_smoothing)
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     done, accuracy = 0, 0.0
     saved = checkpoint.load(directory, "teacher")
     if saved is not None:
-        done = checkpoint.restore(network, optimiser, saved)
-    elif isinstance(network, FitsInput):
-        batches.start_epoch(spec.teacher.seed, 1)
+        done = checkpoint.epochs_done(saved)
+        checkpoint.restore_network(network, saved)
+    elif isinstance(network, FitsInput) and spec.teacher.checkpoint is None:
+        batches.start_epoch(seed, 1)
         network.fit_input(batches.inputs(torch.arange(min(_FITTED, batches.count), device=device)))
-    for epoch in range(done + 1, training.epochs + 1):
-        note = f"accuracy {accuracy:.2%}" if accuracy else ""
-        progress("teacher", epoch - 1, training.epochs, note)
-        train_epoch(
-            network,
-            optimiser,
-            batches,
-            training,
-            loss,
-            seed=spec.teacher.seed,
-            epoch=epoch,
-            memory_format=layout,
-        )
-        _, accuracy = validation.evaluate(network, layout)
-        checkpoint.save(directory, "teacher", *checkpoint.capture(network, optimiser, epoch))
+    for phase in _phases(spec.teacher, head):
+        if done >= phase.end:
+            continue
+        only = None if phase.head is None else network.get_submodule(phase.head)
+        moved = {*(network if only is None else only).parameters()}
+        for parameter in trainable:
+            parameter.requires_grad_(parameter in moved)
+        optimiser = build_optimiser(network, phase.training)
+        if saved is not None and done > phase.begin:
+            checkpoint.restore(network, optimiser, saved)
+        loss = functools.partial(_cross_entropy, phase.training.label_smoothing)
+        for epoch in range(max(done, phase.begin) + 1, phase.end + 1):
+            note = f"accuracy {accuracy:.2%}" if accuracy else ""
+            progress("teacher", epoch - 1, epochs, note)
+            train_epoch(
+                network,
+                optimiser,
+                batches,
+                phase.training,
+                loss,
+                seed=seed,
+                epoch=epoch,
+                memory_format=layout,
+                epochs_before=phase.begin,
+                only=only,
+            )
+            _, accuracy = validation.evaluate(network, layout)
+            checkpoint.save(directory, "teacher", *checkpoint.capture(network, optimiser, epoch))
     _, accuracy = validation.evaluate(network, layout)
-    progress("teacher", training.epochs, training.epochs, f"accuracy {accuracy:.2%}")
+    progress("teacher", epochs, epochs, f"accuracy {accuracy:.2%}")
     return accuracy
 
 

@@ -1,4 +1,5 @@
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.augmentation import Augmentation
@@ -247,6 +248,134 @@ def test_a_head_of_other_classes_is_made_anew_and_trained(
     torch.testing.assert_close(found["conv1.weight"], state["conv1.weight"], rtol=1e-4, atol=1e-5)
     assert found["fc.weight"].shape[0] == images.classes
     assert found["fc.weight"].any()
+
+
+@pytest.fixture
+def fine_tuned(tiny_spec: TrainSpec, images: Images, tmp_path: Path) -> TrainSpec:
+    """A study whose teacher begins with a file of seven classes, its head alone for 2 epochs of 4.
+
+    The network has dropout and batch-norm before the head.
+    """
+    spec = tiny_spec.model_copy(update={"model": ModelSpec(name=f"{__name__}:with_dropout")})
+    network = with_dropout(classes=7, channels=1, image_size=(8, 8))
+    generator = torch.Generator().manual_seed(1)
+    for name, tensor in network.state_dict().items():
+        if "running" in name:
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    torch.save(network.state_dict(), tmp_path / "seven.pt")
+    training = OptimiserSpec(epochs=4, batch_size=64)
+    teacher = TeacherSpec(
+        checkpoint=str(tmp_path / "seven.pt"), head="new", head_epochs=2, training=training
+    )
+    return spec.model_copy(update={"teacher": teacher})
+
+
+def with_dropout(*, classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(channels, 6, 3, bias=False),
+            norm=nn.BatchNorm2d(6),
+            act=nn.ReLU(),
+            pool=nn.AdaptiveAvgPool2d(2),
+            flat=nn.Flatten(),
+            drop=nn.Dropout(0.3),
+            head=nn.Linear(24, classes),
+        )
+    )
+
+
+def body(state: State) -> State:
+    return {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
+
+
+def test_the_head_alone_leaves_the_rest_as_it_is_in_the_file(
+    fine_tuned: TrainSpec, images: Images, tmp_path: Path
+) -> None:
+    stored = torch.load(tmp_path / "seven.pt", weights_only=True)
+    teacher = fine_tuned.teacher.model_copy(update={"head_epochs": 4})
+    alone = get(fine_tuned.model_copy(update={"teacher": teacher}), images, tmp_path / "a")
+    found = alone.network.state_dict()
+    assert [n for n, tensor in body(stored).items() if not torch.equal(found[n], tensor)] == []
+    fresh = build_network(fine_tuned.model, images, fine_tuned.teacher.seed).state_dict()
+    assert not torch.equal(found["head.weight"], fresh["head.weight"])
+    both = get(fine_tuned, images, tmp_path / "b").network.state_dict()
+    names = {n for n, tensor in body(stored).items() if not torch.equal(both[n], tensor)}
+    assert names == body(stored).keys()
+    assert all(p.dtype == torch.float32 for p in both.values() if p.is_floating_point())
+
+
+def test_each_phase_has_its_own_steps_mode_and_schedule(
+    fine_tuned: TrainSpec, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int, list[str], bool, float]] = []
+
+    def watched(network: nn.Module, *args: object, epoch: int, **kwargs: object) -> object:
+        totals = train_epoch(network, *args, epoch=epoch, **kwargs)  # type: ignore[arg-type]
+        moved = [name for name, p in network.named_parameters() if p.requires_grad]
+        before = kwargs["epochs_before"]
+        assert isinstance(before, int)
+        is_training = network.get_submodule("norm").training
+        seen.append((epoch, before, moved, is_training, totals.learning_rate))
+        return totals
+
+    monkeypatch.setattr(teacher_module, "train_epoch", watched)
+    get(fine_tuned, images, tmp_path / "cache")
+    head = ["head.weight", "head.bias"]
+    every = ["conv.weight", "norm.weight", "norm.bias", *head]
+    assert [entry[:4] for entry in seen] == [
+        (1, 0, head, False),
+        (2, 0, head, False),
+        (3, 2, every, True),
+        (4, 2, every, True),
+    ]
+    assert seen[0][4] == seen[2][4] > seen[1][4] == seen[3][4]
+
+
+@pytest.mark.parametrize("cut", [2, 3, 4])
+def test_a_training_of_the_head_first_goes_on_wherever_it_was_cut(
+    fine_tuned: TrainSpec,
+    images: Images,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cut: int,
+) -> None:
+    straight = get(fine_tuned, images, tmp_path / "straight")
+
+    def interrupted(*args: object, epoch: int, **kwargs: object) -> object:
+        if epoch == cut:
+            raise KeyboardInterrupt
+        return train_epoch(*args, epoch=epoch, **kwargs)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(teacher_module, "train_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            get(fine_tuned, images, tmp_path / "cut")
+    resumed = get(fine_tuned, images, tmp_path / "cut")
+    assert weights_equal(straight, resumed)
+    assert resumed.hash == straight.hash
+
+
+def test_a_network_from_a_file_is_not_fitted_to_images(tmp_path: Path) -> None:
+    data = DataSpec(limit=200, image_size=12)
+    images = load_images(data, tmp_path)
+    model = ModelSpec(name="chain8", width=2)
+    state = build_network(model, images, seed=3).state_dict()
+    torch.save(state, tmp_path / "t.pt")
+    teacher = TeacherSpec(
+        checkpoint=str(tmp_path / "t.pt"), head="new", training=OptimiserSpec(epochs=1)
+    )
+    found = get(TrainSpec(data=data, model=model, teacher=teacher), images, tmp_path).network
+    assert torch.equal(found.state_dict()["conv1.weight"], state["conv1.weight"])
+
+
+def test_epochs_of_the_head_are_checked() -> None:
+    with pytest.raises(ValidationError, match=r"head_epochs needs teacher\.head: new"):
+        TeacherSpec(head_epochs=1)
+    with pytest.raises(ValidationError, match=r"21 are more than teacher\.training\.epochs: 20"):
+        TeacherSpec(checkpoint="a.pt", head="new", head_epochs=21)
+    assert TeacherSpec(checkpoint="a.pt", head="new").later() == {"head": "new"}
+    later = TeacherSpec(checkpoint="a.pt", head="new", head_epochs=20).later()
+    assert later == {"head": "new", "head_epochs": 20}
 
 
 def test_head_and_entry_need_a_file() -> None:
