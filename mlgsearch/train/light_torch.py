@@ -3,7 +3,7 @@
 Nothing here compiles, but two ways lead to `torch._dynamo` (which brings sympy and triton along):
 
 - `torchvision.ops.roi_align` (0.24 to 0.29) imports ``is_compile_supported`` from it, and not where
-  it calls it: so import torchvision's `datasets` and `models` from here;
+  it calls it: so import torchvision's `datasets`, `models` and `v2` from here;
 - torch computes shapes on ``meta`` in Python, in functions that `torch._dynamo.disable` wraps at
   their first call: so build networks `without_compiler`.
 
@@ -73,3 +73,4 @@ def _stand_in(name: str, **attributes: object) -> ModuleType:
 with without_compiler():
     from torchvision import datasets as datasets
     from torchvision import models as models
+    from torchvision.transforms import v2 as v2

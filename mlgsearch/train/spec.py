@@ -70,9 +70,48 @@ _LATER_DATA_KEYS = (
     "unreadable",
     "judge",
     "label_column",
+    "random_resized_crop",
+    "rand_augment",
+    "colour_jitter",
 )
 #: ``data.validation`` where it is a share of the training part, not a folder.
 _SHARE = re.compile(r"(0?\.[0-9]+) of train")
+
+
+Share = Annotated[float, Field(ge=0.0, le=1.0, strict=False)]
+
+
+class ColourJitterSpec(Spec):
+    """How far colours are moved: `ColorJitter` of torchvision's v2."""
+
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+    hue: Annotated[float, Field(ge=0.0, le=0.5, strict=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> "ColourJitterSpec":
+        if not any((self.brightness, self.contrast, self.saturation, self.hue)):
+            raise ValueError("name at least one of brightness, contrast, saturation, hue")
+        return self
+
+
+class RandAugmentSpec(Spec):
+    """How many operations of `RandAugment` an image gets, and how strong each is."""
+
+    operations: int = Field(default=2, ge=1, le=10)
+    magnitude: int = Field(default=9, ge=1, le=30)
+
+
+def _is_area(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < bounds[0] <= bounds[1] <= 1:
+        raise ValueError(
+            f"{list(bounds)} is no range of areas: write [low, high] with 0 < low <= high <= 1"
+        )
+    return bounds
+
+
+Area = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_is_area)]
 
 
 class DataSpec(Spec):
@@ -110,6 +149,9 @@ class DataSpec(Spec):
     limit: int | None = Field(default=None, ge=10)
     augmentation: Literal["auto", "none", "crop", "crop_flip"] = "auto"
     crop_padding: int = Field(default=4, ge=0, le=64)
+    random_resized_crop: Area | None = None
+    rand_augment: RandAugmentSpec | None = None
+    colour_jitter: ColourJitterSpec | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "DataSpec":

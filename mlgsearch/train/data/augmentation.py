@@ -1,6 +1,7 @@
-"""Random crops and flips on batches, as a function of (seed, epoch, sample)."""
+"""Random changes of training images, as a function of (seed, epoch, sample)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from mlgsearch.train.data.randomness import Purpose, random_words
+from mlgsearch.train.data.transforms import Transforms
 from mlgsearch.train.spec import DataSpec
+from mlgsearch.train.versions import library_versions
 
 
 @dataclass(frozen=True)
@@ -19,30 +22,58 @@ class Augmentation:
     one of the ``(2 * padding + 1)**2`` places, and with ``flips`` it is mirrored left to right
     in every other epoch: half of the samples in the odd ones, the others in the even ones. Of two
     epochs in a row one shows each view, where tossing a coin would repeat one half of the time
-    (Jordan 2024, arXiv 2404.00498, section 3.6).
+    (Jordan 2024, arXiv 2404.00498, section 3.6). Then come ``transforms``.
     """
 
     padding: int
     flips: bool
+    transforms: Transforms | None = None
 
     @classmethod
     def of(cls, spec: DataSpec) -> "Augmentation":
-        """Return the augmentation a study file asks for; ``auto`` goes by the kind of set."""
+        """Return the augmentation a study file asks for; ``auto`` goes by the kind of set.
+
+        A resized crop stands for the crop of a window.
+        """
         kind = spec.kind.augmentation if spec.augmentation == "auto" else spec.augmentation
+        jitter, drawn = spec.colour_jitter, spec.rand_augment
+        transforms = Transforms(
+            spec.random_resized_crop,
+            None if drawn is None else (drawn.operations, drawn.magnitude),
+            None
+            if jitter is None
+            else (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue),
+        )
+        is_cropped = kind != "none" and spec.random_resized_crop is None
         return cls(
-            padding=0 if kind == "none" else spec.crop_padding,
+            padding=spec.crop_padding if is_cropped else 0,
             flips=kind == "crop_flip",
+            transforms=None if transforms == Transforms() else transforms,
         )
 
     @property
     def is_identity(self) -> bool:
         """Whether images are left as they are in every epoch."""
-        return self.padding == 0 and not self.flips
+        return self.padding == 0 and not self.flips and self.transforms is None
+
+    def content(self) -> dict[str, Any]:
+        """Return what determines the images as plain data for a hash.
+
+        What came later is left out where it is off: so earlier hashes hold. How torchvision's
+        transforms draw and compute may change with its version, and with torch's.
+        """
+        content: dict[str, Any] = {"padding": self.padding, "flips": self.flips}
+        if self.transforms is not None:
+            versions = library_versions()
+            content |= {n: v for n, v in vars(self.transforms).items() if v is not None}
+            content["versions"] = [versions["torch"], versions["torchvision"]]
+        return content
 
     def draw(self, seed: int, epoch: int, count: int) -> Tensor:
-        """Draw for samples 0 to ``count - 1`` of an epoch: int64 rows (top, left, is mirrored).
+        """Draw for samples 0 to ``count - 1`` of an epoch.
 
-        Row i does not depend on ``count``, nor on how samples are batched later.
+        Returns int64 rows: top, left, is mirrored, and where there are transforms a number that
+        seeds them. Row i does not depend on ``count``, nor on how samples are batched later.
         """
         words = random_words(Purpose.AUGMENTATION, seed, epoch, 3 * count).reshape(count, 3)
         places = np.uint64(2 * self.padding + 1)
@@ -52,17 +83,25 @@ class Augmentation:
             draws[:, 2] = (first % np.uint64(2)) ^ np.uint64(epoch % 2)
         else:
             draws[:, 2] = 0
+        if self.transforms is not None:
+            seeds = random_words(Purpose.TRANSFORMS, seed, epoch, count) >> np.uint64(1)
+            draws = np.concatenate([draws, seeds[:, None]], 1)
         return torch.from_numpy(draws.astype(np.int64))
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Crop and mirror a batch, keeping its dtype.
+        """Crop, mirror and transform a batch, keeping its dtype.
 
         Args:
-            images: (B, C, H, W).
-            draws: (B, 3), the batch's rows of `draw`, on the same device.
+            images: (B, C, H, W), uint8 where there are transforms.
+            draws: the batch's rows of `draw`, (B, 3) or (B, 4), on the same device.
         """
-        if self.is_identity:
-            return images
+        if self.padding or self.flips:
+            images = self._cut(images, draws)
+        if self.transforms is not None:
+            images = self.transforms.apply(images, draws[:, 3].tolist())
+        return images
+
+    def _cut(self, images: Tensor, draws: Tensor) -> Tensor:
         count, channels, height, width = images.shape
         device = images.device
         padded = functional.pad(images, (self.padding,) * 4)

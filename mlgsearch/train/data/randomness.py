@@ -14,6 +14,7 @@ class Purpose(IntEnum):
     AUGMENTATION = 2
     SPLIT = 3
     TORCH = 4
+    TRANSFORMS = 5
 
 
 def random_words(purpose: Purpose, seed: int, epoch: int, count: int) -> np.ndarray:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -139,7 +138,7 @@ def logits_hash(
     content = [
         teacher_hash,
         data_hash,
-        asdict(augmentation),
+        augmentation.content(),
         None if augmentation.is_identity else seed,
         precision,
         _FORMAT,

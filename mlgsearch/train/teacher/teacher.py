@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -123,7 +123,7 @@ def teacher_hash(spec: TrainSpec, images: Images) -> str:
     if spec.teacher.is_trained:
         versions = library_versions()
         content |= {
-            "augmentation": asdict(Augmentation.of(spec.data)),
+            "augmentation": Augmentation.of(spec.data).content(),
             "training": spec.teacher.training.content(),
             "seed": spec.teacher.seed,
             "versions": [versions["torch"], versions["torchvision"]],
