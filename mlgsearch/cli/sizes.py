@@ -62,7 +62,7 @@ def sizes(
 
     from mlgsearch.study.file.validation_messages import complaints
     from mlgsearch.train.files.size_report import size_report  # loads torch
-    from mlgsearch.train.own_code import add_code_folder
+    from mlgsearch.train.own_code import add_code_folder, names_code
     from mlgsearch.train.spec import ModelSpec
 
     try:
@@ -70,7 +70,7 @@ def sizes(
     except ValidationError as error:  # the options were bounded above: it is the name
         said = complaints(error, ModelSpec, "MODEL")[0]
         raise UserError(f"{said}; write for example resnet8, resnet18 or module:callable") from None
-    if ":" in spec.name:
+    if names_code(spec.name):
         add_code_folder(Path.cwd())
     report = size_report(
         spec,

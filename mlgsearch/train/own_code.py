@@ -24,6 +24,11 @@ class OwnCodeError(UserError):
     """Code of one's own cannot be imported or called, raises, or returns what cannot be used."""
 
 
+def names_code(name: str) -> bool:
+    """Return whether a name is ``module:callable``; ``timm:`` names a network of that library."""
+    return ":" in name and not name.startswith("timm:")
+
+
 def add_code_folder(folder: str | Path) -> None:
     """Let imports find modules in a folder, behind all others.
 
@@ -97,7 +102,7 @@ def errors_of(name: str, key: str = "model.name") -> Iterator[None]:
     except MlgsearchError:
         raise
     except Exception as error:
-        if ":" not in name or _own_frame(error) is None:
+        if not names_code(name) or _own_frame(error) is None:
             raise
         raise OwnCodeError(f"{key}: {name}: {described(error)}") from error
 

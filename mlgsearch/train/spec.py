@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticKnownError
@@ -22,7 +22,10 @@ def _is_code(name: str) -> bool:
 
 
 def _is_network_name(name: str) -> str:
-    if not name.isprintable() or (":" in name and not _is_code(name)):
+    if name.startswith("timm:"):
+        if not re.fullmatch(r"timm:\w[\w.]*", name):
+            raise ValueError(f"{name!r} is no network of timm's, such as timm:resnet18.a1_in1k")
+    elif not name.isprintable() or (":" in name and not _is_code(name)):
         raise ValueError(f"{name!r} is neither a network's name nor module:callable")
     return name
 
@@ -215,9 +218,9 @@ OWN_NETWORKS = ("resnet8", "resnet20", "chain8")
 class ModelSpec(Spec):
     """Which network: ``resnet8``, ``resnet20``, ``chain8``, torchvision's, or ``module:callable``.
 
-    ``stem`` replaces the first convolution and max-pool of a torchvision network by a 3x3 of
-    stride 1 (``cifar``), or leaves them (``imagenet``). ``width`` scales our own small
-    networks only. ``head_bias`` false makes the classifier head bias-free.
+    ``timm:NAME`` is timm's. ``stem`` replaces the first convolution and max-pool of a torchvision
+    network by a 3x3 of stride 1 (``cifar``), or leaves them (``imagenet``). ``width`` scales our
+    own small networks only. ``head_bias`` false makes the classifier head bias-free.
     """
 
     name: NetworkName = "resnet8"
@@ -276,7 +279,11 @@ class OptimiserSpec(Spec):
         return self.model_dump(mode="json", exclude=is_off)
 
 
+#: In `TeacherSpec.checkpoint`: the weights that timm knows for the network.
+TIMM = "timm"
+
 #: Options of `teacher` that came after the first teachers were made.
+#: Whether weights may be fetched is none of these: what they are is in the hash.
 LATER_OF_TEACHER = ("entry", "head", "head_epochs", "normalisation")
 
 
@@ -290,6 +297,9 @@ class NormalisationSpec(Spec):
 class TeacherSpec(Spec):
     """Where the teacher comes from: a ``checkpoint`` file, a training of its own, or both.
 
+    With ``checkpoint: timm`` it is the file of the network's published weights in timm's cache,
+    which is fetched only where ``download`` says so.
+
     ``entry`` is the name of the weights in the file. With ``head: new`` all but the head is taken
     from it, and the network is trained from there: the head alone for the first ``head_epochs`` of
     the training, then all layers. ``normalisation`` is what images get before any network sees
@@ -298,6 +308,7 @@ class TeacherSpec(Spec):
 
     checkpoint: PathText | None = None
     entry: str | None = Field(default=None, min_length=1, max_length=128)
+    download: bool = False
     head: Literal["stored", "new"] = "stored"
     head_epochs: int = Field(default=0, ge=0, le=10_000)
     normalisation: Literal["data", "imagenet"] | NormalisationSpec = "data"
@@ -308,6 +319,8 @@ class TeacherSpec(Spec):
     def _check(self) -> "TeacherSpec":
         if self.checkpoint is None and (self.entry is not None or self.head == "new"):
             raise ValueError("entry and head: new need teacher.checkpoint: the file with weights")
+        if self.download and self.checkpoint != TIMM:
+            raise ValueError("download needs teacher.checkpoint: timm")
         if self.head_epochs and self.head == "stored":
             raise ValueError("head_epochs needs teacher.head: new")
         if self.head_epochs > self.training.epochs:
@@ -364,3 +377,9 @@ class TrainSpec(Spec):
     distillation: DistillationSpec = DistillationSpec()
     quantisation: QuantisationSpec = QuantisationSpec()
     seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> Self:
+        if self.teacher.checkpoint == TIMM and not self.model.name.startswith("timm:"):
+            raise ValueError("teacher.checkpoint: timm needs a network of timm's in model.name")
+        return self

@@ -6,7 +6,7 @@ from pathlib import Path
 from mlgsearch.errors import CodeNotAllowedError
 from mlgsearch.records import StudyRecord
 from mlgsearch.study.file.spec import StudySpec, parse_study
-from mlgsearch.train.own_code import add_code_folder
+from mlgsearch.train.own_code import add_code_folder, names_code
 
 
 def named_code(spec: StudySpec) -> dict[str, str]:
@@ -16,7 +16,7 @@ def named_code(spec: StudySpec) -> dict[str, str]:
         "model.name": spec.model.name,
         "search.sampler": spec.search.sampler,
     }
-    return {key: name for key, name in names.items() if ":" in name}
+    return {key: name for key, name in names.items() if names_code(name)}
 
 
 def offer_code(spec: StudySpec) -> str | None:

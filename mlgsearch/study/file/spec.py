@@ -25,7 +25,7 @@ from mlgsearch.study.file.hyperparameter import Hyperparameters
 from mlgsearch.study.file.reference import ReferenceSpec
 from mlgsearch.study.file.space_kinds import SPACE_KINDS, SpaceKind, kinds_that
 from mlgsearch.study.file.validation_messages import complaints
-from mlgsearch.train.spec import Positive, Spec, TrainSpec, one_of
+from mlgsearch.train.spec import TIMM, Positive, Spec, TrainSpec, one_of
 
 
 def _is_study_name(name: str) -> str:
@@ -379,7 +379,9 @@ def _with_paths_from(folder: Path, spec: StudySpec) -> StudySpec:
         parts = {"train": data.train, "validation": data.validation_folder, "test": data.test}
         given = {part: absolute(text) for part, text in parts.items() if text is not None}
         data = data.model_copy(update=given)
-    teacher = spec.teacher.model_copy(update={"checkpoint": absolute(spec.teacher.checkpoint)})
+    weights = spec.teacher.checkpoint
+    checkpoint = weights if weights == TIMM else absolute(weights)
+    teacher = spec.teacher.model_copy(update={"checkpoint": checkpoint})
     tables = [absolute(name) if is_table(name) else name for name in spec.search.warm_start]
     search = spec.search.model_copy(update={"warm_start": tuple(tables)})
     folder_of_events = {"tensorboard": absolute(spec.listeners.tensorboard)}

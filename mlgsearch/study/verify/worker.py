@@ -21,6 +21,7 @@ from mlgsearch.train.device import best_device, memory_format, release_memory, s
 from mlgsearch.train.files.packed_file import load_packed, write_packed
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.networks.models import make_own
+from mlgsearch.train.own_code import names_code
 from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.teacher.prepared import Prepared
 from mlgsearch.train.versions import library_versions
@@ -129,7 +130,7 @@ class VerifyWorker:
         path = self._work.path / PACKED
         packed_bytes = write_packed(path, training.network, card)
         own = None
-        if ":" in card.model.name:
+        if names_code(card.model.name):
             own = partial(make_own, card.model.name, "model.name")
         on_cpu = HeldOutPart(images, images.test, torch.device("cpu"))
         _, packed_accuracy = on_cpu.evaluate(load_packed(path, build=own), layout)

@@ -22,6 +22,7 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.packed_card import FORMAT, FORMATS, PROVENANCE, PackedCard
 from mlgsearch.train.networks.models import build_model, build_without_memory, fitted
+from mlgsearch.train.own_code import names_code
 from mlgsearch.train.tensor_file import write_atomically
 
 #: Bytes of the header that are kept for the provenance, so that a file's size is known beforehand.
@@ -148,7 +149,7 @@ def build_packed(
     build: Callable[..., object] | None = None,
 ) -> nn.Module:
     """Return the network of what a packed file holds; arguments and errors as ``load_packed``."""
-    if (build is None) == (":" in card.model.name):
+    if (build is None) == (names_code(card.model.name)):
         raise DataError(
             f"{path}: it holds the network {card.model.name}"
             + (", which `build` must make" if build is None else ": leave `build` out")

@@ -14,7 +14,15 @@ from mlgsearch.train.light_torch import models, without_compiler
 from mlgsearch.train.networks.chain import ChainNet
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.networks.stem import drop_head_bias, use_channels, use_cifar_stem
-from mlgsearch.train.own_code import OwnCodeError, call, described, load_callable, place_of
+from mlgsearch.train.networks.timm_networks import PREFIX, build_timm
+from mlgsearch.train.own_code import (
+    OwnCodeError,
+    call,
+    described,
+    load_callable,
+    names_code,
+    place_of,
+)
 from mlgsearch.train.spec import OWN_NETWORKS, ModelSpec
 
 #: Blocks a stage of our own networks.
@@ -82,7 +90,7 @@ def build_without_memory(
         UserError: as ``build_model``.
     """
     options: dict[str, Any] = {"classes": classes, "channels": channels, "image_size": image_size}
-    is_own = ":" in spec.name
+    is_own = names_code(spec.name)
     failures = (NotImplementedError, RuntimeError, *((OwnCodeError,) if is_own else ()))
     with without_compiler():
         with suppress(*failures), torch.device("meta"):
@@ -115,7 +123,7 @@ def _checked(
     Raises:
         UserError: as ``build_model``.
     """
-    for is_training in (False, True) if ":" in spec.name else (False,):
+    for is_training in (False, True) if names_code(spec.name) else (False,):
         with torch.random.fork_rng(devices=[]):
             _check_shapes(
                 network, spec.name, classes, (channels, *image_size), is_training=is_training
@@ -184,10 +192,15 @@ def _article(value: object) -> str:
 def _construct(
     spec: ModelSpec, classes: int, channels: int, image_size: tuple[int, int]
 ) -> nn.Module:
-    if ":" in spec.name:
+    if names_code(spec.name):
         return make_own(
             spec.name, "model.name", classes=classes, channels=channels, image_size=image_size
         )
+    if spec.name.startswith(PREFIX):
+        of_timm = build_timm(spec.name, classes=classes, channels=channels, image_size=image_size)
+        if not spec.head_bias:
+            drop_head_bias(of_timm, spec.name, classes)
+        return of_timm
     if spec.name in _RESIDUAL:
         return CifarResNet(
             _RESIDUAL[spec.name],
@@ -205,7 +218,8 @@ def _construct(
         near = difflib.get_close_matches(spec.name, [*OWN_NETWORKS, *known], n=1, cutoff=0.0)
         raise UserError(
             f"model.name: unknown network {spec.name!r}, did you mean {near[0]}? Known are "
-            f"{', '.join(OWN_NETWORKS)}, every torchvision classifier, and module:callable"
+            f"{', '.join(OWN_NETWORKS)}, every torchvision classifier, timm:NAME, and "
+            "module:callable"
         )
     options = _ONE_OUTPUT.get(spec.name, {})
     network: nn.Module = models.get_model(spec.name, weights=None, num_classes=classes, **options)
@@ -229,7 +243,7 @@ def _check_shapes(
 
     In training mode a network may return more beside its logits, which come first.
     """
-    is_own = ":" in name
+    is_own = names_code(name)
     place = _place_of_network(network, name) if is_own else ""
     was_training = network.training
     network.train(is_training)
@@ -261,7 +275,7 @@ def _misfit(
     name: str, input_shape: tuple[int, int, int], error: Exception, place: str
 ) -> UserError:
     said = f"model.name: {name} does not take images of {'x'.join(map(str, input_shape))}: "
-    if ":" in name:
+    if names_code(name):
         return OwnCodeError(said + described(error, place))
     return UserError(said + " ".join(str(error).split()))
 

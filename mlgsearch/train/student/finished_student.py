@@ -13,6 +13,7 @@ from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.packed_card import FORMAT, PackedCard
 from mlgsearch.train.loop import checkpoint
 from mlgsearch.train.networks.models import build_model
+from mlgsearch.train.own_code import names_code
 from mlgsearch.train.student.student import CHECKPOINT
 
 #: What holds where a checkpoint was written before it could be told otherwise.
@@ -50,7 +51,7 @@ def open_student(directory: Path, allowed_code: Collection[str] = ()) -> Finishe
     if not isinstance(texts, dict):
         raise DataError(f"the checkpoint in {directory} is of an earlier version of mlgsearch")
     card = PackedCard.from_metadata({**_EARLIER, **texts, "format": FORMAT})
-    if ":" in card.model.name and card.model.name not in allowed_code:
+    if names_code(card.model.name) and card.model.name not in allowed_code:
         raise CodeNotAllowedError(
             f"the checkpoint in {directory} is of the network {card.model.name!r}, which is code "
             "of its user. Others may have written that, so nothing was imported: where you know "

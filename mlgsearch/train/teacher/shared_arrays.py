@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.images import Images
+from mlgsearch.train.own_code import names_code
 from mlgsearch.train.own_sources import sources_hash
 from mlgsearch.train.spec import ModelSpec, TrainSpec
 from mlgsearch.train.teacher.teacher import Teacher, build_network
@@ -84,7 +85,7 @@ class Shipment:
 
 
 def _sources(model: ModelSpec) -> str:
-    return sources_hash(model.name) if ":" in model.name else ""
+    return sources_hash(model.name) if names_code(model.name) else ""
 
 
 def as_array(value: Any) -> Any:

@@ -25,9 +25,11 @@ from mlgsearch.train.loop.epoch import train_epoch
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.loop.optim import build_optimiser
 from mlgsearch.train.networks.models import build_model, build_without_memory
+from mlgsearch.train.networks.timm_networks import PREFIX, timm_version, timm_weights
+from mlgsearch.train.own_code import names_code
 from mlgsearch.train.own_sources import sources_hash
 from mlgsearch.train.progress import Progress
-from mlgsearch.train.spec import ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
+from mlgsearch.train.spec import TIMM, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
 from mlgsearch.train.teacher.teacher_checkpoint import checkpoint_sha256, load_checkpoint
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
 from mlgsearch.train.versions import library_versions
@@ -101,8 +103,9 @@ def check_network(spec: ModelSpec, classes: int, input_shape: tuple[int, int, in
 def teacher_hash(spec: TrainSpec, images: Images) -> str:
     """Hash all that determines the teacher.
 
-    That is data and model, the source behind a ``module:callable`` (see `sources_hash`), and the
-    checkpoint's bytes, or augmentation, training, seed and the versions of torch and torchvision.
+    That is data and model, the source behind a ``module:callable`` (see `sources_hash`) or timm's
+    version, and the checkpoint's bytes, or augmentation, training, seed and the versions of torch
+    and torchvision.
 
     Raises:
         DataError: a checkpoint is named and cannot be read.
@@ -114,12 +117,14 @@ def teacher_hash(spec: TrainSpec, images: Images) -> str:
         "model": spec.model.model_dump(),
         **spec.teacher.later(),
     }
-    if ":" in spec.model.name:
+    if names_code(spec.model.name):
         content["sources"] = sources_hash(spec.model.name)
+    if spec.model.name.startswith(PREFIX):
+        content["timm"] = timm_version(spec.model.name)
     if images.judge != "accuracy":  # its accuracy is cached beside it
         content["judge"] = images.judge
     if spec.teacher.checkpoint is not None:
-        content["checkpoint"] = checkpoint_sha256(Path(spec.teacher.checkpoint).expanduser())
+        content["checkpoint"] = checkpoint_sha256(_weights(spec))
     if spec.teacher.is_trained:
         versions = library_versions()
         content |= {
@@ -176,8 +181,7 @@ def load_or_train_teacher(
     validation = HeldOutPart(images, images.validation, device)
     new = _head(spec.model, images) if spec.teacher.head == "new" else None
     if spec.teacher.checkpoint is not None:
-        path = Path(spec.teacher.checkpoint).expanduser()
-        found = load_checkpoint(network, path, spec.teacher.entry, new)
+        found = load_checkpoint(network, _weights(spec), spec.teacher.entry, new)
         progress("teacher", 0, 1, f"loaded{found}")
     if not spec.teacher.is_trained:
         network.to(device)
@@ -202,6 +206,14 @@ def load_or_train_teacher(
     )
     shutil.rmtree(cache / "teachers" / key, ignore_errors=True)
     return _frozen(network, key, accuracy)
+
+
+def _weights(spec: TrainSpec) -> Path:
+    """Return the file that the teacher's weights are read from."""
+    assert spec.teacher.checkpoint is not None
+    if spec.teacher.checkpoint == TIMM:
+        return timm_weights(spec.model.name, downloads=spec.teacher.download)
+    return Path(spec.teacher.checkpoint).expanduser()
 
 
 def _head(spec: ModelSpec, images: Images) -> str:
