@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -15,11 +15,23 @@ from mlgsearch.train.data.listing import Listing
 _CHANNELS = (1, 2, 3, 4)
 
 
+class Rows(Protocol):
+    """Images by their row: an array, or what reads them from a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As an array's."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> np.ndarray: ...
+
+
 class ArrayPart(NamedTuple):
     """Images and labels of one file: (N, H, W), (N, H, W, C) or (N, C, H, W), and (N,)."""
 
     path: Path
-    images: np.ndarray
+    images: Rows
     labels: np.ndarray
 
 

@@ -17,6 +17,8 @@ from torch import Tensor
 #: bytes of a block's floats, which make it smaller for large images.
 _BLOCK = 4096
 _BLOCK_BYTES = 16 * 2**20
+#: The same for statistics, which hold several copies of a block, one of them in double precision.
+_STATISTICS_BYTES = 2 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +117,9 @@ def rows_within(size: int, pixels: Tensor) -> int:
     return max(1, size // (pixels[0].numel() * pixels.element_size()))
 
 
-def batch_of(most: int, shape: tuple[int, ...]) -> int:
+def batch_of(most: int, shape: tuple[int, ...], most_bytes: int = _BLOCK_BYTES) -> int:
     """Return how many float images (C, H, W) are looked at together: ``most``, or fewer large."""
-    return max(1, min(most, _BLOCK_BYTES // (4 * math.prod(shape))))
+    return max(1, min(most, most_bytes // (4 * math.prod(shape))))
 
 
 def channel_statistics(pixels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,7 +130,7 @@ def channel_statistics(pixels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     channels = pixels.shape[1]
     total = torch.zeros(channels, dtype=torch.float64)
     squares = torch.zeros(channels, dtype=torch.float64)
-    for part in blocks(index, batch_of(_BLOCK, tuple(pixels.shape[1:]))):
+    for part in blocks(index, batch_of(_BLOCK, tuple(pixels.shape[1:]), _STATISTICS_BYTES)):
         values = pixels[part].to(torch.float32).transpose(0, 1).flatten(1)  # (C, n*H*W)
         total += values.sum(1, dtype=torch.float64)
         squares += values.square_().sum(1, dtype=torch.float64)

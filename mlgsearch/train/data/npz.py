@@ -1,5 +1,7 @@
 """Images and labels in NumPy's `.npz` files."""
 
+import math
+import os
 import struct
 import zipfile
 from collections.abc import Sequence
@@ -22,8 +24,8 @@ def list_npz(spec: DataSpec) -> Listing:
 
     One file may also hold the parts as ``train_images``, ``train_labels``, ``val_images`` and so
     on, and the names of the classes as ``class_names``. Images are (N, H, W), (N, H, W, C) or
-    (N, C, H, W). What was stored as it is, as `numpy.savez` does, is mapped; what is compressed is
-    held in memory.
+    (N, C, H, W). What was stored as it is, as `numpy.savez` does, is read row by row; what is
+    compressed is held in memory.
 
     Raises:
         DataError: a file is missing or damaged, or has no such arrays.
@@ -65,8 +67,8 @@ def _pairs(path: Path, arrays: Sequence[str], part: int | None) -> dict[int, tup
     return found
 
 
-def _array(path: Path, name: str) -> np.ndarray:
-    """Return an array of an archive, mapped where it is not compressed."""
+def _array(path: Path, name: str) -> "np.ndarray | StoredRows":
+    """Return an array of an archive; where it is not compressed its rows are left in the file."""
     with zipfile.ZipFile(path) as archive:
         member = archive.getinfo(f"{name}.npy")
         if member.compress_type != zipfile.ZIP_STORED:
@@ -87,5 +89,29 @@ def _array(path: Path, name: str) -> np.ndarray:
         if dtype.hasobject:
             raise ValueError(f"{name} holds Python objects; save numbers")
         offset = file.tell()
-    order = "F" if is_fortran else "C"
-    return np.memmap(path, dtype, "r", offset, shape, order)  # type: ignore[call-overload, no-any-return]
+    if is_fortran:  # whose rows do not lie together
+        mapped: np.ndarray = np.memmap(path, dtype, "r", offset, shape, "F")
+        return mapped
+    return StoredRows(path, dtype, offset, shape)
+
+
+class StoredRows:
+    """The rows of an array in a file, each read when it is asked for."""
+
+    def __init__(self, path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._path = path
+        self._dtype = dtype
+        self._offset = offset
+        self._row_bytes = dtype.itemsize * math.prod(shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        with self._path.open("rb") as file:
+            start = self._offset + row * self._row_bytes
+            content = os.pread(file.fileno(), self._row_bytes, start)
+        if len(content) < self._row_bytes:
+            raise OSError("the file is cut off")
+        return np.frombuffer(content, self._dtype).reshape(self.shape[1:])

@@ -74,7 +74,7 @@ class _File:
 
     def __init__(self, path: Path, label_column: str | None) -> None:
         self.path = path
-        self._file = pq.ParquetFile(path, memory_map=True)
+        self._file = pq.ParquetFile(path)
         schema = self._file.schema_arrow
         features = _features(schema)
         self._image = _image_column(path, schema)
