@@ -3,6 +3,7 @@
   "use strict";
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const keep = () => clientside.no_update;
+  const replayed = "until";
   const short = (number) => Number(number.toPrecision(6));
 
   clientside.study = {
@@ -42,4 +43,22 @@
       return [next, is_over ? true : keep(), is_over ? "Play" : keep()];
     },
   };
+
+  // A chip takes its filter back: all of it, or the one value of several that it stands for.
+  document.addEventListener("click", (event) => {
+    const chip = event.target.closest("button[data-clear]");
+    if (!chip) return;
+    const { clear, value } = chip.dataset;
+    for (const name of clear.split(" ")) {
+      if (name === replayed) {
+        const slider = document.getElementById("study-replay");
+        clientside.set_props(slider.id, { value: Number(slider.max) });
+        continue;
+      }
+      const kept = new URLSearchParams(window.location.search).getAll(name);
+      const left = value === undefined ? [] : kept.filter((other) => other !== value);
+      const is_list = name === "hide" || name === "only";
+      clientside.set_props({ view: name, default: "" }, { value: is_list ? left : null });
+    }
+  });
 })();

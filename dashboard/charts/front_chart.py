@@ -165,6 +165,7 @@ def _steps(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
 def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     places = {number: place for place, number in enumerate(picture.selected)}
     rows = marks.drawable(picture.columns.rows_of(picture.selected))
+    rows = rows[np.isin(rows, picture.shown)]
     series = [
         colours.series[places[number] % len(colours.series)]
         for number in picture.columns.number[rows].tolist()

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from dash import dcc, html
 from dash.development.base_component import Component
@@ -16,6 +16,16 @@ from dashboard.query import Query, address
 from mlgsearch.results.formats import to_csv
 
 Row = Mapping[str, Any]
+
+
+@runtime_checkable
+class Sortable(Protocol):
+    """Rows that sort themselves, without being made: of many trials a page shows ten."""
+
+    def sorted_by(self, key: str, *, falls: bool) -> Sequence[Row]:
+        """Return the same rows by a column, unknown values last; equal ones stay as they are."""
+        ...
+
 
 _UP = "\N{BLACK UP-POINTING TRIANGLE}"
 _DOWN = "\N{BLACK DOWN-POINTING TRIANGLE}"
@@ -43,7 +53,8 @@ class Table:
     """A table of a page.
 
     ``key`` is unique in the dashboard and made of letters and dashes; ``rows`` gives all rows, of
-    plain data (numbers, texts, None, lists and mappings of them), and may raise any `UserError`.
+    plain data (numbers, texts, None, lists and mappings of them), and may raise any `UserError`;
+    where they are `Sortable`, only those of a page are made.
     ``sort`` is the key of the column it is sorted by at first, with a ``-`` in front for the
     largest first; without it rows stay in their order. ``extra`` are keys that are downloaded but
     not shown; ``complete`` gives rows with those that are read for a download only. ``empty`` is
@@ -136,6 +147,8 @@ class Table:
         key = sort.removeprefix("-")
         if not key:
             return rows
+        if isinstance(rows, Sortable):
+            return rows.sorted_by(key, falls=sort[0] == "-")
         known = [row for row in rows if not _is_missing(row.get(key))]
         missing = [row for row in rows if _is_missing(row.get(key))]
         return [*sorted(known, key=lambda row: _rank(row[key]), reverse=sort[0] == "-"), *missing]

@@ -16,17 +16,40 @@ from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES
 
 
 def cards(data: StudyData, view: StudyView, scheme: Scheme) -> list[Component]:
-    """Return a card for each selected trial that there is, in the order they were selected."""
+    """Return a card for each selected trial that there is, in the order they were selected.
+
+    Of one that the filters leave out there is a sentence.
+    """
     series = palette(scheme).series
-    there = set(data.columns.number[data.columns.rows_of(view.selected)].tolist())
+    left = data.filtered(view).selected(data.columns, view)
+    there = data.columns.number[data.columns.rows_of(view.selected)].tolist()
     if not there:
         how = "Click a trial's mark in the chart, or choose it in the table below."
         return [html.P(how, className="faint")]
     return [
-        _card(data, view, number, series[place % len(series)])
+        _card(data, view, number, series[place % len(series)]) if number in left else _out(number)
         for place, number in enumerate(view.selected)
         if number in there
     ]
+
+
+def _out(number: int) -> html.P:
+    return html.P(
+        [f"Trial {number} is selected, but the filters leave it out. ", _remove(number)],
+        className="faint",
+    )
+
+
+def _remove(number: int) -> html.Button:
+    return html.Button(
+        "Remove",
+        type="button",
+        **attributes(
+            aria_label=f"Remove trial {number} from the selection",
+            data_toggle=SELECTED,
+            data_value=str(number),
+        ),
+    )
 
 
 def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Article:
@@ -53,15 +76,7 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
                 [
                     html.Span(className="swatch", style={"backgroundColor": colour}),
                     html.H3(link(f"Trial {number}", "/study/trial", name=name, number=number)),
-                    html.Button(
-                        "Remove",
-                        type="button",
-                        **attributes(
-                            aria_label=f"Remove trial {number} from the selection",
-                            data_toggle=SELECTED,
-                            data_value=str(number),
-                        ),
-                    ),
+                    _remove(number),
                 ]
             ),
             html.Ul([html.Li(fact) for fact in facts], className="plain"),

@@ -20,12 +20,8 @@ from dashboard.parts.menu import menu
 from dashboard.parts.page import view_id
 from dashboard.parts.states import STATE_WORDS
 from dashboard.query import Query
-from mlgsearch.records import TrialState
 
-#: A trial that waits is in no chart.
-_HIDEABLE: Mapping[str, str] = {
-    state: word for state, word in STATE_WORDS.items() if state is not TrialState.WAITING
-}
+_STATES: Mapping[str, str] = {state.value: word for state, word in STATE_WORDS.items()}
 
 #: Between two steps of a replay that plays: enough for the picture to arrive.
 _STEP_MS = 250
@@ -45,7 +41,7 @@ def controls(query: Query) -> html.Div:
                 default=DEFAULT_AXIS,
             ),
             _boxes("Show", ONLY, {FRONT: "the front only"}, [FRONT] * view.is_front_only),
-            _boxes("Hide", HIDE, _HIDEABLE, [name for name in _HIDEABLE if name in view.hidden]),
+            _boxes("Hide", HIDE, _STATES, [name for name in _STATES if name in view.hidden]),
             html.Details(
                 [
                     html.Summary("Range"),

@@ -9,6 +9,7 @@ import numpy as np
 from dashboard.charts.front_chart import FrontPicture
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.database import Database
+from dashboard.pages.study.filtered import Filtered, columns_at
 from dashboard.pages.study.view import StudyView
 from dashboard.parts.states import STATE_WORDS
 from mlgsearch.records import EpochRecord, StudyRecord, TrialState
@@ -46,19 +47,16 @@ class StudyData:
 
     def picture(self, view: StudyView) -> FrontPicture:
         """Return what the chart of the front draws in a view."""
-        seen = view.seen(self.columns)
-        then = self.columns if len(seen) == len(self.columns) else self.columns.at(seen)
-        front = seen[then.front_rows(self.record.objectives)]
-        kept = view.kept(self.columns)
-        if view.is_front_only:
-            kept &= np.isin(np.arange(len(self.columns)), front)
+        columns, left = self.columns, self.filtered(view)
+        then = columns_at(columns, left.seen)
+        drawn = ~columns.is_in(TrialState.WAITING)  # one that waits has no place
         return FrontPicture(
-            columns=self.columns,
+            columns=columns,
             axis=view.axis,
-            shown=seen[kept[seen]],
-            front=front,
-            steps=seen[then.front_rows(("accuracy", view.axis.objective))],
-            ranged=np.flatnonzero(kept),
+            shown=left.rows[drawn[left.rows]],
+            front=left.front,
+            steps=left.seen[then.front_rows(("accuracy", view.axis.objective))],
+            ranged=left.ranged[drawn[left.ranged]],
             selected=view.selected,
             teacher_accuracy=self.record.teacher_accuracy,
             planned=self.record.planned,
@@ -66,6 +64,10 @@ class StudyData:
             verified=self.verified,
             expectations=self.results.expectations,
         )
+
+    def filtered(self, view: StudyView) -> Filtered:
+        """Return the trials that a view leaves."""
+        return Filtered.of(self.results, view)
 
     def written(self, numbers: Sequence[int]) -> list[str]:
         """Return when trials, or their epochs, were last written."""
@@ -125,14 +127,15 @@ def tell_front(picture: FrontPicture) -> str:
     )
     sentence = f"Shown: {told}." if told else "No trial is shown."
     sizes = axis.values(columns)
-    front = picture.front[np.isfinite(sizes[picture.front])]
+    front = picture.front[np.isin(picture.front, picture.shown)]
+    front = front[np.isfinite(sizes[front])]
     if not len(front):
-        return sentence
+        return f"{sentence} None of them is on the front." if told else sentence
     order = front[np.argsort(columns.accuracy[front], kind="stable")]
     least, most = (_student(columns, axis, row) for row in order[[0, -1]])
     if len(front) == 1:
-        return f"{sentence} The front is one trial, {least}."
-    return f"{sentence} The front has {_trials(len(front))}, from {least} to {most}."
+        return f"{sentence} One trial is on the front, {least}."
+    return f"{sentence} On the front are {_trials(len(front))}, from {least} to {most}."
 
 
 def tell_hypervolume(data: StudyData) -> str:

@@ -12,6 +12,7 @@ from dashboard.charts.hypervolume_chart import hypervolume_chart
 from dashboard.database import Database
 from dashboard.pages.study.cards import cards
 from dashboard.pages.study.chart_tables import COURSE_TABLE, CURVES_TABLE
+from dashboard.pages.study.chips import chips
 from dashboard.pages.study.controls import controls, replay
 from dashboard.pages.study.data import (
     StudyData,
@@ -22,20 +23,11 @@ from dashboard.pages.study.data import (
     tell_moment,
 )
 from dashboard.pages.study.facts import facts, failures
-from dashboard.pages.study.trial_tables import FRONT_TABLE, TRIALS_TABLE, table_of
-from dashboard.pages.study.view import (
-    ALL,
-    FRONT,
-    ROWS,
-    SELECTED,
-    UNTIL,
-    ZOOM,
-    StudyView,
-    last_moment,
-)
+from dashboard.pages.study.trial_table import TRIALS_TABLE
+from dashboard.pages.study.view import SELECTED, UNTIL, ZOOM, StudyView, last_moment
+from dashboard.parts.attributes import attributes
 from dashboard.parts.chart import chart
 from dashboard.parts.markup import lighten
-from dashboard.parts.menu import menu
 from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, view_id
 from dashboard.query import Query
 from mlgsearch.errors import StudyNotFoundError
@@ -48,6 +40,7 @@ _OUTPUTS = {
     "front": Output("study-chart", "figure"),
     "front_summary": Output("study-chart-summary", "children"),
     "moment": Output("study-moment", "children"),
+    "chips": Output("study-chips", "children"),
     "course": Output("study-course", "figure"),
     "course_summary": Output("study-course-summary", "children"),
     "curves": Output("study-curves", "figure"),
@@ -77,6 +70,9 @@ def _layout(database: Database, view: View) -> Component:
             dcc.Store(id=view_id(ZOOM), data=view.query.one(ZOOM)),
             dcc.Store(id=view_id(UNTIL), data=view.query.one(UNTIL)),
             controls(view.query),
+            html.Div(
+                parts["chips"], id="study-chips", role="status", **attributes(aria_label="Filters")
+            ),
             chart(
                 "study-chart",
                 parts["front"],
@@ -107,8 +103,8 @@ def _layout(database: Database, view: View) -> Component:
             ),
             html.Section(
                 [
-                    html.Div([html.H2("Trials"), _rows_menu(view.query)], className="head"),
-                    html.Div(table_of(view.query).render(database, view.query), id="study-table"),
+                    html.H2("Trials"),
+                    html.Div(TRIALS_TABLE.render(database, view.query), id="study-table"),
                 ],
                 className="card",
             ),
@@ -138,11 +134,6 @@ def _layout(database: Database, view: View) -> Component:
     )
 
 
-def _rows_menu(query: Query) -> html.Div:
-    options = {FRONT: "the front", ALL: "all trials"}
-    return menu("Rows", ROWS, options, query.choice(ROWS, options, FRONT), default=FRONT)
-
-
 def _parts(
     database: Database,
     data: StudyData,
@@ -160,7 +151,7 @@ def _parts(
         "front": data.digest(view, scheme),
         "course": data.digest(view.until, scheme),
         # Of trials that were not chosen there is nothing to tell.
-        "chosen": data.digest(view.selected, scheme, data.written(view.selected))
+        "chosen": data.digest(view.filters, view.selected, scheme, data.written(view.selected))
         if view.selected
         else scheme,
         "facts": data.digest(),
@@ -171,6 +162,7 @@ def _parts(
         picture = data.picture(view)
         parts["front"] = front_chart(picture, scheme, view.zoom)
         parts["front_summary"] = tell_front(picture)
+        parts["chips"] = lighten(chips(data, view))
     if "course" in news:
         parts["course"] = hypervolume_chart(
             data.columns, data.course, scheme, seen=data.results_until(view.until)
@@ -178,11 +170,16 @@ def _parts(
         parts["course_summary"] = tell_hypervolume(data)
         parts["moment"] = tell_moment(data, view)
     if "chosen" in news:
-        curves = curves_of(database.engine, name, view.selected)
+        left = set(data.filtered(view).selected(data.columns, view))
+        curves = {
+            number: epochs
+            for number, epochs in curves_of(database.engine, name, view.selected).items()
+            if number in left
+        }
         parts["curves"] = curves_chart(
             curves, view.selected, scheme, teacher_accuracy=data.record.teacher_accuracy
         )
-        parts["curves_summary"] = tell_curves(curves, view.selected)
+        parts["curves_summary"] = tell_curves(curves, [n for n in view.selected if n in left])
         parts["cards"] = lighten(cards(data, view, scheme))
     if "facts" in news:
         parts["facts"] = lighten(facts(data))
@@ -213,16 +210,6 @@ def _register(app: Dash, database: Database) -> None:
         except StudyNotFoundError:  # deleted meanwhile: what was shown stays
             return dict.fromkeys(_OUTPUTS, no_update)
         return _parts(database, data, StudyView.of(query), scheme, drawn)
-
-    @app.callback(
-        Output("study-table", "children"),
-        Input(view_id(ROWS, FRONT), "data"),
-        State(VIEW, "data"),
-        prevent_initial_call=True,
-    )
-    def _table(rows: str, asked: Mapping[str, Any]) -> Any:
-        query = Query({**asked, ROWS: [rows]})
-        return lighten(table_of(query).render(database, query))
 
     client: dict[str, tuple[list[Output], list[Input | State]]] = {
         "pick": (
@@ -275,5 +262,5 @@ PAGE = Page(
     title=lambda query: query.one("name"),
     layout=_layout,
     register=_register,
-    tables=(FRONT_TABLE, TRIALS_TABLE, CURVES_TABLE, COURSE_TABLE),
+    tables=(TRIALS_TABLE, CURVES_TABLE, COURSE_TABLE),
 )

@@ -1,7 +1,7 @@
 """How a study is looked at: the axis, the filters, the replay, the selection."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,24 +14,18 @@ from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 
 #: Parameters of the page's address.
-AXIS, HIDE, ONLY, UNTIL, SELECTED, ZOOM, ROWS = (
-    "size",
-    "hide",
-    "only",
-    "until",
-    "trials",
-    "zoom",
-    "rows",
-)
+AXIS, HIDE, ONLY, UNTIL, SELECTED, ZOOM = ("size", "hide", "only", "until", "trials", "zoom")
 ACCURACY = ("accuracy-from", "accuracy-to")
 RATIO = ("ratio-from", "ratio-to")
 
-#: The value of ``ONLY`` that leaves the front alone, and of ``ROWS`` that lists every trial.
+#: The value of ``ONLY`` that leaves the front alone.
 FRONT = "front"
-ALL = "all"
 
 #: So many trials can be told apart by colour and dash.
 MOST_SELECTED = 12
+
+#: A range that is open at both ends.
+_ANY = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -39,15 +33,15 @@ class StudyView:
     """What the address asks to be shown.
 
     ``accuracy`` (in percent) and ``ratio`` (memory ratio) bound the trials shown, both ends
-    included, infinite where open; trials without an accuracy have nothing that an accuracy bounds.
+    included, infinite where open; a trial without an accuracy lies in no part of them.
     ``until`` is how many trials had finished at the moment of a replay, None for the present.
     """
 
     axis: SizeAxis = SIZE_AXES[DEFAULT_AXIS]
     hidden: frozenset[TrialState] = frozenset()
     is_front_only: bool = False
-    accuracy: tuple[float, float] = (-math.inf, math.inf)
-    ratio: tuple[float, float] = (-math.inf, math.inf)
+    accuracy: tuple[float, float] = _ANY
+    ratio: tuple[float, float] = _ANY
     until: int | None = None
     selected: tuple[int, ...] = ()
     zoom: Zoom | None = None
@@ -66,6 +60,11 @@ class StudyView:
             zoom=read_zoom(query.one(ZOOM), axis_of(query)),
         )
 
+    @property
+    def filters(self) -> Self:
+        """The view's filters and replay alone: what decides which trials are left."""
+        return replace(self, axis=SIZE_AXES[DEFAULT_AXIS], selected=(), zoom=None)
+
     def seen(self, columns: TrialColumns) -> Rows:
         """Return the rows of the trials there are at the moment of the replay, by number.
 
@@ -78,10 +77,11 @@ class StudyView:
 
     def kept(self, columns: TrialColumns) -> NDArray[np.bool_]:
         """Return which trials the filters leave, shape (n,); ``is_front_only`` is no part of it."""
-        kept = ~columns.is_in(*self.hidden, TrialState.WAITING)
-        percent = 100 * columns.accuracy
-        kept &= np.isnan(percent) | _within(percent, self.accuracy)
-        kept &= _within(columns.memory_ratio, self.ratio)
+        kept = ~columns.is_in(*self.hidden)
+        if self.accuracy != _ANY:
+            kept &= _within(100 * columns.accuracy, self.accuracy)
+        if self.ratio != _ANY:
+            kept &= _within(columns.memory_ratio, self.ratio)
         return kept
 
 

@@ -200,13 +200,14 @@ def test_what_has_the_focus_keeps_it(visit: Visit) -> None:
     expect(focused).to_have_accessible_name(re.compile("Select trial"))
     page.locator("#study-table").get_by_role("button", name="accuracy").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#study-table th[aria-sort=descending]")).to_have_text(re.compile("accur"))
+    expect(page.locator("#study-table th[aria-sort=ascending]")).to_have_text(re.compile("accur"))
     expect(focused).to_have_text(re.compile("accuracy"))
-    page.get_by_role("button", name="Next rows of The front").focus()
+    page.get_by_role("checkbox", name="the front only").check()
+    page.get_by_role("button", name="Next rows of Trials").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#study-table")).to_contain_text("11 to 13 of 13 rows")
     page.keyboard.press("Shift+Tab")  # Next is now disabled, and its neighbour is not
-    expect(focused).to_have_accessible_name("Previous rows of The front")
+    expect(focused).to_have_accessible_name("Previous rows of Trials")
 
 
 def test_all_rows_are_downloaded(visit: Visit) -> None:
@@ -218,14 +219,45 @@ def test_all_rows_are_downloaded(visit: Visit) -> None:
             page.locator("#study-table").get_by_role("link", name=kind).click()
         return download.value.path().read_text()
 
-    front = json.loads(saved("JSON"))
-    assert len(front) == 13
-    assert set(front[0]["settings"]["stem"]) == {1, 2, 6, 3}
-    page.get_by_role("combobox", name="Rows").select_option("all trials")
-    expect(page.locator("#study-table")).to_contain_text("1 to 10 of 40 rows")
     rows = list(csv.DictReader(io.StringIO(saved("CSV"))))
     assert sorted(int(row["trial"]) for row in rows) == list(range(40))
     assert {row["state"] for row in rows} == {"COMPLETE", "PRUNED", "FAIL"}
+    known = [float(row["accuracy"]) for row in rows if row["accuracy"]]
+    assert known == sorted(known, reverse=True)
+    page.get_by_role("checkbox", name="the front only").check()
+    expect(page.locator("#study-table")).to_contain_text("1 to 10 of 13 rows")
+    front = json.loads(saved("JSON"))
+    assert len(front) == 13
+    assert set(front[0]["settings"]["stem"]) == {1, 3, 6, 2}
+
+
+def test_one_filter_is_for_all_and_is_taken_back_by_its_chip(visit: Visit) -> None:
+    narrow = "digits&accuracy-from=90&hide=PRUNED&only=front&until=30&trials=7&trials=28"
+    page = study(visit, narrow)
+    table, chips = page.locator("#study-table"), page.locator("#study-chips")
+    summary = page.locator("#study-chart-summary")
+    expect(summary).to_contain_text("Shown: 3 complete. On the front are 3 trials, from 92.94 %")
+    expect(table).to_contain_text("3 rows")
+    expect(chips).to_contain_text("3 of 40 trials:")
+    expect(page.locator("#study-cards")).to_contain_text("Trial 7 is selected, but the filters")
+    assert cards(page) == ["Trial 28"]
+    with page.expect_download() as download:
+        table.get_by_role("link", name="JSON").click()
+    found = json.loads(download.value.path().read_text())
+    assert [row["trial"] for row in found] == [28, 27, 4]
+    # Taken back one by one, and then all at once.
+    chips.get_by_role("button", name="the front only").click()
+    expect(page.get_by_role("checkbox", name="the front only")).not_to_be_checked()
+    expect(page).not_to_have_url(re.compile("only="))
+    chips.get_by_role("button", name="accuracy from 90 %").click()
+    expect(page.get_by_role("spinbutton", name="from").first).to_have_value("")
+    expect(page.locator("#study-cards h3")).to_have_count(2)
+    chips.get_by_role("button", name="Clear all").click()
+    expect(chips).to_be_hidden()
+    expect(page.locator("#study-moment")).to_have_text("now")
+    expect(page.get_by_role("checkbox", name="stopped early")).not_to_be_checked()
+    expect(table).to_contain_text("1 to 10 of 40 rows")
+    expect(page).to_have_url(re.compile(r"\?name=digits&trials=7&trials=28$"))
 
 
 def test_a_chart_is_saved_as_a_picture(visit: Visit) -> None:
@@ -267,6 +299,5 @@ def test_ten_thousand_trials_open_and_are_few_elements(visit: Visit) -> None:
     expect(page.locator("#study-facts")).to_contain_text("10,000 of 10,000")
     assert page.locator("#study-chart .heatmaplayer image").count() == 2
     assert page.evaluate("document.querySelectorAll('*').length") < 3000
-    page.get_by_role("combobox", name="Rows").select_option("all trials")
     expect(page.locator("#study-table")).to_contain_text("1 to 10 of 10,000 rows")
     zoom_in(page, "study-chart")

@@ -53,11 +53,11 @@ def test_of_too_many_trials_the_last_are_selected() -> None:
 
 
 def test_filters_leave_what_they_name_both_ends_included() -> None:
-    assert _kept("") == [0, 1, 2, 3, 4]  # one that waits has no place
-    assert _kept("hide=FAIL&hide=RUNNING") == [0, 1, 4]
+    assert _kept("") == [0, 1, 2, 3, 4, 5]
+    assert _kept("hide=FAIL&hide=RUNNING&hide=WAITING") == [0, 1, 4]
     assert _kept("ratio-from=0.03&ratio-to=0.06") == [1, 2, 3]
-    assert _kept("accuracy-from=80") == [0, 2, 3, 4]
-    assert _kept("accuracy-to=80") == [0, 1, 2, 3]
+    assert _kept("accuracy-from=80") == [0, 4]
+    assert _kept("accuracy-to=80") == [0, 1]  # one without an accuracy has none to bound
 
 
 def test_a_replay_goes_by_the_order_in_which_trials_finished() -> None:

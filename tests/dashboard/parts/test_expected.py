@@ -11,7 +11,7 @@ from dashboard.charts.trial_marks import TrialMarks
 from dashboard.database import Database
 from dashboard.pages.study.cards import cards
 from dashboard.pages.study.data import read_study
-from dashboard.pages.study.trial_tables import FRONT_TABLE, TRIALS_TABLE
+from dashboard.pages.study.trial_table import TRIALS_TABLE
 from dashboard.pages.study.view import StudyView
 from dashboard.pages.trial.data import TrialData
 from dashboard.pages.trial.facts import facts
@@ -77,17 +77,16 @@ def test_it_is_estimated_anew_only_where_something_changed(
     assert closer[0].high - closer[0].low < second[0].high - second[0].low
 
 
-def test_both_tables_show_and_download_it(database: Database) -> None:
+def test_the_table_shows_and_downloads_it(database: Database) -> None:
     show = EXPECTED.show
     assert show is not None
-    for table in (FRONT_TABLE, TRIALS_TABLE):
-        query = Query({"name": ["digits"]})
-        found = {row["trial"]: row for row in table.data(database, query)}
-        assert found[12]["expected_accuracy"] == pytest.approx(0.8)
-        assert found[12]["verified_seeds"] == 2
-        assert found[0]["expected_low"] < found[0]["expected_accuracy"] < found[0]["expected_high"]
-        assert re.fullmatch(INTERVAL, str(show(found[0])))
-        assert re.fullmatch(INTERVAL + r", verified \(2 seeds\)", str(show(found[12])))
+    query = Query({"name": ["digits"]})
+    found = {row["trial"]: row for row in TRIALS_TABLE.data(database, query)}
+    assert found[12]["expected_accuracy"] == pytest.approx(0.8)
+    assert found[12]["verified_seeds"] == 2
+    assert found[0]["expected_low"] < found[0]["expected_accuracy"] < found[0]["expected_high"]
+    assert re.fullmatch(INTERVAL, str(show(found[0])))
+    assert re.fullmatch(INTERVAL + r", verified \(2 seeds\)", str(show(found[12])))
     assert found[5]["expected_accuracy"] is None  # stopped early
     assert show(found[5]) == ""
 
