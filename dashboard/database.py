@@ -17,6 +17,7 @@ from mlgsearch.results.database.storage_url import command_line, safe_url, stora
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.change_token import pulse
+from mlgsearch.results.read.driving import Driving, read_driving
 from mlgsearch.results.read.study_list import StudyList, StudyRow
 from mlgsearch.results.read.study_reader import StudyReaders
 from mlgsearch.results.read.study_results import StudyResults
@@ -103,6 +104,10 @@ class Database:
             return known
         self._results[study] = found
         return found
+
+    def driving(self, study: str) -> Driving | None:
+        """Return who drives a study now, and how fast; None where nobody does."""
+        return read_driving(self.engine, study)
 
     def pulse(self, studies: tuple[str, ...]) -> str:
         """Return a text that differs when anything of these studies changed.

@@ -15,6 +15,7 @@ from dashboard.parts.states import STATE_WORDS
 from mlgsearch.records import EpochRecord, StudyRecord, TrialState
 from mlgsearch.results.analysis.trial_columns import Course, Rows, TrialColumns
 from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.read.driving import Driving
 from mlgsearch.results.read.study_results import StudyResults, verified_students
 
 
@@ -101,6 +102,14 @@ class StudyData:
         for point in self.verified:
             told.update(repr((point.trial.number, point.epochs, point.seeds)).encode())
         return told.hexdigest()[:16]
+
+    def state_digest(self, driving: Driving | None) -> str:
+        """Return a text that differs when the study's state does."""
+        columns = self.columns
+        running = columns.number[columns.is_in(TrialState.RUNNING)].tolist()
+        reached = self.results.reached.finished, self.record.n_trials, self.record.ended
+        lease = None if driving is None else (driving.lease.token, driving.pace)
+        return repr((reached, lease, running, self.written(running)))
 
     def failures_digest(self) -> str:
         """Return a text that differs when another trial failed."""

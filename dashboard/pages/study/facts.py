@@ -19,8 +19,7 @@ def facts(data: StudyData) -> list[Component]:
     """Return the figures, and sentences on what is missing: a front yet, layers to compress."""
     record, reached = data.record, data.results.reached
     counts, smallest = reached.counts, reached.smallest_memory_ratio
-    told = [("finished", f"{reached.finished:,} of {record.n_trials:,}")]
-    told += [(word, f"{counts[state]:,}") for state, word in STATE_WORDS.items() if counts[state]]
+    told = [(word, f"{counts[state]:,}") for state, word in STATE_WORDS.items() if counts[state]]
     if reached.best_accuracy is not None and smallest is not None:
         told += [
             ("front", f"{len(data.results.front):,}"),
@@ -29,8 +28,6 @@ def facts(data: StudyData) -> list[Component]:
             ("hypervolume", f"{reached.hypervolume:.4f}"),
         ]
     told += [(f"{name} at most", f"{most:,.6g}") for name, most in record.limits.items()]
-    if record.ended is not None:
-        told.append(("ended early", record.ended))
     if record.teacher_accuracy is not None:
         told.append(("teacher", f"{100 * record.teacher_accuracy:.2f} %"))
     figures = html.Dl(
@@ -48,10 +45,10 @@ def _nothing_yet(data: StudyData) -> str:
         return "No trial is COMPLETE yet; the front appears here with the first one."
     if counts[TrialState.FAIL]:
         return (
-            "No trial is COMPLETE: see below why trials failed, fix it, "
-            "and go on with `search.py resume`."
+            "No trial is COMPLETE: see below why trials failed, fix it, and go on with the command "
+            "above."
         )
-    return "No trial is COMPLETE yet. If nothing drives the study, go on with `search.py resume`."
+    return "No trial is COMPLETE yet."
 
 
 def failures(database: Database, name: str) -> Component:

@@ -23,6 +23,7 @@ from dashboard.pages.study.data import (
     tell_moment,
 )
 from dashboard.pages.study.facts import facts, failures
+from dashboard.pages.study.state_line import origin, state_line
 from dashboard.pages.study.trial_table import TRIALS_TABLE
 from dashboard.pages.study.view import SELECTED, UNTIL, ZOOM, StudyView, last_moment
 from dashboard.parts.attributes import attributes
@@ -46,6 +47,7 @@ _OUTPUTS = {
     "curves": Output("study-curves", "figure"),
     "curves_summary": Output("study-curves-summary", "children"),
     "cards": Output("study-cards", "children"),
+    "state": Output("study-state", "children"),
     "facts": Output("study-facts", "children"),
     "failures": Output("study-failures", "children"),
     "last": Output("study-replay", "max"),
@@ -64,7 +66,15 @@ def _layout(database: Database, view: View) -> Component:
                 [html.H1(name), link("Compare with other studies", "/compare", name=name)],
                 className="title",
             ),
-            html.Div(parts["facts"], id="study-facts", role="status"),
+            html.Section(
+                [
+                    html.Div(parts["state"], id="study-state", role="status"),
+                    html.Div(parts["facts"], id="study-facts", role="status"),
+                    origin(data.record),
+                ],
+                className="card",
+                **attributes(aria_label="State"),
+            ),
             dcc.Store(id="study-drawn", data=parts["drawn"]),
             dcc.Store(id=view_id(SELECTED), data=list(view.query.all(SELECTED))),
             dcc.Store(id=view_id(ZOOM), data=view.query.one(ZOOM)),
@@ -154,6 +164,7 @@ def _parts(
         "chosen": data.digest(view.filters, view.selected, scheme, data.written(view.selected))
         if view.selected
         else scheme,
+        "state": data.state_digest(database.driving(name)),
         "facts": data.digest(),
         "failures": data.failures_digest(),
     }
@@ -186,6 +197,8 @@ def _parts(
         parts["last"] = last_moment(data.columns)
         if view.until is None:
             parts["replay"] = parts["last"]
+    if "state" in news:
+        parts["state"] = lighten(state_line(database, data))
     if "failures" in news:
         parts["failures"] = lighten(failures(database, name))
     parts["drawn"] = digests if news else no_update

@@ -10,13 +10,9 @@ import numpy as np
 from sqlalchemy import Connection, Engine, RowMapping, func, select
 
 from mlgsearch.records import OBJECTIVES, LeaseRecord, TrialState
-from mlgsearch.results.analysis.pace import time_left_s
 from mlgsearch.results.analysis.reached import Reached
-from mlgsearch.results.database.lease import held
 from mlgsearch.results.database.tables import study_table, trial_table
-
-#: How many of the last trials' ends a driver's pace is taken from.
-_PACE_OF = 64
+from mlgsearch.results.read.driving import Driving, drivers
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ class StudyList:
         """Return all studies, oldest first."""
         with self._lock, self._engine.connect() as connection:
             studies = _studies(connection)
-            leases = held(connection)
+            driven = drivers(connection)
             known = {key: self._known[key] for key in map(_key, studies) if key in self._known}
             stale = [
                 study
@@ -118,28 +114,14 @@ class StudyList:
             for study, reached in _reached(connection, stale):
                 known[_key(study)] = _Known(study["written"], reached)
             self._known = known
-            ends = {name: _ends(connection, lease) for name, lease in leases.items()}
         return [
-            _row(
-                study,
-                known[_key(study)].reached,
-                leases.get(study["name"]),
-                ends.get(study["name"], ()),
-            )
-            for study in studies
+            _row(study, known[_key(study)].reached, driven.get(study["name"])) for study in studies
         ]
 
 
 def study_rows(engine: Engine) -> list[StudyRow]:
     """Return all studies, oldest first; who asks often keeps a ``StudyList``."""
     return StudyList(engine).rows()
-
-
-def _pace(ends: Sequence[datetime]) -> tuple[int, float]:
-    """Return how many trials ended after the first of these ends, and the seconds they took."""
-    if not ends:
-        return 0, 0.0
-    return len(ends) - 1, (max(ends) - min(ends)).total_seconds()
 
 
 def _studies(connection: Connection) -> Sequence[RowMapping]:
@@ -203,24 +185,7 @@ def _reached(
         )
 
 
-def _ends(connection: Connection, lease: LeaseRecord) -> list[datetime]:
-    """Return when the last trials ended under this driver."""
-    rows = connection.execute(
-        select(trial_table.c.finished_at)
-        .join(study_table)
-        .where(study_table.c.name == lease.study)
-        # Indexed, and never before the end.
-        .where(trial_table.c.updated_at >= lease.acquired_at)
-        .where(trial_table.c.finished_at >= lease.acquired_at)
-        .order_by(trial_table.c.updated_at.desc())
-        .limit(_PACE_OF)
-    )
-    return list(rows.scalars())
-
-
-def _row(
-    study: RowMapping, reached: Reached, lease: LeaseRecord | None, ends: Sequence[datetime]
-) -> StudyRow:
+def _row(study: RowMapping, reached: Reached, driving: Driving | None) -> StudyRow:
     content = study["content"]
     remaining = study["n_trials"] - reached.finished
     return StudyRow(
@@ -234,8 +199,8 @@ def _row(
         teacher_accuracy=study["teacher_accuracy"],
         created_at=study["created_at"],
         last_activity=max(study["updated_at"], study["written"] or study["updated_at"]),
-        lease=lease,
-        time_left_s=None if lease is None else time_left_s(_pace(ends), remaining),
+        lease=None if driving is None else driving.lease,
+        time_left_s=None if driving is None else driving.time_left_s(remaining),
     )
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import insert, select
 
 from mlgsearch.records import PlannedStudent
+from mlgsearch.results.database import lease
 from mlgsearch.results.database.engine import open_engine, writing
 from mlgsearch.results.database.rows import trial_row
 from mlgsearch.results.database.store import ResultStore
@@ -22,7 +23,7 @@ from tests.dashboard.conftest import Fill
 from tests.dashboard.marks import click_trial, legend, ranges, zoom_in
 from tests.dashboard.samples import CONTENT, add_trial, fill_some_studies
 from tests.dashboard.serving import Visit
-from tests.results.samples import a_study, a_trial, a_verification
+from tests.results.samples import a_complete, a_study, a_trial, a_verification
 
 MANY = 10_000
 UNCOMPRESSED = "25.0% of this network's parameters are not compressed"
@@ -52,6 +53,7 @@ def fill() -> Fill:
         store.create_study(rich)
         for number in range(3):
             add_trial(store, "rich", number)
+        store.create_study(a_study("driven", content=CONTENT))
         store.create_study(a_study("many", content=CONTENT, n_trials=MANY))
 
     return write
@@ -155,7 +157,7 @@ def test_a_running_study_is_followed_without_losing_zoom_or_selection(
     page = study(visit, "live&trials=1&hide=FAIL")
     seen = zoom_in(page, "study-chart")
     add_trial(writer, "live", 3)
-    expect(page.locator("#study-facts")).to_contain_text("4 of 8", timeout=10_000)
+    expect(page.locator("#study-state")).to_contain_text("4 of 8 trials", timeout=10_000)
     expect(page.locator("#study-course-summary")).to_contain_text("after 4 trials")
     expect(page.locator("#study-replay")).to_have_value("4")
     expect(page.locator("#study-table")).to_contain_text("87.08 %")
@@ -164,6 +166,49 @@ def test_a_running_study_is_followed_without_losing_zoom_or_selection(
     expect(page.locator("#study-moment")).to_have_text("now")
     page.mouse.dblclick(*_middle(page))
     expect(page).not_to_have_url(re.compile("zoom="))
+
+
+def test_the_state_is_said_while_a_study_runs_and_when_it_stops(
+    visit: Visit, writer: ResultStore, database_file: Path
+) -> None:
+    engine = open_engine(f"sqlite:///{database_file}")
+    held = lease.acquire(engine, "driven", holder="me", host="node7", pid=1)
+    driver = ResultStore(engine, held)
+    page = study(visit, "driven")
+    state = page.locator("#study-state")
+    expect(state.locator(".live")).to_have_text("running on node7")
+    expect(state).to_contain_text("0 of 8 trials")
+    begin = held.acquired_at
+    for number in (0, 1, 2):
+        ended = begin + timedelta(seconds=90 * number)
+        trial = a_complete(number, 0.9, 0.05, created_at=begin, finished_at=ended)
+        driver.put_trial("driven", trial)
+    driver.put_trial("driven", a_trial(3, epochs_done=4, accuracy=0.875))
+    expect(state).to_contain_text("3 of 8 trials1 min 30 s per trial7 min 30 s left")
+    expect(state.get_by_role("list", name="Trials that run now")).to_contain_text(
+        "trial 3epoch 4 of 1087.50 %"
+    )
+    state.get_by_role("button", name="trial 3").click()
+    expect(page.locator("#study-cards h3")).to_have_text(["Trial 3"])
+    assert page.locator("#study-resume").count() == 0
+    lease.release(engine, held)
+    expect(state.get_by_text("stopped")).to_have_text(re.compile(r"stopped \d+ s ago"))
+    expect(page.locator("#study-resume")).to_contain_text("resume driven")
+    first = state.locator("time").first.inner_text()
+    expect(state.locator("time").first).not_to_have_text(first)  # it counts on
+    expect(state.get_by_role("list", name="Trials that wait for a driver")).to_be_visible()
+    for number in range(3, 8):
+        writer.put_trial("driven", a_complete(number, 0.9, 0.05))
+    expect(state.locator("strong")).to_have_text("finished")
+    engine.dispose()
+
+
+def test_what_a_study_is_stands_folded(visit: Visit) -> None:
+    page = study(visit, "digits")
+    page.get_by_text("What this study is").click()
+    folded = page.locator(".origin")
+    expect(folded).to_contain_text("resnet8")
+    expect(folded).to_contain_text("zeta: [1, 2.5, null]")
 
 
 def _middle(page: Page) -> tuple[float, float]:
@@ -284,7 +329,7 @@ def test_without_a_complete_trial_a_sentence_says_what_to_do(visit: Visit) -> No
     expect(page.locator("#study-failures")).to_contain_text("<img src=x onerror=alert(1)>")
     assert page.locator("#study-failures img").count() == 0
     page = visit.go("/study?name=empty")
-    expect(page.locator("#study-facts")).to_contain_text("search.py resume")
+    expect(page.locator("#study-resume")).to_contain_text("resume empty")
 
 
 @pytest.mark.view(viewport={"width": 400, "height": 800}, color_scheme="dark")
@@ -296,7 +341,7 @@ def test_a_narrow_dark_page_is_no_wider_than_its_window(visit: Visit) -> None:
 
 def test_ten_thousand_trials_open_and_are_few_elements(visit: Visit) -> None:
     page = study(visit, "many")
-    expect(page.locator("#study-facts")).to_contain_text("10,000 of 10,000")
+    expect(page.locator("#study-state")).to_contain_text("finished10,000 of 10,000 trials")
     assert page.locator("#study-chart .heatmaplayer image").count() == 2
     assert page.evaluate("document.querySelectorAll('*').length") < 3000
     expect(page.locator("#study-table")).to_contain_text("1 to 10 of 10,000 rows")

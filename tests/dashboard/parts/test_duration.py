@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.parts.duration import ago
+from dashboard.parts.duration import age, ago
 from mlgsearch.words import duration
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -36,3 +36,13 @@ def test_ages(seconds: float, said: str) -> None:
     told: Any = ago(moment, NOW)  # Dash's types do not know the attributes
     assert told.children == said
     assert datetime.fromisoformat(told.dateTime) == moment
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(8.4, "8 s ago"), (3 * 60 + 5, "3 min 5 s ago")])
+def test_an_age_is_said_to_the_second_for_the_browser_to_count_on(
+    seconds: float, said: str
+) -> None:
+    shown: Any = age(NOW - timedelta(seconds=seconds), NOW)
+    assert shown.children == said
+    assert getattr(shown, "data-age") == f"{seconds:.0f}"
+    assert getattr(age(NOW + timedelta(seconds=9), NOW), "data-age") == "0"

@@ -1,0 +1,156 @@
+"""A study's state in a line: who runs it, how far it is, how long it still takes, what to do."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import numpy as np
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.database import Database
+from dashboard.pages.study.data import StudyData
+from dashboard.pages.study.view import SELECTED
+from dashboard.parts.attributes import attributes
+from dashboard.parts.copyable import copyable
+from dashboard.parts.duration import age
+from mlgsearch.records import StudyRecord, TrialState
+from mlgsearch.results.read.driving import Driving
+from mlgsearch.words import duration
+
+#: Trials that run are shown one by one up to so many.
+_MOST_RUNNING = 8
+
+
+def state_line(database: Database, data: StudyData) -> list[Component]:
+    """Return the line, the command that goes on with a study that has stopped, and what runs.
+
+    It holds elements with ids where there is a command to copy.
+    """
+    driving = database.driving(data.record.name)
+    now = datetime.now(UTC)
+    reached, record = data.results.reached, data.record
+    told: list[Component] = [_state(data, driving, database, now)]
+    told.append(html.Span(f"{reached.finished:,} of {record.n_trials:,} trials"))
+    told += [] if driving is None else _pace(driving, record.n_trials - reached.finished)
+    if (last := _last_result(data)) is not None:
+        told.append(html.Span(["last result ", age(last, now)]))
+    total = max(record.n_trials, 1)
+    bar = html.Progress(
+        value=str(min(reached.finished, total)),
+        max=str(total),
+        **attributes(aria_label=f"{reached.finished} of {record.n_trials} trials"),
+    )
+    parts: list[Component] = [html.P(told, className="state"), bar]
+    if driving is None and not is_over(data):
+        command = database.command("resume", record.name)
+        parts.append(copyable("study-resume", command, what="the resume command"))
+    return [*parts, *_running(data, driving)]
+
+
+def is_over(data: StudyData) -> bool:
+    """Whether nothing is left to do: all trials have ended, or the search stopped by its rule."""
+    record = data.record
+    return record.ended is not None or data.results.reached.finished >= record.n_trials
+
+
+def origin(record: StudyRecord) -> html.Details:
+    """Fold what the study is: network, data, space, sampler, seed, and its file as written."""
+    told = {
+        "model": _word(record.content, "model", "name"),
+        "data": _word(record.content, "data", "name"),
+        "space": _word(record.content, "space", "kind"),
+        "sampler": _word(record.content, "search", "sampler"),
+        "seed": _word(record.content, "search", "seed"),
+        "epochs per trial": _word(record.content, "trial", "epochs"),
+    }
+    figures = [html.Div([html.Dt(key), html.Dd(value)]) for key, value in told.items() if value]
+    return html.Details(
+        [
+            html.Summary("What this study is"),
+            html.Dl(figures, className="facts"),
+            html.Pre(
+                record.source, className="source", tabIndex="0", **attributes(aria_label="its file")
+            ),
+        ],
+        className="origin",
+    )
+
+
+def _state(
+    data: StudyData, driving: Driving | None, database: Database, now: datetime
+) -> Component:
+    record = data.record
+    if driving is not None:
+        lease = driving.lease
+        who = f"{lease.holder}, process {lease.pid}"
+        return html.Strong(f"running on {lease.host}", className="live", title=who)
+    if record.ended is not None:
+        return html.Strong(f"finished early: {record.ended}")
+    if is_over(data):
+        return html.Strong("finished")
+    return html.Strong(["stopped ", age(database.store.last_activity(record.name), now)])
+
+
+def _pace(driving: Driving, remaining: int) -> list[Component]:
+    seconds, left = driving.seconds_per_trial, driving.time_left_s(remaining)
+    told: list[Component] = []
+    if seconds is not None:
+        pace = duration(seconds) if seconds >= 1 else f"{seconds:.1f} s"
+        told.append(html.Span(f"{pace} per trial"))
+    if left:
+        told.append(html.Strong(f"{duration(left)} left"))
+    return told
+
+
+def _last_result(data: StudyData) -> datetime | None:
+    rows = data.columns.finished_rows
+    if not len(rows):
+        return None
+    moment: datetime = data.columns.finished_at[rows[-1]].item()
+    return moment.replace(tzinfo=UTC)
+
+
+def _running(data: StudyData, driving: Driving | None) -> list[Component]:
+    """Show each trial that runs: epoch of epochs, and the accuracy of its last epoch."""
+    columns = data.columns
+    rows = np.flatnonzero(columns.is_in(TrialState.RUNNING))
+    if not len(rows):
+        return []
+    shown = [
+        html.Li(
+            [
+                html.Button(
+                    f"trial {number}",
+                    type="button",
+                    className="link",
+                    title=f"Select trial {number}, or take it out of the selection",
+                    **attributes(data_toggle=SELECTED, data_value=str(number)),
+                ),
+                html.Span(f"epoch {done} of {wanted}"),
+                html.Span("" if accuracy != accuracy else f"{100 * accuracy:.2f} %"),
+                html.Progress(
+                    value=str(done),
+                    max=str(max(wanted, 1)),
+                    **attributes(aria_label=f"trial {number}: epoch {done} of {wanted}"),
+                ),
+            ]
+        )
+        for number, done, wanted, accuracy in zip(
+            columns.number[rows].tolist()[:_MOST_RUNNING],
+            columns.epochs_done[rows].tolist(),
+            columns.epochs_wanted[rows].tolist(),
+            columns.accuracy[rows].tolist(),
+            strict=False,
+        )
+    ]
+    if len(rows) > _MOST_RUNNING:
+        shown.append(html.Li(f"and {len(rows) - _MOST_RUNNING:,} more", className="faint"))
+    what = "Trials that run now" if driving else "Trials that wait for a driver to go on"
+    return [html.Ul(shown, className="running", **attributes(aria_label=what))]
+
+
+def _word(content: Mapping[str, object], part: str, key: str) -> str:
+    """Read a word of a study's file; one that another version wrote without it is empty."""
+    found = content.get(part, {})
+    assert isinstance(found, Mapping)
+    return str(found.get(key, ""))
