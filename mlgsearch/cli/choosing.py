@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
@@ -17,11 +17,12 @@ from mlgsearch.cli.printing.tables import kilobytes
 from mlgsearch.cli.printing.verified import spread
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord
-from mlgsearch.results.analysis.choice import KILOBYTE, Choice, Limit, choose
+from mlgsearch.results.analysis.choice import KILOBYTE, Limit
 from mlgsearch.results.analysis.neighbours import Trade
 from mlgsearch.results.analysis.verification import VerifiedPoint
 from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.formats import expectation_fields, verified_rows
+from mlgsearch.results.read.study_choice import StudyChoice
 from mlgsearch.results.read.study_results import StudyResults, read_results, verified_students
 from mlgsearch.results.read.trial_page import some_trials
 from mlgsearch.results.trial_fields import trial_fields
@@ -41,14 +42,18 @@ def choose_trial(
         float | None,
         typer.Option(min=0, metavar="PCT", help="Most points expected below the teacher."),
     ] = None,
+    at_least: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, metavar="PCT", help="Least accuracy to expect, in percent."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Choose one trial by what to expect of it: the best within a size, or the smallest so good."""
-    limit = _limit(max_kb, max_ratio, within)
+    limit = _limit(max_kb, max_ratio, within, at_least)
     engine, _ = open_store(storage)
     results = read_results(engine, name)
-    teacher = _Teacher.of(results)
-    choice = choose(results.columns, limit, results.expectations, teacher_accuracy=teacher.accuracy)
+    picked = StudyChoice.of(results, limit)
+    choice = picked.choice
     numbers = [choice.trial, *(trade.number for trade in (choice.smaller, choice.larger) if trade)]
     trials = {trial.number: trial for trial in some_trials(engine, name, numbers)}
     verified = [
@@ -56,7 +61,7 @@ def choose_trial(
     ]
     number = choice.trial
     export = command(storage, "export", name, number, f"student-{number}.safetensors")
-    chosen = Chosen(results, limit, choice, trials, verified, export)
+    chosen = Chosen(picked, trials, verified, export)
     if as_json:
         print_json(choice_fields(chosen))
     else:
@@ -71,9 +76,7 @@ class Chosen:
     the chosen one, ``export`` the command that writes it.
     """
 
-    results: StudyResults
-    limit: Limit
-    choice: Choice
+    picked: StudyChoice
     trials: Mapping[int, TrialRecord]
     verified: Sequence[VerifiedPoint]
     export: str
@@ -81,17 +84,22 @@ class Chosen:
     @property
     def trial(self) -> TrialRecord:
         """The chosen one."""
-        return self.trials[self.choice.trial]
+        return self.trials[self.picked.choice.trial]
+
+    @property
+    def results(self) -> StudyResults:
+        """The study."""
+        return self.picked.results
 
 
 def choice_fields(chosen: Chosen) -> dict[str, Any]:
     """Return a choice as an object that JSON can hold."""
-    study, choice, limit = chosen.results.record, chosen.choice, chosen.limit
+    study, choice, limit = chosen.results.record, chosen.picked.choice, chosen.picked.limit
     expectation = chosen.results.expectations[choice.trial]
     return {
         "study": study.name,
         "limit": {limit.kind: limit.value},
-        "why": _why(chosen),
+        "why": chosen.picked.why,
         "teacher_accuracy": study.teacher_accuracy,
         "chosen": {**trial_fields(chosen.trial), **expectation_fields(expectation)},
         "tied_with": None if choice.tied_with is None else choice.tied_with.number,
@@ -100,22 +108,6 @@ def choice_fields(chosen: Chosen) -> dict[str, Any]:
         "verified": verified_rows(chosen.verified),
         "export": chosen.export,
     }
-
-
-@dataclass(frozen=True)
-class _Teacher:
-    """What students are compared with; ``part`` says on which part where that is the test part."""
-
-    accuracy: float | None
-    part: str = ""
-
-    @classmethod
-    def of(cls, results: StudyResults) -> Self:
-        """Take the part that the expectations are of."""
-        study = results.record
-        if results.expectations.is_of_test_part and study.teacher_test_accuracy is not None:
-            return cls(study.teacher_test_accuracy, " on the test part")
-        return cls(study.teacher_accuracy)
 
 
 def _neighbour_fields(chosen: Chosen, trade: Trade | None) -> dict[str, Any] | None:
@@ -133,49 +125,30 @@ def _neighbour_fields(chosen: Chosen, trade: Trade | None) -> dict[str, Any] | N
     }
 
 
-def _limit(max_kb: float | None, max_ratio: float | None, within: float | None) -> Limit:
+def _limit(
+    max_kb: float | None, max_ratio: float | None, within: float | None, at_least: float | None
+) -> Limit:
     limits = [
         Limit("max_kb", max_kb) if max_kb is not None else None,
         Limit("max_ratio", max_ratio) if max_ratio is not None else None,
         Limit("within", within) if within is not None else None,
+        Limit("at_least", at_least) if at_least is not None else None,
     ]
     given = [limit for limit in limits if limit is not None]
     if len(given) != 1:
         raise UserError(
-            f"write one of --max-kb X, --max-ratio R and --within PCT, got {len(given)} of them"
+            "write one of --max-kb X, --max-ratio R, --within PCT and --at-least PCT, "
+            f"got {len(given)} of them"
         )
     return given[0]
 
 
-def _why(chosen: Chosen) -> str:
-    choice, limit = chosen.choice, chosen.limit
-    value = f"{limit.value:g}"
-    if limit.kind == "within":
-        teacher = _Teacher.of(chosen.results)
-        assert teacher.accuracy is not None
-        rule = (
-            f"the smallest student expected at most {value} point"
-            f"{'' if limit.value == 1 else 's'} below the teacher's {teacher.accuracy:.2%}"
-            f"{teacher.part}"
-        )
-    elif limit.kind == "max_kb":
-        rule = f"the best student to expect whose packed file has at most {value} KB"
-    else:
-        rule = f"the best student to expect with a memory ratio of at most {value}"
-    if choice.tied_with is not None:
-        tied = choice.tied_with
-        rule += (
-            f", tied with the larger trial {tied.number}, whose lead of {tied.points:.2f} "
-            "points is within the noise"
-        )
-    return f"{rule} ({choice.fitting} of the {choice.total} on the front fit)"
-
-
 def _print(chosen: Chosen) -> None:
     out = stdout_console()
-    choice, expectations = chosen.choice, chosen.results.expectations
+    choice, expectations = chosen.picked.choice, chosen.results.expectations
     out.print(
-        f"[bold]Trial {choice.trial}[/] of {escape(chosen.results.record.name)}: {_why(chosen)}",
+        f"[bold]Trial {choice.trial}[/] of {escape(chosen.results.record.name)}: "
+        f"{chosen.picked.why}",
         highlight=False,
     )
     table = Table(box=SIMPLE, caption=what_is_expected(expectations), caption_justify="left")

@@ -150,15 +150,17 @@ def test_as_json(run: Run) -> None:
     alone = json.loads(run("--max-ratio", "0.0151", "--json").stdout)
     assert alone["larger"]["kb_more"] is None
     assert json.loads(run("--within", "90", "--json").stdout)["smaller"] is None
+    assert json.loads(run("--at-least", "5", "--json").stdout)["smaller"] is None
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "write one of --max-kb X, --max-ratio R and --within PCT, got 0 of them"),
+        ((), "--max-ratio R, --within PCT and --at-least PCT, got 0 of them"),
         (("--max-kb", "9", "--within", "1"), "got 2 of them"),
         (("--max-kb", "7.4"), "the least possible is --max-kb 7.412"),
         (("--within", "0.5"), "the least possible is --within "),
+        (("--at-least", "99.9"), "is expected; the most possible is --at-least "),
         (("--max-ratio", "inf"), "--max-ratio: expected a finite number, got inf"),
     ],
 )

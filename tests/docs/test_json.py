@@ -15,9 +15,10 @@ from mlgsearch.cli.progress.events import JsonEvents
 from mlgsearch.cli.progress.verify_events import VerifyEvents
 from mlgsearch.cli.sizes import report_fields
 from mlgsearch.records import EpochRecord
-from mlgsearch.results.analysis.choice import Limit, choose
+from mlgsearch.results.analysis.choice import Limit
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, expectation_fields
+from mlgsearch.results.read.study_choice import StudyChoice
 from mlgsearch.results.read.study_results import StudyResults
 from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial_fields
 from mlgsearch.study.dry_run import Forecast
@@ -68,9 +69,9 @@ def test_choose() -> None:
     limit = Limit("max_ratio", 0.1)
     trials = [a_complete(0, 0.99, 0.1), a_complete(1, 0.2, 0.05)]
     results = StudyResults(a_study(), TrialColumns.of_records(trials), [])
-    choice = choose(results.columns, limit, results.expectations)
+    picked = StudyChoice.of(results, limit)
     by_number = {trial.number: trial for trial in trials}
-    fields = choice_fields(Chosen(results, limit, choice, by_number, [], "search.py export ..."))
+    fields = choice_fields(Chosen(picked, by_number, [], "search.py export ..."))
     assert listed("`choose NAME --json`") == list(fields)
     assert listed("An expectation") == list(expectation_fields(None))
     assert list(fields["chosen"]) == [*listed("A trial"), *listed("An expectation")]

@@ -18,7 +18,7 @@ from mlgsearch.results.analysis.trial_columns import Floats, Rows, TrialColumns
 if TYPE_CHECKING:
     from mlgsearch.results.analysis.expectation import Expectations  # loads scipy
 
-LimitKind = Literal["max_kb", "max_ratio", "within"]
+LimitKind = Literal["max_kb", "max_ratio", "within", "at_least"]
 
 #: Packed files are counted in units of this many bytes, here and in every table.
 KILOBYTE = 1000
@@ -33,7 +33,7 @@ class Limit:
 
     ``max_kb`` bounds its packed file in units of 1,000 bytes, ``max_ratio`` its memory ratio;
     ``within`` bounds by how many percentage points its expected accuracy may be below the
-    teacher's.
+    teacher's, ``at_least`` that accuracy itself, in percent.
     """
 
     kind: LimitKind
@@ -43,6 +43,11 @@ class Limit:
     def size(self) -> str:
         """The objective that says which student is smaller."""
         return "packed_bytes" if self.kind == "max_kb" else "memory_ratio"
+
+    @property
+    def is_on_size(self) -> bool:
+        """Whether it bounds the size; else it bounds the accuracy to expect."""
+        return self.kind in ("max_kb", "max_ratio")
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ def choose(
                 "--within: the teacher's accuracy is not known yet; name a size instead"
             )
         fits = best.expected >= teacher_accuracy - limit.value / 100 - _TOLERANCE
+    elif limit.kind == "at_least":
+        fits = best.expected >= limit.value / 100 - _TOLERANCE
     else:
         # Bytes are whole: what a product of floats loses does not exclude the file it names.
         fits = best.sizes <= (
@@ -105,7 +112,7 @@ def choose(
     fitting = np.flatnonzero(fits)
     if not len(fitting):
         raise UserError(_nothing_fits(best, limit, teacher_accuracy))
-    leader = int(fitting[0 if limit.kind == "within" else -1])
+    leader = int(fitting[-1 if limit.is_on_size else 0])
     numbers = best.numbers
     place = next(
         place
@@ -168,6 +175,12 @@ def _nothing_fits(best: _Front, limit: Limit, teacher_accuracy: float | None) ->
             f"{option} {asked}: the best student, trial {best.numbers[-1]}, is expected {lost:.2f} "
             f"points below the teacher's {teacher_accuracy:.2%}; the least possible is "
             f"{option} {_rounded_up(lost, 2)}"
+        )
+    if limit.kind == "at_least":
+        most = math.floor(1e4 * best.expected[-1] + 1e-6) / 100
+        return (
+            f"{option} {asked}: of the best student, trial {best.numbers[-1]}, "
+            f"{best.expected[-1]:.2%} is expected; the most possible is {option} {most:.2f}"
         )
     size = best.sizes[0]
     if limit.kind == "max_kb":

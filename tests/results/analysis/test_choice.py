@@ -76,6 +76,7 @@ limits = st.one_of(
     st.builds(Limit, st.just("max_kb"), st.sampled_from([0.1, 0.512, 1.024, 1.5, 3.072, 9.0])),
     st.builds(Limit, st.just("max_ratio"), st.sampled_from([0.001, 1 / 64, 0.04, 5 / 64, 0.5])),
     st.builds(Limit, st.just("within"), st.sampled_from([0.0, 5.0, 10.0, 15.0, 44.9, 100.0])),
+    st.builds(Limit, st.just("at_least"), st.sampled_from([0.0, 30.0, 50.0, 70.1, 100.0])),
 )
 
 
@@ -95,6 +96,8 @@ def fits(trial: TrialRecord, limit: Limit) -> bool:
         return size(trial, limit) <= round(1000 * limit.value)
     if limit.kind == "max_ratio":
         return size(trial, limit) <= limit.value
+    if limit.kind == "at_least":
+        return round(100 * accuracy(trial)) >= limit.value
     return round(100 * TEACHER) - round(100 * accuracy(trial)) <= limit.value
 
 
@@ -102,7 +105,7 @@ def brute_force(known: list[TrialRecord], limit: Limit) -> TrialRecord | None:
     fitting = [trial for trial in known if fits(trial, limit)]
     if not fitting:
         return None
-    if limit.kind == "within":
+    if limit.kind in ("within", "at_least"):
         return min(fitting, key=lambda t: (size(t, limit), -accuracy(t), t.number))
     return max(fitting, key=lambda t: (accuracy(t), -size(t, limit), -t.number))
 
@@ -144,7 +147,8 @@ def test_the_choice_is_the_best_of_all_that_fit(found: list[TrialRecord], limit:
 
 @given(found=trials(), limit=limits)
 def test_the_limit_that_a_refusal_names_is_kept_to(found: list[TrialRecord], limit: Limit) -> None:
-    impossible = replace(limit, value=limit.value / 1e6)
+    far = 1e6 if limit.kind == "at_least" else 1e-6
+    impossible = replace(limit, value=limit.value * far)
     try:
         pick_of(found, impossible, AsSeen(found), teacher_accuracy=TEACHER)
     except UserError as error:
@@ -152,7 +156,7 @@ def test_the_limit_that_a_refusal_names_is_kept_to(found: list[TrialRecord], lim
     else:
         assume(False)
     assume("no trial is COMPLETE yet" not in said)
-    named = re.search(r"the least possible is --([a-z-]+) ([\d.]+)$", said)
+    named = re.search(r"the (?:least|most) possible is --([a-z-]+) ([\d.]+)$", said)
     assert named is not None, said
     assert named[1].replace("-", "_") == limit.kind
     nearest = replace(limit, value=float(named[2]))
@@ -212,6 +216,12 @@ def test_the_ends_of_the_front_have_one_neighbour() -> None:
             1,
             "--within 1: the best student, trial 1, is expected 4.43 points below the teacher's "
             "95.00%; the least possible is --within 4.43",
+        ),
+        (
+            "at_least",
+            95,
+            "--at-least 95: of the best student, trial 1, 90.57% is expected; the most possible is "
+            "--at-least 90.57",
         ),
         ("max_kb", math.nan, "--max-kb: expected a finite number, got nan"),
     ],
