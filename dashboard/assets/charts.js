@@ -14,7 +14,18 @@
   const catchUp = (chart) => {
     const figure = late.get(chart);
     late.delete(chart);
-    if (figure && chart.isConnected) draw(chart, ...figure);
+    if (figure && chart.isConnected) draw(chart, ...figure).then(named);
+  };
+
+  // An image has no buttons in it: plotly's drawing has a name as one, its toolbar stands beside it.
+  const named = (chart) => {
+    const drawing = chart.closest(".drawing");
+    const image = chart.querySelector(".main-svg");
+    if (!drawing || !image) return chart;
+    const { name, summary, table } = drawing.dataset;
+    const texts = { role: "img", "aria-label": name, "aria-describedby": summary, "aria-details": table };
+    for (const [key, text] of Object.entries(texts)) image.setAttribute(key, text);
+    return chart;
   };
 
   // To draw a chart anew takes the browser some hundredths of a second, and a page has several: one
@@ -37,7 +48,7 @@
         near.set(chart, true);
         watch.observe(chart);
       }
-      return draw(chart, ...figure);
+      return draw(chart, ...figure).then(named);
     };
     // On paper all of a page is seen.
     window.addEventListener("beforeprint", () => [...late.keys()].forEach(catchUp));

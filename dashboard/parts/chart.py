@@ -83,8 +83,8 @@ def chart(
                 className="drawing",
                 # Room for it from the first, or what stands below would jump.
                 style={"minHeight": f"{height}px"},
-                role="img",
-                **attributes(aria_label=title, aria_describedby=summary_id, aria_details=table_id),
+                # charts.js names plotly's drawing by these: its toolbar is no part of an image.
+                **attributes(data_name=title, data_summary=summary_id, data_table=table_id),
             ),
             html.Figcaption(summary, id=summary_id),
             *parts,

@@ -34,10 +34,11 @@ _PASSED_BY = """() => [...document.querySelectorAll("button, a, input, select, s
   .map((e) => e.outerHTML)"""
 #: Of each chart: its name, its summary, the cells of its table, and its buttons.
 _CHARTS = """() => [...document.querySelectorAll("figure.chart")].map((chart) => {
-  const image = chart.querySelector("[role=img]");
+  const image = chart.querySelector("svg[role=img]");
   const table = document.getElementById(image.getAttribute("aria-details"));
   return {
     name: image.ariaLabel,
+    interactive: image.querySelectorAll("a, button, [tabindex]").length,
     summary: document.getElementById(image.getAttribute("aria-describedby"))?.textContent,
     cells: table?.querySelectorAll("td").length,
     buttons: [...chart.querySelectorAll("button[data-save]")].map((b) => b.ariaLabel),
@@ -109,6 +110,7 @@ def test_it_can_be_read_named_and_reached(visit: Visit, address: str, _look: str
     charts: list[dict[str, Any]] = page.evaluate(_CHARTS)
     assert len({chart["name"] for chart in charts}) == PAGES[address]
     for chart in charts:
+        assert chart["interactive"] == 0
         assert chart["summary"]
         assert chart["cells"]
         assert chart["buttons"] == [f"Save {chart['name']} as {kind}" for kind in ("PNG", "SVG")]
