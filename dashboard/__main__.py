@@ -10,6 +10,7 @@ import typer
 from dashboard.app import create_app
 from dashboard.database import Database
 from dashboard.server.hosts import host_names, is_loopback
+from dashboard.server.public_url import PublicUrl
 from dashboard.server.serve import serve
 from dashboard.server.token_file import read_token
 from dashboard.server.warm_up import warm_up
@@ -36,6 +37,10 @@ def dashboard(
         Path | None,
         typer.Option(help="File with the token to ask visitors for; it is made where missing."),
     ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="What browsers call it by, through a proxy of yours."),
+    ] = None,
 ) -> None:
     """Serve a web page that shows the studies of a database, and follows those that run."""
     if token_file is None and not is_loopback(host):
@@ -43,9 +48,10 @@ def dashboard(
             f"--host {host}: others could read the studies; add --token-file FILE, which asks "
             "visitors for a token, or stay on 127.0.0.1 and reach it through `ssh -L`"
         )
+    public = None if public_url is None else PublicUrl.of(public_url)
     database = Database(storage)
     token = None if token_file is None else read_token(token_file)
-    app = create_app(database, host_names(host), token)
+    app = create_app(database, host_names(host), token, public)
     threading.Thread(target=warm_up, args=(database,), daemon=True).start()
     serve(app, host, port)
 

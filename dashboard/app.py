@@ -19,6 +19,7 @@ from dashboard.query import Query
 from dashboard.server.api import add_api
 from dashboard.server.compression import compress_data
 from dashboard.server.login import require_token
+from dashboard.server.public_url import PublicUrl
 from dashboard.server.security import secure
 from mlgsearch.errors import StorageError, UserError
 
@@ -53,13 +54,19 @@ _INDEX = """<!doctype html>
 """
 
 
-def create_app(database: Database, hosts: Collection[str], token: str | None = None) -> Flask:
+def create_app(
+    database: Database,
+    hosts: Collection[str],
+    token: str | None = None,
+    public_url: PublicUrl | None = None,
+) -> Flask:
     """Make the web application over a database.
 
     Args:
         database: to be shown.
         hosts: names and addresses by which the server may be called, without ports.
         token: what visitors must know; None lets everybody in who reaches the server.
+        public_url: what browsers call it by through a proxy.
     """
     server = Flask("dashboard")
     server.url_map.merge_slashes = False  # a study's name may hold two
@@ -74,7 +81,7 @@ def create_app(database: Database, hosts: Collection[str], token: str | None = N
         add_log_handler=False,
     )
     # First of all that looks at a request.
-    secure(server, hosts, app.csp_hashes())
+    secure(server, hosts, app.csp_hashes(), public_url)
     compress_data(server)
     if token is not None:
         require_token(server, token)

@@ -5,6 +5,8 @@ from collections.abc import Collection, Sequence
 
 from flask import Flask, Response, abort, request
 
+from dashboard.server.public_url import PublicUrl
+
 #: Styles: Dash's components write attributes, and put style sheets into the page as it runs.
 _POLICY = (
     "default-src 'none'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; "
@@ -26,7 +28,12 @@ _HEADERS = {
 }
 
 
-def secure(server: Flask, hosts: Collection[str], script_hashes: Sequence[str]) -> None:
+def secure(
+    server: Flask,
+    hosts: Collection[str],
+    script_hashes: Sequence[str],
+    public_url: PublicUrl | None = None,
+) -> None:
     """Make the server answer its own pages only.
 
     Args:
@@ -34,9 +41,14 @@ def secure(server: Flask, hosts: Collection[str], script_hashes: Sequence[str]) 
         hosts: names and addresses by which it may be called, without ports. A page of another
             name that is made to point here is refused (DNS rebinding).
         script_hashes: of the inline scripts that may run, as a content security policy has them.
+        public_url: what browsers call it by through a proxy, which may pass its own Host or theirs.
     """
     policy = _POLICY.format(hashes=" ".join(script_hashes))
     known = {host.lower() for host in hosts}
+    public_origin = None
+    if public_url is not None:
+        known.add(public_url.host)
+        public_origin = public_url.origin
 
     @server.before_request
     def _refuse_strangers() -> None:
@@ -47,7 +59,8 @@ def secure(server: Flask, hosts: Collection[str], script_hashes: Sequence[str]) 
         is_answered = request.routing_exception is None  # else nothing is done anyway
         if is_answered and request.method not in ("GET", "HEAD", "OPTIONS"):
             origin = request.headers.get("Origin", "")
-            if origin != f"{request.scheme}://{request.headers['Host']}":
+            own = f"{request.scheme}://{request.headers['Host']}"
+            if origin not in (own, public_origin):
                 abort(403, "this Origin is not the dashboard's")
 
     @server.after_request

@@ -25,6 +25,10 @@ def dashboard(
         Path | None,
         typer.Option(help="File with the token to ask visitors for; it is made where missing."),
     ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="What browsers call it by, through a proxy of yours."),
+    ] = None,
 ) -> None:
     """Serve a web page that shows the studies, and follows those that run."""
     missing = [name for name in ("dash", "waitress") if importlib.util.find_spec(name) is None]
@@ -37,6 +41,8 @@ def dashboard(
     words = ["--port", str(port), "--host", host]
     if token_file is not None:
         words += ["--token-file", str(token_file)]
+    if public_url is not None:
+        words += ["--public-url", public_url]
     # This process becomes the page's, which never loads torch, Ray or Optuna. Without -P, a file
     # dashboard.py in the current folder would be taken for it.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "dashboard", *words])
