@@ -22,13 +22,31 @@
     }
   };
 
+  const answer = (button, done) => {
+    const label = button.dataset.label || button.textContent;
+    button.dataset.label = label;
+    button.textContent = done ? "Copied" : "Press Ctrl+C";
+    window.setTimeout(() => {
+      button.textContent = label;
+    }, SHOWN_MS);
+  };
+
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button[data-copy]");
     if (!button) return;
-    const done = await copy(document.getElementById(button.dataset.copy));
-    button.textContent = done ? "Copied" : "Press Ctrl+C";
-    window.setTimeout(() => {
-      button.textContent = "Copy";
-    }, SHOWN_MS);
+    answer(button, await copy(document.getElementById(button.dataset.copy)));
+  });
+
+  // The address holds the whole view. It stands in the page only while it is copied.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy-link]");
+    if (!button) return;
+    const text = document.createElement("span");
+    text.textContent = window.location.href;
+    text.className = "unseen";
+    document.body.append(text);
+    const done = await copy(text);
+    text.remove();
+    answer(button, done);
   });
 })();

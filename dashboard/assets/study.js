@@ -12,8 +12,10 @@
       const number = click && click.points[0].customdata && click.points[0].customdata[0];
       if (!Number.isInteger(number)) return [keep(), keep()];
       const text = String(number);
-      const others = (selected || []).filter((other) => other !== text);
-      const is_selected = others.length < (selected || []).length;
+      // A button that selects one trial alone leaves its text, not a list.
+      const before = [].concat(selected || []);
+      const others = before.filter((other) => other !== text);
+      const is_selected = others.length < before.length;
       // The click is forgotten, so that a second one on the same mark is news.
       return [is_selected ? others : [...others, text], null];
     },
@@ -58,6 +60,9 @@
       const kept = new URLSearchParams(window.location.search).getAll(name);
       const left = value === undefined ? [] : kept.filter((other) => other !== value);
       const is_list = name === "hide" || name === "only";
+      // Emptied by hand: dcc.Input would write NaN into a field of numbers (dash 4.4).
+      const field = document.getElementById(JSON.stringify({ default: "", view: name }));
+      if (!is_list && field) field.value = "";
       clientside.set_props({ view: name, default: "" }, { value: is_list ? left : null });
     }
   });

@@ -8,6 +8,7 @@ import numpy as np
 
 from dashboard.charts.compared import reference_marks, verified_marks
 from dashboard.charts.density import blend
+from dashboard.charts.limit_line import LimitLine, drawn
 from dashboard.charts.planned_line import PlannedLine
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.charts.teacher_line import teacher_line
@@ -33,8 +34,9 @@ class FrontPicture:
     ``shown`` are the rows of ``columns`` that filters and replay leave; ``front`` the rows of the
     front, drawn where shown; ``steps`` those that bound what was reached on this axis. ``ranged``
     are the rows that the axes have room for, the same all along a replay. ``selected`` are numbers
-    of trials in order. ``teacher_accuracy`` is a fraction, on the validation part. A trial's hover
-    says what ``expectations`` has of it.
+    of trials in order. ``limit`` is what a student is chosen by.
+    ``teacher_accuracy`` is a fraction, on the validation part. A trial's hover says what
+    ``expectations`` has of it.
     """
 
     columns: TrialColumns
@@ -49,6 +51,7 @@ class FrontPicture:
     references: Sequence[ReferencePoint] = ()
     verified: Sequence[VerifiedPoint] = ()
     expectations: Expectations | None = None
+    limit: LimitLine | None = None
 
 
 def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None) -> Figure:
@@ -73,11 +76,23 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
         "layout": {
             "template": template(scheme),
             **_axes(picture, marks, planned, zoom, colours),
-            # Small students never come near its left end.
-            **teacher_line(picture.teacher_accuracy, colours, "left"),
+            **_lines(picture, colours),
             "uirevision": picture.axis.shown.name,
             "margin": _MARGIN if planned is None else _MARGIN | {"r": _MARGIN_OF_PLAN},
         },
+    }
+
+
+def _lines(picture: FrontPicture, colours: Palette) -> dict[str, Any]:
+    """Return the lines across the chart: the teacher's accuracy, and the limit to choose by."""
+    # Small students never come near the left end of the teacher's.
+    lines = teacher_line(picture.teacher_accuracy, colours, "left")
+    if picture.limit is None:
+        return lines
+    shape, words = drawn(picture.limit, picture.axis, colours)
+    return {
+        "shapes": [*lines.get("shapes", ()), shape],
+        "annotations": [*lines.get("annotations", ()), words],
     }
 
 
@@ -86,13 +101,13 @@ def _trials(
 ) -> list[Trace]:
     columns = picture.columns
     shown = picture.shown if zoom is None else _within(picture.shown, marks, zoom)
-    drawn = marks.drawable(shown)
-    off = drawn[~np.isin(drawn, picture.front)]
+    there = marks.drawable(shown)
+    off = there[~np.isin(there, picture.front)]
     complete = off[columns.is_in(TrialState.COMPLETE)[off]]
     pruned = off[columns.is_in(TrialState.PRUNED)[off]]
     running = off[columns.is_in(TrialState.RUNNING)[off]]
     failed = shown[columns.is_in(TrialState.FAIL)[shown]]
-    front = picture.front[np.isin(picture.front, drawn)]
+    front = picture.front[np.isin(picture.front, there)]
     return [
         marks.mass(
             pruned,

@@ -21,3 +21,8 @@ def copyable(id_: str, text: str, *, what: str) -> html.Div:
         ],
         className="copyable",
     )
+
+
+def copy_link() -> html.Button:
+    """Place a button that copies the address, which holds the whole view."""
+    return html.Button("Copy link to this view", type="button", **attributes(data_copy_link=""))

@@ -12,6 +12,7 @@ from dashboard.pages.study.view import (
     FRONT,
     HIDE,
     ONLY,
+    PLANNED,
     RATIO,
     StudyView,
     last_moment,
@@ -23,12 +24,19 @@ from dashboard.query import Query
 
 _STATES: Mapping[str, str] = {state.value: word for state, word in STATE_WORDS.items()}
 
+_DRAWN = "front"
+_PLAN = {_DRAWN: "the planned front"}
+
 #: Between two steps of a replay that plays: enough for the picture to arrive.
 _STEP_MS = 250
 
 
-def controls(query: Query) -> html.Div:
-    """Place axis and filters, each as the address wants it."""
+def controls(query: Query, *, is_planned: bool) -> html.Div:
+    """Place axis and filters, each as the address wants it.
+
+    Where something ``is_planned`` there is a box for it: the plan's damage has an axis of its own
+    that runs the other way, so it is drawn for who asks.
+    """
     view = StudyView.of(query)
     is_ranged = any(query.one(name) for name in (*ACCURACY, *RATIO))
     return html.Div(
@@ -41,6 +49,7 @@ def controls(query: Query) -> html.Div:
                 default=DEFAULT_AXIS,
             ),
             _boxes("Show", ONLY, {FRONT: "the front only"}, [FRONT] * view.is_front_only),
+            *([_boxes("Draw", PLANNED, _PLAN, [_DRAWN] * view.is_plan_drawn)] * is_planned),
             _boxes("Hide", HIDE, _STATES, [name for name in _STATES if name in view.hidden]),
             html.Details(
                 [

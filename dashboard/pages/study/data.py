@@ -7,6 +7,7 @@ from hashlib import sha256
 import numpy as np
 
 from dashboard.charts.front_chart import FrontPicture
+from dashboard.charts.limit_line import LimitLine, limit_line
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.database import Database
 from dashboard.pages.study.filtered import Filtered, columns_at
@@ -60,11 +61,19 @@ class StudyData:
             ranged=left.ranged[drawn[left.ranged]],
             selected=view.selected,
             teacher_accuracy=self.record.teacher_accuracy,
-            planned=self.record.planned,
+            planned=self.record.planned if view.is_plan_drawn else (),
             references=self.record.references,
             verified=self.verified,
             expectations=self.results.expectations,
+            limit=self._limit_line(view),
         )
+
+    def _limit_line(self, view: StudyView) -> LimitLine | None:
+        # What is expected on the test part is no height in a chart of the validation part.
+        limit = view.limit
+        if limit is None or (not limit.is_on_size and self.results.expectations.is_of_test_part):
+            return None
+        return limit_line(limit, view.axis, self.record.teacher_accuracy)
 
     def filtered(self, view: StudyView) -> Filtered:
         """Return the trials that a view leaves."""

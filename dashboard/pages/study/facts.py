@@ -5,11 +5,11 @@ from dash.development.base_component import Component
 
 from dashboard.database import Database
 from dashboard.pages.study.data import StudyData
+from dashboard.pages.study.verdict import verdict
 from dashboard.parts.page import link
 from dashboard.parts.states import STATE_WORDS
 from mlgsearch.records import TrialState
 from mlgsearch.results.read.trial_details import failure_reasons
-from mlgsearch.words import TIMES
 
 #: Trials of a reason that are linked to; the table has the others.
 _MOST_LINKS = 8
@@ -18,13 +18,12 @@ _MOST_LINKS = 8
 def facts(data: StudyData) -> list[Component]:
     """Return the figures, and sentences on what is missing: a front yet, layers to compress."""
     record, reached = data.record, data.results.reached
-    counts, smallest = reached.counts, reached.smallest_memory_ratio
+    counts = reached.counts
     told = [(word, f"{counts[state]:,}") for state, word in STATE_WORDS.items() if counts[state]]
-    if reached.best_accuracy is not None and smallest is not None:
+    if reached.best_accuracy is not None:
         told += [
             ("front", f"{len(data.results.front):,}"),
             ("best accuracy", f"{100 * reached.best_accuracy:.2f} %"),
-            ("smallest", f"{TIMES}{1 / smallest:.1f}"),
             ("hypervolume", f"{reached.hypervolume:.4f}"),
         ]
     told += [(f"{name} at most", f"{most:,.6g}") for name, most in record.limits.items()]
@@ -36,7 +35,12 @@ def facts(data: StudyData) -> list[Component]:
     notices = [] if counts[TrialState.COMPLETE] else [_nothing_yet(data)]
     if record.uncompressed is not None:
         notices.append(f"{record.uncompressed}.")
-    return [figures, *(html.P(notice, className="notice") for notice in notices)]
+    said = verdict(data.results)
+    return [
+        *([] if said is None else [html.P(said, className="verdict")]),
+        figures,
+        *(html.P(notice, className="notice") for notice in notices),
+    ]
 
 
 def _nothing_yet(data: StudyData) -> str:

@@ -10,9 +10,9 @@ from dashboard.charts.curves_chart import curves_chart
 from dashboard.charts.front_chart import front_chart
 from dashboard.charts.hypervolume_chart import hypervolume_chart
 from dashboard.database import Database
-from dashboard.pages.study.cards import cards
 from dashboard.pages.study.chart_tables import COURSE_TABLE, CURVES_TABLE
 from dashboard.pages.study.chips import chips
+from dashboard.pages.study.choosing import choose_form, chosen_student
 from dashboard.pages.study.controls import controls, replay
 from dashboard.pages.study.data import (
     StudyData,
@@ -23,11 +23,13 @@ from dashboard.pages.study.data import (
     tell_moment,
 )
 from dashboard.pages.study.facts import facts, failures
+from dashboard.pages.study.inspector import inspect
 from dashboard.pages.study.state_line import origin, state_line
 from dashboard.pages.study.trial_table import TRIALS_TABLE
 from dashboard.pages.study.view import SELECTED, UNTIL, ZOOM, StudyView, last_moment
 from dashboard.parts.attributes import attributes
 from dashboard.parts.chart import chart
+from dashboard.parts.copyable import copy_link
 from dashboard.parts.markup import lighten
 from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, view_id
 from dashboard.query import Query
@@ -47,6 +49,8 @@ _OUTPUTS = {
     "curves": Output("study-curves", "figure"),
     "curves_summary": Output("study-curves-summary", "children"),
     "cards": Output("study-cards", "children"),
+    "choice": Output("study-choice", "children"),
+    "is_selected": Output("study-choose", "hidden"),
     "state": Output("study-state", "children"),
     "facts": Output("study-facts", "children"),
     "failures": Output("study-failures", "children"),
@@ -63,7 +67,13 @@ def _layout(database: Database, view: View) -> Component:
     return html.Div(
         [
             html.Div(
-                [html.H1(name), link("Compare with other studies", "/compare", name=name)],
+                [
+                    html.H1(name),
+                    html.Div(
+                        [copy_link(), link("Compare with other studies", "/compare", name=name)],
+                        className="head",
+                    ),
+                ],
                 className="title",
             ),
             html.Section(
@@ -79,37 +89,55 @@ def _layout(database: Database, view: View) -> Component:
             dcc.Store(id=view_id(SELECTED), data=list(view.query.all(SELECTED))),
             dcc.Store(id=view_id(ZOOM), data=view.query.one(ZOOM)),
             dcc.Store(id=view_id(UNTIL), data=view.query.one(UNTIL)),
-            controls(view.query),
+            controls(view.query, is_planned=bool(data.record.planned)),
             html.Div(
                 parts["chips"], id="study-chips", role="status", **attributes(aria_label="Filters")
             ),
-            chart(
-                "study-chart",
-                parts["front"],
-                title="Accuracy against size",
-                summary=parts["front_summary"],
-                file=f"{name}-front",
-                table="study-table",
-                is_sketched=True,
-                more=replay(data, StudyView.of(view.query), parts["moment"]),
-            ),
             html.Div(
                 [
-                    html.Section(
-                        [html.H2("Selected trials"), html.Div(parts["cards"], id="study-cards")],
-                        className="card",
-                    ),
                     chart(
-                        "study-curves",
-                        parts["curves"],
-                        title="Learning curves",
-                        summary=parts["curves_summary"],
-                        file=f"{name}-curves",
-                        table=CURVES_TABLE.render(database, view.query),
-                        height=_SMALL,
+                        "study-chart",
+                        parts["front"],
+                        title="Accuracy against size",
+                        summary=parts["front_summary"],
+                        file=f"{name}-front",
+                        table="study-table",
+                        is_sketched=True,
+                        more=replay(data, StudyView.of(view.query), parts["moment"]),
+                    ),
+                    html.Div(
+                        [
+                            html.Section(
+                                [
+                                    html.H2("Choose a student"),
+                                    choose_form(view.query),
+                                    html.Div(parts["choice"], id="study-choice", role="status"),
+                                ],
+                                id="study-choose",
+                                className="card",
+                                hidden=parts["is_selected"],
+                            ),
+                            html.Section(
+                                [
+                                    html.H2("Selected trials"),
+                                    html.Div(parts["cards"], id="study-cards"),
+                                ],
+                                className="card selected",
+                            ),
+                            chart(
+                                "study-curves",
+                                parts["curves"],
+                                title="Learning curves",
+                                summary=parts["curves_summary"],
+                                file=f"{name}-curves",
+                                table=CURVES_TABLE.render(database, view.query),
+                                height=_SMALL,
+                            ),
+                        ],
+                        className="inspector",
                     ),
                 ],
-                className="pair wide",
+                className="bench",
             ),
             html.Section(
                 [
@@ -164,6 +192,7 @@ def _parts(
         "chosen": data.digest(view.filters, view.selected, scheme, data.written(view.selected))
         if view.selected
         else scheme,
+        "choice": data.digest(view.limit),
         "state": data.state_digest(database.driving(name)),
         "facts": data.digest(),
         "failures": data.failures_digest(),
@@ -191,7 +220,10 @@ def _parts(
             curves, view.selected, scheme, teacher_accuracy=data.record.teacher_accuracy
         )
         parts["curves_summary"] = tell_curves(curves, [n for n in view.selected if n in left])
-        parts["cards"] = lighten(cards(data, view, scheme))
+        parts["cards"] = lighten(inspect(database, data, view, scheme))
+        parts["is_selected"] = bool(len(data.columns.rows_of(view.selected)))
+    if "choice" in news:
+        parts["choice"] = lighten(chosen_student(database, data.results, view.limit))
     if "facts" in news:
         parts["facts"] = lighten(facts(data))
         parts["last"] = last_moment(data.columns)

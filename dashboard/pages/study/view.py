@@ -1,7 +1,7 @@
 """How a study is looked at: the axis, the filters, the replay, the selection."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 
 from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
 from dashboard.charts.zoom import Zoom, read_zoom
+from dashboard.pages.study.limit import limit_of
 from dashboard.query import Query
 from mlgsearch.records import TrialState
+from mlgsearch.results.analysis.choice import Limit
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 
 #: Parameters of the page's address.
 AXIS, HIDE, ONLY, UNTIL, SELECTED, ZOOM = ("size", "hide", "only", "until", "trials", "zoom")
+#: Whether the planned front is drawn; with any value it is.
+PLANNED = "planned"
 ACCURACY = ("accuracy-from", "accuracy-to")
 RATIO = ("ratio-from", "ratio-to")
 
@@ -35,6 +39,7 @@ class StudyView:
     ``accuracy`` (in percent) and ``ratio`` (memory ratio) bound the trials shown, both ends
     included, infinite where open; a trial without an accuracy lies in no part of them.
     ``until`` is how many trials had finished at the moment of a replay, None for the present.
+    ``limit`` is what a student is chosen by.
     """
 
     axis: SizeAxis = SIZE_AXES[DEFAULT_AXIS]
@@ -45,6 +50,8 @@ class StudyView:
     until: int | None = None
     selected: tuple[int, ...] = ()
     zoom: Zoom | None = None
+    limit: Limit | None = None
+    is_plan_drawn: bool = False
 
     @classmethod
     def of(cls, query: Query) -> Self:
@@ -58,12 +65,20 @@ class StudyView:
             until=query.integer(UNTIL),
             selected=_selected(query),
             zoom=read_zoom(query.one(ZOOM), axis_of(query)),
+            limit=limit_of(query),
+            is_plan_drawn=query.one(PLANNED) != "",
         )
 
     @property
     def filters(self) -> Self:
         """The view's filters and replay alone: what decides which trials are left."""
-        return replace(self, axis=SIZE_AXES[DEFAULT_AXIS], selected=(), zoom=None)
+        return type(self)(
+            hidden=self.hidden,
+            is_front_only=self.is_front_only,
+            accuracy=self.accuracy,
+            ratio=self.ratio,
+            until=self.until,
+        )
 
     def seen(self, columns: TrialColumns) -> Rows:
         """Return the rows of the trials there are at the moment of the replay, by number.

@@ -1,0 +1,64 @@
+"""The limit that a student is chosen by, as a line of a chart of accuracy against size."""
+
+import math
+from typing import Any, NamedTuple
+
+from dashboard.charts.size_axis import SizeAxis
+from dashboard.theme import Palette
+from mlgsearch.results.analysis.choice import KILOBYTE, Limit
+
+
+class LimitLine(NamedTuple):
+    """A line across a chart: at a size as its axis shows it, or else at an accuracy in percent."""
+
+    is_size: bool
+    value: float
+    words: str
+
+
+def limit_line(limit: Limit, axis: SizeAxis, teacher_accuracy: float | None) -> LimitLine | None:
+    """Return where a limit lies; None where the chart has no axis for it.
+
+    ``teacher_accuracy`` is a fraction on the part that the chart is of; None where that is not the
+    part the limit is about.
+    """
+    value = limit.value
+    if limit.kind == "max_kb" and axis.objective == "packed_bytes" and value > 0:
+        return LimitLine(True, value * KILOBYTE / axis.unit, f"at most {value:g} KB")
+    if limit.kind == "max_ratio" and axis.objective == "memory_ratio" and value > 0:
+        return LimitLine(True, value, f"at most {value:g}")
+    if limit.kind == "at_least":
+        return LimitLine(False, value, f"at least {value:g} %")
+    if limit.kind == "within" and teacher_accuracy is not None:
+        least = 100 * teacher_accuracy - value
+        return LimitLine(False, least, f"within {value:g} of the teacher")
+    return None
+
+
+def drawn(line: LimitLine, axis: SizeAxis, colours: Palette) -> tuple[dict[str, Any], ...]:
+    """Return the line as a layout's shape, and its words as an annotation."""
+    # Plotly counts an annotation's place on a logarithmic axis in powers of ten, a shape's not.
+    is_log = line.is_size and axis.shown.is_log10
+    place = math.log10(line.value) if is_log else line.value
+    along, across = ("x", "y") if line.is_size else ("y", "x")
+    shape = {
+        "type": "line",
+        f"{along}0": line.value,
+        f"{along}1": line.value,
+        f"{across}ref": f"{across} domain",
+        f"{across}0": 0,
+        f"{across}1": 1,
+        "line": {"dash": "dashdot", "width": 1.5, "color": colours.pruned},
+    }
+    words = {
+        "text": line.words,
+        along: place,
+        f"{across}ref": f"{across} domain",
+        across: 0 if line.is_size else 1,
+        "xanchor": "left" if line.is_size else "right",
+        "yanchor": "bottom",
+        "xshift": 4 if line.is_size else -6,
+        "showarrow": False,
+        "font": {"color": colours.pruned},
+    }
+    return shape, words

@@ -1,0 +1,133 @@
+"""From a limit to one student and the command that takes it home, as `search.py choose` does."""
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.database import Database
+from dashboard.pages.study.limit import DEFAULT_KIND, KIND, KINDS, MOST, limit_of
+from dashboard.pages.study.view import SELECTED
+from dashboard.parts.attributes import attributes
+from dashboard.parts.copyable import copyable
+from dashboard.parts.expected import expected
+from dashboard.parts.menu import menu
+from dashboard.parts.page import view_id
+from dashboard.parts.student import written_bytes
+from dashboard.query import Query
+from mlgsearch.errors import UserError
+from mlgsearch.results.analysis.choice import Limit
+from mlgsearch.results.analysis.neighbours import Trade
+from mlgsearch.results.read.study_choice import StudyChoice
+from mlgsearch.results.read.study_results import StudyResults
+from mlgsearch.words import TIMES
+
+
+def choose_form(query: Query) -> html.Div:
+    """Place what a limit is written with."""
+    limit = limit_of(query)
+    return html.Div(
+        [
+            menu(
+                "Limit",
+                KIND,
+                {str(kind): label for kind, label in KINDS.items()},
+                DEFAULT_KIND if limit is None else limit.kind,
+                default=DEFAULT_KIND,
+            ),
+            html.Label(
+                [
+                    html.Span("Bound"),
+                    dcc.Input(
+                        id=view_id(MOST),
+                        type="number",
+                        min=0,
+                        step="any",
+                        value=query.one(MOST) or None,
+                        debounce=0.3,
+                    ),
+                ]
+            ),
+        ],
+        className="controls",
+    )
+
+
+def chosen_student(
+    database: Database, results: StudyResults, limit: Limit | None
+) -> list[Component]:
+    """Return the student that a limit picks, or a sentence that says why none."""
+    if limit is None:
+        how = (
+            "Write a bound: the best student that keeps to it is shown with the command that takes "
+            "it home. Or click a trial's mark in the chart, or select it in the table."
+        )
+        return [html.P(how, className="faint")]
+    try:
+        found = StudyChoice.of(results, limit)
+    except UserError as error:
+        return [html.P(_refusal(str(error)), className="refused", role="alert")]
+    number = found.choice.trial
+    return [
+        html.P([_select(number, "strong link"), f": {found.why}."]),
+        _facts(results, number),
+        html.Ul(
+            [
+                html.Li([f"{label}: ", _select(trade.number), f": {_traded(trade)}"])
+                for label, trade in (
+                    ("Next smaller", found.choice.smaller),
+                    ("Next larger", found.choice.larger),
+                )
+                if trade is not None
+            ],
+            className="trades",
+        ),
+        export(database, results.record.name, number, "study-choose-export"),
+    ]
+
+
+def export(database: Database, name: str, number: int, id_: str) -> html.Div:
+    """Place the command that writes a trial's packed file."""
+    command = database.command("export", name, number, f"student-{number}.safetensors")
+    return copyable(id_, command, what="the export command")
+
+
+def _refusal(message: str) -> str:
+    """Word for the page what names an option of the command line."""
+    if not message.startswith("--"):
+        return f"{message}."
+    option, _, why = message.partition(": ")
+    return f"No student keeps to it: {why.replace(f'{option.split()[0]} ', '')}."
+
+
+def _facts(results: StudyResults, number: int) -> html.Dl:
+    columns = results.columns
+    (row,) = columns.rows_of([number])
+    ratio, size = float(columns.memory_ratio[row]), float(columns.packed_bytes[row])
+    told = [
+        ("expected", expected(results.expectations[number])),
+        ("seen", f"{100 * columns.accuracy[row]:.2f} %"),
+        ("memory ratio", f"{ratio:.4f} ({TIMES}{1 / ratio:.1f} smaller)"),
+    ]
+    if size > 0:  # NaN is not
+        told.append(("packed file", written_bytes(size)))
+    return html.Dl(
+        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in told], className="facts"
+    )
+
+
+def _traded(trade: Trade) -> str:
+    size = (
+        f"{TIMES}{trade.factor:.2f} the memory"
+        if trade.bytes_more is None
+        else f"{written_bytes(abs(trade.bytes_more))} {'more' if trade.bytes_more > 0 else 'less'}"
+    )
+    return f"{trade.points:+.2f} points expected for {size}"
+
+
+def _select(number: int, classes: str = "link") -> html.Button:
+    return html.Button(
+        f"trial {number}" if classes == "link" else f"Trial {number}",
+        type="button",
+        title=f"Select trial {number}",
+        className=classes,
+        **attributes(data_toggle=SELECTED, data_value=str(number)),
+    )

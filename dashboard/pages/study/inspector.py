@@ -1,0 +1,86 @@
+"""What stands beside the chart: the selected trials, or how to choose one."""
+
+import numpy as np
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.database import Database
+from dashboard.pages.study.cards import cards
+from dashboard.pages.study.choosing import export
+from dashboard.pages.study.data import StudyData
+from dashboard.pages.study.view import SELECTED, StudyView
+from dashboard.pages.study.what_differs import what_differs
+from dashboard.parts.attributes import attributes
+from dashboard.parts.page import Scheme
+from mlgsearch.records import TrialState
+from mlgsearch.results.read.trial_page import some_trials
+
+
+def inspect(
+    database: Database, data: StudyData, view: StudyView, scheme: Scheme
+) -> list[Component]:
+    """Return what is to be said of the selection: nothing of none.
+
+    Of one trial its card, its rank, those before and after it, and the command that exports it; of
+    several what differs. It holds elements with ids where there is a command to copy.
+    """
+    there = data.columns.number[data.columns.rows_of(view.selected)].tolist()
+    if not there:
+        return []
+    name = data.record.name
+    parts: list[Component] = [_head(data, there)]
+    if len(there) > 1:
+        trials = {trial.number: trial for trial in some_trials(database.engine, name, there)}
+        parts += what_differs([trials[number] for number in there if number in trials])
+    parts += cards(data, view, scheme)
+    is_complete = data.columns.is_in(TrialState.COMPLETE)[data.columns.rows_of(there)]
+    if len(there) == 1 and is_complete[0]:
+        parts.append(export(database, name, there[0], "study-export"))
+    return parts
+
+
+def _head(data: StudyData, there: list[int]) -> html.Div:
+    steps: list[Component] = []
+    said = f"{len(there)} trials"
+    if len(there) == 1:
+        steps, said = _steps(data, there[0])
+    return html.Div(
+        [
+            html.Span(said, className="faint"),
+            html.Div([*steps, _go("Clear selection", "")], className="buttons"),
+        ],
+        className="head",
+    )
+
+
+def _steps(data: StudyData, number: int) -> tuple[list[Component], str]:
+    """Return the buttons to the trials before and after on the front, and the trial's rank."""
+    columns, front = data.columns, data.results.front
+    numbers = columns.number[front].tolist()
+    if number in numbers:
+        place = numbers.index(number)
+        said = f"number {place + 1} of {len(numbers)} on the front, smallest first"
+        before, after = numbers[:place][-1:], numbers[place + 1 :][:1]
+    else:
+        (row,) = columns.rows_of([number])
+        place = int(np.searchsorted(columns.memory_ratio[front], columns.memory_ratio[row]))
+        said = "not on the front"
+        before, after = numbers[:place][-1:], numbers[place:][:1]
+    return [
+        *(_go("Previous", str(other), f"trial {other}, smaller, on the front") for other in before),
+        *(_go("Next", str(other), f"trial {other}, larger, on the front") for other in after),
+    ], said
+
+
+def _go(word: str, selection: str, what: str = "") -> html.Button:
+    return html.Button(
+        word,
+        type="button",
+        title=what or None,
+        **attributes(
+            aria_label=f"{word}: {what}" if what else None,
+            data_set=SELECTED,
+            data_default="",
+            data_value=selection,
+        ),
+    )

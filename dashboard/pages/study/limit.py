@@ -1,0 +1,25 @@
+"""The limit that a student is chosen by on a study's page, as the address has it."""
+
+from collections.abc import Mapping
+
+from dashboard.query import Query
+from mlgsearch.results.analysis.choice import Limit, LimitKind
+
+#: Parameters of the page's address: what is bounded, and by how much.
+KIND, MOST = "limit", "bound"
+
+#: What can be bounded: how a menu calls it, with the option of `choose` by that name.
+KINDS: Mapping[LimitKind, str] = {
+    "max_kb": "packed file, at most KB",
+    "max_ratio": "memory ratio, at most",
+    "at_least": "expected accuracy, at least %",
+    "within": "points below the teacher, at most",
+}
+DEFAULT_KIND: LimitKind = "max_kb"
+
+
+def limit_of(query: Query) -> Limit | None:
+    """Return the limit that an address asks for; None without a bound."""
+    value = query.number(MOST, -1.0)
+    kind = next((kind for kind in KINDS if kind == query.one(KIND)), DEFAULT_KIND)
+    return Limit(kind, value) if value >= 0 else None

@@ -1,0 +1,47 @@
+"""What a study comes to in a sentence: how small a student as good as its teacher is."""
+
+from dashboard.parts.student import written_bytes
+from mlgsearch.errors import UserError
+from mlgsearch.results.analysis.choice import Limit
+from mlgsearch.results.read.study_choice import StudyChoice, teacher_of
+from mlgsearch.results.read.study_results import StudyResults
+from mlgsearch.words import TIMES
+
+#: So many points below the teacher a student is still as good, for the sentence.
+_POINTS = 1.0
+
+
+def verdict(results: StudyResults) -> str | None:
+    """Say which is the smallest student within a point of the teacher, or how near the best comes.
+
+    By what is expected, as `choose`. None without a teacher's accuracy or a COMPLETE trial.
+    """
+    teacher, part = teacher_of(results)
+    if teacher is None:
+        return None
+    try:
+        number = StudyChoice.of(results, Limit("within", _POINTS)).choice.trial
+        said = f"Within {_POINTS:g} point of the teacher{part}"
+    except UserError:
+        known = results.columns.number[results.columns.usable_rows(("accuracy", "memory_ratio"))]
+        if not len(known):
+            return None
+        number = max(known.tolist(), key=lambda one: results.expectations[one].accuracy)
+        lost = 100 * (teacher - results.expectations[number].accuracy)
+        said = f"Nearest to the teacher{part}, {lost:.2f} points below it"
+    return f"{said}: {_size(results, number)}, trial {number}.{_one_point(results)}"
+
+
+def _size(results: StudyResults, number: int) -> str:
+    columns = results.columns
+    (row,) = columns.rows_of([number])
+    smaller = f"{TIMES}{1 / columns.memory_ratio[row]:.1f} smaller"
+    packed = columns.packed_bytes[row]
+    return f"{smaller}, {written_bytes(packed)}" if packed > 0 else smaller  # NaN is not
+
+
+def _one_point(results: StudyResults) -> str:
+    samples = results.record.validation_samples
+    if samples is None:
+        return ""
+    return f" One point is {samples / 100:,g} of the {samples:,} images of the validation part."

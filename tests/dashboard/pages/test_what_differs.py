@@ -1,0 +1,67 @@
+"""In what trials differ, without a browser."""
+
+from typing import Any
+
+from dashboard.pages.study.what_differs import what_differs
+from mlgsearch.records import TrialRecord
+from tests.results.samples import a_complete, a_trial
+
+
+def _texts(part: Any) -> str:
+    if isinstance(part, list | tuple):
+        return " ".join(_texts(one) for one in part)
+    return _texts(part.children) if hasattr(part, "children") else str(part)
+
+
+def _rows(part: Any) -> list[str]:
+    table = part.children
+    return [_texts(row) for row in table.children[-1].children]
+
+
+def _two(**changes: Any) -> list[TrialRecord]:
+    knobs = {"lr": 0.1, "decay": 1e-4, "optimiser": "sgd", "momentum": 0.9}
+    return [
+        a_complete(3, 0.9, 0.05, hyperparameters=knobs, layer_bits={"stem": 800, "layer1.0": 16}),
+        a_complete(
+            7,
+            0.8,
+            0.05,
+            hyperparameters=knobs | {"lr": 0.2, "decay": 1e-2, "optimiser": "adam"},
+            settings={"stem": (0, 0, 4, 0, 0), "layer1.0": (2, 44, 3, 6, 4)},
+            layer_bits={"stem": 400, "layer1.0": 16_016},
+            **changes,
+        ),
+    ]
+
+
+def test_hyperparameters_come_first_and_the_largest_difference_of_each_kind() -> None:
+    table, *folded = what_differs(_two())
+    assert _rows(table) == [
+        "Result",
+        "accuracy 90.00 % 80.00 %",
+        "Hyperparameters",
+        "optimiser sgd adam",
+        "decay 0.0001 0.01",
+        "lr 0.1 0.2",
+        "Layers: bytes, and (B_in, B_out, q_basis, q_coeff_in, q_coeff_out)",
+        "layer1.0 2 B (2, 44, 3, 6, 3) 2.00 KB (2, 44, 3, 6, 4)",
+        "stem 100 B (0, 0, 8, 0, 0) 50 B (0, 0, 4, 0, 0)",
+    ]
+    assert [_texts(part) for part in folded] == ["1 are equal momentum 0.9"]
+
+
+def test_a_trial_without_a_result_is_compared_all_the_same() -> None:
+    failed = a_trial(4, hyperparameters={}, settings={"stem": (0, 0, 8, 0, 0)})
+    rows = _rows(what_differs([*_two(), failed])[0])
+    assert rows[1] == "accuracy 90.00 % 80.00 % \N{EN DASH}"
+    assert "lr 0.1 0.2 \N{EN DASH}" in rows
+    assert rows[-2].endswith("\N{EN DASH}")
+
+
+def test_many_layers_stand_folded() -> None:
+    fives = [{f"layer{i}": (1, 2 + n, 3, 4, 5) for i in range(30)} for n in (0, 1)]
+    trials = [a_complete(n, 0.9, 0.05, settings=five) for n, five in enumerate(fives)]
+    table, more, equal = what_differs(trials)
+    assert len(_rows(table)) == 1 + 8
+    assert _texts(more).startswith("22 more layers differ")
+    assert _texts(equal).startswith("3 are equal")
