@@ -1,7 +1,7 @@
 """A table on a page: sorted, paged, and downloaded with all its rows."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol, runtime_checkable
@@ -58,7 +58,7 @@ class Table:
     ``sort`` is the key of the column it is sorted by at first, with a ``-`` in front for the
     largest first; without it rows stay in their order. ``extra`` are keys that are downloaded but
     not shown; ``complete`` gives rows with those that are read for a download only. ``empty`` is
-    what stands in place of no rows.
+    what stands in place of no rows; ``hides`` gives the keys of columns that would be empty now.
     """
 
     key: str
@@ -70,6 +70,7 @@ class Table:
     extra: tuple[str, ...] = ()
     complete: Callable[[Database, Query, Sequence[Row]], Sequence[Row]] | None = None
     empty: str = "Nothing to show."
+    hides: Callable[[Database, Query], Collection[str]] | None = None
 
     def render(self, database: Database, query: Query) -> html.Div:
         """Place the table, as the address wants it."""
@@ -104,13 +105,15 @@ class Table:
         page = min(max(query.integer(f"{self.key}-page") or 1, 1), pages)
         first = (page - 1) * self.page_size
         shown = self._sorted(rows, sort)[first : first + self.page_size]
+        hidden = () if self.hides is None else self.hides(database, query)
+        columns = [column for column in self.columns if column.key not in hidden]
         return [
             html.Div(
                 html.Table(
                     [
                         html.Caption(self.label, className="unseen"),
-                        html.Thead(html.Tr([self._head(column, sort) for column in self.columns])),
-                        html.Tbody([self._line(row) for row in shown]),
+                        html.Thead(html.Tr([self._head(column, sort) for column in columns])),
+                        html.Tbody([self._line(row, columns) for row in shown]),
                     ]
                 ),
                 className="scroll",
@@ -182,10 +185,10 @@ class Table:
             **attributes(aria_sort=order),
         )
 
-    def _line(self, row: Row) -> html.Tr:
-        name = next(column for column in self.columns if column.is_data)
+    def _line(self, row: Row, columns: Sequence[Column]) -> html.Tr:
+        name = next(column for column in columns if column.is_data)
         cells: list[Component] = []
-        for column in self.columns:
+        for column in columns:
             value = row.get(column.key)
             shown = column.show(row) if column.show else "" if value is None else str(value)
             classes = "number" if column.is_number else ""

@@ -10,6 +10,7 @@ from dashboard.parts.attributes import attributes
 from dashboard.parts.expected import expected
 from dashboard.parts.page import Scheme, link
 from dashboard.parts.states import STATE_WORDS
+from dashboard.parts.verified import longest, verified
 from dashboard.theme import palette
 from mlgsearch.results.analysis.neighbours import Neighbours, Trade, neighbours
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES
@@ -62,6 +63,8 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
         facts.append(f"{100 * columns.accuracy[row]:.2f} %")
         found = data.results.expectations.find(number)
         facts += [] if found is None else [f"expected {expected(found)}"]
+    point = longest(data.verified).get(number)
+    facts += [] if point is None else [verified(point)]
     facts.append(f"memory ratio {SIZE_AXES['memory_ratio'].write(columns.memory_ratio[row])}")
     if columns.packed_bytes[row] > 0:  # NaN is not
         facts.append(f"{columns.packed_bytes[row] / 1000:,.1f} KB packed")

@@ -1,6 +1,6 @@
 """The trials of a study that the view leaves, as a table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, overload
 
 import numpy as np
@@ -15,10 +15,14 @@ from dashboard.parts.expected import EXPECTED, EXTRA
 from dashboard.parts.page import link
 from dashboard.parts.states import STATE_WORDS
 from dashboard.parts.table import Column, Row, Table
+from dashboard.parts.verified import KEYS as VERIFIED_KEYS
+from dashboard.parts.verified import VERIFIED, longest, verified_fields
 from dashboard.query import Query
+from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES, Rows
+from mlgsearch.results.analysis.verification import VerifiedPoint
 from mlgsearch.results.formats import expectation_fields
-from mlgsearch.results.read.study_results import StudyResults
+from mlgsearch.results.read.study_results import StudyResults, verified_students
 from mlgsearch.results.read.trial_details import settings_of
 from mlgsearch.words import TIMES
 
@@ -30,12 +34,18 @@ class TrialRows(Sequence[Row]):
     """
 
     def __init__(
-        self, results: StudyResults, rows: Rows, front: Rows, selected: Sequence[int]
+        self,
+        results: StudyResults,
+        rows: Rows,
+        front: Rows,
+        selected: Sequence[int],
+        points: Mapping[int, VerifiedPoint],
     ) -> None:
         self._results = results
         self._rows = rows
         self._front = front
         self._selected = selected
+        self._points = points
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -57,14 +67,19 @@ class TrialRows(Sequence[Row]):
         order = np.argsort(-ranks if falls else ranks, kind="stable")
         is_missing = _missing(values)[order]
         order = np.concatenate([order[~is_missing], order[is_missing]])
-        return type(self)(self._results, self._rows[order], self._front, self._selected)
+        return type(self)(
+            self._results, self._rows[order], self._front, self._selected, self._points
+        )
 
     def _values(self, key: str) -> NDArray[Any]:
         columns, rows = self._results.columns, self._rows
         if key in _SORTED_BY:
             return _SORTED_BY[key](self._results)[rows]
+        numbers = columns.number[rows].tolist()
+        if key in VERIFIED_KEYS:
+            fields = [verified_fields(self._points.get(number))[key] for number in numbers]
+            return np.array(fields, dtype=np.float64)  # None becomes NaN
         if key == EXPECTED.key:
-            numbers = columns.number[rows].tolist()
             found = [self._results.expectations.find(number) for number in numbers]
             return np.array([np.nan if one is None else one.accuracy for one in found])
         values: NDArray[Any] = getattr(columns, key)[rows]
@@ -91,6 +106,7 @@ class TrialRows(Sequence[Row]):
                     "state": STATES[state].value,
                     "accuracy": None if accuracy != accuracy else accuracy,
                     **expectation_fields(self._results.expectations.find(number)),
+                    **verified_fields(self._points.get(number)),
                     "memory_ratio": ratio,
                     "compression": 1 / ratio if ratio > 0 else None,
                     "packed_bytes": None if size != size else int(size),
@@ -124,7 +140,14 @@ def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 def _rows(database: Database, query: Query) -> TrialRows:
     results, view = database.results(query.one("name")), StudyView.of(query)
     left = Filtered.of(results, view)
-    return TrialRows(results, left.rows, left.front, view.selected)
+    points = longest(verified_students(database.engine, results))
+    return TrialRows(results, left.rows, left.front, view.selected, points)
+
+
+def _empty_columns(database: Database, query: Query) -> Sequence[str]:
+    runs = database.results(query.one("name")).runs
+    is_verified = any(run.state is TrialState.COMPLETE for run in runs)
+    return () if is_verified else VERIFIED_KEYS
 
 
 def _with_settings(database: Database, query: Query, rows: Sequence[Row]) -> list[Row]:
@@ -182,6 +205,7 @@ TRIALS_TABLE = Table(
         Column("state", "state", _state),
         Column("accuracy", "accuracy", _percent, is_number=True),
         EXPECTED,
+        *VERIFIED,
         Column(
             "memory_ratio", "memory ratio", lambda row: f"{row['memory_ratio']:.4f}", is_number=True
         ),
@@ -194,7 +218,8 @@ TRIALS_TABLE = Table(
     rows=_rows,
     sort="-accuracy",
     page_size=10,
-    extra=(*EXTRA, "on_front", "reused_from", "settings"),
+    extra=(*EXTRA, "test_accuracy_std", "on_front", "reused_from", "settings"),
     complete=_with_settings,
     empty="No trial is left: remove a filter, or wait for the first one.",
+    hides=_empty_columns,
 )

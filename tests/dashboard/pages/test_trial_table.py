@@ -6,13 +6,24 @@ from pathlib import Path
 import pytest
 
 from dashboard.database import Database
+from dashboard.pages.study.cards import cards
+from dashboard.pages.study.data import read_study
 from dashboard.pages.study.trial_table import TRIALS_TABLE
+from dashboard.pages.study.view import StudyView
 from dashboard.query import Query
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.verification_store import VerificationStore
+from tests.results.samples import a_verification
 
 
 @pytest.fixture(scope="module")
-def database(database_file: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{database_file}")
+def url(database_file: Path) -> str:
+    return f"sqlite:///{database_file}"
+
+
+@pytest.fixture(scope="module")
+def database(url: str) -> Iterator[Database]:
+    database = Database(url)
     yield database
     database.close()
 
@@ -54,3 +65,23 @@ def test_it_has_what_the_filters_and_the_replay_leave(database: Database) -> Non
     assert max(_numbers(database, "until=5")) == 4
     hidden = [f"hide={state}" for state in ("COMPLETE", "PRUNED")]
     assert _numbers(database, "&".join(hidden)) == [6, 14, 22, 30, 38]
+
+
+def test_verified_results_are_columns_once_there_are_some(database: Database, url: str) -> None:
+    query = Query.parse("name=digits&study-trials-sort=-test_accuracy")
+    assert "test accuracy" not in str(TRIALS_TABLE.nodes(database, query))
+    engine = open_engine(url)
+    store = VerificationStore(engine)
+    for trial, seed, accuracy in ((12, 1, 0.7), (12, 2, 0.74), (28, 1, 0.9), (28, 2, 0.91)):
+        store.put("digits", a_verification(trial, seed, accuracy))
+    engine.dispose()
+    shown = str(TRIALS_TABLE.nodes(database, query))
+    assert "test accuracy" in shown
+    assert "90.50 \N{PLUS-MINUS SIGN} 0.71 %" in shown
+    rows = TRIALS_TABLE.data(database, query)
+    assert [row["trial"] for row in rows[:2]] == [28, 12]
+    assert rows[0]["test_accuracy"] == pytest.approx(0.905)
+    assert rows[0]["front_probability"] > 0.99
+    assert rows[2]["test_accuracy"] is None
+    card = str(cards(read_study(database, "digits"), StudyView(selected=(12,)), "light"))
+    assert "verified: 72.00 \N{PLUS-MINUS SIGN} 2.83 % on the test part, 2 seeds, on the" in card
