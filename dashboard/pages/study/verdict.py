@@ -26,7 +26,7 @@ def verdict(results: StudyResults) -> str | None:
         known = results.columns.number[results.columns.usable_rows(("accuracy", "memory_ratio"))]
         if not len(known):
             return None
-        number = max(known.tolist(), key=lambda one: results.expectations[one].accuracy)
+        number = int(known[results.expectations.accuracies(known.tolist()).argmax()])
         lost = 100 * (teacher - results.expectations[number].accuracy)
         said = f"Nearest to the teacher{part}, {lost:.2f} points below it"
     return f"{said}: {_size(results, number)}, trial {number}.{_one_point(results)}"

@@ -151,12 +151,9 @@ class _Front(NamedTuple):
 def _front(columns: TrialColumns, limit: Limit, expectations: "Expectations") -> _Front:
     rows = columns.usable_rows(("accuracy", limit.size))
     numbers = columns.number[rows].tolist()
-    values = np.array(
-        [
-            (expectations[number].accuracy, size)
-            for number, size in zip(numbers, columns.objective(limit.size)[rows], strict=True)
-        ]
-    ).reshape(len(rows), 2)
+    values = np.column_stack(
+        [expectations.accuracies(numbers), columns.objective(limit.size)[rows]]
+    )
     best = pareto_rows(values, [True, False])
     best = best[np.argsort(values[best, 1], kind="stable")]
     return _Front(rows[best], values[best, 0], values[best, 1], [numbers[i] for i in best])

@@ -71,6 +71,9 @@ class Expectations:
             self._mean = expit(found.mean[:, None] + std[:, None] * _NODES) @ _WEIGHTS
             reach = std * stdtrit(found.freedom, (1 + LEVEL) / 2)
             self._low, self._high = expit(found.mean - reach), expit(found.mean + reach)
+            self._accuracies = self._mean.copy()
+            for row, them in self._runs.items():
+                self._accuracies[row] = fmean(them.test.tolist())
 
     @classmethod
     def of_trials(
@@ -129,6 +132,15 @@ class Expectations:
         """Return what to expect of a trial; None where it is not among them."""
         row = self._rows.get(number)
         return None if row is None else self._of_row(row)
+
+    def accuracies(self, numbers: Sequence[int]) -> Values:
+        """Return the accuracies to expect of k trials, shape (k,): as one by one, but at once.
+
+        Raises:
+            KeyError: one is not among the trials.
+        """
+        rows = [self._rows[number] for number in numbers]
+        return self._accuracies[rows] if rows else np.empty(0)
 
     def is_tie(self, number: int, other: int) -> bool:
         """Whether the lead of one trial's setting over another's is within its standard error.

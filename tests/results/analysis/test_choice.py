@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.analysis.choice import Choice, Limit, LimitKind, choose
 from mlgsearch.results.analysis.expectation import Expectation, Expectations
 from mlgsearch.results.analysis.neighbours import Trade
-from mlgsearch.results.analysis.trial_columns import TrialColumns
+from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
 from tests.results.samples import a_complete, a_trial
 
 TEACHER = 0.95
@@ -33,6 +34,9 @@ class AsSeen(Expectations):
         seen = self._seen[number]
         assert seen is not None
         return Expectation(seen, seen, seen)
+
+    def accuracies(self, numbers: Sequence[int]) -> Floats:
+        return np.array([self[number].accuracy for number in numbers])
 
     def is_tie(self, number: int, other: int) -> bool:
         return (number, other) in self._ties

@@ -213,3 +213,12 @@ def test_the_best_of_a_search_are_as_good_as_expected(name: str) -> None:
     assert abs(found.bias) < found.seen_bias / 2.5
     assert found.error < found.seen_error
     assert 0.85 < found.inside < 0.97
+
+
+def test_many_accuracies_at_once_are_those_one_by_one() -> None:
+    found = expect(runs={3: some_runs(0.8, 0.9, test=(0.7, 0.75))})
+    assert found.accuracies([3, 0, 19]).tolist() == [found[n].accuracy for n in (3, 0, 19)]
+    assert found.accuracies([3])[0] == pytest.approx(0.725)
+    assert found.accuracies([]).shape == (0,)
+    with pytest.raises(KeyError):
+        found.accuracies([99])
