@@ -4,6 +4,8 @@ Tests import it by name from a folder that they put on the path, as a user's own
 """
 
 SOURCE = """\
+import warnings
+
 import torch
 from torch import nn
 
@@ -92,6 +94,12 @@ def numbers(classes, channels, image_size):
 
 def later(classes, channels, image_size):
     return Wrong("later", classes)
+
+
+def scripted(classes, channels, image_size):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(192, classes)))
 
 
 def misfit(classes, channels, image_size):

@@ -57,6 +57,7 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
         ("keyerr", "KeyError: 'x' (mine.py:{['x']})"),
         ("exits", "SystemExit: 3 (mine.py:{SystemExit})"),
         ("returns_dict", "it returned a dict (mine.py:{def returns_dict})"),
+        ("scripted", "return the module that it was made from (mine.py:{def scripted})"),
         ("instance", "name a function that makes one from classes, channels and image_size"),
         ("forward_key", "images of 3x8x8: KeyError: 'missing' (mine.py:{missing})"),
         ("forward_dict", "two images, it returned a dict (mine.py:{def forward(})"),

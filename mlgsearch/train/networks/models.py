@@ -181,6 +181,11 @@ def make_own(
             f"{key}: {name} must return a torch.nn.Module, it returned {_article(made)}"
             f"{place_of(target)}"
         )
+    if isinstance(made, torch.jit.ScriptModule):
+        raise OwnCodeError(
+            f"{key}: {name} returned a TorchScript module, whose layers cannot be replaced; return "
+            f"the module that it was made from{place_of(target)}"
+        )
     return made
 
 
