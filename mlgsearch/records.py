@@ -55,7 +55,7 @@ class Objective:
         return math.log10(value) if self.is_log10 else value
 
 
-#: Every objective a study may name. Operations are referred to 1e12, bytes to 1e9.
+#: Every objective a study may name. Operations are referred to 1e12, bytes to 1e9, times to 10 s.
 OBJECTIVES: Mapping[str, Objective] = {
     o.name: o
     for o in (
@@ -65,6 +65,7 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective("packed_bytes", "packed file in bytes", False, True, 9.0),
         Objective("generation_macs", "MACs to rebuild the weights", False, True, 12.0),
         Objective("execution_macs", "MACs of one forward pass", False, True, 12.0),
+        Objective("latency_ms", "predicted latency in ms", False, True, 4.0),
         Objective("loss", "validation loss", False, False, 10.0),
     )
 }
@@ -108,7 +109,8 @@ class Measure:
     """A number that a full training measures of its student, in the trial record's field ``name``.
 
     It is None until it is known, and where it was not finite. ``label`` names it for readers,
-    ``unit`` follows the number.
+    ``unit`` follows the number. One that ``is_predicted`` is no result of the training: it is known
+    when a trial is proposed.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Measure:
     meaning: str
     unit: str = ""
     is_integer: bool = False
+    is_predicted: bool = False
 
 
 #: Every measure. The column of the database, rows, what a trial shares with its duplicates, JSON,
@@ -130,6 +133,13 @@ MEASURES = (
         unit="bytes",
         is_integer=True,
     ),
+    Measure(
+        "latency_ms",
+        "predicted latency",
+        "of one image on the target, by the study's table",
+        unit="ms",
+        is_predicted=True,
+    ),
 )
 
 
@@ -141,7 +151,8 @@ class TrialRecord:
     hashes settings and training hyperparameters, so equal fingerprints are equal trainings.
     ``accuracy`` and ``loss`` are of the last epoch, on the validation part, and are None until
     then; a PRUNED trial has those of the last epoch it was trained. ``packed_bytes`` is the size of
-    the packed file, None until the training is finished. ``reused_from`` is the number of the trial
+    the packed file, None until the training is finished. ``latency_ms`` is predicted by the study's
+    table, and None where it has none. ``reused_from`` is the number of the trial
     whose result this one shares; ``attempts`` counts how often a worker began on it. Times are UTC.
 
     ``layer_bits`` gives what each layer's factors take, by the paper's rule. ``layer_damage`` is
@@ -162,6 +173,7 @@ class TrialRecord:
     accuracy: float | None = None
     loss: float | None = None
     packed_bytes: int | None = None
+    latency_ms: float | None = None
     projection_error: Mapping[str, float] = field(default_factory=dict)
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

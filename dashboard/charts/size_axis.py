@@ -39,6 +39,8 @@ class SizeAxis:
             return f"{value:.4f} ({TIMES}{1 / value:.1f} smaller)"
         if self.objective == "packed_bytes":
             return f"{value:,.0f} bytes" if self.unit == 1 else f"{value:,.1f} KB"
+        if self.objective == "latency_ms":
+            return f"{value:,.3g} ms"
         return f"{value:.3g}"
 
 
@@ -52,7 +54,7 @@ def _axes() -> Mapping[str, SizeAxis]:
     }
     for name, objective in OBJECTIVES.items():
         if name not in (*axes, "accuracy", "loss"):
-            axes[name] = SizeAxis(name, objective, ".3s")
+            axes[name] = SizeAxis(name, objective, ",.3g" if name == "latency_ms" else ".3s")
     return axes
 
 

@@ -94,6 +94,7 @@ def point_fields(point: "PlannedPoint") -> dict[str, Any]:
         "norm_bits": point.norm_bits,
         "settings": {name: list(setting.five) for name, setting in point.settings.items()},
         "layer_damage": dict(point.layer_damage),
+        "latency_ms": point.latency_ms,
     }
 
 
@@ -103,7 +104,9 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
         box=SIMPLE,
         title_justify="left",
     )
-    for heading in ("KB", "memory ratio", "smaller", "damage", "B_in", "B_out", "bits a number"):
+    is_timed = any(point.latency_ms is not None for point in points)
+    headings = ["KB", "memory ratio", "smaller", "damage", "B_in", "B_out", "bits a number"]
+    for heading in [*headings, *["ms"] * is_timed]:
         table.add_column(heading, justify="right")
     for point in points:
         table.add_row(
@@ -114,6 +117,7 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
             _span([s.base_in for s in point.settings.values()]),
             _span([s.base_out for s in point.settings.values()]),
             f"{point.sizes.bits / point.sizes.parameters:.1f}",
+            *([] if point.latency_ms is None else [f"{point.latency_ms:.3g}"]),
         )
     console = stdout_console()
     console.print(table)
@@ -163,7 +167,8 @@ def _print_layers(point: "PlannedPoint", tables: "Tables") -> None:
     _print_uncompressed(tables)
     console.print(
         f"packed_bytes {point.packed_bytes}, memory_ratio {point.sizes.memory_ratio:.4f} "
-        f"({1 / point.sizes.memory_ratio:.1f}x smaller), damage {point.damage:.1%}",
+        f"({1 / point.sizes.memory_ratio:.1f}x smaller), damage {point.damage:.1%}"
+        + ("" if point.latency_ms is None else f", latency_ms {point.latency_ms:.4g}"),
         highlight=False,
     )
     console.print(_trust(tables), highlight=False)

@@ -12,7 +12,7 @@ from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.knapsack import Knapsack
-from mlgsearch.planning.resources import Resource, resources_of
+from mlgsearch.planning.resources import LayerSum, Resource, resources_of
 from mlgsearch.planning.tables import Tables
 from mlgsearch.planning.weighting import layer_costs
 
@@ -59,7 +59,8 @@ class Allocator:
             where the tables were measured.
         norm_bits: the widths that normalisation may be stored at; it is chosen like a layer's.
         limits: what the network may be at most, by objective: ``memory_ratio``, or one of
-            ``SUMS``; others are not looked at.
+            ``SUMS`` or ``sums``; others are not looked at.
+        sums: further objectives that are sums over the layers.
 
     Raises:
         BudgetError: no network in range keeps the limits.
@@ -72,11 +73,12 @@ class Allocator:
         weighting: str = "relative",
         norm_bits: Sequence[NormBits] = (32,),
         limits: Mapping[str, float] | None = None,
+        sums: Mapping[str, LayerSum] | None = None,
     ):
         self.tables = tables
         self._costs = layer_costs(tables, weighting)
         self.norm_bits = sorted(norm_bits)
-        self._resources = resources_of(tables, limits or {})
+        self._resources = resources_of(tables, limits or {}, sums)
         self._plain, _ = self._knapsack({})
         for resource in self._resources:
             if resource.least > resource.most:

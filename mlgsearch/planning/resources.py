@@ -1,15 +1,27 @@
 """What a network may use beside its bits, and what each option of a layer uses of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.tables import Tables
 
 #: Objectives that are sums over the layers, known before training, and are not bits.
 SUMS = ("parameter_ratio", "generation_macs", "execution_macs")
+
+
+@dataclass(frozen=True)
+class LayerSum:
+    """Something that layers add up to, as their latency: ``fixed`` is what is no layer's.
+
+    ``use`` returns what a layer, by name, uses at a canonical setting; it may be negative.
+    """
+
+    fixed: float
+    use: Callable[[str, LayerSetting], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,33 +47,42 @@ class Resource:
         return float(sum(uses.min() for uses in self.uses.values()))
 
 
-def resources_of(tables: Tables, limits: Mapping[str, float]) -> list[Resource]:
-    """Return the limits that are neither of bits nor of the packed file."""
+def resources_of(
+    tables: Tables, limits: Mapping[str, float], sums: Mapping[str, LayerSum] | None = None
+) -> list[Resource]:
+    """Return the limits that are neither of bits nor of the packed file.
+
+    Args:
+        tables: the layers' lists.
+        limits: the most by objective; others than those of ``SUMS`` and ``sums`` are passed over.
+        sums: further objectives that are sums over the layers.
+    """
+    known = {name: _sum_of(tables, name) for name in SUMS} | dict(sums or {})
     return [
         Resource(
             name,
             limits[name],
-            limits[name] - _fixed(tables, name),
-            {layer: _uses(tables, name, layer) for layer in tables.layers},
+            limits[name] - found.fixed,
+            {
+                layer: np.array(
+                    [float(found.use(layer, table.setting(option))) for option in range(len(table))]
+                )
+                for layer, table in tables.layers.items()
+            },
         )
-        for name in SUMS
+        for name, found in known.items()
         if name in limits
     ]
 
 
-def _fixed(tables: Tables, name: str) -> float:
+def _sum_of(tables: Tables, name: str) -> LayerSum:
     shape = tables.shape
-    if name != "parameter_ratio":
-        return 0.0
-    return (shape.norm_parameters + shape.other_parameters) / shape.full_parameters
-
-
-def _uses(tables: Tables, name: str, layer: str) -> NDArray[np.float64]:
-    table = tables.layers[layer]
-    settings = [table.setting(option) for option in range(len(table))]
     if name == "parameter_ratio":
-        counts = [setting.parameters(table.shape) for setting in settings]
-        return np.array(counts) / tables.shape.full_parameters
+        full = shape.full_parameters
+        return LayerSum(
+            (shape.norm_parameters + shape.other_parameters) / full,
+            lambda layer, setting: setting.parameters(shape.layers[layer]) / full,
+        )
     if name == "generation_macs":
-        return np.array([float(setting.generation_macs(table.shape)) for setting in settings])
-    return np.array([float(setting.execution_macs(table.shape)) for setting in settings])
+        return LayerSum(0.0, lambda layer, at: at.generation_macs(shape.layers[layer]))
+    return LayerSum(0.0, lambda layer, at: at.execution_macs(shape.layers[layer]))

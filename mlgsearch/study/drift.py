@@ -8,9 +8,16 @@ from mlgsearch.results.analysis.difference import differing_keys
 from mlgsearch.study.file.spec import StudySpec, parse_study
 
 #: Keys that change no trial's result.
-_FREE = ("search.n_trials:", "search.stop", "resources.", "listeners.", "references:")
+_FREE = (
+    "search.n_trials:",
+    "search.stop",
+    "resources.",
+    "listeners.",
+    "references:",
+    "latency.file:",
+)
 #: Keys that give a trial's coordinates or values another meaning: such studies cannot be joined.
-_FIXED = ("space.", "model.", "search.objectives:")
+_FIXED = ("space.", "model.", "search.objectives:", "latency")
 
 
 def file_changes(known: StudyRecord, spec: StudySpec) -> list[str]:
@@ -20,8 +27,16 @@ def file_changes(known: StudyRecord, spec: StudySpec) -> list[str]:
     stored = parse_study(known.content, f"study {known.name!r}")
     if stored.content_hash() == spec.content_hash():
         return []  # a key newer than the record stands at its default
-    lines = differing_keys(known.content, spec.content())
+    lines = differing_keys(_brief(known.content), _brief(spec.content()))
     return [line for line in lines if not line.startswith(_FREE)]
+
+
+def _brief(content: Mapping[str, object]) -> dict[str, object]:
+    """Leave out the text of the table of latency: its hash says whether it differs."""
+    latency = content.get("latency")
+    if not isinstance(latency, Mapping):
+        return dict(content)
+    return {**content, "latency": {k: v for k, v in latency.items() if k != "table"}}
 
 
 def other_changes(

@@ -30,6 +30,7 @@ def some_columns(*trials: Sequence[Any], **changes: Sequence[Any]) -> TrialColum
             round(1e6 * ratio) if state == "COMPLETE" else None
             for state, ratio in zip(states, ratios, strict=True)
         ],
+        "latency_ms": [None] * n,
         "generation_macs": [1] * n,
         "execution_macs": [2] * n,
         "epochs_done": [3] * n,

@@ -11,11 +11,11 @@ from sqlalchemy import update
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.results.database.tables import study_table
 from mlgsearch.study import drive as driving
-from mlgsearch.study.drift import other_changes, refuse
+from mlgsearch.study.drift import file_changes, other_changes, refuse
 from mlgsearch.study.drive import Groundwork, Options, drive
 from tests.results.samples import a_study
 from tests.study.driverless import Driverless, a_summary, empty_database
-from tests.study.samples import an_epoch
+from tests.study.samples import a_spec, an_epoch
 
 NOW: dict[str, Any] = {
     "versions": {"torch": "2.14.1", "ray": "2.60"},
@@ -52,6 +52,21 @@ def test_a_change_is_refused_by_name_unless_it_is_accepted_and_can_be() -> None:
     refuse("digits", [], accepts=False)
     with pytest.raises(StudyConflictError, match=r"cannot be joined .*\n  space.B_in: 1 -> 2\n"):
         refuse("digits", [*lines, "space.B_in: 1 -> 2"], accepts=True)
+
+
+def test_another_table_of_latency_is_named_by_its_hash_and_cannot_be_joined() -> None:
+    first, second = (
+        a_spec(latency={"file": file, "sha256": sha256, "table": table})
+        for file, sha256, table in (("a.csv", "aa", "x" * 999), ("b.csv", "bb", "y" * 999))
+    )
+    known = a_study(content=first.content(), content_hash=first.content_hash())
+    assert file_changes(known, first) == []
+    moved = a_spec(latency={"file": "b.csv", "sha256": "aa", "table": "x" * 999})
+    assert file_changes(known, moved) == []
+    changes = file_changes(known, second)
+    assert changes == ['latency.sha256: "aa" -> "bb"']
+    with pytest.raises(StudyConflictError, match="cannot be joined"):
+        refuse("digits", changes, accepts=True)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ Rows = NDArray[np.intp]
 Course = tuple[Rows, Floats]
 
 _CODES = {state.value: code for code, state in enumerate(STATES)}
-_FLOATS = ("accuracy", "loss", "memory_ratio", "parameter_ratio", "packed_bytes")
+_FLOATS = ("accuracy", "loss", "memory_ratio", "parameter_ratio", "packed_bytes", "latency_ms")
 _INTEGERS = (
     "number",
     "generation_macs",
@@ -66,6 +66,7 @@ class TrialColumns:
     memory_ratio: Floats
     parameter_ratio: Floats
     packed_bytes: Floats
+    latency_ms: Floats
     generation_macs: Integers
     execution_macs: Integers
     epochs_done: Integers

@@ -22,6 +22,7 @@ from mlgsearch.records import OBJECTIVES
 from mlgsearch.study.file import strict_yaml
 from mlgsearch.study.file.artifact_path import checked_artifact_path, is_url
 from mlgsearch.study.file.hyperparameter import Hyperparameters
+from mlgsearch.study.file.latency import LatencySpec, read_latency
 from mlgsearch.study.file.reference import ReferenceSpec
 from mlgsearch.study.file.space_kinds import SPACE_KINDS, SpaceKind, kinds_that
 from mlgsearch.study.file.validation_messages import complaints
@@ -257,8 +258,18 @@ class ListenersSpec(Spec):
     wandb: Annotated[str, Field(min_length=1)] | None = None
 
 
+#: The objective that a table predicts.
+LATENCY = "latency_ms"
+
 #: What may have a limit: objectives that are smaller where better, and known before training.
-LIMITED = ("memory_ratio", "parameter_ratio", "packed_bytes", "generation_macs", "execution_macs")
+LIMITED = (
+    "memory_ratio",
+    "parameter_ratio",
+    "packed_bytes",
+    "generation_macs",
+    "execution_macs",
+    "latency_ms",
+)
 
 
 def _are_limits(limits: Mapping[str, float]) -> Mapping[str, float]:
@@ -268,11 +279,15 @@ def _are_limits(limits: Mapping[str, float]) -> Mapping[str, float]:
     return limits
 
 
+def _latency(value: Any) -> Any:
+    return {"file": value} if isinstance(value, str) else value
+
+
 class StudySpec(TrainSpec):
     """A whole study file.
 
     ``limits`` holds the most that a student may be of each objective in ``LIMITED``; nothing that
-    breaks one is ever trained.
+    breaks one is ever trained. ``latency`` is the path of a table that predicts ``latency_ms``.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_is_study_name)]
@@ -280,6 +295,7 @@ class StudySpec(TrainSpec):
     limits: Annotated[Mapping[str, Positive], AfterValidator(_are_limits)] = Field(
         default_factory=dict
     )
+    latency: Annotated[LatencySpec | None, BeforeValidator(_latency)] = None
     search: SearchSpec = SearchSpec()
     resources: ResourcesSpec = ResourcesSpec()
     listeners: ListenersSpec = ListenersSpec()
@@ -301,6 +317,16 @@ class StudySpec(TrainSpec):
             if not self.space.traits.can_plan and given:
                 others = kinds_that(lambda kind: kind.can_plan)
                 raise ValueError(f"search.{key} needs space.kind: {others}")
+        for key, names in (
+            ("limits", self.limits),
+            ("search.objectives", self.search.objectives),
+            ("search.stop.front_reaches", getattr(self.search.stop, "front_reaches", ())),
+        ):
+            if LATENCY in names and self.latency is None:
+                raise ValueError(
+                    f"{key}: {LATENCY} is predicted by a table, which latency must name, such as "
+                    "latency: table.csv (`search.py measure` writes one)"
+                )
         return self
 
     def train_spec(self) -> TrainSpec:
@@ -315,21 +341,28 @@ class StudySpec(TrainSpec):
         """Hash what determines the study's results.
 
         The total of trials, when to stop, the resources, the listeners and the reference points are
-        left out: they may change between drivers.
+        left out: they may change between drivers. Of a table of latency it is the text that counts,
+        not its place.
         """
         content = self.content()
+        if content["latency"] is not None:
+            del content["latency"]["file"]
         del content["references"], content["listeners"]
         del content["resources"]
         del content["search"]["n_trials"], content["search"]["stop"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def load_study_file(path: Path) -> tuple[StudySpec, str]:
+def load_study_file(path: Path, *, reads_latency: bool = True) -> tuple[StudySpec, str]:
     """Read a study file.
 
-    Relative paths in it (``data.root`` and a folder's parts, ``teacher.checkpoint``, tables of
-    ``search.warm_start``, ``resources.artifact_path``, ``listeners.tensorboard``) are taken from
-    the file's folder.
+    Relative paths in it (``data.root`` and a folder's parts, ``teacher.checkpoint``, ``latency``,
+    tables of ``search.warm_start``, ``resources.artifact_path``, ``listeners.tensorboard``) are
+    taken from the file's folder.
+
+    Args:
+        path: of the file.
+        reads_latency: whether the table of latency must be there; without, it is left out.
 
     Returns:
         The specification, and the file's text.
@@ -345,7 +378,13 @@ def load_study_file(path: Path) -> tuple[StudySpec, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(f"{path}: cannot be read: {error}") from None
     spec = parse_study(strict_yaml.load(text, str(path)), str(path))
-    return _with_paths_from(path.parent, spec), text
+    spec = _with_paths_from(path.parent, spec)
+    if spec.latency is not None and reads_latency:
+        try:
+            spec = spec.model_copy(update={"latency": read_latency(Path(spec.latency.file))})
+        except StudyFileError as error:
+            raise StudyFileError(f"{path}: {error}") from None
+    return spec, text
 
 
 def parse_study(content: Any, where: str) -> StudySpec:
@@ -392,6 +431,8 @@ def _with_paths_from(folder: Path, spec: StudySpec) -> StudySpec:
         "listeners": spec.listeners.model_copy(update=folder_of_events),
         "search": search,
     }
+    if spec.latency is not None:
+        changed["latency"] = LatencySpec(file=absolute(spec.latency.file) or "")
     return spec.model_copy(update=changed)
 
 

@@ -231,7 +231,7 @@ class Ledger:
         """
         record = replace(
             self._records[number],
-            **{measure.name: getattr(summary, measure.name) for measure in MEASURES},
+            **{m.name: getattr(summary, m.name) for m in MEASURES if not m.is_predicted},
             projection_error=summary.projection_error,
             stage_seconds=summary.stage_seconds,
         )
@@ -390,7 +390,7 @@ class Ledger:
             self._records[number],
             state=twin.state,
             epochs_done=twin.epochs_done,
-            **{measure.name: getattr(twin, measure.name) for measure in MEASURES},
+            **{m.name: getattr(twin, m.name) for m in MEASURES if not m.is_predicted},
             projection_error=twin.projection_error,
             reused_from=twin.number,
         )

@@ -49,6 +49,7 @@ class Drafts:
             )
         except SettingError as error:
             raise AssertionError(f"trial {trial.number} left its own space") from error
+        latency = self.space.latency
         return TrialRecord(
             number=trial.number,
             state=TrialState.RUNNING,
@@ -65,6 +66,7 @@ class Drafts:
                 for name, setting in proposal.settings.items()
             },
             layer_damage=self._damage(proposal.settings),
+            latency_ms=None if latency is None else latency.network_ms(proposal.settings),
         )
 
     def _damage(self, settings: Mapping[str, LayerSetting]) -> dict[str, float]:

@@ -156,7 +156,7 @@ class TrialRows:
 
     def reopen(self, number: int) -> None:
         """Make a PRUNED trial RUNNING; both rows are written when it is given out, or ends."""
-        unknown: dict[str, Any] = {measure.name: None for measure in MEASURES}
+        unknown: dict[str, Any] = {m.name: None for m in MEASURES if not m.is_predicted}
         self.by_number[number] = replace(
             self.by_number[number], state=TrialState.RUNNING, finished_at=None, **unknown
         )

@@ -12,9 +12,11 @@ from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.allocation import Allocator
 from mlgsearch.planning.grid import Ranges, Span
+from mlgsearch.planning.resources import LayerSum
 from mlgsearch.planning.tables import FORMAT, Tables, build_tables
 from mlgsearch.planning.weighting import MEASURED
-from mlgsearch.study.file.spec import SpaceSpec, StudySpec
+from mlgsearch.study.file.spec import LATENCY, SpaceSpec, StudySpec
+from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.searched_layers import SearchedLayers
 from mlgsearch.train.data.batches import Normalisation
 from mlgsearch.train.device import memory_format
@@ -82,13 +84,18 @@ def make_allocator(spec: StudySpec, tables: Tables) -> Allocator:
 
     Raises:
         BudgetError: no network in range keeps the file's limits.
+        StudyFileError: the table of latency is not of this network.
     """
     norm_bits: tuple[NormBits, ...] = (spec.quantisation.norm_bits,)
     if _NORM_BITS in spec.space.hyperparameters and _NORM_BITS in spec.space.traits.decides:
         choices = spec.space.hyperparameters[_NORM_BITS].choices or ()
         norm_bits = tuple(width for width in (16, 32) if width in choices)
+    sums = {}
+    if spec.latency is not None:
+        latency = LatencyTable(spec.latency, tables.shape)
+        sums[LATENCY] = LayerSum(latency.rest, latency.layer_ms)
     return Allocator(
-        tables, weighting=spec.space.weighting, norm_bits=norm_bits, limits=spec.limits
+        tables, weighting=spec.space.weighting, norm_bits=norm_bits, limits=spec.limits, sums=sums
     )
 
 

@@ -1,13 +1,15 @@
 """What every proposal must keep, of what is known before training."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import product
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import NetworkShape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.grid import Ranges
-from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.spec import LATENCY, StudySpec
+from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.layer_tables import choices
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.train.data.images import Images
@@ -26,12 +28,19 @@ class Limits:
         limits: the most of each objective.
         shape: the network's shape.
         packed: counts packed files; None only where ``packed_bytes`` has no limit.
+        latency: predicts latency; None only where ``latency_ms`` has no limit.
     """
 
     def __init__(
-        self, limits: Mapping[str, float], shape: NetworkShape, packed: PackedSizes | None
+        self,
+        limits: Mapping[str, float],
+        shape: NetworkShape,
+        packed: PackedSizes | None,
+        latency: LatencyTable | None = None,
     ) -> None:
         assert packed is not None or PACKED_BYTES not in limits
+        assert latency is not None or LATENCY not in limits
+        self._latency = latency
         self.limits = limits
         self._shape = shape
         self._packed = packed
@@ -46,6 +55,9 @@ class Limits:
             if name == PACKED_BYTES:
                 assert self._packed is not None
                 found[name] = self._packed.bytes_of(settings, quantisation)
+            elif name == LATENCY:
+                assert self._latency is not None
+                found[name] = self._latency.network_ms(settings)
             else:
                 found[name] = getattr(sizes, name)
         return found
@@ -63,10 +75,11 @@ def require_possible(spec: StudySpec, shape: NetworkShape, images: Images) -> No
 
     Raises:
         StudyFileError: none keeps one of them; the message says how small one can be, and which
-            layers bind.
+            layers bind. Or the table of latency is not of this network.
     """
+    latency = None if spec.latency is None else LatencyTable(spec.latency, shape)
     packed = PackedSizes(spec.train_spec(), images.classes, images.input_shape)
-    limits = Limits(spec.limits, shape, packed)
+    limits = Limits(spec.limits, shape, packed, latency)
     ranges, fixed = choices(spec.space, shape)
     widths = spec.space.hyperparameters.get("quantisation.norm_bits")
     least_norm = min((spec.quantisation.norm_bits, *((widths and widths.choices) or ())))
@@ -74,14 +87,15 @@ def require_possible(spec: StudySpec, shape: NetworkShape, images: Images) -> No
         {**spec.quantisation.model_dump(), "norm_bits": least_norm}
     )
     for name, most in spec.limits.items():
-        use = _USES.get(name, LayerSetting.bits)
+        use = _use_of(name, shape, latency)
         smallest = {
-            layer: fixed.get(layer) or _smallest(ranges, known, use)
+            layer: fixed.get(layer)
+            or _smallest(ranges, known, partial(use, layer), tries_all=name == LATENCY)
             for layer, known in shape.layers.items()
         }
         least = limits.values(smallest, quantisation)[name]
         if least > most:
-            by_layer = {layer: use(smallest[layer], known) for layer, known in shape.layers.items()}
+            by_layer = {layer: use(layer, smallest[layer]) for layer in shape.layers}
             binding = sorted(by_layer, key=lambda layer: -by_layer[layer])[:_NAMED]
             raise StudyFileError(
                 f"limits.{name}: {most:,.6g} cannot be kept: the smallest network in range has "
@@ -96,10 +110,25 @@ _USES: Mapping[str, Callable[[LayerSetting, LayerShape], int]] = {
 }
 
 
+def _use_of(
+    name: str, shape: NetworkShape, latency: LatencyTable | None
+) -> Callable[[str, LayerSetting], float]:
+    """Return what a layer, by name, uses at a setting of something that has a limit."""
+    if name == LATENCY:
+        assert latency is not None
+        return latency.layer_ms
+    use = _USES.get(name, LayerSetting.bits)
+    return lambda layer, setting: use(setting, shape.layers[layer])
+
+
 def _smallest(
-    ranges: Ranges, shape: LayerShape, use: Callable[[LayerSetting, LayerShape], int]
+    ranges: Ranges, shape: LayerShape, use: Callable[[LayerSetting], float], *, tries_all: bool
 ) -> LayerSetting:
-    """Return a layer's setting in range that uses least; use never falls with bases or bits."""
+    """Return a layer's setting in range that uses least.
+
+    Without ``tries_all`` that is one of the fewest bases: use never falls with them, or with bits.
+    """
+    few = None if tries_all else 2
     found = [
         LayerSetting(
             base_in,
@@ -109,8 +138,8 @@ def _smallest(
             ranges.q_coeff_out[0] if base_out else 0,
         ).canonical(shape)
         for base_in, base_out in product(
-            ranges.bases(ranges.base_in, shape.level1_bound)[:2],
-            ranges.bases(ranges.base_out, shape.level2_bound)[:2],
+            ranges.bases(ranges.base_in, shape.level1_bound)[:few],
+            ranges.bases(ranges.base_out, shape.level2_bound)[:few],
         )
     ]
-    return min(found, key=lambda setting: use(setting, shape))
+    return min(found, key=use)

@@ -14,6 +14,7 @@ from mlgsearch.planning.tables import Tables
 from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.layer_tables import make_allocator, open_tables
 from mlgsearch.study.space.limits import PACKED_BYTES, require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
@@ -34,7 +35,8 @@ class PlannedPoint:
     """A student that is planned: its settings, sizes, and predicted damage.
 
     ``packed_bytes`` is the exact size of its packed file. ``damage`` is the weighted mean over the
-    layers of ``layer_damage``, fractions of a layer's own energy: smaller is better.
+    layers of ``layer_damage``, fractions of a layer's own energy: smaller is better. ``latency_ms``
+    is predicted by the study's table, None where it has none.
     """
 
     settings: Mapping[str, LayerSetting]
@@ -43,6 +45,7 @@ class PlannedPoint:
     packed_bytes: int
     damage: float
     layer_damage: Mapping[str, float]
+    latency_ms: float | None = None
 
 
 def predicted_front(spec: StudySpec, images: Images, tables: Tables) -> list[PlannedStudent]:
@@ -67,6 +70,7 @@ class Plan:
         self._spec = spec
         self._packed = PackedSizes(spec.train_spec(), images.classes, images.input_shape)
         self._allocator: Allocator = make_allocator(spec, tables)
+        self._latency = None if spec.latency is None else LatencyTable(spec.latency, tables.shape)
 
     @classmethod
     def open(cls, spec: StudySpec, cache: Path, progress: Progress) -> "Plan":
@@ -151,6 +155,7 @@ class Plan:
             self._packed_bytes(allocation),
             allocation.damage,
             self._allocator.layer_damage(settings),
+            None if self._latency is None else self._latency.network_ms(settings),
         )
 
     def _packed_bytes(self, allocation: Allocation) -> int:

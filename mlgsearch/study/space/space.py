@@ -20,6 +20,7 @@ from mlgsearch.results.analysis.front import middles_first
 from mlgsearch.study.file.hyperparameter import HYPERPARAMETERS, HyperparameterSpec, is_whole
 from mlgsearch.study.file.spec import FirstTrial, StudySpec
 from mlgsearch.study.space.coordinates import Coordinates, Parameters
+from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.layer_tables import make_allocator, needs_tables
 from mlgsearch.study.space.limits import Limits
 from mlgsearch.study.space.packed_sizes import PackedSizes
@@ -67,7 +68,9 @@ class Space:
     ):
         self._spec = spec
         self._layers = SearchedLayers.of(spec.space, shape)
-        self._limits = Limits(spec.limits, shape, packed) if spec.limits else None
+        #: What predicts latency, where the study has a table.
+        self.latency = None if spec.latency is None else LatencyTable(spec.latency, shape)
+        self._limits = Limits(spec.limits, shape, packed, self.latency) if spec.limits else None
         allocator = None
         if needs_tables(spec):
             assert tables is not None, "the study plans, but no tables were made"

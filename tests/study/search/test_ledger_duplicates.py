@@ -34,7 +34,7 @@ def test_a_duplicate_of_a_complete_trial_shares_its_result_and_says_so(driverles
         assert trials[first].reused_from is None
         for other in others:
             assert trials[other].reused_from == first
-            for measure in MEASURES:
+            for measure in (m for m in MEASURES if not m.is_predicted):
                 shared = getattr(trials[other], measure.name)
                 assert shared == getattr(trials[first], measure.name) is not None
             assert trials[other].epochs_done == 1

@@ -1,0 +1,131 @@
+"""A student's latency on its target, predicted from a table of its layers."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlgsearch.errors import StudyFileError
+from mlgsearch.mlg.execution import choose_form
+from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.study.file.latency import REST, LatencyRow, LatencySpec, parse_latency
+from mlgsearch.train.files.onnx_form import onnx_form
+
+#: The least that is predicted.
+_LEAST = 1e-6
+
+#: Milliseconds by (B_in, B_out).
+_Points = dict[tuple[int, int], float]
+
+
+class LatencyTable:
+    """Adds up rows of a table: ``rest``, and one row of each layer.
+
+    A layer without rows is part of the rest. Each is computed in the form that the table's runtime
+    chooses: torch and ONNX files by their rules, any other the cheapest of those in the table.
+    Between numbers of bases latency is interpolated linearly, as multiplications are linear in each
+    of them; beyond the last ones it is theirs.
+
+    Raises:
+        StudyFileError: the table is not valid, or names a layer that the network does not have.
+    """
+
+    def __init__(self, spec: LatencySpec, shape: NetworkShape) -> None:
+        rows = parse_latency(spec)
+        self._shape = shape
+        self._points: dict[str, dict[str, _Points]] = defaultdict(lambda: defaultdict(dict))
+        self._known: dict[tuple[str, int, int], float] = {}
+        self._runtime = rows[0].runtime
+        #: What no layer takes, in milliseconds.
+        self.rest = sum(row.latency_ms for row in rows if row.form == REST)
+        for row in rows:
+            if row.form != REST:
+                self._add(row, spec.file)
+
+    def _add(self, row: LatencyRow, file: str) -> None:
+        if row.layer not in self._shape.layers:
+            raise StudyFileError(
+                f"latency: {file}: names the layer {row.layer!r}, which this network does not "
+                f"have; its layers are {', '.join(self._shape.layers)}"
+            )
+        self._points[row.layer][row.form][row.base_in, row.base_out] = row.latency_ms
+
+    def network_ms(self, settings: Mapping[str, LayerSetting]) -> float:
+        """Return the milliseconds of one image, of canonical settings of every layer.
+
+        It is positive, as an objective must be, even where differences add up to less.
+        """
+        layers = sum(self.layer_ms(name, known) for name, known in settings.items())
+        return max(self.rest + layers, _LEAST)
+
+    def layer_ms(self, name: str, setting: LayerSetting) -> float:
+        """Return what a layer adds at a canonical setting; bits play no part."""
+        key = (name, setting.base_in, setting.base_out)
+        if key not in self._known:
+            self._known[key] = self._predicted(name, setting)
+        return self._known[key]
+
+    def _predicted(self, name: str, setting: LayerSetting) -> float:
+        points = self._points.get(name)
+        if points is None:
+            return 0.0
+        chosen = self._chosen(name, setting)
+        found = {
+            form: _between(points[form], *counted_bases(form, setting))
+            for form in _forms(setting)
+            if form in points and chosen in (None, form)
+        }
+        usable = [value for value in found.values() if value is not None]
+        return min(usable) if usable else next(iter(points["dense"].values()))
+
+    def _chosen(self, name: str, setting: LayerSetting) -> str | None:
+        """Return the form that the runtime computes a layer in; None for the cheapest."""
+        if self._runtime == "":
+            return None
+        return form_on(self._runtime, setting, self._shape, name)
+
+
+def form_on(runtime: str, setting: LayerSetting, shape: NetworkShape, name: str) -> str:
+    """Return the form in which ``torch`` computes a layer of one image, or an ``onnx`` file."""
+    layer = shape.layers[name]
+    if runtime == "onnx":
+        return onnx_form(setting, layer)
+    return choose_form(setting, layer, generates=False)
+
+
+def _forms(setting: LayerSetting) -> list[str]:
+    """Return the forms that a setting may be computed in."""
+    forms = ["dense"]
+    if setting.base_out:
+        forms.append("level2")
+    if setting.base_in:
+        forms.append("three_stage")
+    if setting.base_in and setting.base_out:
+        forms.append("depthwise")
+    return forms
+
+
+def counted_bases(form: str, setting: LayerSetting) -> tuple[int, int]:
+    """Return the numbers of bases that a form's time depends on."""
+    if form == "dense":
+        return 0, 0
+    return (0 if form == "level2" else setting.base_in), setting.base_out
+
+
+def _between(points: _Points, base_in: int, base_out: int) -> float | None:
+    """Interpolate among the points that have level 2 as it is asked for; None where none has."""
+    lines: dict[int, dict[int, float]] = defaultdict(dict)
+    for (known_in, known_out), value in points.items():
+        if (known_out == 0) == (base_out == 0):
+            lines[known_in][known_out] = value
+    if not lines:
+        return None
+    across = {known_in: _line(known, base_out) for known_in, known in lines.items()}
+    return _line(across, base_in)
+
+
+def _line(values: Mapping[int, float], at: int) -> float:
+    """Interpolate between the nearest points on either side; beyond the last ones they hold."""
+    places = sorted(values)
+    return float(np.interp(at, places, [values[place] for place in places]))
