@@ -37,6 +37,11 @@ COMMANDS = (
         "Show which layers cost accuracy and which are free, most expensive first.",
     ),
     LazyCommand(
+        "measure",
+        "mlgsearch.cli.measuring:measure",
+        "Time a study's layers on its target, and write the table that predicts latency.",
+    ),
+    LazyCommand(
         "launch",
         "mlgsearch.cli.driving:launch",
         "Start the study of a file, or go on with it where it is stored with the same content.",

@@ -38,6 +38,7 @@ def compressed_onnx(
     card: PackedCard,
     tensors: Mapping[str, Tensor],
     form: OnnxForm | None = None,
+    traced: ModelProto | None = None,
 ) -> ModelProto:
     """Return a student as ONNX whose initialisers are the tensors of its packed file.
 
@@ -46,12 +47,14 @@ def compressed_onnx(
         card: what its packed file says of it; it becomes the file's metadata.
         tensors: its packed file's, as ``pack_network`` makes them.
         form: of every layer that has it; without it ``onnx_form`` chooses per layer.
+        traced: what ``marked_graph`` made of a student with the same layers compressed; it is
+            changed. Without it the network is traced.
 
     Raises:
         UserError: torch's exporter is not installed, or cannot express the network.
     """
     builder = Builder(network, card, tensors, form)
-    traced = marked_graph(network, card)
+    traced = traced or marked_graph(network, card)
     builder.decode()
     graph = builder.graph(traced.graph)
     model = helper.make_model(

@@ -1,0 +1,1 @@
+"""What a student costs on its target: layers timed, and tables written of them."""

@@ -1,0 +1,88 @@
+"""Students that are timed: of the right shape and form, but with random weights."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from mlgsearch.mlg.compress import compress
+from mlgsearch.mlg.input_quantiser import InputQuantiser
+from mlgsearch.mlg.kinds import compressible_layers
+from mlgsearch.mlg.layer import is_compressed, latents_of
+from mlgsearch.mlg.network import NetworkShape, network_shape
+from mlgsearch.mlg.quantise import Method
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.train.files.packed_card import PackedCard
+from mlgsearch.train.spec import ModelSpec, QuantisationSpec
+
+#: Time depends neither on how numbers are rounded nor on how they were found.
+METHOD: Method = "dorefa"
+
+
+class Students:
+    """Makes students of one network in eval mode.
+
+    Args of the constructor:
+        model: names the network.
+        network: plain; it is left as it is.
+        classes: how many.
+        input_shape: (channels, height, width) of an image.
+        quantisation: whose bits of inputs and of normalisation they have.
+    """
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        network: nn.Module,
+        classes: int,
+        input_shape: tuple[int, int, int],
+        quantisation: QuantisationSpec,
+    ) -> None:
+        self.input_shape = input_shape
+        self._model, self._network, self._classes = model, network, classes
+        self._quantisation = quantisation
+
+    @cached_property
+    def shape(self) -> NetworkShape:
+        """The network's shape."""
+        return network_shape(self._network, self.input_shape)
+
+    @torch.no_grad()
+    def student(self, settings: Mapping[str, LayerSetting]) -> nn.Module:
+        """Make the student of canonical settings of every layer."""
+        network = deepcopy(self._network)
+        compress(
+            network,
+            settings,
+            method=METHOD,
+            norm_bits=self._quantisation.norm_bits,
+            in_bits=self._quantisation.in_bits,
+            projects=False,
+        )
+        for layer in compressible_layers(network).values():
+            if is_compressed(layer.module, layer.parameter):
+                for latent in latents_of(layer.module, layer.parameter):
+                    latent.normal_(std=0.1)
+        for module in network.modules():
+            if isinstance(module, InputQuantiser):  # one that has seen nothing takes no time
+                module.scale.fill_(4 / 2**module.bits)
+                module.zero_point.fill_(2 ** (module.bits - 1))
+        return network.eval()
+
+    def card(self, settings: Mapping[str, LayerSetting]) -> PackedCard:
+        """Describe a student for its files."""
+        channels, height, width = self.input_shape
+        return PackedCard(
+            model=self._model,
+            classes=self._classes,
+            channels=channels,
+            image_size=(height, width),
+            method=METHOD,
+            settings=tuple(settings.values()),
+            norm_bits=self._quantisation.norm_bits,
+            in_bits=self._quantisation.in_bits,
+            mean=(0.5,) * channels,
+            std=(0.5,) * channels,
+        )

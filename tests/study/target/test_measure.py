@@ -1,0 +1,108 @@
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.planning.grid import Ranges
+from mlgsearch.study.file.latency import LatencySpec, write_latency
+from mlgsearch.study.space.latency_table import LatencyTable, counted_bases, form_on
+from mlgsearch.study.target.measure import dense_settings, least_ms, measure, points
+from tests.study.samples import MIXED
+
+RANGES = Ranges((1, 8), (1, 64), (2, 8), (2, 8), (2, 8))
+FIXED = {"head": LayerSetting.plain(32)}
+
+
+class Additive:
+    """A target on which a layer takes a time of its own; it slows down now and then."""
+
+    def __init__(self, runtime: str, *, repeats_itself: bool = False) -> None:
+        self.runtime, self.repeats_itself = runtime, repeats_itself
+        self.runs: Counter[bool] = Counter()
+
+    def layer_ms(self, name: str, setting: LayerSetting) -> float:
+        form = form_on(self.runtime, setting, MIXED, name)
+        base_in, base_out = counted_bases(form, setting)
+        return {"dense": 3.0, "level2": 0.25}.get(form, 1.0) + 0.03 * base_in + 0.02 * base_out
+
+    def network_ms(self, settings: Mapping[str, LayerSetting]) -> float:
+        return 2 + sum(self.layer_ms(name, setting) for name, setting in settings.items())
+
+    def prepare(self, settings: Mapping[str, LayerSetting]) -> Callable[[], float]:
+        is_dense = settings == dense_settings(MIXED, FIXED)
+
+        def run() -> float:
+            self.runs[is_dense] += 1
+            is_slow = not self.repeats_itself and self.runs.total() % 3 == 0
+            return (5 if is_slow else 1) * self.network_ms(settings)
+
+        return run
+
+
+def silent(stage: str, done: int, total: int, note: str) -> None:
+    """Tell nobody."""
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_the_table_predicts_an_additive_target(runtime: str) -> None:
+    target = Additive(runtime)
+    rows = measure(MIXED, RANGES, FIXED, target, silent)
+    table = LatencyTable(LatencySpec(file="", table="".join(write_latency(rows))), MIXED)
+    todo = points(MIXED, RANGES, FIXED, runtime)
+    assert todo
+    for point in todo:
+        settings = {**dense_settings(MIXED, FIXED), point.layer: point.setting}
+        assert table.network_ms(settings) == pytest.approx(target.network_ms(settings), rel=1e-4)
+
+
+def test_a_command_runs_each_student_once_and_the_dense_one_three_times() -> None:
+    target = Additive("onnx", repeats_itself=True)
+    measure(MIXED, RANGES, FIXED, target, silent)
+    assert target.runs == {True: 3, False: len(points(MIXED, RANGES, FIXED, "onnx"))}
+
+
+def level2_at(base_out: int) -> LayerSetting:
+    return LayerSetting(0, base_out, 8, 0, 1).canonical(MIXED.layers["wide"])
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_what_is_timed_is_bounded_and_has_the_ends_of_the_ranges(runtime: str) -> None:
+    todo = points(MIXED, RANGES, FIXED, runtime)
+    assert max(Counter(point.layer for point in todo).values()) <= 23
+    keys = [(p.layer, p.form, counted_bases(p.form, p.setting)) for p in todo]
+    assert len(set(keys)) == len(keys)
+    assert not any(form == "dense" or layer in FIXED for layer, form, _ in keys)
+    level2 = [bases[1] for layer, form, bases in keys if (layer, form) == ("wide", "level2")]
+    last = max(
+        base_out
+        for base_out in range(1, 64)
+        if form_on(runtime, level2_at(base_out), MIXED, "wide") == "level2"
+    )
+    assert (min(level2), max(level2), len(level2)) == (1, last, 5)
+
+
+def test_layers_of_one_shape_are_timed_once_and_stand_in_the_table_each() -> None:
+    layers = {**MIXED.layers, "again": MIXED.layers["wide"]}
+    twice = type(MIXED)(layers, MIXED.norm_parameters)
+    assert points(twice, RANGES, FIXED, "onnx") == points(MIXED, RANGES, FIXED, "onnx")
+    rows = measure(twice, RANGES, FIXED, Twice("onnx"), silent)
+    found = {
+        name: [(row.form, row.base_in, row.base_out) for row in rows if row.layer == name]
+        for name in ("wide", "again")
+    }
+    assert found["wide"] == found["again"]
+    assert len(found["wide"]) > 3
+
+
+class Twice(Additive):
+    """Takes the layer "again" for the one it equals."""
+
+    def layer_ms(self, name: str, setting: LayerSetting) -> float:
+        return super().layer_ms("wide" if name == "again" else name, setting)
+
+
+def test_the_least_of_many_runs_counts() -> None:
+    times = iter([9.0, 1.0, 30.0, *[50.0] * 1000])
+    others = iter([8.0, 60.0, 2.0, *[50.0] * 1000])
+    assert least_ms([lambda: next(times), lambda: next(others)]) == [1.0, 2.0]
