@@ -45,8 +45,9 @@ class TrialSummary:
 def fingerprint(settings: Mapping[str, LayerSetting], spec: TrainSpec) -> str:
     """Hash canonical settings and all that determines the training, seed included.
 
-    Equal fingerprints are equal trainings. Whether data may be downloaded plays no part, nor does
-    an option of `LATER` that is at its default: so a training of before it keeps its fingerprint.
+    Equal fingerprints are equal trainings. Whether data or weights may be downloaded plays no part,
+    nor does an option of `LATER` that is at its default: so a training of before it keeps its
+    fingerprint.
     """
     content = {
         "settings": {name: setting.five for name, setting in settings.items()},
@@ -57,7 +58,7 @@ def fingerprint(settings: Mapping[str, LayerSetting], spec: TrainSpec) -> str:
         if options[name] == default:
             del options[name]
     content["spec"]["training"] = spec.training.content()
-    for name in LATER_OF_TEACHER:
+    for name in (*LATER_OF_TEACHER, "download"):
         del content["spec"]["teacher"][name]
     content["spec"]["teacher"] |= spec.teacher.later()
     content["spec"]["teacher"]["training"] = spec.teacher.training.content()
