@@ -21,14 +21,14 @@ def verdict(results: StudyResults) -> str | None:
         return None
     try:
         number = StudyChoice.of(results, Limit("within", _POINTS)).choice.trial
-        said = f"Within {_POINTS:g} point of the teacher{part}"
+        said = f"Expected within {_POINTS:g} point of the teacher{part}"
     except UserError:
         known = results.columns.number[results.columns.usable_rows(("accuracy", "memory_ratio"))]
         if not len(known):
             return None
         number = int(known[results.expectations.accuracies(known.tolist()).argmax()])
         lost = 100 * (teacher - results.expectations[number].accuracy)
-        said = f"Nearest to the teacher{part}, {lost:.2f} points below it"
+        said = f"Nearest to the teacher{part}, {lost:.2f} points below it expected"
     return f"{said}: {_size(results, number)}, trial {number}.{_one_point(results)}"
 
 

@@ -22,7 +22,8 @@ def test_the_smallest_within_a_point_and_what_a_point_is() -> None:
     trials = [_fits(0.4, 0, 0.01), _fits(0.972, 2, 0.04), _fits(0.975, 5, 0.2)]
     said = _verdict(*trials, validation_samples=100_000)
     assert said == (
-        "Within 1 point of the teacher: \N{MULTIPLICATION SIGN}25.0 smaller, 3.40 KB, trial 2. "
+        "Expected within 1 point of the teacher: \N{MULTIPLICATION SIGN}25.0 smaller, 3.40 KB, "
+        "trial 2. "
         "One point is 1,000 of the 100,000 images of the validation part."
     )
 
