@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE
@@ -45,7 +45,7 @@ def plan(
 
     spec, _ = load_study_file(file)
 
-    from mlgsearch.study.space.plan_report import Plan  # loads torch
+    from mlgsearch.study.space.plan_report import Plan, point_fields  # loads torch
 
     with preparing(quietly=as_json) as progress:
         found = Plan.open(spec, cache_directory(), progress)
@@ -82,20 +82,6 @@ def preparing(*, quietly: bool) -> "Iterator[Progress]":
                 yield view.preparing
         else:
             yield PlainLines(sys.stderr).preparing
-
-
-def point_fields(point: "PlannedPoint") -> dict[str, Any]:
-    """Return a planned point as an object that JSON can hold."""
-    return {
-        "packed_bytes": point.packed_bytes,
-        "memory_ratio": point.sizes.memory_ratio,
-        "compression": 1 / point.sizes.memory_ratio,
-        "damage": point.damage,
-        "norm_bits": point.norm_bits,
-        "settings": {name: list(setting.five) for name, setting in point.settings.items()},
-        "layer_damage": dict(point.layer_damage),
-        "latency_ms": point.latency_ms,
-    }
 
 
 def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") -> None:

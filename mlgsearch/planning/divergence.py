@@ -10,13 +10,10 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mlgsearch.mlg.kinds import compressible_layers
-
-#: Answers are compared as distillation compares them, softened.
-_TEMPERATURE = 4.0
+from mlgsearch.planning.answers import ANSWERS, OutputKind
 
 #: Images that may go through the network in all, for all layers; a deep one is measured on fewer.
 _MOST_IMAGES = 40_000
@@ -29,13 +26,20 @@ class Divergence:
     a student's statistics are estimated anew before it is trained.
 
     Args of the constructor:
-        network: gives logits.
+        network: the trained one.
         batches: normalised images, each (N, C, H, W), N at least 2; the first ones are used, so
             many that ``measurements`` fit into ``_MOST_IMAGES``, but at least one.
         measurements: how often `at` will be called.
+        outputs: what the network returns.
     """
 
-    def __init__(self, network: nn.Module, batches: Sequence[Tensor], measurements: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        batches: Sequence[Tensor],
+        measurements: int,
+        outputs: OutputKind = "classes",
+    ) -> None:
         self._network = deepcopy(network).eval().requires_grad_(False)
         for module in self._network.modules():
             if isinstance(module, _BatchNorm):
@@ -44,26 +48,27 @@ class Divergence:
         count = max(1, _MOST_IMAGES // max(1, measurements * len(batches[0])))
         self._batches = [batch.to(device) for batch in batches[:count]]
         self._layers = compressible_layers(self._network)
-        self._answers = [self._log_chances(batch).exp() for batch in self._batches]
+        self._kind = ANSWERS[outputs]
+        self._answers = [self._kind.reference(self._outputs(batch)) for batch in self._batches]
 
     @torch.no_grad()
     def at(self, layer: str, weight: Tensor) -> float:
         """Return the mean divergence with another (C_out, C_in, ...) of one layer; larger is worse.
 
-        It is T**2 * KL(network || changed network) in nats at temperature T, a mean over images.
+        It is the distance of its kind of outputs (see ``answers``), a mean over images; of classes
+        T**2 * KL(network || changed network) in nats at temperature T.
         """
         own = self._layers[layer]
         kept = own.canonical_weight.detach().clone()
         own.write(weight)
         total = samples = 0.0
         for batch, answers in zip(self._batches, self._answers, strict=True):
-            changed = self._log_chances(batch)
-            total += float(functional.kl_div(changed, answers, reduction="sum"))
+            total += self._kind.distance(self._outputs(batch), answers)
             samples += len(batch)
         own.write(kept)
-        return max(0.0, _TEMPERATURE**2 * total / samples)
+        return max(0.0, total / samples)
 
     @torch.no_grad()
-    def _log_chances(self, batch: Tensor) -> Tensor:
-        logits = self._network(batch).float()  # (N, classes)
-        return functional.log_softmax(logits / _TEMPERATURE, dim=1)
+    def _outputs(self, batch: Tensor) -> Tensor:
+        outputs: Tensor = self._network(batch).float()
+        return outputs

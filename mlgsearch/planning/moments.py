@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mlgsearch.mlg.kinds import Layer, compressible_layers, kind_of, tensors_of
 from mlgsearch.mlg.setting import LayerShape
+from mlgsearch.planning.answers import ANSWERS, OutputKind
 
 #: Positions that one batch gives to a layer's moment at most; they are evenly spaced.
 _POSITIONS = 16_384
@@ -32,7 +32,7 @@ class LayerMoments:
 
     ``channels`` is E[x x^T] over samples and positions, (groups, C_in, C_in) float64. ``gradient``
     is the mean over samples of the squared gradient of the network's loss in the layer's output,
-    summed over positions and divided by C_out; labels are drawn from the network's own
+    summed over positions and divided by C_out; targets are drawn from the network's own
     predictions, so it is a Fisher estimate.
     """
 
@@ -41,7 +41,12 @@ class LayerMoments:
 
 
 def layer_moments(
-    network: nn.Module, batches: Sequence[Tensor], *, seed: int, report: Report
+    network: nn.Module,
+    batches: Sequence[Tensor],
+    *,
+    seed: int,
+    report: Report,
+    outputs: OutputKind = "classes",
 ) -> dict[str, LayerMoments]:
     """Run a trained network forwards and backwards over a few batches.
 
@@ -49,10 +54,11 @@ def layer_moments(
     layer that is not reached has no gradient; one whose inputs are not seen has the identity.
 
     Args:
-        network: gives logits.
+        network: the trained one.
         batches: normalised images, each (N, C, H, W); in channels_last it takes half the time.
-        seed: draws the labels.
+        seed: draws the targets.
         report: told of each batch.
+        outputs: what the network returns.
     """
     layers = compressible_layers(network)
     device = next(network.parameters()).device
@@ -64,11 +70,7 @@ def layer_moments(
             # Frozen weights make no graph: the images' own gradient does, and what words become.
             images = batch.to(device).requires_grad_()
             with torch.enable_grad():
-                logits = network(images)
-                chances = functional.softmax(logits.detach().cpu(), dim=1)
-                labels = torch.multinomial(chances, 1, generator=generator)[:, 0]
-                # Summed, so that each sample's gradient is that of its own loss.
-                loss = functional.cross_entropy(logits, labels.to(device), reduction="sum")
+                loss = ANSWERS[outputs].loss(network(images), generator)
             torch.autograd.grad(loss, [images, *beginnings], allow_unused=True)
             beginnings.clear()
     report(len(batches), len(batches), "calibration")

@@ -12,6 +12,7 @@ from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.network import NetworkShape, normalisation_parameters
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.planning.answers import OutputKind
 from mlgsearch.planning.damage import DamageModel
 from mlgsearch.planning.divergence import Divergence
 from mlgsearch.planning.grid import Ranges
@@ -90,6 +91,7 @@ def build_tables(
     seed: int,
     report: Report,
     measures: bool = False,
+    outputs: OutputKind = "classes",
 ) -> Tables:
     """Make the tables of a trained network.
 
@@ -105,11 +107,14 @@ def build_tables(
         seed: draws labels and the settings that are checked.
         report: told of batches and layers.
         measures: whether the network's divergence is measured layer by layer.
+        outputs: what the network returns.
     """
-    moments = layer_moments(network, batches, seed=seed, report=report)
+    moments = layer_moments(network, batches, seed=seed, report=report, outputs=outputs)
     modules = compressible_layers(network)
     searched = len(shape.layers) - len(fixed)
-    divergence = Divergence(network, batches, len(LEVELS) * searched) if measures else None
+    divergence = None
+    if measures:
+        divergence = Divergence(network, batches, len(LEVELS) * searched, outputs)
     layers: dict[str, LayerTable] = {}
     for done, (name, layer) in enumerate(shape.layers.items()):
         report(done, len(shape.layers), name)

@@ -10,7 +10,6 @@ from typing import Any
 
 from mlgsearch.cli.choosing import Chosen, choice_fields
 from mlgsearch.cli.evaluate import evaluation_fields
-from mlgsearch.cli.planning import point_fields
 from mlgsearch.cli.progress.events import JsonEvents
 from mlgsearch.cli.progress.verify_events import VerifyEvents
 from mlgsearch.cli.sizes import report_fields
@@ -22,7 +21,7 @@ from mlgsearch.results.read.study_choice import StudyChoice
 from mlgsearch.results.read.study_results import StudyResults
 from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial_fields
 from mlgsearch.study.dry_run import Forecast
-from mlgsearch.study.space.plan_report import PlannedPoint
+from mlgsearch.study.space.plan_report import PlannedPoint, point_fields
 from mlgsearch.study.space.sensitivity import LayerSensitivity
 from mlgsearch.train.files.c_network import CFigures
 from mlgsearch.train.files.file_report import FileReport

@@ -377,14 +377,25 @@ def load_study_file(path: Path, *, reads_latency: bool = True) -> tuple[StudySpe
         raise StudyFileError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(f"{path}: cannot be read: {error}") from None
-    spec = parse_study(strict_yaml.load(text, str(path)), str(path))
-    spec = _with_paths_from(path.parent, spec)
+    content = strict_yaml.load(text, str(path))
+    return study_in(path.parent, content, str(path), reads_latency=reads_latency), text
+
+
+def study_in(folder: Path, content: Any, where: str, *, reads_latency: bool = True) -> StudySpec:
+    """Validate the content of a study file that lies in a folder, from which its paths are taken.
+
+    ``reads_latency`` as for `load_study_file`.
+
+    Raises:
+        StudyFileError: as `parse_study`, or the table of latency cannot be read.
+    """
+    spec = _with_paths_from(folder, parse_study(content, where))
     if spec.latency is not None and reads_latency:
         try:
             spec = spec.model_copy(update={"latency": read_latency(Path(spec.latency.file))})
         except StudyFileError as error:
-            raise StudyFileError(f"{path}: {error}") from None
-    return spec, text
+            raise StudyFileError(f"{where}: {error}") from None
+    return spec
 
 
 def parse_study(content: Any, where: str) -> StudySpec:

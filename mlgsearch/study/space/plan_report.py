@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mlgsearch.errors import BudgetError, StudyFileError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.allocation import Allocation, Allocator
+from mlgsearch.planning.byte_budget import within_bytes
 from mlgsearch.planning.tables import Tables
 from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.file.allowed_code import offer_code
@@ -22,9 +24,6 @@ from mlgsearch.train.data.images import Images
 from mlgsearch.train.device import best_device
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.teacher.prepared import prepare
-
-#: Tries to come closer to a budget of bytes; each counts a whole packed file.
-_TRIES = 8
 
 #: Points of the predicted front that is kept with a study.
 _POINTS = 24
@@ -46,6 +45,20 @@ class PlannedPoint:
     damage: float
     layer_damage: Mapping[str, float]
     latency_ms: float | None = None
+
+
+def point_fields(point: PlannedPoint) -> dict[str, Any]:
+    """Return a planned point as an object that JSON can hold."""
+    return {
+        "packed_bytes": point.packed_bytes,
+        "memory_ratio": point.sizes.memory_ratio,
+        "compression": 1 / point.sizes.memory_ratio,
+        "damage": point.damage,
+        "norm_bits": point.norm_bits,
+        "settings": {name: list(setting.five) for name, setting in point.settings.items()},
+        "layer_damage": dict(point.layer_damage),
+        "latency_ms": point.latency_ms,
+    }
 
 
 def predicted_front(spec: StudySpec, images: Images, tables: Tables) -> list[PlannedStudent]:
@@ -118,33 +131,7 @@ class Plan:
         Raises:
             BudgetError: no network in range packs that small.
         """
-        smallest = self._point(self._allocator.allocate(self._allocator.smallest))
-        if smallest.packed_bytes > most_bytes:
-            raise BudgetError(
-                f"a file of {most_bytes / 1000:g} kB cannot be made: the smallest network in "
-                f"range packs to {smallest.packed_bytes / 1000:g} kB; {self._allocator.binding()}"
-            )
-        best = smallest
-        # What a file adds to its bits hardly depends on them: aim at the budget less that.
-        low, bits = (
-            self._allocator.smallest,
-            8 * most_bytes - (8 * smallest.packed_bytes - smallest.sizes.bits),
-        )
-        high = 8 * most_bytes
-        for _ in range(_TRIES):
-            found = self._point(self._allocator.allocate(max(bits, low)))
-            if found.packed_bytes <= most_bytes:
-                low = max(bits, low)
-                best = min(best, found, key=lambda point: point.damage)
-            else:
-                high = bits
-            over = 8 * (found.packed_bytes - most_bytes)
-            bits = found.sizes.bits - over
-            if not low < bits < high:
-                bits = (low + high) // 2
-            if high - low < max(8, most_bytes // 500):
-                break
-        return best
+        return self._point(within_bytes(self._allocator, most_bytes, self._packed_bytes))
 
     def _point(self, allocation: Allocation) -> PlannedPoint:
         settings = allocation.settings

@@ -1,0 +1,1 @@
+"""Programs that use the library for tasks of their own."""

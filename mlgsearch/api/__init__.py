@@ -1,0 +1,1 @@
+"""The library: what `import mlgsearch` offers to scripts and notebooks."""

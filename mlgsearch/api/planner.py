@@ -1,0 +1,185 @@
+"""What is worth trying on a trained network, known before any training."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlgsearch.api.compressing import card_of, check_model, student_network
+from mlgsearch.api.plan import Plan
+from mlgsearch.api.words import Section, study_spec
+from mlgsearch.errors import UserError
+from mlgsearch.mlg.network import network_shape, network_sizes
+from mlgsearch.planning.allocation import Allocation
+from mlgsearch.planning.answers import ANSWERS, OutputKind
+from mlgsearch.planning.byte_budget import within_bytes
+from mlgsearch.planning.tables import Tables, build_tables
+from mlgsearch.planning.weighting import MEASURED
+from mlgsearch.study.space.layer_tables import CALIBRATION_IMAGES, choices, make_allocator
+from mlgsearch.train.device import memory_format
+from mlgsearch.train.files.packed_file import packed_size
+
+#: Calibration images that run through the network at once.
+_BATCH = 64
+
+
+class Planner:
+    """The plans of one trained network; the layers are looked at once, which takes seconds.
+
+    Args:
+        model: as for `compress`; it stays as it is.
+        calibration: images as the model takes them: a tensor (N, C, H, W), or batches of them,
+            alone or first in a tuple, as a ``DataLoader`` yields. The first 256 are used.
+        outputs: what the model returns: ``classes`` (logits, (N, classes) or (N, classes, ...)) or
+            ``values`` (a regression's numbers, in comparable units).
+        space: keys of a study file's ``space``: ranges, ``full_precision``, ``weighting``.
+        quantisation: keys of a study file's ``quantisation``.
+        limits: the most that a student may be, by objective, as a study file's ``limits``.
+
+    Raises:
+        UserError: an argument is wrong, or the model does not take the images.
+        BudgetError: no network in range keeps the limits.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        calibration: Tensor | Iterable[Any],
+        *,
+        outputs: OutputKind = "classes",
+        space: Section | None = None,
+        quantisation: Section | None = None,
+        limits: Mapping[str, float] | None = None,
+    ) -> None:
+        if outputs not in ANSWERS:
+            raise UserError(f"outputs is {outputs!r}, expected one of {', '.join(ANSWERS)}")
+        spec = study_spec("plan", space=space, quantisation=quantisation, limits=limits)
+        if spec.space.kind != "allocation":
+            raise UserError("plan: space.kind: only allocation spreads a budget over layers")
+        batches = calibration_batches(calibration)
+        self.input_shape: tuple[int, int, int] = tuple(batches[0].shape[1:])  # type: ignore[assignment]
+        self._network = student_network(model)
+        count = check_model(self._network, self.input_shape)
+        layout = memory_format(self.input_shape)
+        shape = network_shape(self._network, self.input_shape)
+        ranges, fixed = choices(spec.space, shape)
+        #: Each layer's list of settings worth choosing.
+        self.tables: Tables = build_tables(
+            self._network,
+            shape,
+            [batch.contiguous(memory_format=layout) for batch in batches],
+            ranges,
+            fixed=fixed,
+            method=spec.quantisation.method,
+            refine_steps=spec.quantisation.refine_steps,
+            check=0,
+            seed=0,
+            report=lambda done, total, note: None,
+            measures=spec.space.weighting == MEASURED,
+            outputs=outputs,
+        )
+        self._quantisation = spec.quantisation
+        self._allocator = make_allocator(spec, self.tables)
+        self._card = card_of(model, self.input_shape, count, spec.quantisation, {})
+
+    def within(self, budget: int) -> Plan:
+        """Return the best plan whose packed file takes at most ``budget`` bytes.
+
+        Raises:
+            BudgetError: no network in range packs that small; the message says how small one can
+                be.
+        """
+        return self._plan(within_bytes(self._allocator, budget, self._packed_bytes))
+
+    def front(self, count: int) -> list[Plan]:
+        """Return up to ``count`` plans, smallest first.
+
+        They are spread evenly by ratio from the smallest network in range to where next to nothing
+        is lost.
+        """
+        return [self._plan(allocation) for allocation in self._allocator.front(count)]
+
+    def _plan(self, allocation: Allocation) -> Plan:
+        norm_bits = allocation.norm_bits
+        return Plan(
+            settings=allocation.settings,
+            packed_bytes=self._packed_bytes(allocation),
+            damage=allocation.damage,
+            layer_damage=self._allocator.layer_damage(allocation.settings),
+            sizes=network_sizes(self.tables.shape, allocation.settings, norm_bits),
+            input_shape=self.input_shape,
+            quantisation=self._quantisation.model_copy(update={"norm_bits": norm_bits}),
+        )
+
+    def _packed_bytes(self, allocation: Allocation) -> int:
+        told = {
+            "settings": tuple(allocation.settings.values()),
+            "norm_bits": allocation.norm_bits,
+        }
+        return packed_size(self._network, self._card.model_copy(update=told))
+
+
+def plan(
+    model: nn.Module,
+    calibration: Tensor | Iterable[Any],
+    budget: int,
+    *,
+    outputs: OutputKind = "classes",
+    space: Section | None = None,
+    quantisation: Section | None = None,
+    limits: Mapping[str, float] | None = None,
+) -> Plan:
+    """Choose every layer's setting so that the packed file takes at most ``budget`` bytes.
+
+    For several budgets of one model make a `Planner`, whose arguments these are.
+
+    Raises:
+        UserError: an argument is wrong, or the model does not take the images.
+        BudgetError: no network in range is that small.
+    """
+    planner = Planner(
+        model,
+        calibration,
+        outputs=outputs,
+        space=space,
+        quantisation=quantisation,
+        limits=limits,
+    )
+    return planner.within(budget)
+
+
+def calibration_batches(calibration: Tensor | Iterable[Any]) -> list[Tensor]:
+    """Return the first images of a tensor, or of batches, in parts that run at once.
+
+    Raises:
+        UserError: there are fewer than two, or they are no images.
+    """
+    parts = [calibration] if isinstance(calibration, Tensor) else calibration
+    found: list[Tensor] = []
+    left = CALIBRATION_IMAGES
+    for part in parts:
+        images = part[0] if isinstance(part, tuple | list) else part
+        if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
+            what = (
+                f"{images.dtype} of shape {tuple(images.shape)}"
+                if isinstance(images, Tensor)
+                else type(images).__name__
+            )
+            raise UserError(f"calibration: expected float images (N, C, H, W), got {what}")
+        found.append(images[:left])
+        left -= len(found[-1])
+        if not left:
+            break
+    if left > CALIBRATION_IMAGES - 2:
+        raise UserError("calibration: expected two images or more")
+    if len({tuple(images.shape[1:]) for images in found}) > 1:
+        raise UserError("calibration: all images must have one size")
+    return [*_whole(found)]
+
+
+def _whole(parts: list[Tensor]) -> Iterable[Tensor]:
+    """Yield batches of a size; a single image left over joins the one before it."""
+    images = torch.cat(parts)
+    count = -(-len(images) // _BATCH)
+    yield from torch.tensor_split(images, count)

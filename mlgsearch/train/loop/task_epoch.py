@@ -1,0 +1,113 @@
+"""One pass over batches of any task: inputs are images, targets and loss are the caller's."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mlgsearch.errors import UserError
+from mlgsearch.train.loop.average import add_to_average, first_averaged_step
+from mlgsearch.train.loop.epoch import TrainingDivergedError, first_output
+from mlgsearch.train.loop.optim import learning_rate, set_learning_rate
+from mlgsearch.train.spec import OptimiserSpec
+
+#: Maps (network's outputs, targets, teacher's outputs) to a scalar loss.
+TaskLoss = Callable[[Tensor, Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class TaskTotals:
+    """Of an epoch: the mean loss per sample, and the learning rate of the last step."""
+
+    loss: float
+    learning_rate: float
+
+
+def train_task_epoch(
+    network: nn.Module,
+    teacher: nn.Module,
+    optimiser: Optimizer,
+    batches: Iterable[Any],
+    spec: OptimiserSpec,
+    loss_of: TaskLoss,
+    *,
+    steps: int,
+    epoch: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> TaskTotals:
+    """Train for epoch ``epoch`` (from 1) of ``spec.epochs``.
+
+    Args:
+        network: the student, trained in place.
+        teacher: in eval mode, on the same device.
+        optimiser: over all its parameters, from ``build_optimiser``.
+        batches: of (images (N, C, H, W), targets); tensors are moved to the network's device.
+        spec: schedule and averaging; its batch size plays no part.
+        loss_of: see ``TaskLoss``.
+        steps: how many batches an epoch has.
+        epoch: which one this is.
+        memory_format: of the images.
+
+    Raises:
+        TrainingDivergedError: the loss became NaN or infinite.
+        UserError: a batch is no pair, the loss no scalar, or there are not ``steps`` batches.
+    """
+    device = next(network.parameters()).device
+    total_steps = spec.epochs * steps
+    averaged_from = first_averaged_step(spec, total_steps)
+    total, samples, done, rate = 0.0, 0, 0, 0.0
+    network.train()
+    for step, batch in enumerate(batches, (epoch - 1) * steps):
+        if done == steps:
+            raise UserError(f"train: it has more than the {steps} batches that its length says")
+        images, targets = pair(batch)
+        images = images.to(device).contiguous(memory_format=memory_format)
+        with torch.no_grad():
+            wanted = first_output(teacher(images))
+        loss = loss_of(first_output(network(images)), moved(targets, device), wanted)
+        if not isinstance(loss, Tensor) or loss.ndim:
+            raise UserError("loss: it must return a tensor without dimensions: a mean over samples")
+        optimiser.zero_grad(set_to_none=False)
+        loss.backward()  # type: ignore[no-untyped-call]
+        rate = learning_rate(spec, step, total_steps)
+        set_learning_rate(optimiser, rate)
+        optimiser.step()
+        if step >= averaged_from:
+            add_to_average(optimiser)
+        value = float(loss.detach())
+        done += 1
+        if not math.isfinite(value):
+            raise TrainingDivergedError(epoch, done, value)
+        total, samples = total + value * len(images), samples + len(images)
+    if done < steps:
+        raise UserError(f"train: it has {done} batches, its length says {steps}")
+    return TaskTotals(total / samples, rate)
+
+
+def pair(batch: Any) -> tuple[Tensor, Any]:
+    """Return images and targets of a batch.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[0], Tensor):
+        raise UserError(
+            f"train: a batch must be a pair (images, targets), got {type(batch).__name__}"
+        )
+    images, targets = batch
+    return images, targets
+
+
+def moved(targets: Any, device: torch.device) -> Any:
+    """Return targets on a device: a tensor, or tuples, lists and mappings of them."""
+    if isinstance(targets, Tensor):
+        return targets.to(device)
+    if isinstance(targets, dict):
+        return {name: moved(value, device) for name, value in targets.items()}
+    if isinstance(targets, tuple | list):
+        return type(targets)(moved(value, device) for value in targets)
+    return targets

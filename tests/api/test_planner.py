@@ -1,0 +1,117 @@
+"""Plans of a model that is no study's."""
+
+import pytest
+import torch
+from torch import nn
+
+import mlgsearch
+from mlgsearch.errors import BudgetError, StudyFileError, UserError
+from mlgsearch.planning.answers import ANSWERS
+from tests.planning.samples import batches, digits, trained
+
+
+@pytest.fixture(scope="module")
+def planner() -> mlgsearch.Planner:
+    return mlgsearch.Planner(trained(), digits()[0][:128], space={"B_in": [1, 4], "B_out": [1, 16]})
+
+
+def test_a_plan_keeps_its_budget_and_its_file_has_that_size(planner: mlgsearch.Planner) -> None:
+    plan = planner.within(5000)
+    assert 4500 < plan.packed_bytes <= 5000
+    student = mlgsearch.compress(trained(), plan)
+    assert student.packed_bytes == plan.packed_bytes
+    assert student.settings == plan.settings
+    assert student.sizes == plan.sizes
+    layers = plan.layers()
+    assert list(layers.index) == list(plan.settings)
+    assert layers.loc["fc", "damage"] == plan.layer_damage["fc"]
+
+
+def test_a_larger_budget_does_less_damage(planner: mlgsearch.Planner) -> None:
+    front = planner.front(5)
+    assert [p.packed_bytes for p in front] == sorted(p.packed_bytes for p in front)
+    assert [p.damage for p in front] == sorted((p.damage for p in front), reverse=True)
+    assert planner.within(4000).damage > planner.within(8000).damage
+
+
+def test_too_small_a_budget_says_what_is_possible(planner: mlgsearch.Planner) -> None:
+    with pytest.raises(BudgetError, match="the smallest network in range packs to"):
+        planner.within(100)
+
+
+def test_batches_of_a_loader_are_calibration_too() -> None:
+    pairs = [(images, torch.zeros(len(images))) for images in batches()]
+    space = {"weighting": "relative", "B_in": [1, 2], "B_out": [1, 4]}
+    one = mlgsearch.plan(trained(), torch.cat(batches()), 5000, space=space)
+    other = mlgsearch.plan(trained(), pairs, 5000, space=space)
+    assert one == other
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = trained()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    mlgsearch.plan(model, batches(), 5000, space={"B_in": [1, 2], "B_out": [1, 4]})
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not next(model.parameters()).requires_grad
+
+
+def test_norm_bits_are_chosen_with_the_quantisation() -> None:
+    space = {"weighting": "relative", "B_in": [1, 2], "B_out": [1, 4]}
+    plan = mlgsearch.plan(trained(), batches(), 5000, space=space, quantisation={"norm_bits": 16})
+    assert plan.quantisation.norm_bits == 16
+    assert mlgsearch.compress(trained(), plan).card.norm_bits == 16
+    with pytest.raises(UserError, match="a plan knows it"):
+        mlgsearch.compress(trained(), plan, quantisation={"norm_bits": 32})
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        (torch.zeros(1, 1, 8, 8), "expected two images or more"),
+        (torch.zeros(4, 8, 8), r"expected float images \(N, C, H, W\), got torch.float32 of shape"),
+        (torch.zeros(4, 1, 8, 8, dtype=torch.uint8), "got torch.uint8"),
+        (["a"], "got str"),
+        ([torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 9, 9)], "all images must have one size"),
+    ],
+)
+def test_wrong_calibration_is_a_line(calibration: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        mlgsearch.Planner(trained(), calibration)  # type: ignore[arg-type]
+
+
+def test_wrong_words_are_refused() -> None:
+    with pytest.raises(UserError, match="outputs is 'logits', expected one of classes, values"):
+        mlgsearch.Planner(trained(), batches(), outputs="logits")  # type: ignore[arg-type]
+    with pytest.raises(StudyFileError, match=r"plan: space\.B_inn"):
+        mlgsearch.Planner(trained(), batches(), space={"B_inn": [1, 2]})
+    with pytest.raises(UserError, match="only allocation"):
+        mlgsearch.Planner(trained(), batches(), space={"kind": "layerwise"})
+
+
+class _ByRows(nn.Module):
+    """Logits of two classes for each pixel, and the same as values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.second(self.first(x).relu())
+        return out
+
+
+@pytest.mark.parametrize("outputs", ["classes", "values"])
+def test_outputs_of_any_shape_are_measured(outputs: str) -> None:
+    torch.manual_seed(0)
+    planner = mlgsearch.Planner(_ByRows(), batches(), outputs=outputs)  # type: ignore[arg-type]
+    for table in planner.tables.layers.values():
+        assert table.divergence[0] > table.divergence[-1] >= 0
+        assert table.gradient > 0
+
+
+def test_a_shift_of_all_logits_moves_classes_nowhere_and_values_far() -> None:
+    outputs = torch.randn(5, 3)
+    for kind, is_moved in (("classes", False), ("values", True)):
+        answers = ANSWERS[kind]  # type: ignore[index]
+        distance = answers.distance(outputs + 1, answers.reference(outputs))
+        assert (distance > 0.1) == is_moved
