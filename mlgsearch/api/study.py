@@ -20,6 +20,7 @@ from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, front_rows
+from mlgsearch.results.model_card import CardFile, CardFormat, read_model_card
 from mlgsearch.results.read.study_choice import StudyChoice
 from mlgsearch.results.read.study_results import front_trials, read_results
 from mlgsearch.results.trial_fields import TRIAL_FIELDS, trial_fields
@@ -256,6 +257,30 @@ class Study:
             UserError: as `student`, or the path is taken or cannot be written.
         """
         return self.student(trial).export(path, format, replace=replace)
+
+    def card(self, trial: int, file: str | Path, *, data_license: str | None = None) -> str:
+        """Return the model card of an exported file: Markdown with Hugging Face's metadata.
+
+        Args:
+            trial: whose student the file is.
+            file: as `export` wrote it; its format is that of its name: ``.onnx``, a folder for
+                ``c``, else packed.
+            data_license: the licence of the data, where it is to be stated.
+
+        Raises:
+            TrialNotFoundError: there is no such trial.
+            UserError: there is no such file.
+        """
+        path = Path(file)
+        if not path.exists():
+            raise UserError(f"{path}: no such file: export it first")
+        parts = [part for part in path.rglob("*") if part.is_file()] if path.is_dir() else [path]
+        kind: CardFormat = "packed"
+        if path.is_dir() or path.suffix == ".onnx":
+            kind = "c" if path.is_dir() else "onnx"
+        described = CardFile(path.name, kind, sum(part.stat().st_size for part in parts))
+        with self._opened() as (engine, _):
+            return read_model_card(engine, self.name, trial, described, data_license)
 
     def _spec(self) -> "StudySpec":
         if self._file is not None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from sqlalchemy import Engine
@@ -16,7 +16,11 @@ from mlgsearch.paths import runs_directory
 from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, front_rows, to_csv
+from mlgsearch.results.model_card import CardFile, read_model_card
 from mlgsearch.results.read.study_results import front_trials, read_results
+
+if TYPE_CHECKING:
+    from mlgsearch.train.files.student_file import ExportFormat
 
 
 class FileFormat(StrEnum):
@@ -59,6 +63,13 @@ def export(
             help="How an ONNX file holds weights; without it compressed.", show_default=False
         ),
     ] = None,
+    card: Annotated[
+        bool, typer.Option("--card", help="Write a model card beside it: OUT with .md at its end.")
+    ] = False,
+    data_license: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Licence of the data, for the card.", show_default=False),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
     allow_code: AllowCode = None,
 ) -> None:
@@ -69,6 +80,8 @@ def export(
         raise UserError("name a TRIAL and the file OUT to write it to, or --front DIR for all")
     if form is not None and format_ is not FileFormat.onnx:
         raise UserError(f"--form {form.value} is for --format onnx, not {format_.value}")
+    if data_license is not None and not card:
+        raise UserError("--data-license is for a model card: add --card")
     engine, store = open_store(storage)
 
     from mlgsearch.study.artifacts.export import export_trial  # loads torch
@@ -77,17 +90,27 @@ def export(
     if allow_code:
         add_code_folder(Path.cwd())
 
+    kind: ExportFormat = "dense_onnx" if form is OnnxForm.dense else format_.value
+
     def write(number: int, path: Path) -> int:
-        return export_trial(
+        beside = _card_path(path, kind) if card else None
+        if beside is not None and beside.exists() and not force:
+            raise UserError(f"{beside}: exists: write --force to replace it")
+        written = export_trial(
             store,
             runs_directory(storage),
             name,
             number,
             path,
-            kind="dense_onnx" if form is OnnxForm.dense else format_.value,
+            kind=kind,
             may_replace=force,
             allowed_code=allow_code or (),
         )
+        if beside is not None:
+            file = CardFile(path.name, kind, written)
+            write_text(beside, read_model_card(engine, name, number, file, data_license))
+            typer.echo(f"{beside}: model card")
+        return written
 
     if whole_front is not None:
         suffix = {FileFormat.onnx: ".onnx", FileFormat.c: ""}.get(format_, ".safetensors")
@@ -98,6 +121,19 @@ def export(
     written = write(trial, out)
     what = format_.value if form is None else f"{form.value} {format_.value}"
     typer.echo(f"{out}: {what}, {written:,} bytes")
+
+
+def _card_path(out: Path, kind: "ExportFormat") -> Path:
+    """Return where the model card of a file, or of a C program's folder, is written.
+
+    Raises:
+        UserError: that is where the file itself is to be.
+    """
+    if kind == "c":
+        return out / "README.md"
+    if out.suffix == ".md":
+        raise UserError(f"{out}: a model card would have that name: let OUT end otherwise")
+    return out.with_suffix(".md")
 
 
 def _export_front(

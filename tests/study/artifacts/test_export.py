@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -262,3 +263,36 @@ def test_a_wrong_place_or_name_is_told(exporter: Exporter, tmp_path: Path) -> No
     assert "no study 'digit'; there is 'digits'" in exporter.refused(
         "0", str(exporter.out), name="digit"
     )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["packed", "onnx"])
+def test_a_card_lies_beside_the_file_and_its_code_runs(
+    exporter: Exporter, trained: Trained, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(exporter.out.parent)
+    out = exporter.out.with_name("a.onnx" if kind == "onnx" else "a.safetensors")
+    done = exporter.run("0", str(out), "--format", kind, "--card", "--data-license", "CC BY 4.0")
+    assert done.exit_code == 0, done.output
+    card = out.with_suffix(".md").read_text()
+    assert f"| `{out.name}` | {out.stat().st_size:,} bytes |" in card
+    assert "CC BY 4.0" in card
+    assert str(exporter.out.parent) not in card
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    exporter.run("0", "of-numbers.safetensors")
+    told, _ = read_packed(Path("of-numbers.safetensors"))
+    mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (told.mean, told.std))
+    pixels = 255 * (trained.images * std + mean)
+    scope = {"pixels": pixels if kind == "packed" else pixels.numpy()}
+    exec(compile(code, "card", "exec"), scope)
+    found = torch.as_tensor(scope["logits"])
+    torch.testing.assert_close(found, trained.logits, rtol=1e-3, atol=1e-3)
+
+
+def test_a_card_that_is_there_is_kept(exporter: Exporter) -> None:
+    exporter.out.with_suffix(".md").write_text("mine")
+    said = exporter.refused("0", str(exporter.out), "--card")
+    assert said == f"{exporter.out.with_suffix('.md')}: exists: write --force to replace it"
+    assert not exporter.out.exists()
+    assert "--data-license is for" in exporter.refused("0", "a", "--data-license", "MIT")
+    assert "let OUT end otherwise" in exporter.refused("0", "a.md", "--card")
