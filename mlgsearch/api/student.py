@@ -85,8 +85,9 @@ class Student:
 
         Args:
             path: the file; for ``c`` a folder.
-            format: ``packed`` (docs/packed.md), ``onnx`` with the same codes (docs/onnx.md),
-                ``dense`` or ``dense_onnx`` with the plain float32 network, or ``c`` (docs/c.md).
+            format: ``packed`` (docs/packed.md), ``coded`` (the same in fewer bytes), ``onnx`` with
+                the same codes (docs/onnx.md), ``dense`` or ``dense_onnx`` with the plain float32
+                network, or ``c`` (docs/c.md).
             replace: whether a file that exists is replaced.
 
         Raises:

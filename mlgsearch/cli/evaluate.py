@@ -73,6 +73,7 @@ def evaluation_fields(report: "FileReport") -> dict[str, Any]:
         "recorded_accuracy": report.card.accuracy,
         "packed_bytes": report.packed_bytes,
         "onnx_bytes": report.onnx_bytes,
+        "coded_bytes": report.coded_bytes,
         "dense_bytes": report.dense_bytes,
         "latency": [vars(latency) for latency in report.latency],
         "c": None if report.c is None else vars(report.c),
@@ -101,10 +102,11 @@ def _print(file: Path, report: "FileReport") -> None:
     card = report.card
     recorded = "" if card.accuracy is None else f" (recorded: {card.accuracy:.2%} on validation)"
     judged = report.judge.replace("_", " ")
-    smaller = report.dense_bytes / (report.onnx_bytes or report.packed_bytes)
+    own_bytes = report.onnx_bytes or report.coded_bytes
+    smaller = report.dense_bytes / (own_bytes or report.packed_bytes)
     size = f"{report.packed_bytes:,} bytes"
-    if report.onnx_bytes is not None:
-        size = f"{report.onnx_bytes:,} bytes (packed: {size})"
+    if own_bytes is not None:
+        size = f"{own_bytes:,} bytes (packed: {size})"
     out.print(
         f"[bold]{escape(str(file))}[/]: {escape(card.model.name)}, {size}, "
         f"{smaller:.1f}x smaller than the dense network's {report.dense_bytes:,}\n"

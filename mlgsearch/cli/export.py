@@ -63,6 +63,9 @@ def export(
             help="How an ONNX file holds weights; without it compressed.", show_default=False
         ),
     ] = None,
+    coded: Annotated[
+        bool, typer.Option("--coded", help="Entropy-code a packed file: the same in fewer bytes.")
+    ] = False,
     card: Annotated[
         bool, typer.Option("--card", help="Write a model card beside it: OUT with .md at its end.")
     ] = False,
@@ -80,6 +83,8 @@ def export(
         raise UserError("name a TRIAL and the file OUT to write it to, or --front DIR for all")
     if form is not None and format_ is not FileFormat.onnx:
         raise UserError(f"--form {form.value} is for --format onnx, not {format_.value}")
+    if coded and format_ is not FileFormat.packed:
+        raise UserError(f"--coded is for --format packed, not {format_.value}")
     if data_license is not None and not card:
         raise UserError("--data-license is for a model card: add --card")
     engine, store = open_store(storage)
@@ -91,6 +96,8 @@ def export(
         add_code_folder(Path.cwd())
 
     kind: ExportFormat = "dense_onnx" if form is OnnxForm.dense else format_.value
+    if coded:
+        kind = "coded"
 
     def write(number: int, path: Path) -> int:
         beside = _card_path(path, kind) if card else None
@@ -114,12 +121,16 @@ def export(
 
     if whole_front is not None:
         suffix = {FileFormat.onnx: ".onnx", FileFormat.c: ""}.get(format_, ".safetensors")
+        if coded:
+            suffix = ".mlg"
         _export_front(engine, store, name, whole_front, suffix, write)
         return
     assert trial is not None
     assert out is not None
     written = write(trial, out)
     what = format_.value if form is None else f"{form.value} {format_.value}"
+    if coded:
+        what = "coded packed"
     typer.echo(f"{out}: {what}, {written:,} bytes")
 
 

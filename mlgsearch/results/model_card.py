@@ -20,7 +20,7 @@ from mlgsearch.results.read.study_results import read_results, verified_students
 if TYPE_CHECKING:
     from mlgsearch.results.analysis.expectation import Expectation
 
-CardFormat = Literal["packed", "dense", "onnx", "dense_onnx", "c"]
+CardFormat = Literal["packed", "coded", "dense", "onnx", "dense_onnx", "c"]
 
 #: Hugging Face's names of data sets.
 _DATASETS = {
@@ -36,6 +36,7 @@ _DESCRIBED = {
 }
 _FORMATS: Mapping[CardFormat, str] = {
     "packed": "packed file of mlgsearch: codes at their bits",
+    "coded": "packed file with its codes entropy-coded",
     "dense": "plain float32 network, its state_dict as safetensors",
     "onnx": "ONNX with the same codes as the packed file",
     "dense_onnx": "ONNX, plain float32 network",
@@ -279,14 +280,16 @@ def _running(study: StudyRecord, file: CardFile) -> str:
     name = PurePath(file.name).name
     is_own = ":" in str(_section(study, "model").get("name", ""))
     build = ", build=build  # the callable that makes the network" if is_own else ""
+    loaded = _python(
+        "import mlgsearch, torch\n\n"
+        f"network = mlgsearch.load_packed({name!r}{build})\n"
+        "mean = torch.tensor(network.packed.mean)[:, None, None]\n"
+        "std = torch.tensor(network.packed.std)[:, None, None]\n"
+        "logits = network((pixels / 255 - mean) / std)  # (N, C, H, W) to (N, classes)"
+    )
     ways: Mapping[CardFormat, str] = {
-        "packed": _python(
-            "import mlgsearch, torch\n\n"
-            f"network = mlgsearch.load_packed({name!r}{build})\n"
-            "mean = torch.tensor(network.packed.mean)[:, None, None]\n"
-            "std = torch.tensor(network.packed.std)[:, None, None]\n"
-            "logits = network((pixels / 255 - mean) / std)  # (N, C, H, W) to (N, classes)"
-        ),
+        "packed": loaded,
+        "coded": loaded,
         "onnx": _onnx(name),
         "dense_onnx": _onnx(name),
         "dense": "Load it with `safetensors.torch.load_file` into the network of the metadata in "

@@ -17,6 +17,7 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import EpochRecord
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.files.c_folder import write_c
+from mlgsearch.train.files.coded_file import write_coded
 from mlgsearch.train.files.dense_file import write_dense_onnx
 from mlgsearch.train.files.onnx_file import write_onnx
 from mlgsearch.train.files.packed_file import write_packed
@@ -58,6 +59,7 @@ def last(folder: Path) -> EpochRecord:
     write_packed(folder / "own.safetensors", training.network.eval(), card)
     known = card.model_copy(update={"model": ModelSpec(name="resnet8", width=4)})
     write_packed(folder / "known.safetensors", training.network, known)
+    write_coded(folder / "known.mlg", training.network, known)
     write_onnx(folder / "known.onnx", training.network, known)
     write_dense_onnx(folder / "dense.onnx", training.network, known)
     write_c(folder / "known", training.network, known)
@@ -108,6 +110,17 @@ def test_an_onnx_file_is_measured_beside_the_packed_and_the_dense_one(
     table = run(path, "--data", folder / "study.yaml").stdout
     assert f"{fields['onnx_bytes']:,} bytes (packed: {fields['packed_bytes']:,} bytes)" in table
     assert "onnx ms" in table
+
+
+def test_a_coded_file_is_measured_as_the_packed_one(folder: Path, last: EpochRecord) -> None:
+    path = folder / "known.mlg"
+    done = run(path, "--data", folder / "study.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    fields = json.loads(done.stdout)
+    assert fields["accuracy"] == last.validation_accuracy
+    assert fields["loss"] == last.validation_loss
+    assert fields["packed_bytes"] == (folder / "known.safetensors").stat().st_size
+    assert fields["coded_bytes"] == path.stat().st_size < fields["packed_bytes"]
 
 
 def test_a_c_program_is_compiled_and_measured(folder: Path, last: EpochRecord) -> None:

@@ -14,6 +14,7 @@ from mlgsearch.mlg.bits import packed_length, unpack
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.packed_slot import packed_slots
 from mlgsearch.mlg.quantise import make_quantiser
+from mlgsearch.train.files.coded_file import write_coded
 from mlgsearch.train.files.packed_file import load_packed, read_packed, write_packed
 from mlgsearch.train.networks.models import build_model
 from tests.train.files.test_packed_file import a_student
@@ -26,10 +27,11 @@ SHOWN = 4
 
 def reader() -> Any:
     """Return the page's function ``logits``, which knows nothing of this package."""
-    (source,) = re.findall(r"```python\n(import json.*?)```", PAGE, re.DOTALL)
     scope: dict[str, Any] = {}
-    exec(compile(source, "docs/packed.md", "exec"), scope)
-    assert "mlgsearch" not in source
+    for beginning in ("import json", "import zlib"):
+        (source,) = re.findall(rf"```python\n({beginning}.*?)```", PAGE, re.DOTALL)
+        exec(compile(source, "docs/packed.md", "exec"), scope)
+        assert not re.search(r"(import|from) mlgsearch", source)
     return scope["logits"]
 
 
@@ -129,3 +131,18 @@ def test_the_pages_reader_reads_any_student(tmp_path: Path, method: str) -> None
     expected = expected_logits(path, pixels)
     made = reader()(path, pixels.numpy().astype(np.uint8))
     assert np.abs(made - expected).max() < 1e-4
+    write_coded(tmp_path / "a.mlg", student, card)
+    again = reader()(tmp_path / "a.mlg", pixels.numpy().astype(np.uint8))
+    np.testing.assert_array_equal(again, made)
+
+
+def test_the_pages_decoder_reads_every_stream(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    student, card = a_student(norm_bits=16)
+    write_coded(tmp_path / "a.mlg", student, card)
+    meta, streams = reader().__globals__["decoded"]((tmp_path / "a.mlg").read_bytes())
+    assert meta == card.to_metadata()
+    _, tensors = read_packed(tmp_path / "a.mlg")
+    assert set(streams) == set(tensors) == {"numbers", "halves", "codes"}
+    for name, stream in streams.items():
+        np.testing.assert_array_equal(stream, tensors[name].numpy())

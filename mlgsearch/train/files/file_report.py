@@ -13,6 +13,7 @@ from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.c_network import CFigures, open_c
+from mlgsearch.train.files.coded_file import MAGIC, is_coded
 from mlgsearch.train.files.latency import Latency, compare_latency
 from mlgsearch.train.files.onnx_network import open_onnx
 from mlgsearch.train.files.packed_card import PackedCard
@@ -30,8 +31,8 @@ class FileReport:
     ``accuracy`` is a fraction of ``samples``, or balanced where the data are judged so (``judge``),
     ``loss`` the mean cross-entropy in nats; those of an ONNX file are onnxruntime's, those of a C
     program its own. ``packed_bytes`` is the packed file's size, ``onnx_bytes`` that of the ONNX
-    file where it is one, ``dense_bytes`` that of the plain network's parameters and buffers. ``c``
-    are a C program's own figures.
+    file where it is one, ``coded_bytes`` that of the coded file where it is one, ``dense_bytes``
+    that of the plain network's parameters and buffers. ``c`` are a C program's own figures.
     """
 
     card: PackedCard
@@ -43,6 +44,7 @@ class FileReport:
     dense_bytes: int
     latency: Sequence[Latency]
     onnx_bytes: int | None = None
+    coded_bytes: int | None = None
     judge: str = "accuracy"
     c: CFigures | None = None
 
@@ -93,11 +95,19 @@ def file_report(
         loss=loss,
         packed_bytes=len(packed_bytes(card, tensors)),
         onnx_bytes=None if onnx is None else path.stat().st_size,
+        coded_bytes=_coded_bytes(path),
         dense_bytes=sum(t.numel() * t.element_size() for t in dense.state_dict().values()),
         latency=compare_latency(network, dense, card.input_shape, onnx=onnx, repeats=repeats),
         judge=images.judge,
         c=None if program is None else program.figures(),
     )
+
+
+def _coded_bytes(path: Path) -> int | None:
+    if path.is_dir():
+        return None
+    with path.open("rb") as file:
+        return path.stat().st_size if is_coded(file.read(len(MAGIC))) else None
 
 
 def _require_fit(path: Path, card: PackedCard, images: Images, name: str) -> None:

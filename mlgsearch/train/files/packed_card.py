@@ -15,6 +15,29 @@ from mlgsearch.train.spec import OWN_NETWORKS, MethodName, ModelSpec
 FORMAT = "mlgsearch-packed-2"
 FORMATS = re.compile(r"mlgsearch-packed-\d{1,9}")
 
+#: Every key of the metadata, in order.
+METADATA = (
+    "format",
+    "model",
+    "stem",
+    "width",
+    "head_bias",
+    "classes",
+    "channels",
+    "image_size",
+    "method",
+    "settings",
+    "norm_bits",
+    "in_bits",
+    "mean",
+    "std",
+    "accuracy",
+    "study",
+    "trial",
+    "teacher",
+    "versions",
+)
+
 #: The keys that tell where a network comes from; no reader needs them.
 PROVENANCE = ("accuracy", "study", "trial", "teacher", "versions")
 
@@ -72,7 +95,7 @@ class PackedCard(BaseModel):
 
     def to_metadata(self) -> dict[str, str]:
         """Give it as strings, the only metadata that safetensors knows, in a fixed order."""
-        return {
+        texts = {
             "format": FORMAT,
             "model": self.model.name,
             "stem": self.model.stem,
@@ -93,6 +116,8 @@ class PackedCard(BaseModel):
             "teacher": self.teacher,
             "versions": self.versions,
         }
+        assert tuple(texts) == METADATA
+        return texts
 
     @classmethod
     def from_metadata(cls, texts: Mapping[str, str]) -> Self:

@@ -20,6 +20,7 @@ from mlgsearch.mlg.packed import pack_network, unpack_network
 from mlgsearch.mlg.packed_slot import Slot, packed_slots, stream_shapes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.device import memory_format
+from mlgsearch.train.files.coded_file import is_coded, read_coded
 from mlgsearch.train.files.packed_card import FORMAT, FORMATS, PROVENANCE, PackedCard
 from mlgsearch.train.networks.models import build_model, build_without_memory, fitted
 from mlgsearch.train.own_code import names_code
@@ -89,6 +90,8 @@ def packed_bytes(card: PackedCard, tensors: Mapping[str, Tensor]) -> bytes:
 def read_packed(path: Path) -> tuple[PackedCard, dict[str, Tensor]]:
     """Read and check a packed file, without making a network of it. Nothing is unpickled.
 
+    A coded file (see ``coded_file``) is decoded: what is returned is the packed file's.
+
     Raises:
         DataError: it cannot be read, is truncated or altered, is no packed file, is of another
             version, or is larger than ``MOST_FILE_BYTES``.
@@ -100,6 +103,11 @@ def read_packed(path: Path) -> tuple[PackedCard, dict[str, Tensor]]:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if is_coded(content):
+        try:
+            return read_coded(content)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
     texts = _metadata(path, content)
     if texts["format"] != FORMAT:
         raise DataError(

@@ -7,12 +7,13 @@ from typing import Literal
 from torch import nn
 
 from mlgsearch.errors import UserError
+from mlgsearch.train.files.coded_file import write_coded
 from mlgsearch.train.files.dense_file import write_dense, write_dense_onnx
 from mlgsearch.train.files.onnx_graph import needs_onnx
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import write_packed
 
-ExportFormat = Literal["packed", "dense", "onnx", "dense_onnx", "c"]
+ExportFormat = Literal["packed", "coded", "dense", "onnx", "dense_onnx", "c"]
 
 
 def _write_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
@@ -33,6 +34,7 @@ def _write_c(path: Path, network: nn.Module, card: PackedCard) -> int:
 
 _WRITERS: Mapping[ExportFormat, Callable[[Path, nn.Module, PackedCard], int]] = {
     "packed": write_packed,
+    "coded": write_coded,
     "dense": write_dense,
     "onnx": _write_onnx,
     "dense_onnx": write_dense_onnx,

@@ -266,6 +266,22 @@ def test_a_wrong_place_or_name_is_told(exporter: Exporter, tmp_path: Path) -> No
 
 
 @torch.no_grad()
+def test_a_coded_file_has_fewer_bytes_and_the_students_logits(
+    exporter: Exporter, trained: Trained
+) -> None:
+    done = exporter.run("0", str(exporter.out), "--coded")
+    assert done.exit_code == 0, done.output
+    size = exporter.out.stat().st_size
+    assert trained.record.packed_bytes is not None
+    assert size < 0.85 * trained.record.packed_bytes
+    assert done.stdout == f"{exporter.out}: coded packed, {size:,} bytes\n"
+    assert torch.equal(load_packed(exporter.out)(trained.images), trained.logits)
+    assert "--coded is for --format packed, not c" in exporter.refused(
+        "0", "a", "--coded", "--format", "c"
+    )
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("kind", ["packed", "onnx"])
 def test_a_card_lies_beside_the_file_and_its_code_runs(
     exporter: Exporter, trained: Trained, kind: str, monkeypatch: pytest.MonkeyPatch
