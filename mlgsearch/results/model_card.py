@@ -278,7 +278,8 @@ def _training(study: StudyRecord, trial: TrialRecord) -> str:
 def _running(study: StudyRecord, file: CardFile) -> str:
     """Say how the file is run, and what it takes."""
     name = PurePath(file.name).name
-    is_own = ":" in str(_section(study, "model").get("name", ""))
+    model = str(_section(study, "model").get("name", ""))
+    is_own = ":" in model and not model.startswith("timm:")
     build = ", build=build  # the callable that makes the network" if is_own else ""
     loaded = _python(
         "import mlgsearch, torch\n\n"
