@@ -4,19 +4,28 @@
 
 Students are untrained: neither size nor time depends on what the codes are. One thread, processor
 time: load once, then the least of N passes at batch 1 and at batch 64, by turns with all the
-others. Rows: the dense file of torch's exporter, our own packed execution in torch, and the
-compressed file with every layer in one form and with the form chosen per layer.
+others. Rows: the dense file of torch's exporter, the same at int8 by onnxruntime's static
+quantisation (QDQ, a scale per output channel, ranges from 128 images), our own packed execution in
+torch, and the compressed file with every layer in one form and with the form chosen per layer.
+
+    python benchmarks/onnx_files.py --accuracy
+
+trains a teacher and a student on digits, and prints the accuracy of the test part in each file:
+the teacher dense and at int8, the student packed and as ONNX.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import onnxruntime
 import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.generation import generated_once
@@ -31,7 +40,10 @@ from mlgsearch.train.files.onnx_form import OnnxForm
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import to_bytes
 from mlgsearch.train.networks.models import build_model
-from mlgsearch.train.spec import ModelSpec
+from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.student.trial import TrialJob
+from mlgsearch.train.teacher.prepared import prepare
 
 #: Network, channels, side of an image, five numbers; a width makes the network a digits student.
 NETWORKS: dict[str, tuple[ModelSpec, int, int, FiveNumbers]] = {
@@ -77,6 +89,34 @@ def session_of(content: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
+class _Images(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+    """Batches of images, once through."""
+
+    def __init__(self, batches: Sequence[torch.Tensor]) -> None:
+        self._left: Iterator[torch.Tensor] = iter(batches)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Return the next batch by the name of the input, None after the last."""
+        batch = next(self._left, None)
+        return None if batch is None else {"images": batch.numpy()}
+
+
+def int8_onnx(dense: Path, batches: Sequence[torch.Tensor]) -> bytes:
+    """Return a dense ONNX file at int8, its ranges calibrated on batches of images."""
+    folded, made = dense.with_name("folded.onnx"), dense.with_name("int8.onnx")
+    quant_pre_process(str(dense), str(folded), skip_symbolic_shape=True)
+    quantize_static(
+        str(folded),
+        str(made),
+        _Images(batches),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+    )
+    return made.read_bytes()
+
+
 def measure(name: str, repeats: int) -> None:
     """Print the rows of one network."""
     network, card = a_student(name)
@@ -85,6 +125,7 @@ def measure(name: str, repeats: int) -> None:
         path = Path(folder) / "dense.onnx"
         write_dense_onnx(path, network, card)
         contents = {"dense file": path.read_bytes()}
+        contents["int8 file"] = int8_onnx(path, torch.randn(2, 64, *card.input_shape).unbind())
     for form in FORMS:
         made = compressed_onnx(network, card, tensors, form)
         contents[f"compressed, {form or 'chosen'}"] = made.SerializeToString()
@@ -120,14 +161,65 @@ def measure(name: str, repeats: int) -> None:
         )
 
 
+def measure_accuracy() -> None:
+    """Train on digits, and print the test part's accuracy of each file."""
+    recipe = OptimiserSpec(epochs=10)
+    spec = TrainSpec(
+        data=DataSpec(validation_fraction=0.25),
+        model=ModelSpec(width=8),
+        teacher=TeacherSpec(training=OptimiserSpec(epochs=15)),
+        training=recipe,
+    )
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        prepared = prepare(spec, folder, epochs=recipe.epochs, device=torch.device("cpu"))
+        found = uniform_settings(prepared.network_shape(), NETWORKS["digits"][3])
+        training = StudentTraining(prepared, TrialJob(found, spec))
+        while not training.is_done:
+            training.run_epoch()
+        student, card = training.network.eval(), training.card()
+        teacher = prepared.teacher.network
+        path = folder / "teacher.onnx"
+        plain = card.model_copy(update={"settings": ()})
+        write_dense_onnx(path, teacher, plain)
+        calibration = [prepared.training.inputs(torch.arange(at, at + 64)) for at in (0, 64)]
+        tensors = pack_network(student, card.method)
+        contents = {
+            "teacher, dense": path.read_bytes(),
+            "teacher, int8": int8_onnx(path, calibration),
+            "student, compressed": compressed_onnx(student, card, tensors).SerializeToString(),
+        }
+        images = prepared.images
+        scale, shift = 255 * images.std, images.mean / images.std  # (C,)
+        pixels = images.pixels[images.test].float()
+        inputs = pixels / scale[:, None, None] - shift[:, None, None]
+        labels = images.labels[images.test]
+        logits = {
+            name: session_of(c).run(None, {"images": inputs.numpy()})[0]
+            for name, c in contents.items()
+        }
+        with torch.inference_mode():
+            ours = inputs.contiguous(memory_format=memory_format(card.input_shape))
+            logits["student, packed"] = student(ours).numpy()
+        contents["student, packed"] = to_bytes(student, card)
+        for kind, found_logits in logits.items():
+            right = (torch.from_numpy(found_logits).argmax(1) == labels).double().mean()
+            size = len(contents[kind])
+            print(f"  {kind:22} {size:12,}  {right:.2%} of {len(labels)} test images", flush=True)
+
+
 def main() -> None:
     """Measure the networks that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--accuracy", action="store_true", help="train on digits instead")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    if arguments.accuracy:
+        measure_accuracy()
+        return
     for name in arguments.networks:
         measure(name, arguments.repeats)
 
