@@ -48,7 +48,7 @@ def test_a_search_is_followed_and_its_student_taken_home(
     driver = study.start("launch", str(study.file), "--max-parallel", "1")
     link = page.get_by_role("link", name="tiny", exact=True)
     link.click()
-    seen = page.locator("#study-facts")
+    seen = page.locator("#study-state")
     page.evaluate("window.isSamePage = true")
     for done in (1, 2, 3):
         driver.read_until(lambda event: event.get("state") == "COMPLETE")
