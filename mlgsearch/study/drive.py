@@ -65,6 +65,10 @@ from mlgsearch.train.loop.optim import too_short
 from mlgsearch.train.teacher.prepared import prepare
 from mlgsearch.train.versions import library_versions
 
+#: How long the end of a driver waits for what listeners have not taken yet; after a signal shorter.
+_REPORTING_S = 30.0
+_REPORTING_STOPPED_S = 2.0
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -193,7 +197,7 @@ def drive(
         try:
             return _drive(spec, study, engine, reporting, options, stop, ray, keeper)
         finally:
-            reporting.close()
+            reporting.close(_REPORTING_S if stop.number is None else _REPORTING_STOPPED_S)
 
 
 def _packer(spec: StudySpec, study: StudyRecord, engine: Engine) -> Callable[[int, Path], object]:

@@ -116,7 +116,8 @@ def described(error: BaseException, otherwise: str = "") -> str:
     said = " ".join(text.split())
     kind = type(error).__name__
     frame = _own_frame(error)
-    return f"{kind}: {said}{otherwise if frame is None else frame}" if said else f"{kind}{frame}"
+    place = otherwise if frame is None else frame
+    return f"{kind}: {said}{place}" if said else f"{kind}{place}"
 
 
 def place_of(target: object) -> str:

@@ -3,7 +3,7 @@
 from mlgsearch.errors import UserError
 from mlgsearch.named import named
 from mlgsearch.study.file.spec import ListenersSpec
-from mlgsearch.study.listeners.reporting import Listener
+from mlgsearch.study.listeners.reporting import Listener, first_line
 
 _CLASSES = {"tensorboard": "TensorBoard", "mlflow": "Mlflow", "wandb": "Wandb"}
 
@@ -27,6 +27,8 @@ def open_listeners(spec: ListenersSpec) -> list[Listener]:
             ) from None
         try:
             found.append(listener(where))
-        except Exception as error:
-            raise UserError(f"listeners.{name}: {where!r} cannot be used: {error}") from error
+        except Exception as error:  # a tracker may raise anything
+            raise UserError(
+                f"listeners.{name}: {where!r} cannot be used: {first_line(error)}"
+            ) from error
     return found

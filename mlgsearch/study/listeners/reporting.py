@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.study.watch import Watch
-
-#: How long the end of a driver waits for what is not reported yet.
-_PATIENCE_S = 30.0
 
 
 class Listener(Protocol):
@@ -78,17 +77,17 @@ class Reporting:
         self._events.put(lambda: self._report(record, known))
         self._pass_notices_on()
 
-    def close(self) -> None:
-        """Wait until all is reported, but not for long, and pass on why something was not."""
+    def close(self, patience_s: float) -> None:
+        """Wait so long at most until all is reported, and pass on why something was not."""
         self._events.put(lambda: self._end_unpacked(is_last=True))
         self._events.put(lambda: self._to_all(lambda listener: listener.close()))
         self._events.put(None)
-        self._thread.join(_PATIENCE_S)
+        self._thread.join(patience_s)
         self._pass_notices_on()
         if self._thread.is_alive():
             names = ", ".join(listener.name for listener in self._listeners)
             self._watch.notice(
-                f"listeners: {names} did not take everything within {_PATIENCE_S:g} s: what is "
+                f"listeners: {names} did not take everything within {patience_s:g} s: what is "
                 "left is not reported; the database has it"
             )
 
@@ -99,15 +98,16 @@ class Reporting:
     def _report(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
         if epochs or not record.state.is_finished:
             self._to_all(lambda listener: listener.epochs(record, epochs))
-        self._end_unpacked(is_last=False)
         if record.state is TrialState.COMPLETE:
             self._unpacked.append(record)
-            self._end_unpacked(is_last=False)
         elif record.state.is_finished:
             self._to_all(lambda listener: listener.end(record, None))
+        self._end_unpacked(is_last=False)
 
     def _end_unpacked(self, *, is_last: bool) -> None:
         """End the runs whose packed file can be written: the database may lag behind."""
+        if not self._listeners:
+            self._unpacked.clear()
         for record in list(self._unpacked):
             with tempfile.TemporaryDirectory(prefix="mlgsearch-") as folder:
                 packed = self._packed(record, Path(folder))
@@ -119,7 +119,7 @@ class Reporting:
         path = folder / f"trial-{record.number:06d}.mlg"
         try:
             self._pack(record.number, path)
-        except MlgsearchError:
+        except (MlgsearchError, SQLAlchemyError, OSError):  # its row or its checkpoint is away
             return None
         return path
 
@@ -129,14 +129,17 @@ class Reporting:
                 act(listener)
             except Exception as error:  # noqa: BLE001 - a tracker may raise anything
                 self._listeners.remove(listener)
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                self._notices.put(
-                    f"listeners.{listener.name}: {reason}: nothing more is reported to it"
-                )
+                said = f"listeners.{listener.name}: {first_line(error)}"
+                self._notices.put(f"{said}: nothing more is reported to it")
 
     def _pass_notices_on(self) -> None:
         while not self._notices.empty():
             self._watch.notice(self._notices.get())
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _end(listener: Listener, record: TrialRecord, packed: Path | None) -> None:

@@ -4,6 +4,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+from sqlalchemy.exc import OperationalError
+
 from mlgsearch.errors import UserError
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.study.listeners.reporting import Reporting
@@ -69,7 +72,7 @@ def report(reporting: Reporting) -> None:
     reporting.trial(a_trial(0), [an_epoch(1), an_epoch(2)])
     reporting.trial(a_complete(0, 0.9, 0.02), [])
     reporting.trial(a_trial(1, state=TrialState.FAIL, error="no"), [])
-    reporting.close()
+    reporting.close(60)
 
 
 def test_a_study_is_reported_in_order() -> None:
@@ -113,13 +116,40 @@ def test_a_packed_file_that_is_not_there_yet_is_waited_for() -> None:
     assert diary.lines[-1] == "close"
 
 
-def test_a_trial_whose_file_never_comes_is_ended_without_it() -> None:
+@pytest.mark.parametrize(
+    "error", [UserError("the store is away"), OperationalError("", None, Exception()), OSError()]
+)
+def test_a_trial_whose_file_never_comes_is_ended_without_it(error: Exception) -> None:
     def never(number: int, out: Path) -> None:
-        raise UserError("the store is away")
+        raise error
 
     diary = Diary()
     report(Reporting(Screen(), [diary], never))
     assert diary.lines[-2:] == ["end 0 COMPLETE None", "close"]
+
+
+def test_the_end_waits_for_a_listener_that_hangs_only_so_long() -> None:
+    is_free = threading.Event()
+
+    class Hanging(Diary):
+        def begin(self, study: StudyRecord) -> None:
+            is_free.wait(60)
+
+    screen = Screen()
+    reporting = Reporting(screen, [Hanging()], pack)
+    reporting.started(a_study(), [], 2)
+    reporting.close(0.05)
+    is_free.set()
+    assert screen.notices == [
+        "listeners: diary did not take everything within 0.05 s: what is left is not reported; "
+        "the database has it"
+    ]
+
+
+def test_no_file_is_packed_once_every_listener_is_dropped() -> None:
+    packed: list[int] = []
+    report(Reporting(Screen(), [Diary("begin")], lambda number, out: packed.append(number)))
+    assert packed == []
 
 
 def test_a_slow_listener_does_not_slow_the_driver() -> None:
@@ -137,5 +167,5 @@ def test_a_slow_listener_does_not_slow_the_driver() -> None:
     assert screen.seen == ["digits", (0, TrialState.RUNNING, 0)]
     assert slow.lines == []
     is_free.set()
-    reporting.close()
+    reporting.close(60)
     assert slow.lines == ["begin digits", "epochs 0: []", "close"]
