@@ -46,20 +46,29 @@ class Outbox(Generic[P]):
         self._path(key).unlink(missing_ok=True)
 
     def kept(self) -> list[P]:
-        """Return what is kept, by key; a file that is not whole is passed over with a warning."""
-        found = []
-        for path in sorted(self.folder.glob("[0-9]*.json")):
-            try:
-                whole = json.loads(path.read_bytes())
-                text = whole["content"]
-                is_whole = _digest(text) == whole["sha256"]
-            except (ValueError, KeyError, TypeError, AttributeError):
-                is_whole = False
-            if is_whole:
-                found.append(self._kind.from_json(json.loads(text)))
-            else:
-                logger.error("%s is damaged and passed over", path)
-        return found
+        """Return what is kept, by key.
+
+        A file that is not whole, or that a version with other fields wrote, stays where it is and
+        is passed over with a line in the log.
+        """
+        paths = sorted(self.folder.glob("[0-9]*.json"))
+        return [parcel for path in paths if (parcel := self._read(path)) is not None]
+
+    def _read(self, path: Path) -> P | None:
+        problem = "is damaged and passed over"
+        try:
+            whole = json.loads(path.read_bytes())
+            text = whole["content"]
+            if _digest(text) == whole["sha256"]:
+                problem = (
+                    "was written by another version, and is passed over: deliver it with that "
+                    "version, or delete it"
+                )
+                return self._kind.from_json(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        logger.error("%s %s", path, problem)
+        return None
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"

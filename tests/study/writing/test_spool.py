@@ -1,3 +1,5 @@
+import hashlib
+import json
 import math
 from contextlib import suppress
 from dataclasses import replace
@@ -62,6 +64,25 @@ def test_what_is_not_whole_is_passed_over(
     (tmp_path / ".000002.json.1-abc.tmp").write_bytes(content[:10])
     assert [kept.record.number for kept in outbox.kept()] == [1]
     assert "000000.json is damaged and passed over" in caplog.text
+
+
+@pytest.mark.parametrize("change", [{"new": 1}, {"state": "LOST"}, {"sizes": None}, {"epochs": 3}])
+def test_what_another_version_wrote_is_passed_over_and_kept(
+    tmp_path: Path, change: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = Outbox(tmp_path, TrialParcel)
+    outbox.keep(TrialParcel(a_trial(0)))
+    outbox.keep(TrialParcel(a_trial(1)))
+    path = tmp_path / "000000.json"
+    content = json.loads(json.loads(path.read_bytes())["content"])
+    target = content if "epochs" in change else content["record"]
+    target.update(change)
+    text = json.dumps(content)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps({"sha256": digest, "content": text}))
+    assert [kept.record.number for kept in outbox.kept()] == [1]
+    assert "000000.json was written by another version, and is passed over" in caplog.text
+    assert path.exists()
 
 
 def test_a_verification_reads_back(tmp_path: Path) -> None:
