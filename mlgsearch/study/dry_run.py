@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from mlgsearch.mlg.compress import compress
@@ -27,6 +27,7 @@ from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import best_device, memory_format, set_up_device
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.loop.optim import build_optimiser
+from mlgsearch.train.loop.steps import Steps
 from mlgsearch.train.spec import OptimiserSpec
 from mlgsearch.train.teacher.teacher import build_network, check_network, open_teacher
 
@@ -141,20 +142,17 @@ def _training_s(
     """Time steps and one look at the validation part; return what all epochs would take."""
     layout = memory_format(images.input_shape)
     network.to(memory_format=layout).train()
-    optimiser = build_optimiser(network, training)
     batches.start_epoch(0, 1)
     bounds = batch_bounds(batches.count, training.batch_size)
+    steps = Steps(
+        network, build_optimiser(network, training), training, training.epochs * len(bounds)
+    )
     positions = torch.arange(min(training.batch_size, batches.count), device=batches.device)
-    is_bfloat16 = training.precision == "bfloat16"
 
     def step() -> None:
         inputs = batches.inputs(positions).contiguous(memory_format=layout)
-        with torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16):
-            logits: Tensor = network(inputs)
-        loss = functional.cross_entropy(logits.float(), batches.labels[positions])
-        optimiser.zero_grad(set_to_none=False)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        loss = functional.cross_entropy(steps.outputs(inputs), batches.labels[positions])
+        steps.update(loss, 0)
 
     step_s = _timed(step, batches.device)
     part = HeldOutPart(images, images.validation, batches.device)

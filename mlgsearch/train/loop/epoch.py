@@ -3,19 +3,17 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mlgsearch.errors import MlgsearchError
-from mlgsearch.mlg.quantise_together import FactorQuantiser
 from mlgsearch.train.data.batches import TrainingBatches, batch_bounds
 from mlgsearch.train.data.randomness import Purpose, permutation, seed_torch
-from mlgsearch.train.loop.average import add_to_average, adopt_average, first_averaged_step
+from mlgsearch.train.loop.average import adopt_average
 from mlgsearch.train.loop.batch_norm import reestimate_on
-from mlgsearch.train.loop.optim import learning_rate, set_learning_rate
+from mlgsearch.train.loop.steps import Steps
 from mlgsearch.train.spec import OptimiserSpec
 
 #: Maps (logits (B, classes), labels (B,), positions (B,)) to a scalar loss.
@@ -80,15 +78,13 @@ def train_epoch(
     correct = torch.zeros((), dtype=torch.int64, device=batches.device)
     first_step = (epoch - 1 - epochs_before) * len(bounds)
     total_steps = spec.epochs * len(bounds)
-    averaged_from = first_averaged_step(spec, total_steps)
-    is_bfloat16 = spec.precision == "bfloat16"
     rate = 0.0
     if only is None:
         network.train()
     else:
         network.eval()
         only.train()
-    factors = FactorQuantiser(network)
+    steps = Steps(network, optimiser, spec, total_steps)
     for start, stop in bounds[:_READ_AHEAD]:
         batches.expect(order[start:stop])
     for step, (start, stop) in enumerate(bounds):
@@ -97,18 +93,9 @@ def train_epoch(
         positions = order[start:stop]
         inputs = batches.inputs(positions).contiguous(memory_format=memory_format)
         labels = batches.labels[positions]
-        autocast = torch.autocast(batches.device.type, torch.bfloat16, enabled=is_bfloat16)
-        with factors.quantised(), autocast:
-            logits = first_output(network(inputs))
-        logits = logits.float()  # (B, classes)
+        logits = steps.outputs(inputs)  # (B, classes)
         loss = loss_of(logits, labels, positions)
-        optimiser.zero_grad(set_to_none=False)
-        loss.backward()  # type: ignore[no-untyped-call]
-        rate = learning_rate(spec, first_step + step, total_steps)
-        set_learning_rate(optimiser, rate)
-        optimiser.step()
-        if first_step + step >= averaged_from:
-            add_to_average(optimiser)
+        rate = steps.update(loss, first_step + step)
         losses[step] = loss.detach()
         correct += (logits.detach().argmax(1) == labels).sum()
         if (step + 1) % _CHECK_EVERY == 0 or step + 1 == len(bounds):
@@ -118,14 +105,6 @@ def train_epoch(
     sizes = torch.tensor([stop - start for start, stop in bounds], dtype=torch.float64)
     mean_loss = (losses.cpu().double() * sizes).sum().item() / batches.count
     return EpochTotals(mean_loss, correct.item() / batches.count, rate)
-
-
-def first_output(output: Any) -> Tensor:
-    """Return a network's logits, which come first where training mode gives auxiliary ones too."""
-    while isinstance(output, tuple | list):
-        output = output[0]
-    logits: Tensor = output
-    return logits
 
 
 def _check_finite(losses: Tensor, epoch: int) -> None:

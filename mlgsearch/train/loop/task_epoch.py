@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mlgsearch.errors import UserError
-from mlgsearch.train.loop.average import add_to_average, first_averaged_step
-from mlgsearch.train.loop.epoch import TrainingDivergedError, first_output
-from mlgsearch.train.loop.optim import learning_rate, set_learning_rate
+from mlgsearch.train.loop.epoch import TrainingDivergedError
+from mlgsearch.train.loop.steps import Steps, first_output
 from mlgsearch.train.spec import OptimiserSpec
 
 #: Maps (network's outputs, targets, teacher's outputs) to a scalar loss.
@@ -46,7 +45,7 @@ def train_task_epoch(
         teacher: in eval mode, on the same device.
         optimiser: over all its parameters, from ``build_optimiser``.
         batches: of (images (N, C, H, W), targets); tensors are moved to the network's device.
-        spec: schedule and averaging; its batch size plays no part.
+        spec: schedule, averaging and precision; its batch size plays no part.
         loss_of: see ``TaskLoss``.
         steps: how many batches an epoch has.
         epoch: which one this is.
@@ -58,7 +57,7 @@ def train_task_epoch(
     """
     device = next(network.parameters()).device
     total_steps = spec.epochs * steps
-    averaged_from = first_averaged_step(spec, total_steps)
+    trainer = Steps(network, optimiser, spec, total_steps)
     total, samples, done, rate = 0.0, 0, 0, 0.0
     network.train()
     for step, batch in enumerate(batches, (epoch - 1) * steps):
@@ -68,16 +67,10 @@ def train_task_epoch(
         images = images.to(device).contiguous(memory_format=memory_format)
         with torch.no_grad():
             wanted = first_output(teacher(images))
-        loss = loss_of(first_output(network(images)), moved(targets, device), wanted)
+        loss = loss_of(trainer.outputs(images), moved(targets, device), wanted)
         if not isinstance(loss, Tensor) or loss.ndim:
             raise UserError("loss: it must return a tensor without dimensions: a mean over samples")
-        optimiser.zero_grad(set_to_none=False)
-        loss.backward()  # type: ignore[no-untyped-call]
-        rate = learning_rate(spec, step, total_steps)
-        set_learning_rate(optimiser, rate)
-        optimiser.step()
-        if step >= averaged_from:
-            add_to_average(optimiser)
+        rate = trainer.update(loss, step)
         value = float(loss.detach())
         done += 1
         if not math.isfinite(value):
