@@ -14,7 +14,7 @@ from rich.markup import escape
 from sqlalchemy import Engine
 
 from mlgsearch.cli.options import AllowCode, Json, Name, Storage
-from mlgsearch.cli.printing.output import stdout_console
+from mlgsearch.cli.printing.output import open_store, stdout_console
 from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.tables import front_table
 from mlgsearch.cli.progress.events import JsonEvents
@@ -140,11 +140,12 @@ def resume(
 
 
 def _with_first_settings(spec: "StudySpec", storage: str) -> "StudySpec":
-    """Return the specification with the settings that it takes over from a database as it is."""
-    from mlgsearch.results.database.store import ResultStore
+    """Return the specification with the settings that it takes over; nothing is written."""
+    from mlgsearch.study.file.spec import is_table
     from mlgsearch.study.warm_start import warm_started
 
-    return warm_started(spec, ResultStore(open_engine(storage, must_exist=True, read_only=True)))
+    needs_none = all(map(is_table, spec.search.warm_start))
+    return warm_started(spec, None if needs_none else open_store(storage)[1])
 
 
 def _print_forecast(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mlgsearch.cli.planning import preparing
+from mlgsearch.cli.printing.output import write_text
 from mlgsearch.errors import UserError
 from mlgsearch.paths import cache_directory
 
@@ -26,6 +27,8 @@ def measure(
     """Time a study's layers on its target, and write the table that predicts latency."""
     if out.exists() and not force:
         raise UserError(f"{out}: exists; write another name, or --force to replace it")
+    if out.is_dir():
+        raise UserError(f"{out}: is a folder; write a file's name")
     if not out.absolute().parent.is_dir():
         raise UserError(f"{out}: its folder does not exist")
     from mlgsearch.study.file.spec import load_study_file  # loads pydantic
@@ -37,6 +40,6 @@ def measure(
 
     with preparing(quietly=False) as progress:
         rows = measure_study(spec, on, cache_directory(), progress)
-    out.write_text("".join(write_latency(rows)), encoding="utf-8")
+    write_text(out, "".join(write_latency(rows)))
     forms = sum(row.form not in ("rest", "dense") for row in rows)
-    typer.echo(f"{out}: {rows[0].latency_ms:.4g} ms where no layer is factored, {forms} others")
+    typer.echo(f"{out}: dense network {rows[0].latency_ms:.4g} ms, {forms} factored forms timed")

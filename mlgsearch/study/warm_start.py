@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,14 @@ _NUMBERS = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
 _OPTUNA_COLUMN = re.compile(r"params_(?P<layer>.+)/(?P<number>\w+)")
 
 
-def warm_started(spec: StudySpec, store: ResultStore) -> StudySpec:
+def warm_started(spec: StudySpec, store: ResultStore | None) -> StudySpec:
     """Return the specification with what ``search.warm_start`` names added to ``search.first``.
 
     A study that is stored keeps what it began with, whatever became of those that it named.
 
     Args:
         spec: of the study file.
-        store: of this study's database, where the studies named are.
+        store: of this study's database, where the studies named are; None where only tables are.
 
     Raises:
         StudyFileError: a study or a file named does not exist, cannot be read, is of another
@@ -39,10 +40,11 @@ def warm_started(spec: StudySpec, store: ResultStore) -> StudySpec:
     """
     if not spec.search.warm_start:
         return spec
-    try:
-        stored = parse_study(store.study(spec.name).content, f"study {spec.name!r}").search
-    except StudyNotFoundError:
-        stored = None
+    stored = None
+    if store is not None:
+        with suppress(StudyNotFoundError):
+            content = store.study(spec.name).content
+            stored = parse_study(content, f"study {spec.name!r}").search
     given = [first for first in spec.search.first if first.source is None]
     found: list[FirstTrial]
     if (
@@ -54,7 +56,11 @@ def warm_started(spec: StudySpec, store: ResultStore) -> StudySpec:
     else:
         found = given
         for name in spec.search.warm_start:
-            found += _of_file(Path(name)) if is_table(name) else _of_study(name, spec, store)
+            if is_table(name):
+                found += _of_file(Path(name))
+            else:
+                assert store is not None, "a study is named, but there is no database"
+                found += _of_study(name, spec, store)
     search = spec.search.model_copy(update={"first": tuple(found)})
     return spec.model_copy(update={"search": search})
 
@@ -122,7 +128,7 @@ def _of_file(path: Path) -> list[FirstTrial]:
         try:
             settings, hyperparameters = _read(row)
             found.append(_first(settings, hyperparameters, f"{path}: line {line}"))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise StudyFileError(f"{where}: line {line}: {reason}") from None
     if not found:

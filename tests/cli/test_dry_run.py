@@ -1,10 +1,12 @@
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from mlgsearch.cli.app import app
+from mlgsearch.errors import StorageError
 from mlgsearch.words import duration
 
 STUDY = """
@@ -64,3 +66,21 @@ def test_what_launch_would_refuse_it_refuses(file: Path) -> None:
 )
 def test_durations_as_one_reads_them(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_a_table_to_start_from_needs_no_database(file: Path) -> None:
+    (file.parent / "front.csv").write_text('settings\n"{""layer1.0.conv1"": [1, 4, 2, 2, 2]}"\n')
+    file.write_text(STUDY.replace("first:", "warm_start: [front.csv], first:"))
+    command = ["launch", str(file), "--dry-run", "--json", "--max-parallel", "1"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["given"] == 2
+
+
+def test_a_study_to_start_from_needs_a_database_that_is_ours(file: Path) -> None:
+    file.write_text(STUDY.replace("first:", "warm_start: [cold], first:"))
+    done = CliRunner().invoke(app, ["launch", str(file), "--dry-run"])
+    assert isinstance(done.exception, StorageError)
+    sqlite3.connect(file.parent / "mlgsearch.db").execute("CREATE TABLE other (x)")
+    done = CliRunner().invoke(app, ["launch", str(file), "--dry-run"])
+    assert isinstance(done.exception, StorageError)

@@ -24,7 +24,7 @@ def test_the_table_is_what_the_study_reads(tmp_path: Path, monkeypatch: pytest.M
     table = tmp_path / "table.csv"
     done = CliRunner().invoke(app, [*words, "--out", str(table)])
     assert done.exit_code == 0, done.output
-    assert "ms where no layer is factored" in done.stdout
+    assert "dense network " in done.stdout
     spec, _ = load_study_file(tmp_path / "s.yaml")
     assert spec.latency is not None
     rows = parse_latency(spec.latency)

@@ -234,6 +234,7 @@ def test_trials_of_an_optuna_study_are_read_from_its_data_frame(
         ("a,b\n1,2\n", "line 2: has no settings: expected a column settings"),
         ('settings\n"{""wide"": [9, 1]}"\n', "line 2: Value error, "),
         ("settings\n{wide\n", "line 2: Expecting property name"),
+        ("params_wide/B_in\ninf\n", "line 2: cannot convert float infinity to integer"),
         ("settings,state\n{},FAIL\n", "has no finished trial"),
         ("", "has no finished trial"),
     ],

@@ -117,7 +117,7 @@ class StudyImportance:
 
 
 def is_uniform(study: StudyRecord) -> bool:
-    """Return whether all layers of a study share their numbers, so that none can be told apart."""
+    """Return whether a study's layers all share one setting, which hides the effect of each."""
     space = study.content.get("space")
     return isinstance(space, Mapping) and space.get("kind") == "uniform"
 

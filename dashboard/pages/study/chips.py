@@ -15,7 +15,7 @@ _CROSS = "\N{MULTIPLICATION SIGN}"
 
 
 def chips(data: StudyData, view: StudyView) -> list[Component]:
-    """Return a button for every filter that is set, and how many trials they leave; none for none.
+    """Return a button per filter that is set, and how many trials are left; empty without filters.
 
     ``assets/study.js`` takes a filter back: ``data-clear`` names its parameters, ``data-value`` the
     one of several values that goes.

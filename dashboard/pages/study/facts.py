@@ -48,10 +48,7 @@ def _nothing_yet(data: StudyData) -> str:
     if counts[TrialState.RUNNING]:
         return "No trial is COMPLETE yet; the front appears here with the first one."
     if counts[TrialState.FAIL]:
-        return (
-            "No trial is COMPLETE: see below why trials failed, fix it, and go on with the command "
-            "above."
-        )
+        return "No trial is COMPLETE; see below why trials failed."
     return "No trial is COMPLETE yet."
 
 

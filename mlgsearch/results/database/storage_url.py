@@ -54,7 +54,7 @@ def command_line(
     the database is not named, which is then to be looked for in that shell's MLGSEARCH_STORAGE.
     """
     shown = storage if storage.startswith("@") else safe_url(storage)
-    is_usual = storage in (DEFAULT_STORAGE, os.environ.get("MLGSEARCH_STORAGE"))
+    is_usual = storage == (os.environ.get("MLGSEARCH_STORAGE") or DEFAULT_STORAGE)
     is_left_out = is_usual or (shown != storage and not masks_password)
     options = () if is_left_out else ("--storage", shown)
     return f"{program} {shlex.join(map(str, (*words, *options)))}"

@@ -90,10 +90,12 @@ def parse_latency(spec: LatencySpec) -> list[LatencyRow]:
         rows = [_row(record, f"{where}: line {reader.line_num}") for record in reader]
     except csv.Error as error:
         raise StudyFileError(f"{where}: line {reader.line_num}: {error}") from None
-    keys = [(row.layer, row.form, row.base_in, row.base_out) for row in rows]
-    for at, key in enumerate(keys):
-        if key in keys[:at]:
+    seen: set[tuple[str | int, ...]] = set()
+    for row in rows:
+        key = (row.layer, row.form, row.base_in, row.base_out)
+        if key in seen:
             raise StudyFileError(f"{where}: has two rows of {', '.join(map(str, key))}")
+        seen.add(key)
     dense = {row.layer for row in rows if row.form == "dense"}
     for row in rows:
         if row.form != REST and row.layer not in dense:

@@ -1,5 +1,6 @@
 """MLflow: an experiment for the study, a run for each trial."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Mlflow:
         self._client.set_terminated(run, _STATUS[trial.state])
 
     def close(self) -> None:
-        """Nothing waits here."""
+        """No-op: every call is sent at once."""
 
     def _run(self, trial: TrialRecord) -> str:
         """Return the trial's run: that of an earlier driver where there is one."""
@@ -78,8 +79,9 @@ class Mlflow:
         return run
 
     def _log(self, run: str, figures: Sequence[tuple[int, dict[str, float]]]) -> None:
+        now_ms = int(time.time() * 1000)
         metrics = [
-            Metric(name, value, 0, step)
+            Metric(name, value, now_ms, step)
             for step, values in figures
             for name, value in values.items()
         ]

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from mlgsearch.errors import MlgsearchError
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.study.watch import Watch
+
+#: So often a packed file is tried, once per event, before a run ends without it.
+_MOST_TRIES = 20
 
 
 class Listener(Protocol):
@@ -53,7 +53,7 @@ class Reporting:
         self._pack = pack
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._notices: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._unpacked: list[TrialRecord] = []
+        self._unpacked: dict[int, tuple[TrialRecord, int]] = {}  # by number, with the tries so far
         self._thread = threading.Thread(target=self._work, name="listeners", daemon=True)
         self._thread.start()
 
@@ -99,7 +99,7 @@ class Reporting:
         if epochs or not record.state.is_finished:
             self._to_all(lambda listener: listener.epochs(record, epochs))
         if record.state is TrialState.COMPLETE:
-            self._unpacked.append(record)
+            self._unpacked[record.number] = record, 0
         elif record.state.is_finished:
             self._to_all(lambda listener: listener.end(record, None))
         self._end_unpacked(is_last=False)
@@ -108,18 +108,19 @@ class Reporting:
         """End the runs whose packed file can be written: the database may lag behind."""
         if not self._listeners:
             self._unpacked.clear()
-        for record in list(self._unpacked):
+        for number, (record, tries) in list(self._unpacked.items()):
+            self._unpacked[number] = record, tries + 1
             with tempfile.TemporaryDirectory(prefix="mlgsearch-") as folder:
                 packed = self._packed(record, Path(folder))
-                if packed is not None or is_last:
-                    self._unpacked.remove(record)
+                if packed is not None or is_last or tries + 1 == _MOST_TRIES:
+                    del self._unpacked[number]
                     self._to_all(partial(_end, record=record, packed=packed))
 
     def _packed(self, record: TrialRecord, folder: Path) -> Path | None:
         path = folder / f"trial-{record.number:06d}.mlg"
         try:
             self._pack(record.number, path)
-        except (MlgsearchError, SQLAlchemyError, OSError):  # its row or its checkpoint is away
+        except Exception:  # noqa: BLE001 - the database, the store, or code of the user's
             return None
         return path
 

@@ -1,6 +1,8 @@
 """What a run shows of a trial, under the same names in every tracker."""
 
-from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
+from mlgsearch.records import MEASURES, EpochRecord, StudyRecord, TrialRecord
+
+_OF_EPOCHS = ("accuracy", "loss")
 
 
 def of_epoch(epoch: EpochRecord) -> dict[str, float]:
@@ -22,10 +24,11 @@ def of_trial(trial: TrialRecord) -> dict[str, float]:
         "parameter_ratio": sizes.parameter_ratio,
         "generation_macs": sizes.generation_macs,
         "execution_macs": sizes.execution_macs,
-        "packed_bytes": trial.packed_bytes,
-        "final_accuracy": trial.accuracy,
-        "final_loss": trial.loss,
     }
+    for measure in MEASURES:
+        # A curve has the name of a measure of each epoch.
+        name = f"final_{measure.name}" if measure.name in _OF_EPOCHS else measure.name
+        figures[name] = getattr(trial, measure.name)
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 

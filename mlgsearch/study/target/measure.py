@@ -1,6 +1,7 @@
 """The table of a target's latency: the whole network with one layer changed at a time."""
 
 import math
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -117,7 +118,7 @@ def _rows(
 ) -> Iterator[LatencyRow]:
     dense = dense_settings(shape, fixed)
     base = runner.prepare(dense)
-    rest = min(base() for _ in range(_COMMANDS))
+    rest = statistics.median(base() for _ in range(_COMMANDS))
     todo = points(shape, ranges, fixed, runner.runtime)
     more: dict[tuple[LayerShape, str, tuple[int, int]], float] = {}
     for done, point in enumerate(todo):

@@ -5,7 +5,12 @@ import pytest
 from mlgsearch.errors import StorageError
 from mlgsearch.paths import runs_directory
 from mlgsearch.results.database.engine import open_engine
-from mlgsearch.results.database.storage_url import safe_url, storage_url
+from mlgsearch.results.database.storage_url import (
+    DEFAULT_STORAGE,
+    command_line,
+    safe_url,
+    storage_url,
+)
 
 
 def test_a_url_is_itself() -> None:
@@ -97,3 +102,22 @@ def test_no_more_is_read_of_an_endless_file_than_a_url_may_have() -> None:
 )
 def test_safe_url_hides_passwords_only(url: str, shown: str) -> None:
     assert safe_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("usual", "storage", "shown"),
+    [
+        (None, DEFAULT_STORAGE, "mlgsearch resume s"),
+        (None, "sqlite:///b.db", "mlgsearch resume s --storage sqlite:///b.db"),
+        ("sqlite:///b.db", "sqlite:///b.db", "mlgsearch resume s"),
+        # In that shell the default is another database.
+        ("sqlite:///b.db", DEFAULT_STORAGE, f"mlgsearch resume s --storage {DEFAULT_STORAGE}"),
+    ],
+)
+def test_a_command_to_paste_names_the_database_unless_the_shell_does(
+    monkeypatch: pytest.MonkeyPatch, usual: str | None, storage: str, shown: str
+) -> None:
+    monkeypatch.delenv("MLGSEARCH_STORAGE", raising=False)
+    if usual is not None:
+        monkeypatch.setenv("MLGSEARCH_STORAGE", usual)
+    assert command_line("mlgsearch", ["resume", "s"], storage, masks_password=True) == shown

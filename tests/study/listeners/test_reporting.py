@@ -128,6 +128,24 @@ def test_a_trial_whose_file_never_comes_is_ended_without_it(error: Exception) ->
     assert diary.lines[-2:] == ["end 0 COMPLETE None", "close"]
 
 
+def test_a_file_that_never_comes_is_not_tried_for_ever() -> None:
+    tries: list[int] = []
+
+    def never(number: int, out: Path) -> None:
+        tries.append(number)
+        raise RuntimeError("damaged")
+
+    diary = Diary()
+    reporting = Reporting(Screen(), [diary], never)
+    reporting.started(a_study(), [], 2)
+    reporting.trial(a_complete(0, 0.9, 0.02), [])
+    for _ in range(100):
+        reporting.trial(a_trial(1), [])
+    reporting.close(60)
+    assert 2 <= len(tries) <= 30
+    assert diary.lines.count("end 0 COMPLETE None") == 1
+
+
 def test_the_end_waits_for_a_listener_that_hangs_only_so_long() -> None:
     is_free = threading.Event()
 
