@@ -31,7 +31,8 @@ class FactorQuantiser:
     def _add(self, latents: ParametrizationList, mlg: Mlg) -> None:
         for index, name in enumerate(mlg.names):
             quantiser = mlg.quantisers[name]
-            if isinstance(quantiser, SymmetricLsqQuantiser):
+            # A class that inherits it and quantises otherwise is left to itself.
+            if type(quantiser) is SymmetricLsqQuantiser:
                 self._owners.append((mlg, name))
                 self._latents.append(getattr(latents, f"original{index}"))
                 self._quantisers.append(quantiser)

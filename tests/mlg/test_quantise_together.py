@@ -85,3 +85,14 @@ def test_a_step_of_zero_stays_zero_beside_others() -> None:
     found = gradients(model, together=True)
     assert all(torch.isfinite(value).all() for value in found.values())
     assert_alike(model)
+
+
+def test_a_subclass_that_quantises_otherwise_is_left_to_itself() -> None:
+    class Doubled(SymmetricLsqQuantiser):
+        def forward(self, latent: Tensor) -> Tensor:
+            return 2 * super().forward(latent)
+
+    model = student()
+    quantiser = next(m for m in model.modules() if isinstance(m, SymmetricLsqQuantiser))
+    quantiser.__class__ = Doubled
+    assert_alike(model)

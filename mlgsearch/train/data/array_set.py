@@ -50,8 +50,7 @@ def list_arrays(
     for _, piece in pieces:
         _check(piece)
     labels = {
-        part: np.concatenate([_flat(piece.labels) for piece in parts[part]])
-        for part in sorted(parts)
+        part: np.concatenate([piece.labels for piece in parts[part]]) for part in sorted(parts)
     }
     names, indices = index_labels(f"data: {pieces[0][1].path}", labels, class_names)
     rows = [(piece, row) for _, piece in pieces for row in range(len(piece.images))]
@@ -98,7 +97,3 @@ def _check(piece: ArrayPart) -> None:
 
 def _channels_come_first(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and shape[3] not in _CHANNELS
-
-
-def _flat(labels: np.ndarray) -> np.ndarray:
-    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels

@@ -60,7 +60,9 @@ def content_bytes(content: Content) -> bytes:
     if isinstance(content, bytes):
         return content
     if isinstance(content, Image.Image):
-        return f"{content.mode}{content.size}".encode() + content.tobytes()
+        palette = content.getpalette("RGBA") if content.mode in ("P", "PA") else None
+        clear = content.info.get("transparency")
+        return f"{content.mode}{content.size}{palette}{clear!r}".encode() + content.tobytes()
     return f"{content.dtype.str}{content.shape}".encode() + content.tobytes()
 
 

@@ -1,6 +1,7 @@
 """A map-style data set of torch that code of one's own makes, as `module:callable`."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ def list_own(spec: DataSpec) -> Listing:
     rows = [(source, row) for source in sources.values() for row in range(len(source))]
     code = sources_hash(spec.name, "data.name")
     looked_at = [source.look() for source in sources.values()]
+    seen = hashlib.sha256(json.dumps([code, spec.root, looked_at]).encode()).hexdigest()
     counts = torch.tensor([len(source) for source in sources.values()])
     has_parts = isinstance(made, Mapping)
 
@@ -63,7 +65,7 @@ def list_own(spec: DataSpec) -> Listing:
         labels=indices,
         class_names=names,
         parts=part_of if has_parts else None,
-        stamps=[(code, spec.root, looked_at, row) for _, row in rows],
+        stamps=[(seen, row) for _, row in rows],
         read=read,
     )
 

@@ -1,6 +1,7 @@
 """Encoded images in tar files as WebDataset has them: `key.jpg` and `key.cls`, one sample."""
 
 import os
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -136,6 +137,6 @@ def _read_shard(path: Path) -> _Shard:
 def _numbers(labels: list[str | None]) -> list[int] | list[str]:
     """Return labels as whole numbers where all of them are, else as text."""
     texts = [str(label) for label in labels]
-    if all(text.lstrip("-").isdecimal() and text.isascii() for text in texts):
+    if all(re.fullmatch(r"-?[0-9]+", text) for text in texts):
         return [int(text) for text in texts]
     return texts

@@ -20,6 +20,9 @@ from mlgsearch.train.files.c_streams import Streams
 from mlgsearch.train.files.onnx_graph import marked_graph
 from mlgsearch.train.files.packed_card import PackedCard
 
+#: The quantisers whose codes ``mlg.c`` decodes.
+C_METHODS = ("dorefa", "lsq", "lsq_symmetric")
+
 #: ONNX's operators of one operand, by the function of ``mlg.c``, with their attributes' defaults.
 _UNARY: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "Relu": ("RELU", {}),
@@ -54,8 +57,10 @@ def make_program(network: nn.Module, card: PackedCard, tensors: Mapping[str, Ten
 
     Raises:
         UserError: torch's exporter is not installed or cannot express the network, or the network
-            computes what ``mlg.c`` does not know.
+            computes what ``mlg.c`` does not know, or its quantiser is one of those.
     """
+    if card.method not in C_METHODS:
+        raise UserError(f"no C program decodes {card.method}; it knows {', '.join(C_METHODS)}")
     graph = TracedGraph(marked_graph(network, card).graph)
     return _Builder(network, card, tensors, graph).build()
 
@@ -230,8 +235,6 @@ class _Builder:
         if b.shape != shape or b.buffer is None:
             # A constant may have an axis for the batch, which is left out.
             wide = (1,) * (len(shape) + 1 - len(b.shape)) + b.shape
-            if b.buffer is not None:
-                wide = (1,) * (len(shape) + 1 - len(b.shape) - 1) + (1, *b.shape)
             if len(shape) > 4 or len(wide) != len(shape) + 1 or wide[0] != 1:
                 raise self._unknown(node, "broadcasts over more than four axes")
             at = self._shape(shape, _steps(wide[1:]))

@@ -22,6 +22,7 @@ class Streams:
     def __init__(self, network: nn.Module, card: PackedCard) -> None:
         self.settings = settings_of(network)
         self.constants: list[float] = []
+        self._placed: dict[tuple[float, ...], int] = {}
         self.at: dict[tuple[str, str], tuple[str, int]] = {}
         self._begin: dict[str, tuple[int, int]] = {}
         at = Counter[str]()
@@ -48,13 +49,12 @@ class Streams:
 
     def constant(self, values: Sequence[float]) -> int:
         """Return where numbers lie that the streams do not hold; the same ones lie once."""
-        known, count = self.constants, len(values)
         if not values:
             return 0
-        if count == 1 and values[0] in known:
-            return self._numbers + known.index(values[0])
-        known.extend(values)
-        return self._numbers + len(known) - count
+        place = self._placed.setdefault(tuple(values), len(self.constants))
+        if place == len(self.constants):
+            self.constants.extend(values)
+        return self._numbers + place
 
     def stored(self, name: str, value: "np.ndarray[Any, Any]") -> int:
         """Return where a constant of the graph lies, in the streams or behind them."""

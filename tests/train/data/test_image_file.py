@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlgsearch.train.data.image_file import Look, read_image
+from mlgsearch.train.data.image_file import Look, content_bytes, read_image
 from tests.train.data.pictures import ramp
 
 #: Brightness of the picture that all files here hold, from 0 to 1, (16, 16).
@@ -140,3 +140,14 @@ def test_the_centre_square_is_resized() -> None:
     assert np.array_equal(
         read[:, 1:-1], np.broadcast_to(np.array([0, 0, 255], np.uint8), (8, 6, 3))
     )
+
+
+def test_images_that_differ_in_their_palette_alone_are_not_equal() -> None:
+    red, blue = (Image.new("P", (4, 4)) for _ in range(2))
+    red.putpalette([255, 0, 0])
+    blue.putpalette([0, 0, 255])
+    assert content_bytes(red) != content_bytes(blue)
+    assert content_bytes(red) == content_bytes(red.copy())
+    clear = red.copy()
+    clear.info["transparency"] = 0
+    assert content_bytes(clear) != content_bytes(red)

@@ -7,9 +7,11 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from mlgsearch.errors import UserError
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.packed import unpack_network
 from mlgsearch.mlg.quantise import QUANTISERS, SymmetricLsqQuantiser
+from mlgsearch.train.files.c_folder import write_c
 from mlgsearch.train.files.onnx_body import Body
 from mlgsearch.train.files.onnx_functions import DECODERS
 from mlgsearch.train.files.packed_file import read_packed, write_packed
@@ -58,6 +60,13 @@ def test_two_lines_add_a_quantiser(tmp_path: Path) -> None:
     images = torch.randn(3, *SHAPE)
     torch.testing.assert_close(opened.eval()(images), network(images), rtol=1e-4, atol=1e-4)
     check(network, card)
+
+
+@pytest.mark.usefixtures("new")
+def test_a_program_in_c_is_refused_for_it(tmp_path: Path) -> None:
+    network, card = a_student(Mixed(), SHAPE, method="reversed")
+    with pytest.raises(UserError, match="no C program decodes reversed; it knows dorefa, lsq"):
+        write_c(tmp_path / "c", network, card)
 
 
 def test_every_quantiser_has_a_decoder_for_onnx() -> None:
