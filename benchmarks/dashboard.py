@@ -303,7 +303,7 @@ def _settle(page: Page) -> None:
 
 
 def _used(session: CDPSession, server: psutil.Process) -> tuple[float, float]:
-    """Give the processor seconds that the server, and the page's main thread, have used."""
+    """Return the processor seconds that the server, and the page's main thread, have used."""
     times = server.cpu_times()
     metrics = session.send("Performance.getMetrics")["metrics"]
     page_s = next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")

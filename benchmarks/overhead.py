@@ -65,7 +65,7 @@ class InstantWorker(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Give one epoch and the summary."""
+        """Return one epoch and the summary."""
         numbers = [sum(five) for five in json.loads(self._settings).values()]
         accuracy = 1 - 1 / (1 + sum(numbers) / len(numbers))
         epoch = EpochRecord(1, 1.0, accuracy, 1.0, accuracy, 0.1, 0.0)
@@ -129,7 +129,7 @@ class Clock:
 
 
 def resnet18_shape() -> NetworkShape:
-    """Give the shape of ResNet-18 with a CIFAR stem and ten classes."""
+    """Return the shape of ResNet-18 with a CIFAR stem and ten classes."""
     model = build_model(ModelSpec(name="resnet18"), classes=10, channels=3, image_size=(32, 32))
     return network_shape(model, (3, 32, 32))
 
@@ -174,7 +174,7 @@ class PlainWorker(InstantWorker):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Give both objectives."""
+        """Return both objectives."""
         mean = sum(self._numbers) / len(self._numbers)
         return {"accuracy": 1 - 1 / (1 + mean), "memory": mean, "done": True}
 

@@ -31,7 +31,7 @@ class PlainWeight(nn.Module):
             self.register_buffer(f"{name}_gain", torch.as_tensor(getattr(quantiser, "gain", 1.0)))
 
     def quantised(self, name: str) -> Tensor:
-        """Give one factor as it is multiplied."""
+        """Return one factor as it is multiplied."""
         latent: Tensor = getattr(self, name)
         bits = self.bits[name]
         if bits == 32:
@@ -46,7 +46,7 @@ class PlainWeight(nn.Module):
         return value
 
     def smooth(self, name: str) -> Tensor:
-        """Give one factor as the penalty sees it."""
+        """Return one factor as the penalty sees it."""
         latent: Tensor = getattr(self, name)
         gain: Tensor = getattr(self, f"{name}_gain")
         return latent if self.bits[name] == 32 else gain * torch.tanh(latent)
@@ -62,7 +62,7 @@ class PlainWeight(nn.Module):
         return weight.reshape(self.shape)
 
     def penalty(self) -> Tensor:
-        """Give the deviation from orthonormal vectors; see `mlgsearch.mlg.penalty`."""
+        """Return the deviation from orthonormal vectors; see `mlgsearch.mlg.penalty`."""
         total = torch.zeros(())
         if "coeff_in" in self.bits:
             if self.smooth("basis").shape[-2] >= 2:
@@ -106,7 +106,7 @@ class PlainLinear(nn.Module):
 
 
 def plain_student(student: nn.Module) -> nn.Module:
-    """Give a student of the same factors as a compressed one (dorefa), written plainly."""
+    """Return a student of the same factors as a compressed one (dorefa), written plainly."""
     plain = densify(student)
     for name, layer in list(student.named_modules()):
         if is_compressed(layer):

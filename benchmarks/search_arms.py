@@ -147,7 +147,7 @@ class Line:
         print(f"{self._name}: {len(trials)} of {study.n_trials} trials are there", flush=True)
 
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
-        """Tell of an ended trial."""
+        """Print an ended trial."""
         if record.state.is_finished:
             accuracy = 100 * (record.accuracy or 0.0)
             print(

@@ -77,7 +77,7 @@ class Searched:
         return sum(trial.epochs_done for trial in self.trials if trial.reused_from is None)
 
     def accuracy_within(self, ratio: float) -> float | None:
-        """Give the best accuracy of a COMPLETE trial of at most this memory ratio, in percent."""
+        """Return the best accuracy of a COMPLETE trial of at most this memory ratio, in percent."""
         found = [
             trial.accuracy
             for trial in self.trials
@@ -121,7 +121,7 @@ Runs = dict[str, dict[int, Searched]]
 
 
 def summarise(task: str, runs: Runs) -> dict[str, Any]:
-    """Give every figure as plain data; lists run over the seeds that are through."""
+    """Return every figure as plain data; lists run over the seeds that are through."""
     return {
         "seeds": {arm: sorted(seeds) for arm, seeds in runs.items()},
         "hypervolume_after": {
@@ -150,7 +150,7 @@ def summarise(task: str, runs: Runs) -> dict[str, Any]:
 
 
 def _trials_to_blind(runs: Runs) -> dict[int, int | None]:
-    """Tell by seed after how many of our trials the best of the blind searches is reached."""
+    """Return by seed after how many of our trials the best of the blind searches is reached."""
     found = {}
     for seed, ours in runs.get(OURS, {}).items():
         blind = [runs[arm][seed] for arm in BLIND if seed in runs.get(arm, {})]

@@ -50,12 +50,12 @@ class Clock:
         self.began = time.perf_counter(), time.process_time()
 
     def passed(self) -> tuple[float, float]:
-        """Give the seconds since the start, of the wall and of the processor."""
+        """Return the seconds since the start, of the wall and of the processor."""
         return time.perf_counter() - self.began[0], time.process_time() - self.began[1]
 
 
 def span(of: Sequence[int]) -> Span:
-    """Give a study's lowest and highest number of something."""
+    """Return a study's lowest and highest number of something."""
     low, high = of
     return low, high
 

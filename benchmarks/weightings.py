@@ -45,7 +45,7 @@ Array = NDArray[np.float64]
 
 
 def _silent(stage: str, done: int, total: int, note: str) -> None:
-    """Tell nothing of the preparations."""
+    """Print nothing of the preparations."""
 
 
 def damages(spec: StudySpec, trials: list[TrialRecord]) -> tuple[Array, dict[str, Array]]:

@@ -78,10 +78,10 @@ def _picture(studies: Sequence[_Study], query: Query, scheme: Scheme) -> tuple[A
 
 def _summary(studies: Sequence[_Study], query: Query) -> str:
     ranked = sorted(studies, key=lambda study: -study.hypervolume)
-    told = ", ".join(f"{study.record.name} {study.hypervolume:.4f}" for study in ranked)
+    volumes = ", ".join(f"{study.record.name} {study.hypervolume:.4f}" for study in ranked)
     return (
         f"Hypervolumes of accuracy and {axis_of(query).shown.label}, all from the same reference, "
-        f"larger is better: {told}."
+        f"larger is better: {volumes}."
     )
 
 
@@ -251,16 +251,16 @@ def _without(names: Sequence[str], name: str) -> list[str]:
 
 def _warnings(studies: Sequence[_Study]) -> list[Component]:
     """Say where figures of the studies are no figures of the same thing."""
-    told = []
+    differing = []
     for part, what in (("data", "data"), ("model", "networks")):
         parts = [study.record.content.get(part) for study in studies]
         if any(other != parts[0] for other in parts):
-            told.append(what)
-    if not told:
+            differing.append(what)
+    if not differing:
         return []
     return [
         notice(
-            f"These studies are about different {' and '.join(told)}: "
+            f"These studies are about different {' and '.join(differing)}: "
             "a larger hypervolume need not mean a better search."
         )
     ]
@@ -268,12 +268,12 @@ def _warnings(studies: Sequence[_Study]) -> list[Component]:
 
 def _digest(studies: Sequence[_Study], query: Query, scheme: Scheme) -> str:
     """Return a text that differs when the picture would."""
-    told = sha256(repr((query.one(AXIS), query.one(ZOOM), scheme)).encode())
+    digest = sha256(repr((query.one(AXIS), query.one(ZOOM), scheme)).encode())
     for study in studies:
-        told.update(repr((study.record.name, study.hypervolume)).encode())
+        digest.update(repr((study.record.name, study.hypervolume)).encode())
         columns = study.front.columns.at(study.front.rows)
-        told.update(np.ascontiguousarray(columns.number).tobytes())
-    return told.hexdigest()[:16]
+        digest.update(np.ascontiguousarray(columns.number).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _register(app: Dash, database: Database) -> None:

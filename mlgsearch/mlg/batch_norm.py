@@ -9,13 +9,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def has_statistics(module: nn.Module) -> TypeGuard[_BatchNorm]:
-    """Tell whether a module is a batch-norm that uses running statistics in eval mode."""
+    """Return whether a module is a batch-norm that uses running statistics in eval mode."""
     return isinstance(module, _BatchNorm) and module.running_var is not None
 
 
 @torch.no_grad()
 def scale_and_shift(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    """Give each channel's scale and shift, (C,) float32 on the CPU: y = x*scale + shift.
+    """Return each channel's scale and shift, (C,) float32 on the CPU: y = x*scale + shift.
 
     They are asked of torch's own kernel, which computes them first and then that line: a channel
     of one without mean and shift gives the scale, a channel of zero the shift. So its rounding is

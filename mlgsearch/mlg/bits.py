@@ -8,7 +8,7 @@ WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
 
 
 def packed_length(count: int, bits: int) -> int:
-    """Give the bytes that ``count`` codes of ``bits`` take: the last byte is filled up."""
+    """Return the bytes that ``count`` codes of ``bits`` take: the last byte is filled up."""
     return (count * bits + 7) // 8
 
 
@@ -64,7 +64,7 @@ def unpack(stream: Tensor, bits: int, count: int) -> Tensor:
 
 
 def _word(bits: int) -> tuple[int, int]:
-    """Give how many codes, and how many bytes, make a word of at most 64 bits."""
+    """Return how many codes, and how many bytes, make a word of at most 64 bits."""
     return (1, 2) if bits == 16 else (8, bits)
 
 

@@ -28,7 +28,7 @@ class DecodedMlg(Mlg):
         self._values: tuple[Tensor, ...] | None = tuple(values[name] for name in self.names)
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, ...]:
-        """Give the factors, once.
+        """Return the factors, once.
 
         Raises:
             SettingError: the layer has its factors already: an assigned weight cannot be kept.

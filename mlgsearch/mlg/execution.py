@@ -66,7 +66,7 @@ def choose_form(
     *,
     generates: bool = True,
 ) -> ExecutionForm:
-    """Give the form to compute a layer in; a wanted form that the layer lacks falls to dense.
+    """Return the form to compute a layer in; a wanted form that the layer lacks falls to dense.
 
     Where forms cost the same, the simpler one is taken.
 

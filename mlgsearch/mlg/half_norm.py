@@ -137,7 +137,7 @@ def to_half(numbers: Tensor) -> Tensor:
 
 
 def half_scale_and_shift(norm: HalfNorm) -> tuple[Tensor, Tensor]:
-    """Give each channel's scale and shift, (C,) float16 on the CPU."""
+    """Return each channel's scale and shift, (C,) float16 on the CPU."""
     scale, shift = scale_and_shift(norm)
     return to_half(scale), to_half(shift)
 

@@ -39,7 +39,7 @@ class InputQuantiser(nn.Module):
             self.register_buffer(name, torch.zeros(()))
 
     def forward(self, input: Tensor) -> Tensor:
-        """Give a tensor of the input's shape, in float32."""
+        """Return a tensor of the input's shape, in float32."""
         if self.training:
             self._observe(input)
         elif torch.compiler.is_compiling():  # a graph cannot branch on a number
@@ -76,7 +76,7 @@ class InputQuantiser(nn.Module):
 
 
 def in_bits_of(network: nn.Module) -> InBits:
-    """Tell at how many bits a network's layers take their inputs."""
+    """Return at how many bits a network's layers take their inputs."""
     for module in network.modules():
         if isinstance(module, InputQuantiser):
             return module.bits
@@ -99,12 +99,12 @@ class _Rounded(torch.autograd.Function):
 
 
 def _codes(input: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
-    """Give the nearest whole numbers, not clamped yet."""
+    """Return the nearest whole numbers, not clamped yet."""
     return (input / scale).add_(zero_point).round_()
 
 
 def _values(codes: Tensor, scale: Tensor, zero_point: Tensor, bits: int) -> Tensor:
-    """Give the levels of codes, in their place."""
+    """Return the levels of codes, in their place."""
     return codes.clamp_(0, 2**bits - 1).sub_(zero_point).mul_(scale)
 
 

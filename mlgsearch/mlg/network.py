@@ -73,7 +73,7 @@ class NetworkShape:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give a JSON-able form; ``from_dict`` reads it back."""
+        """Return a JSON-able form; ``from_dict`` reads it back."""
         return {
             "layers": {name: shape.to_dict() for name, shape in self.layers.items()},
             "norm_parameters": self.norm_parameters,
@@ -105,7 +105,7 @@ class NetworkShape:
 
 
 def normalisation_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Give the weights and biases of every normalisation layer, in the model's order."""
+    """Return the weights and biases of every normalisation layer, in the model's order."""
     return [
         parameter
         for module in model.modules()

@@ -49,7 +49,7 @@ from mlgsearch.mlg.setting import LayerSetting
 
 
 def settings_of(network: nn.Module) -> dict[str, LayerSetting]:
-    """Give every layer's canonical setting; one that is not compressed is plain at 32 bits."""
+    """Return every layer's canonical setting; one that is not compressed is plain at 32 bits."""
     return {
         name: mlg_of(layer.module, layer.parameter).setting
         if is_compressed(layer.module, layer.parameter)
@@ -60,7 +60,7 @@ def settings_of(network: nn.Module) -> dict[str, LayerSetting]:
 
 @torch.no_grad()
 def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
-    """Give the flat tensors of a network that was compressed with ``method``, on the CPU.
+    """Return the flat tensors of a network that was compressed with ``method``, on the CPU.
 
     Pack it in the memory layout that it runs in: a mean over a weight (the scale at 1 bit) is
     rounded in the order of memory.

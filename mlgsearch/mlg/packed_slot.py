@@ -112,7 +112,7 @@ def packed_slots(
 
 
 def stream_shapes(slots: list[Slot]) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Give the shape and type of every flat tensor."""
+    """Return the shape and type of every flat tensor."""
     codes = sum(packed_length(s.numel, s.bits) for s in slots if s.stream == "codes")
     numbers = sum(s.numel for s in slots if s.stream == "numbers")
     halves = [s.numel for s in slots if s.stream == "halves"]
@@ -126,7 +126,7 @@ def stream_shapes(slots: list[Slot]) -> dict[str, tuple[tuple[int, ...], torch.d
 
 
 def factor_bits(setting: LayerSetting) -> dict[str, int]:
-    """Give the bits of every factor, in order, of those that a layer lacks too."""
+    """Return the bits of every factor, in order, of those that a layer lacks too."""
     return {
         "basis": setting.q_basis,
         "coeff_in": setting.q_coeff_in,
@@ -135,7 +135,7 @@ def factor_bits(setting: LayerSetting) -> dict[str, int]:
 
 
 def _own_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Give all modules but the insides of compressed layers."""
+    """Return all modules but the insides of compressed layers."""
     inside: set[nn.Module] = set()
     for module in network.modules():
         if compressed_weights(module):
@@ -146,7 +146,7 @@ def _own_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def own_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Give a module's own parameters and buffers that belong to its state."""
+    """Return a module's own parameters and buffers that belong to its state."""
     for name, tensor in (*module._parameters.items(), *module._buffers.items()):
         if tensor is not None and name not in module._non_persistent_buffers_set:
             yield name, tensor

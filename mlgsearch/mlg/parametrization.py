@@ -84,7 +84,7 @@ class Mlg(nn.Module):
         return to_layout(weight, self._shape)
 
     def multiplied(self, *latents: Tensor) -> Factors:
-        """Give the factors of a pass: the one place that dense and factored forms take them from.
+        """Return the factors of a pass: the one place that dense and factored forms take them from.
 
         They are the quantised ones, but for the noise in training mode.
 
@@ -104,7 +104,7 @@ class Mlg(nn.Module):
         return Factors(self._setting, **values)
 
     def quantised(self, *latents: Tensor) -> Factors:
-        """Give the quantised factors.
+        """Return the quantised factors.
 
         Raises:
             SettingError: the latents are not those of this setting.
@@ -122,7 +122,7 @@ class Mlg(nn.Module):
         return Factors(self._setting, **values)
 
     def smooth(self, *latents: Tensor) -> Factors:
-        """Give the factors before rounding, which the penalty looks at."""
+        """Return the factors before rounding, which the penalty looks at."""
         values = {
             name: self._quantiser(name).smooth(t)
             for name, t in zip(self.names, latents, strict=True)

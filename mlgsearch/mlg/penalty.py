@@ -54,7 +54,7 @@ def _unit_columns(matrix: Tensor) -> Tensor:
 
 
 def _deviation(rows: Tensor) -> Tensor:
-    """Give the mean squared entry of rows @ rows.T - I, for (..., n, m)."""
+    """Return the mean squared entry of rows @ rows.T - I, for (..., n, m)."""
     gram = rows @ rows.mT
     eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     deviation: Tensor = functional.mse_loss(gram, eye.expand_as(gram))

@@ -103,7 +103,7 @@ def project(
 
 
 def _truncate(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """Give orthonormal columns Q (..., m, rank) and Q.mT @ matrix, the best of that rank.
+    """Return orthonormal columns Q (..., m, rank) and Q.mT @ matrix, the best of that rank.
 
     Works on the smaller of the two Gram matrices; the QR step keeps the columns orthonormal where
     the matrix has a lower rank than is asked for.
@@ -116,13 +116,13 @@ def _truncate(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def _leading(gram: Tensor, rank: int) -> Tensor:
-    """Give the eigenvectors of the largest eigenvalues as columns, largest first."""
+    """Return the eigenvectors of the largest eigenvalues as columns, largest first."""
     vectors: Tensor = torch.linalg.eigh(gram).eigenvectors  # (..., n, n), smallest first
     return vectors.flip(-1)[..., :rank]
 
 
 def unit_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Give rows of norm 1 and the norms (..., rows, 1); a row that is as good as zero is kept."""
+    """Return rows of norm 1 and the norms (..., rows, 1); a row that is as good as zero is kept."""
     norms = torch.linalg.vector_norm(matrix, dim=-1, keepdim=True)
     norms = torch.where(norms > 1e-12 * norms.amax(), norms, torch.ones_like(norms))
     return matrix / norms, norms
@@ -142,7 +142,7 @@ class _Refinement:
         self._mixed: tuple[Tensor, Tensor] | None = None
 
     def run(self, targets: dict[str, Tensor], steps: int) -> dict[str, Tensor]:
-        """Give targets whose quantised product is at least as close to the weight."""
+        """Return targets whose quantised product is at least as close to the weight."""
         values = self._quantised(targets)
         least = self._squared_error(values)
         for _ in range(steps):
@@ -177,7 +177,7 @@ class _Refinement:
         return float(self._square - 2 * cross + (out.mT @ out * (kernels @ kernels.mT)).sum())
 
     def _mixed_by(self, out: Tensor) -> Tensor:
-        """Give out.mT @ W, (B_out, C_in*k*k)."""
+        """Return out.mT @ W, (B_out, C_in*k*k)."""
         if self._mixed is None or self._mixed[0] is not out:
             self._mixed = out, out.mT @ self._matrix
         return self._mixed[1]
@@ -220,7 +220,7 @@ class _Refinement:
 
 
 def _kernels(values: Mapping[str, Tensor]) -> Tensor:
-    """Give W_c, (rows, C_in*k*k)."""
+    """Return W_c, (rows, C_in*k*k)."""
     if "coeff_in" in values:
         return (values["coeff_in"] @ values["basis"]).flatten(1)
     return values["basis"]

@@ -49,11 +49,11 @@ class Quantiser(nn.Module):
         self.bits = bits
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Give the value that is multiplied: at most 2**bits levels."""
+        """Return the value that is multiplied: at most 2**bits levels."""
         return latent
 
     def smooth(self, latent: Tensor) -> Tensor:
-        """Give the value before rounding; differentiable everywhere."""
+        """Return the value before rounding; differentiable everywhere."""
         return latent
 
     @torch.no_grad()
@@ -62,7 +62,7 @@ class Quantiser(nn.Module):
         return target
 
     def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Give what the value is made of: codes and scales; at 32 bits it has none.
+        """Return what the value is made of: codes and scales; at 32 bits it has none.
 
         Returns:
             int32 in [0, 2**bits - 1] of the latent's shape, and the scales, (scale_count,).
@@ -70,7 +70,7 @@ class Quantiser(nn.Module):
         raise AssertionError("there are no codes at 32 bits")
 
     def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
-        """Give the value that ``forward`` gave, bit for bit, of what ``encode`` gave.
+        """Return the value that ``forward`` gave, bit for bit, of what ``encode`` gave.
 
         Nothing of this quantiser's own state is used but its bits.
         """
@@ -93,16 +93,16 @@ class SignQuantiser(Quantiser):
         super().__init__(1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Give plus or minus the mean magnitude."""
+        """Return plus or minus the mean magnitude."""
         return _straight_through(self.decode(*self.encode(latent)), latent)
 
     @torch.no_grad()
     def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Give 1 for plus and 0 for minus, and the mean magnitude."""
+        """Return 1 for plus and 0 for minus, and the mean magnitude."""
         return (latent >= 0).to(torch.int32), latent.abs().mean().reshape(1)
 
     def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
-        """Give plus or minus the mean magnitude."""
+        """Return plus or minus the mean magnitude."""
         return torch.where(codes > 0, scales[0], -scales[0]) + 0.0  # no negative zero
 
 
@@ -125,7 +125,7 @@ class DorefaQuantiser(Quantiser):
         self.register_buffer("gain", torch.ones(()))
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Give gain times one of 2**bits levels."""
+        """Return gain times one of 2**bits levels."""
         through = torch.tanh(latent)
         with torch.no_grad():
             largest = _even_range(through, self.bits)
@@ -133,19 +133,19 @@ class DorefaQuantiser(Quantiser):
         return _straight_through(value, self.gain * through)
 
     def smooth(self, latent: Tensor) -> Tensor:
-        """Give gain*tanh(latent)."""
+        """Return gain*tanh(latent)."""
         return self.gain * torch.tanh(latent)
 
     @torch.no_grad()
     def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the levels counted from the lowest; the scales are the gain and max|tanh|."""
+        """Return the levels counted from the lowest; the scales are the gain and max|tanh|."""
         through = torch.tanh(latent)
         largest = _even_range(through, self.bits)
         codes = _even_codes(through, largest, self.bits)
         return codes.to(torch.int32), torch.stack([self.gain, largest])
 
     def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
-        """Give gain times the levels."""
+        """Return gain times the levels."""
         return _values(codes.to(scales.dtype), scales[1], scales[0], self.bits)
 
     @torch.no_grad()
@@ -182,7 +182,7 @@ class LsqQuantiser(Quantiser):
         return int(2 ** (self.bits - 1)) - 1
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Give the step times an integer."""
+        """Return the step times an integer."""
         step = self.scale * self.log_step.exp()
         strength = (latent.numel() * self.top) ** -0.5
         step = _straight_through(step, step * strength)
@@ -192,13 +192,13 @@ class LsqQuantiser(Quantiser):
 
     @torch.no_grad()
     def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the integers counted from the lowest, and the step."""
+        """Return the integers counted from the lowest, and the step."""
         step = self.scale * self.log_step.exp()
         integer = torch.clamp(latent / step, -self.top - 1, self.top).round()
         return (integer + (self.top + 1)).to(torch.int32), step.reshape(1)
 
     def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
-        """Give the step times the integers."""
+        """Return the step times the integers."""
         return (codes - (self.top + 1)).to(scales.dtype) * scales[0]
 
     @torch.no_grad()
@@ -351,7 +351,7 @@ QUANTISERS: dict[Method, Callable[[int], Quantiser]] = {
 
 
 def spread_sample(value: Tensor, count: int) -> Tensor:
-    """Give a tensor's entries, flat: all of them, or ``count`` where there are more.
+    """Return a tensor's entries, flat: all of them, or ``count`` where there are more.
 
     Which they are is fixed. They are spread evenly, but not at even distances: these would meet the
     same position of every kernel.
@@ -364,7 +364,7 @@ def spread_sample(value: Tensor, count: int) -> Tensor:
 
 
 def _straight_through(value: Tensor, through: Tensor) -> Tensor:
-    """Give exactly ``value``, with the gradient of ``through``."""
+    """Return exactly ``value``, with the gradient of ``through``."""
     return value.detach() + (through - through.detach())
 
 
@@ -374,7 +374,7 @@ def _even_range(value: Tensor, bits: int) -> Tensor:
 
 
 def _even_codes(value: Tensor, largest: Tensor, bits: int) -> Tensor:
-    """Give the nearest level's number, 0 for -largest and 2**bits - 1 for largest.
+    """Return the nearest level's number, 0 for -largest and 2**bits - 1 for largest.
 
     In widths of a level the levels are the odd halves, so flooring finds the nearest.
     """
@@ -385,13 +385,13 @@ def _even_codes(value: Tensor, largest: Tensor, bits: int) -> Tensor:
 
 
 def _values(codes: Tensor, largest: Tensor, gain: Tensor, bits: int) -> Tensor:
-    """Give ``gain * (largest * (2*codes/n - 1))``, in the codes' place; docs/packed.md has it."""
+    """Return ``gain * (largest * (2*codes/n - 1))``, in the codes' place; docs/packed.md has it."""
     levels = codes.mul_(2).div_(2**bits - 1).sub_(1).mul_(largest)
     return levels.add_(0.0).mul_(gain)  # no negative zero
 
 
 def _largest(value: Tensor) -> Tensor:
-    """Give the largest magnitude."""
+    """Return the largest magnitude."""
     largest: Tensor = torch.linalg.vector_norm(value, torch.inf)
     return largest
 
@@ -422,13 +422,13 @@ def _tiny(like: Tensor) -> float:
 
 
 def _sample(target: Tensor, unit: Tensor) -> Tensor:
-    """Give entries of a tensor in some unit, flat, float32: enough to compare clips."""
+    """Return entries of a tensor in some unit, flat, float32: enough to compare clips."""
     sample = spread_sample(target, _SAMPLE)
     return (sample / unit.clamp_min(_tiny(unit))).to(torch.float32)
 
 
 def _least_error(sample: Tensor, steps: Tensor, nearest: Callable[[Tensor], Tensor]) -> int:
-    """Give the index of the step, of (steps,), whose levels meet a sample, (entries,), best.
+    """Return the index of the step, of (steps,), whose levels meet a sample, (entries,), best.
 
     ``nearest`` gives a new tensor, the level next to each number in steps.
     """

@@ -115,7 +115,7 @@ class LayerShape:
         return 0 if self.is_depthwise else min(self.c_out, self.c_in * self.kernel_area)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give a JSON-able form; ``from_dict`` reads it back."""
+        """Return a JSON-able form; ``from_dict`` reads it back."""
         return {**asdict(self), "kernel": list(self.kernel)}
 
     @classmethod
@@ -191,7 +191,7 @@ class LayerSetting:
         return self.base_in == 0 and self.base_out == 0
 
     def canonical(self, shape: LayerShape) -> "LayerSetting":
-        """Give the one form that all settings of the same student share.
+        """Return the one form that all settings of the same student share.
 
         An absent level's base and bits are 0. Where the factors would take at least as many bits
         as the plain weight quantised at ``q_basis``, the layer is that plain weight.
@@ -217,7 +217,7 @@ class LayerSetting:
         return LayerSetting.plain(self.q_basis)
 
     def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
-        """Give the shapes of the factors that exist, of a canonical setting.
+        """Return the shapes of the factors that exist, of a canonical setting.
 
         ==============  =======================  =====================  =================
         levels          basis                    coeff_in               coeff_out

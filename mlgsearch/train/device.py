@@ -11,7 +11,7 @@ _MOST = 2**31 - 1
 
 
 def best_device() -> torch.device:
-    """Give the current CUDA device where there is one, else the CPU."""
+    """Return the current CUDA device where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -30,13 +30,13 @@ def set_up_device(device: torch.device, threads: int | None = None) -> None:
 
 
 def memory_format(input_shape: tuple[int, int, int]) -> torch.memory_format:
-    """Give the faster layout for images (C, H, W) through a convolutional network."""
+    """Return the faster layout for images (C, H, W) through a convolutional network."""
     _, height, width = input_shape
     return torch.channels_last if height * width > 1 else torch.contiguous_format
 
 
 def release_memory(device: torch.device) -> None:
-    """Give cached memory back, between trials of one worker."""
+    """Free cached memory, between trials of one worker."""
     give_back_freed_memory()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -56,6 +56,6 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_freed_memory() -> None:
-    """Give back to the system what this process has freed, as between two trainings."""
+    """Return to the system what this process has freed, as between two trainings."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -23,13 +23,13 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 
 def versions_text() -> str:
-    """Give the versions that decide what a network computes, in a line."""
+    """Return the versions that decide what a network computes, in a line."""
     versions = library_versions()
     return " ".join(f"{name} {versions[name]}" for name in ("mlgsearch", "torch", "torchvision"))
 
 
 def library_versions() -> dict[str, str]:
-    """Give the version of Python and of each library, by its distribution's name.
+    """Return the version of Python and of each library, by its distribution's name.
 
     Read from the installed metadata: no library is imported for it.
     """

@@ -44,7 +44,7 @@ LAYERS = Table(
     rows=_rows,
     sort="-moved",
     page_size=50,
-    empty="Nothing can be told of single layers yet.",
+    empty="Not enough data to rank layers yet.",
 )
 
 
@@ -138,7 +138,7 @@ def _nothing(found: StudyImportance) -> html.Div:
     if is_uniform(found.study):
         return notice(
             "All layers of this study share their five numbers (space.kind: uniform), so what one "
-            "layer did cannot be told from the others. Search with space.kind: layerwise or "
+            "layer did cannot be separated from the others. Search with space.kind: layerwise or "
             "allocation to learn which layers matter."
         )
     return notice(

@@ -93,7 +93,7 @@ def _trades(around: Neighbours, view: StudyView) -> html.Ul:
     return html.Ul(
         [
             html.Li([f"{label}: ", _pick(trade, view), f": {trade.sentence}"])
-            for label, trade in around.told
+            for label, trade in around.labelled
         ],
         className="trades",
     )

@@ -102,15 +102,15 @@ def _facts(results: StudyResults, number: int) -> html.Dl:
     columns = results.columns
     (row,) = columns.rows_of([number])
     ratio, size = float(columns.memory_ratio[row]), float(columns.packed_bytes[row])
-    told = [
+    rows = [
         ("expected", expected(results.expectations[number])),
         ("seen", f"{100 * columns.accuracy[row]:.2f} %"),
         ("memory ratio", f"{ratio:.4f} ({TIMES}{1 / ratio:.1f} smaller)"),
     ]
     if size > 0:  # NaN is not
-        told.append(("packed file", written_bytes(size)))
+        rows.append(("packed file", written_bytes(size)))
     return html.Dl(
-        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in told], className="facts"
+        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in rows], className="facts"
     )
 
 

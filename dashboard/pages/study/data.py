@@ -94,7 +94,7 @@ class StudyData:
     def digest(self, *view: object) -> str:
         """Return a text that differs when a picture of the study in this view would."""
         record, columns = self.record, self.columns
-        told = sha256(
+        digest = sha256(
             repr(
                 (
                     view,
@@ -107,10 +107,10 @@ class StudyData:
             ).encode()
         )
         for column in (columns.number, columns.state, columns.accuracy, columns.finished_at):
-            told.update(np.ascontiguousarray(column).tobytes())
+            digest.update(np.ascontiguousarray(column).tobytes())
         for point in self.verified:
-            told.update(repr((point.trial.number, point.epochs, point.seeds)).encode())
-        return told.hexdigest()[:16]
+            digest.update(repr((point.trial.number, point.epochs, point.seeds)).encode())
+        return digest.hexdigest()[:16]
 
     def state_digest(self, driving: Driving | None) -> str:
         """Return a text that differs when the study's state does."""
@@ -140,15 +140,15 @@ def tell_front(picture: FrontPicture) -> str:
     """Say in a sentence or two what the chart of the front shows."""
     columns, axis = picture.columns, picture.axis
     counts = columns.at(picture.shown).counts()
-    told = ", ".join(
+    counted = ", ".join(
         f"{counts[state]:,} {word}" for state, word in STATE_WORDS.items() if counts[state]
     )
-    sentence = f"Shown: {told}." if told else "No trial is shown."
+    sentence = f"Shown: {counted}." if counted else "No trial is shown."
     sizes = axis.values(columns)
     front = picture.front[np.isin(picture.front, picture.shown)]
     front = front[np.isfinite(sizes[front])]
     if not len(front):
-        return f"{sentence} None of them is on the front." if told else sentence
+        return f"{sentence} None of them is on the front." if counted else sentence
     order = front[np.argsort(columns.accuracy[front], kind="stable")]
     least, most = (_student(columns, axis, row) for row in order[[0, -1]])
     if len(front) == 1:
@@ -190,10 +190,10 @@ def tell_curves(curves: Mapping[int, Sequence[EpochRecord]], selected: Sequence[
         if curves.get(number)
     ]
     without = [str(number) for number in selected if not curves.get(number)]
-    told = f"Validation accuracy: {', '.join(ends)}." if ends else ""
+    said = f"Validation accuracy: {', '.join(ends)}." if ends else ""
     if without:
-        told += f" No epoch is known of trial {', '.join(without)}."
-    return told.strip()
+        said += f" No epoch is known of trial {', '.join(without)}."
+    return said.strip()
 
 
 def _student(columns: TrialColumns, axis: SizeAxis, row: int) -> str:

@@ -19,18 +19,18 @@ def facts(data: StudyData) -> list[Component]:
     """Return the figures, and sentences on what is missing: a front yet, layers to compress."""
     record, reached = data.record, data.results.reached
     counts = reached.counts
-    told = [(word, f"{counts[state]:,}") for state, word in STATE_WORDS.items() if counts[state]]
+    rows = [(word, f"{counts[state]:,}") for state, word in STATE_WORDS.items() if counts[state]]
     if reached.best_accuracy is not None:
-        told += [
+        rows += [
             ("front", f"{len(data.results.front):,}"),
             ("best accuracy", f"{100 * reached.best_accuracy:.2f} %"),
             ("hypervolume", f"{reached.hypervolume:.4f}"),
         ]
-    told += [(f"{name} at most", f"{most:,.6g}") for name, most in record.limits.items()]
+    rows += [(f"{name} at most", f"{most:,.6g}") for name, most in record.limits.items()]
     if record.teacher_accuracy is not None:
-        told.append(("teacher", f"{100 * record.teacher_accuracy:.2f} %"))
+        rows.append(("teacher", f"{100 * record.teacher_accuracy:.2f} %"))
     figures = html.Dl(
-        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in told], className="facts"
+        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in rows], className="facts"
     )
     notices = [] if counts[TrialState.COMPLETE] else [_nothing_yet(data)]
     if record.uncompressed is not None:

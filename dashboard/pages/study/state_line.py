@@ -29,18 +29,18 @@ def state_line(database: Database, data: StudyData) -> list[Component]:
     driving = database.driving(data.record.name)
     now = datetime.now(UTC)
     reached, record = data.results.reached, data.record
-    told: list[Component] = [_state(data, driving, database, now)]
-    told.append(html.Span(f"{reached.finished:,} of {record.n_trials:,} trials"))
-    told += [] if driving is None else _pace(driving, record.n_trials - reached.finished)
+    line: list[Component] = [_state(data, driving, database, now)]
+    line.append(html.Span(f"{reached.finished:,} of {record.n_trials:,} trials"))
+    line += [] if driving is None else _pace(driving, record.n_trials - reached.finished)
     if (last := _last_result(data)) is not None:
-        told.append(html.Span(["last result ", age(last, now)]))
+        line.append(html.Span(["last result ", age(last, now)]))
     total = max(record.n_trials, 1)
     bar = html.Progress(
         value=str(min(reached.finished, total)),
         max=str(total),
         **attributes(aria_label=f"{reached.finished} of {record.n_trials} trials"),
     )
-    parts: list[Component] = [html.P(told, className="state"), bar]
+    parts: list[Component] = [html.P(line, className="state"), bar]
     if driving is None and not is_over(data):
         command = database.command("resume", record.name)
         parts.append(copyable("study-resume", command, what="the resume command"))
@@ -55,7 +55,7 @@ def is_over(data: StudyData) -> bool:
 
 def origin(record: StudyRecord) -> html.Details:
     """Fold what the study is: network, data, space, sampler, seed, and its file as written."""
-    told = {
+    facts = {
         "model": _word(record.content, "model", "name"),
         "data": _word(record.content, "data", "name"),
         "space": _word(record.content, "space", "kind"),
@@ -63,7 +63,7 @@ def origin(record: StudyRecord) -> html.Details:
         "seed": _word(record.content, "search", "seed"),
         "epochs per trial": _word(record.content, "trial", "epochs"),
     }
-    figures = [html.Div([html.Dt(key), html.Dd(value)]) for key, value in told.items() if value]
+    figures = [html.Div([html.Dt(key), html.Dd(value)]) for key, value in facts.items() if value]
     return html.Details(
         [
             html.Summary("What this study is"),
@@ -93,13 +93,13 @@ def _state(
 
 def _pace(driving: Driving, remaining: int) -> list[Component]:
     seconds, left = driving.seconds_per_trial, driving.time_left_s(remaining)
-    told: list[Component] = []
+    words: list[Component] = []
     if seconds is not None:
         pace = duration(seconds) if seconds >= 1 else f"{seconds:.1f} s"
-        told.append(html.Span(f"{pace} per trial"))
+        words.append(html.Span(f"{pace} per trial"))
     if left:
-        told.append(html.Strong(f"{duration(left)} left"))
-    return told
+        words.append(html.Strong(f"{duration(left)} left"))
+    return words
 
 
 def _last_result(data: StudyData) -> datetime | None:

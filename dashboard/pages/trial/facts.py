@@ -93,7 +93,7 @@ def around(data: TrialData) -> list[Component]:
     """Say who lies next to the trial on the front, and what they trade."""
     if data.around is None:
         return [html.P("Only a complete trial has neighbours on the front.", className="faint")]
-    trades = [_trade(data, label, trade) for label, trade in data.around.told]
+    trades = [_trade(data, label, trade) for label, trade in data.around.labelled]
     if not trades:
         return [html.P("It is the only student on the front.", className="faint")]
     return [html.Ul(trades, className="trades")]
@@ -107,30 +107,30 @@ def _trade(data: TrialData, label: str, trade: Trade) -> html.Li:
 def _result(data: TrialData) -> Facts:
     trial = data.trial
     state = STATE_WORDS[trial.state] + (", on the front" if data.is_on_front else "")
-    told: list[tuple[str, Component | str]] = [("state", state)]
+    rows: list[tuple[str, Component | str]] = [("state", state)]
     if trial.accuracy is not None:
-        told.append(("validation accuracy", f"{100 * trial.accuracy:.2f} %"))
+        rows.append(("validation accuracy", f"{100 * trial.accuracy:.2f} %"))
         if data.expectation is not None:
-            told.append((_EXPECTED, expected(data.expectation)))
+            rows.append((_EXPECTED, expected(data.expectation)))
         if data.study.teacher_accuracy is not None:
             below = 100 * (data.study.teacher_accuracy - trial.accuracy)
             word = "below" if below >= 0 else "above"
-            told.append(("against the teacher", f"{abs(below):.2f} points {word}"))
+            rows.append(("against the teacher", f"{abs(below):.2f} points {word}"))
     if trial.loss is not None:
-        told.append(("validation loss", f"{trial.loss:.4f}"))
-    told += further_measures(trial).items()
-    told.append(("epochs", f"{trial.epochs_done} of {trial.epochs_wanted}"))
-    return told
+        rows.append(("validation loss", f"{trial.loss:.4f}"))
+    rows += further_measures(trial).items()
+    rows.append(("epochs", f"{trial.epochs_done} of {trial.epochs_wanted}"))
+    return rows
 
 
 def _sizes(data: TrialData) -> Facts:
     sizes, packed = data.trial.sizes, data.trial.packed_bytes
     ratio = f"{sizes.memory_ratio:.4f} ({TIMES}{1 / sizes.memory_ratio:.1f} smaller)"
-    told = [("memory ratio", ratio)]
+    rows = [("memory ratio", ratio)]
     if packed is not None:
-        told.append(("packed file", f"{written_bytes(packed)} ({packed:,} bytes)"))
+        rows.append(("packed file", f"{written_bytes(packed)} ({packed:,} bytes)"))
     return [
-        *told,
+        *rows,
         ("bits, by the paper's rule", f"{sizes.bits:,}"),
         ("parameters", f"{sizes.parameters:,}"),
         ("parameter ratio", f"{sizes.parameter_ratio:.4f}"),
@@ -141,19 +141,19 @@ def _sizes(data: TrialData) -> Facts:
 
 def _training(data: TrialData) -> Facts:
     trial = data.trial
-    told: list[tuple[str, Component | str]] = [("seed", str(trial.seed))]
-    told += [(name, str(value)) for name, value in trial.hyperparameters.items()]
-    told += [
+    rows: list[tuple[str, Component | str]] = [("seed", str(trial.seed))]
+    rows += [(name, str(value)) for name, value in trial.hyperparameters.items()]
+    rows += [
         (f"{stage.replace('_', ' ')} took", f"{seconds:,.1f} s")
         for stage, seconds in trial.stage_seconds.items()
         if math.isfinite(seconds)
     ]
-    return told
+    return rows
 
 
 def _origin(data: TrialData) -> Facts:
     trial = data.trial
-    told: list[tuple[str, Component | str]] = []
+    rows: list[tuple[str, Component | str]] = []
     if trial.reused_from is not None:
         source = link(
             f"trial {trial.reused_from}",
@@ -161,17 +161,17 @@ def _origin(data: TrialData) -> Facts:
             name=data.study.name,
             number=trial.reused_from,
         )
-        told.append(("shares the result of", source))
-    told.append(("begun by a worker", _begun(trial.attempts)))
+        rows.append(("shares the result of", source))
+    rows.append(("begun by a worker", _begun(trial.attempts)))
     if trial.created_at is not None:
-        told.append(("created", f"{trial.created_at:%Y-%m-%d %H:%M:%S} UTC"))
+        rows.append(("created", f"{trial.created_at:%Y-%m-%d %H:%M:%S} UTC"))
     if trial.finished_at is not None:
-        told.append(("finished", f"{trial.finished_at:%Y-%m-%d %H:%M:%S} UTC"))
+        rows.append(("finished", f"{trial.finished_at:%Y-%m-%d %H:%M:%S} UTC"))
     for name, digest in (("fingerprint", trial.fingerprint), ("teacher", trial.teacher_hash)):
         if digest:
-            told.append((name, html.Code(digest[:16])))
-    told += [(name, version) for name, version in trial.versions.items()]
-    return told
+            rows.append((name, html.Code(digest[:16])))
+    rows += [(name, version) for name, version in trial.versions.items()]
+    return rows
 
 
 def _begun(attempts: int) -> str:
@@ -182,6 +182,6 @@ def _begun(attempts: int) -> str:
     return f"{attempts} times: it was taken up again after a worker or a driver stopped"
 
 
-def _group(title: str, told: Facts) -> html.Section:
-    figures = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in told]
+def _group(title: str, rows: Facts) -> html.Section:
+    figures = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in rows]
     return html.Section([html.H2(title), html.Dl(figures, className="facts")], className="card")

@@ -48,7 +48,7 @@ class Neighbours:
     better: Trade | None = None
 
     @property
-    def told(self) -> list[tuple[str, Trade]]:
+    def labelled(self) -> list[tuple[str, Trade]]:
         """The others that there are, each with what it is to the trial."""
         others = (
             ("Better, and no larger", self.better),

@@ -52,7 +52,7 @@ class TrainingBatches:
             self._source.expect(positions)
 
     def inputs(self, positions: Tensor) -> Tensor:
-        """Give the images at ``positions`` (B,) as float32 (B, C, H, W)."""
+        """Return the images at ``positions`` (B,) as float32 (B, C, H, W)."""
         if self._ready is not None:
             return self._ready[positions]
         pixels = self._source.take(positions)

@@ -123,7 +123,7 @@ def batch_of(most: int, shape: tuple[int, ...], most_bytes: int = _BLOCK_BYTES) 
 
 
 def channel_statistics(pixels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Give mean and standard deviation a channel, each (C,) float32, in units of pixel / 255.
+    """Return mean and standard deviation per channel, each (C,) float32, in units of pixel / 255.
 
     A constant channel gets the deviation of one grey level, so that dividing by it is safe.
     """

@@ -18,7 +18,7 @@ class Purpose(IntEnum):
 
 
 def random_words(purpose: Purpose, seed: int, epoch: int, count: int) -> np.ndarray:
-    """Give ``count`` uniform 64-bit words, shape (count,), dtype uint64.
+    """Return ``count`` uniform 64-bit words, shape (count,), dtype uint64.
 
     A shorter call gives a prefix of a longer one, on every machine: the words are Philox's own
     counter-based output, not a NumPy distribution (which may change between versions).
@@ -28,7 +28,7 @@ def random_words(purpose: Purpose, seed: int, epoch: int, count: int) -> np.ndar
 
 
 def permutation(purpose: Purpose, seed: int, epoch: int, count: int) -> Tensor:
-    """Give a uniform permutation of ``range(count)`` as an int64 tensor of shape (count,)."""
+    """Return a uniform permutation of ``range(count)`` as an int64 tensor of shape (count,)."""
     words = random_words(purpose, seed, epoch, count)
     return torch.from_numpy(np.argsort(words, kind="stable"))
 

@@ -43,7 +43,7 @@ def read_torchvision(spec: DataSpec) -> Arrays:
 
 
 def _as_images(dataset: Any) -> LabelledImages:
-    """Give the arrays a torchvision set holds, in one layout."""
+    """Return the arrays a torchvision set holds, in one layout."""
     labels = dataset.labels if hasattr(dataset, "labels") else dataset.targets
     return LabelledImages(
         _as_nchw(np.asarray(dataset.data)),

@@ -94,7 +94,7 @@ class PackedCard(BaseModel):
         return self.model.name in OWN_NETWORKS
 
     def to_metadata(self) -> dict[str, str]:
-        """Give it as strings, the only metadata that safetensors knows, in a fixed order."""
+        """Return it as strings, the only metadata that safetensors knows, in a fixed order."""
         texts = {
             "format": FORMAT,
             "model": self.model.name,

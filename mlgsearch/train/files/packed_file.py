@@ -48,7 +48,7 @@ _TYPES = {
 
 
 def to_bytes(network: nn.Module, card: PackedCard) -> bytes:
-    """Give the packed file of a student that was compressed with ``card.method``.
+    """Return the packed file of a student that was compressed with ``card.method``.
 
     Raises:
         DataError: the network holds a number that is not finite, or of a type no file can hold.
@@ -69,7 +69,7 @@ def write_packed(path: Path, network: nn.Module, card: PackedCard) -> int:
 
 
 def packed_size(network: nn.Module, card: PackedCard) -> int:
-    """Give the size in bytes that the packed file will have, before any training.
+    """Return the size in bytes that the packed file will have, before any training.
 
     The network may be on ``meta``. The size is exact where the provenance (accuracy, study, trial,
     teacher, versions) takes at most ``PROVENANCE_BYTES`` as JSON, whatever the numbers are.
@@ -129,7 +129,7 @@ def read_packed(path: Path) -> tuple[PackedCard, dict[str, Tensor]]:
 
 
 def load_packed(path: str | Path, *, build: Callable[..., object] | None = None) -> nn.Module:
-    """Give the network of a packed file: on the CPU, in eval mode, its weights frozen.
+    """Return the network of a packed file: on the CPU, in eval mode, its weights frozen.
 
     On the machine that trained it, with as many threads, its logits are the student's bit for bit.
     ``network.packed`` is the file's `PackedCard`: among others ``packed.mean`` and ``packed.std``,
@@ -228,7 +228,7 @@ def _join(card: PackedCard, tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def _order(shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype]]) -> list[str]:
-    """Give the tensors as they lie in the file: wider types first, so that all are aligned."""
+    """Return the tensors as they lie in the file: wider types first, so that all are aligned."""
     return sorted(shapes, key=lambda name: (-shapes[name][1].itemsize, name))
 
 
@@ -237,7 +237,7 @@ def _data_bytes(shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype]]) -> in
 
 
 def _header(card: PackedCard, shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype]]) -> bytes:
-    """Give the length and the header, whose size does not depend on the provenance."""
+    """Return the length and the header, whose size does not depend on the provenance."""
     metadata = card.to_metadata()
     header: dict[str, object] = {"__metadata__": metadata}
     at = 0
@@ -262,7 +262,7 @@ def _json(content: object) -> bytes:
 
 
 def _metadata(path: Path, content: bytes) -> dict[str, str]:
-    """Give the metadata of the header, which is not trusted yet."""
+    """Return the metadata of the header, which is not trusted yet."""
     foreign = DataError(f"{path}: truncated, or no packed file of mlgsearch")
     if len(content) < 8 + _HASH_BYTES:
         raise foreign
@@ -282,5 +282,5 @@ def _metadata(path: Path, content: bytes) -> dict[str, str]:
 
 
 def _is_text(value: object) -> bool:
-    """Tell whether a value is text that UTF-8 can hold; JSON knows halves of characters."""
+    """Return whether a value is text that UTF-8 can hold; JSON knows halves of characters."""
     return isinstance(value, str) and value.isprintable()

@@ -43,7 +43,7 @@ def save(
 
 
 def load(directory: Path, name: str) -> Checkpoint | None:
-    """Give the newest good checkpoint of ``name``, or None.
+    """Return the newest good checkpoint of ``name``, or None.
 
     A truncated, altered or foreign one is passed over with a warning in the log.
     """
@@ -122,7 +122,7 @@ def restore(network: nn.Module, optimiser: Optimizer, saved: Checkpoint) -> int:
 
 
 def _sequences(directory: Path, name: str) -> list[int]:
-    """Give the numbers of the checkpoints of ``name``, newest first."""
+    """Return the numbers of the checkpoints of ``name``, newest first."""
     pattern = re.compile(re.escape(name) + r"-(\d{6,})\.safetensors")
     found = (pattern.fullmatch(path.name) for path in directory.glob("*.safetensors"))
     return sorted((int(match[1]) for match in found if match), reverse=True)

@@ -25,7 +25,7 @@ class SoftTargets:
         self._smoothing = label_smoothing
 
     def loss(self, logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-        """Give ``(1 - w) * cross_entropy + w * T**2 * KL(teacher || student)``, means a sample.
+        """Return ``(1 - w) * cross_entropy + w * T**2 * KL(teacher || student)``, means per sample.
 
         Args:
             logits: the student's, (B, classes).

@@ -34,7 +34,7 @@ _RADAM_STEPS = 4_000
 
 
 def learning_rate(spec: OptimiserSpec, step: int, total_steps: int) -> float:
-    """Give the rate of step ``step`` (from 0) of ``total_steps``; no state, so resuming is exact.
+    """Return the rate of step ``step`` (from 0) of ``total_steps``; no state, so resuming is exact.
 
     ``cosine`` and ``linear`` fall from the full rate towards zero, ``one_cycle`` rises and then
     falls, ``constant`` stays.

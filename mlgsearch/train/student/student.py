@@ -160,7 +160,7 @@ class StudentTraining:
         return record
 
     def summary(self) -> TrialSummary:
-        """Tell what came of it so far; accuracy and loss are the last epoch's.
+        """Summarise what came of it so far; accuracy and loss are the last epoch's.
 
         ``packed_bytes`` is known once all epochs are finished.
 
@@ -205,7 +205,7 @@ class StudentTraining:
         release_memory(self._prepared.device)
 
     def _loss_of(self, epoch: int) -> Loss:
-        """Give the loss of an epoch: distillation, and the penalty where it has a weight."""
+        """Return the loss of an epoch: distillation, and the penalty where it has a weight."""
         distil = self._soft_targets(epoch).loss
         strength = self.job.spec.quantisation.orthonormality
         if strength == 0:
@@ -222,7 +222,7 @@ class StudentTraining:
         return SoftTargets(logits, spec.distillation, spec.training.label_smoothing)
 
     def _last_checkpoint(self) -> checkpoint.Checkpoint | None:
-        """Give the last good checkpoint of this job in the directory."""
+        """Return the last good checkpoint of this job in the directory."""
         if self._directory is None:
             return None
         saved = checkpoint.load(self._directory, CHECKPOINT)

@@ -62,11 +62,11 @@ class TeacherLogits:
         self.directory = cache / "logits" / key
 
     def path(self, epoch: int) -> Path:
-        """Give the file of an epoch (from 1)."""
+        """Return the file of an epoch (from 1)."""
         return self.directory / f"epoch-{self.number(epoch):04d}.safetensors"
 
     def number(self, epoch: int) -> int:
-        """Give what an epoch's logits are known by: 0 where they are the same in all."""
+        """Return what an epoch's logits are known by: 0 where they are the same in all."""
         return 0 if self._batches.augmentation.is_identity else epoch
 
     def ensure(self, epochs: Iterable[int], progress: Progress) -> None:

@@ -87,11 +87,11 @@ class Prepared:
         return self.teacher.hash
 
     def network_shape(self) -> NetworkShape:
-        """Give the shape of the study's network at these images."""
+        """Return the shape of the study's network at these images."""
         return network_shape(build_network(self.spec.model, self.images), self.images.input_shape)
 
     def logits(self, seed: int) -> TeacherLogits:
-        """Give the teacher's logits under the augmentation of a training seed."""
+        """Return the teacher's logits under the augmentation of a training seed."""
         if seed not in self._logits:
             self._logits[seed] = TeacherLogits(
                 self.teacher,

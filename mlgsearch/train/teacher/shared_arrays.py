@@ -53,7 +53,7 @@ class Shipment:
         return [value for value in values if isinstance(value, np.ndarray)]
 
     def open(self, spec: TrainSpec) -> tuple[Images, Teacher]:
-        """Give the images and the teacher, on the CPU.
+        """Return the images and the teacher, on the CPU.
 
         Raises:
             DataError: other libraries are installed here than where they come from, or the code
@@ -89,12 +89,12 @@ def _sources(model: ModelSpec) -> str:
 
 
 def as_array(value: Any) -> Any:
-    """Give a tensor's numbers, of the same memory; what is no tensor as it is."""
+    """Return a tensor's numbers, of the same memory; what is no tensor as it is."""
     return value.detach().numpy() if isinstance(value, Tensor) else value
 
 
 def as_tensor(value: Any) -> Any:
-    """Give an array as a tensor of the same memory; what is no array as it is."""
+    """Return an array as a tensor of the same memory; what is no array as it is."""
     if not isinstance(value, np.ndarray):
         return value
     with warnings.catch_warnings():

@@ -137,7 +137,7 @@ def teacher_hash(spec: TrainSpec, images: Images) -> str:
 
 
 def open_teacher(spec: TrainSpec, images: Images, cache: Path) -> Teacher | None:
-    """Give the teacher from the cache, on the CPU, or None where it is not there or damaged."""
+    """Return the teacher from the cache, on the CPU, or None where it is not there or damaged."""
     key = teacher_hash(spec, images)
     try:
         tensors, metadata = read_tensors(_path(cache, key))
@@ -162,7 +162,7 @@ def open_teacher(spec: TrainSpec, images: Images, cache: Path) -> Teacher | None
 def load_or_train_teacher(
     spec: TrainSpec, images: Images, cache: Path, device: torch.device, progress: Progress
 ) -> Teacher:
-    """Give the teacher from the cache, else from its checkpoint, else train it; and cache it.
+    """Return the teacher from the cache, else from its checkpoint, else train it; and cache it.
 
     An interrupted training goes on from its last epoch. Two processes at once both train, and
     either's file serves both.

@@ -39,7 +39,7 @@ def test_another_is_beaten_by_one_no_larger(
     found = neighbours(COLUMNS, number)
     assert found is not None
     assert _is(found.better, better, points, factor)
-    assert found.told == [("Better, and no larger", found.better)]
+    assert found.labelled == [("Better, and no larger", found.better)]
 
 
 def test_only_complete_trials_have_neighbours() -> None:
