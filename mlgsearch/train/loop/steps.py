@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from mlgsearch.mlg.quantise_together import FactorQuantiser
 from mlgsearch.train.loop.average import add_to_average, first_averaged_step
+from mlgsearch.train.loop.faulty_kernels import StridedPointwise
 from mlgsearch.train.loop.optim import learning_rate, set_learning_rate
 from mlgsearch.train.spec import OptimiserSpec
 
@@ -24,12 +25,13 @@ class Steps:
         self._total = total_steps
         self._averaged_from = first_averaged_step(spec, total_steps)
         self._factors = FactorQuantiser(network)
+        self._strided = StridedPointwise(network)
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """Return what the network makes of a batch, float32; its first output where it has more."""
         is_bfloat16 = self._spec.precision == "bfloat16"
         autocast = torch.autocast(inputs.device.type, torch.bfloat16, enabled=is_bfloat16)
-        with self._factors.quantised(), autocast:
+        with self._factors.quantised(), self._strided.avoided(), autocast:
             return first_output(self._network(inputs)).float()
 
     def update(self, loss: Tensor, step: int) -> float:
