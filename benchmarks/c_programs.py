@@ -10,10 +10,10 @@ import argparse
 import torch
 from onnx_files import NETWORKS, a_student
 
-from mlgsearch.mlg.packed import pack_network
+from mlgsearch.mlg.packing.packed import pack_network
 from mlgsearch.train.device import memory_format
-from mlgsearch.train.files.c_folder import c_files
-from mlgsearch.train.files.c_network import CNetwork
+from mlgsearch.train.files.c.c_folder import c_files
+from mlgsearch.train.files.c.network import CNetwork
 from mlgsearch.train.files.packed_file import to_bytes
 
 

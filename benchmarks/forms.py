@@ -9,9 +9,9 @@ processor time. Modes: `forward` (float32, weights generated once), `float32` an
 training step of the layer: weights quantised and generated, forward and backward).
 
 Prints a line for each layer, and for each mode and batch by how much the forms that
-`mlgsearch.mlg.execution` chooses take longer than the fastest ones, summed over layers, beside what
-always taking one form would cost. For other constants: `--float-macs`, `--call-macs`; they need no
-new times if `--times FILE` names what an earlier run wrote with `--save FILE`.
+`mlgsearch.mlg.running.execution` chooses take longer than the fastest ones, summed over layers,
+beside what always taking one form would cost. For other constants: `--float-macs`, `--call-macs`;
+they need no new times if `--times FILE` names what an earlier run wrote with `--save FILE`.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mlgsearch.mlg import execution
-from mlgsearch.mlg.generation import generated_once
+from mlgsearch.mlg.factoring.parametrization import Mlg
 from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.layer import parametrize_layer
 from mlgsearch.mlg.network import layer_shape
-from mlgsearch.mlg.parametrization import Mlg
+from mlgsearch.mlg.running import execution
+from mlgsearch.mlg.running.generation import generated_once
+from mlgsearch.mlg.running.layer import parametrize_layer
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.train.device import set_up_device
 

@@ -28,15 +28,15 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from mlgsearch.mlg.compress import compress
-from mlgsearch.mlg.generation import generated_once
 from mlgsearch.mlg.network import network_shape
-from mlgsearch.mlg.packed import pack_network
+from mlgsearch.mlg.packing.packed import pack_network
+from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.dense_file import write_dense_onnx
-from mlgsearch.train.files.onnx_file import compressed_onnx
-from mlgsearch.train.files.onnx_form import OnnxForm
+from mlgsearch.train.files.onnx.form import OnnxForm
+from mlgsearch.train.files.onnx.onnx_file import compressed_onnx
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import to_bytes
 from mlgsearch.train.networks.models import build_model

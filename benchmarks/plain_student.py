@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import densify
-from mlgsearch.mlg.layer import is_compressed, latents_of, mlg_of
+from mlgsearch.mlg.running.layer import is_compressed, latents_of, mlg_of
 from mlgsearch.mlg.setting import LayerSetting
 
 

@@ -45,7 +45,7 @@ from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import network_shape
-from mlgsearch.mlg.packed import settings_of
+from mlgsearch.mlg.packing.packed import settings_of
 from mlgsearch.mlg.penalty import orthonormality
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings

@@ -15,7 +15,7 @@ from mlgsearch.mlg.compress import compress as compress_in_place
 from mlgsearch.mlg.folding import fold
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.network import network_shape
-from mlgsearch.mlg.packed import settings_of
+from mlgsearch.mlg.packing.packed import settings_of
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers

@@ -20,8 +20,8 @@ from mlgsearch.api.planner import Planner, calibration_batches
 from mlgsearch.api.student import Student
 from mlgsearch.api.words import Section, study_spec
 from mlgsearch.errors import UserError
-from mlgsearch.mlg.generation import generated_once
 from mlgsearch.mlg.penalty import orthonormality
+from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.planning.answers import OutputKind
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.front import is_non_dominated

@@ -11,7 +11,7 @@ from torch import nn
 from mlgsearch.api.frames import frame
 from mlgsearch.mlg.compress import densify
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
-from mlgsearch.mlg.packed import settings_of
+from mlgsearch.mlg.packing.packed import settings_of
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import Sizes
 from mlgsearch.train.files.packed_card import PackedCard

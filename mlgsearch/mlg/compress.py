@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from mlgsearch.errors import DataError, SettingError
-from mlgsearch.mlg.execution import Execution
-from mlgsearch.mlg.factors import Factors
+from mlgsearch.mlg.factoring.factors import Factors
+from mlgsearch.mlg.factoring.parametrization import Mlg
 from mlgsearch.mlg.half_norm import NormBits, halve_norms, is_half, plain_norm
 from mlgsearch.mlg.input_quantiser import (
     InBits,
@@ -20,17 +20,17 @@ from mlgsearch.mlg.input_quantiser import (
     InputQuantisedLinear,
 )
 from mlgsearch.mlg.kinds import compressed_weights, compressible_layers
-from mlgsearch.mlg.layer import (
+from mlgsearch.mlg.layout import to_layout
+from mlgsearch.mlg.network import require_same_names
+from mlgsearch.mlg.quantise import Method
+from mlgsearch.mlg.running.execution import Execution
+from mlgsearch.mlg.running.layer import (
     TWINS,
     avoid_fast_path,
     is_compressed,
     layer_factors,
     parametrize_layer,
 )
-from mlgsearch.mlg.layout import to_layout
-from mlgsearch.mlg.network import require_same_names
-from mlgsearch.mlg.parametrization import Mlg
-from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
 
 

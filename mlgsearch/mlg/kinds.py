@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
+from mlgsearch.mlg.factoring.parametrization import Mlg
 from mlgsearch.mlg.layout import from_layout, to_layout
-from mlgsearch.mlg.parametrization import Mlg
 from mlgsearch.mlg.setting import LayerKind, LayerShape
 
 #: Positions that a layer reads and writes for one sample: (in, out).

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mlgsearch.mlg.factors import Factors
+from mlgsearch.mlg.factoring.factors import Factors
 from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.layer import is_compressed, latents_of, mlg_of
+from mlgsearch.mlg.running.layer import is_compressed, latents_of, mlg_of
 
 
 def orthonormality(model: nn.Module) -> Tensor:

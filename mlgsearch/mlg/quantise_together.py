@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from mlgsearch.mlg.parametrization import Mlg
+from mlgsearch.mlg.factoring.parametrization import Mlg
 from mlgsearch.mlg.quantise import SymmetricLsqQuantiser, quantise_symmetric
 
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlgsearch.mlg.factors import Factors
-from mlgsearch.mlg.projection import project
+from mlgsearch.mlg.factoring.factors import Factors
+from mlgsearch.mlg.factoring.projection import project
 from mlgsearch.mlg.quantise import Method, make_quantiser
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.grid import Ranges, Settings

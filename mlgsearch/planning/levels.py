@@ -2,7 +2,7 @@
 
 Each class gives the energy of the error in the input metric: what truncation cuts off, plus what
 the noises of the factors that are left do to what is kept. Factors have orthonormal rows or columns
-(see ``mlgsearch.mlg.projection``), and noise is white, so energies multiply and add:
+(see ``mlgsearch.mlg.factoring.projection``), and noise is white, so energies multiply and add:
 
 - noise in an orthonormal factor scatters its share of the kept energy;
 - noise in the factor that carries the scale of W is as strong in every input channel, weak ones

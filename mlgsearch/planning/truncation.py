@@ -1,6 +1,6 @@
 """What a layer loses by few bases, for all numbers of bases at once.
 
-Truncations nest (see ``mlgsearch.mlg.projection``): level 2 keeps the leading rows of
+Truncations nest (see ``mlgsearch.mlg.factoring.projection``): level 2 keeps the leading rows of
 ``W_c = U^T W``, U being all eigenvectors of ``W W^T``; level 1 keeps the leading directions of each
 of these rows. What is cut off is orthogonal in W's own space on the side where the metric does not
 act, so its energies add up, and cumulative sums give the error of every (B_in, B_out).
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlgsearch.mlg.projection import unit_rows
+from mlgsearch.mlg.factoring.projection import unit_rows
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.metric import InputMetric
 
@@ -71,7 +71,7 @@ class Rows:
         return self.kernels @ self.directions
 
     def truncated(self, setting: LayerSetting) -> dict[str, Tensor]:
-        """Return what ``mlgsearch.mlg.projection.decompose`` gives, of a setting with a level."""
+        """Return the factors that ``projection.decompose`` returns; the setting has a level."""
         rows, base_in = setting.base_out or len(self.kernels), setting.base_in
         kernels = self.kernels[:rows]  # (rows, C_in, k*k)
         columns = None if self.columns is None else self.columns[:, :rows]

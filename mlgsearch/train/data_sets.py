@@ -36,15 +36,17 @@ class DataSet:
         return named(self.reader)(spec)
 
 
-_TORCHVISION = "mlgsearch.train.data.torchvision_sets:read_torchvision"
+_TORCHVISION = "mlgsearch.train.data.sources.torchvision_sets:read_torchvision"
 
 #: Every kind, in the order in which messages list them.
 DATA_SETS: dict[str, DataSet] = {
-    "digits": DataSet("mlgsearch.train.data.digits:read_digits", "none", needs_root=False),
-    "folder": DataSet("mlgsearch.train.data.folder:list_folder", has_part_folders=True),
-    "npz": DataSet("mlgsearch.train.data.npz:list_npz", has_part_folders=True),
-    "parquet": DataSet("mlgsearch.train.data.parquet:list_parquet", has_part_folders=True),
-    "webdataset": DataSet("mlgsearch.train.data.webdataset:list_webdataset", has_part_folders=True),
+    "digits": DataSet("mlgsearch.train.data.sources.digits:read_digits", "none", needs_root=False),
+    "folder": DataSet("mlgsearch.train.data.sources.folder:list_folder", has_part_folders=True),
+    "npz": DataSet("mlgsearch.train.data.sources.npz:list_npz", has_part_folders=True),
+    "parquet": DataSet("mlgsearch.train.data.sources.parquet:list_parquet", has_part_folders=True),
+    "webdataset": DataSet(
+        "mlgsearch.train.data.sources.webdataset:list_webdataset", has_part_folders=True
+    ),
     "CIFAR10": DataSet(_TORCHVISION),
     "CIFAR100": DataSet(_TORCHVISION),
     "SVHN": DataSet(_TORCHVISION, "crop"),
@@ -53,4 +55,4 @@ DATA_SETS: dict[str, DataSet] = {
 }
 
 #: A data set that code of one's own makes, named as ``module:callable``.
-OWN = DataSet("mlgsearch.train.data.own_set:list_own", needs_root=False)
+OWN = DataSet("mlgsearch.train.data.sources.own_set:list_own", needs_root=False)

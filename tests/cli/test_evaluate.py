@@ -16,10 +16,10 @@ from mlgsearch.errors import DataError, MlgsearchError
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import EpochRecord
 from mlgsearch.train.data.load import load_images
-from mlgsearch.train.files.c_folder import write_c
+from mlgsearch.train.files.c.c_folder import write_c
 from mlgsearch.train.files.coded_file import write_coded
 from mlgsearch.train.files.dense_file import write_dense_onnx
-from mlgsearch.train.files.onnx_file import write_onnx
+from mlgsearch.train.files.onnx.onnx_file import write_onnx
 from mlgsearch.train.files.packed_file import write_packed
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec

@@ -23,7 +23,7 @@ from mlgsearch.results.trial_fields import detailed_trial_fields, to_json, trial
 from mlgsearch.study.dry_run import Forecast
 from mlgsearch.study.space.plan_report import PlannedPoint, point_fields
 from mlgsearch.study.space.sensitivity import LayerSensitivity
-from mlgsearch.train.files.c_network import CFigures
+from mlgsearch.train.files.c.network import CFigures
 from mlgsearch.train.files.file_report import FileReport
 from mlgsearch.train.files.latency import Latency
 from mlgsearch.train.files.packed_card import PackedCard

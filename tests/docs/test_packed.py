@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from mlgsearch.mlg.bits import packed_length, unpack
 from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.packed_slot import packed_slots
+from mlgsearch.mlg.packing.bits import packed_length, unpack
+from mlgsearch.mlg.packing.packed_slot import packed_slots
 from mlgsearch.mlg.quantise import make_quantiser
 from mlgsearch.train.files.coded_file import write_coded
 from mlgsearch.train.files.packed_file import load_packed, read_packed, write_packed

@@ -11,8 +11,8 @@ from torch.nn.utils import parametrize
 
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.compress import compress, densify, factors
-from mlgsearch.mlg.layer import MlgConv2d, MlgLinear, latents_of
 from mlgsearch.mlg.quantise import Method
+from mlgsearch.mlg.running.layer import MlgConv2d, MlgLinear, latents_of
 from mlgsearch.mlg.setting import LayerSetting
 
 SETTINGS = {

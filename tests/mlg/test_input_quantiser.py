@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.compress import compress, densify
-from mlgsearch.mlg.execution import Execution
-from mlgsearch.mlg.generation import generated_once
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser, in_bits_of
+from mlgsearch.mlg.running.execution import Execution
+from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.mlg.setting import LayerSetting
-from tests.mlg.test_generation import SETTINGS
+from tests.mlg.running.test_generation import SETTINGS
 
 
 def a_quantiser(*seen: Tensor, bits: InBits = 4) -> InputQuantiser:

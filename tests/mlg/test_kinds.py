@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import compress, densify, factors
-from mlgsearch.mlg.generation import generated_once
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.input_quantiser import InBits
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
-from mlgsearch.mlg.packed import pack_network, settings_of, unpack_network
-from mlgsearch.mlg.packed_slot import packed_slots, stream_shapes
+from mlgsearch.mlg.packing.packed import pack_network, settings_of, unpack_network
+from mlgsearch.mlg.packing.packed_slot import packed_slots, stream_shapes
 from mlgsearch.mlg.penalty import orthonormality
+from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.mlg.setting import LayerSetting
 from tests.mlg.kind_networks import IMAGE, KIND_NETWORKS, kind_network
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
-from mlgsearch.mlg.packed import pack_network
+from mlgsearch.mlg.packing.packed import pack_network
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.mlg.uniform import uniform_settings
 

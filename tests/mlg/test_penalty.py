@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from mlgsearch.mlg.compress import compress
-from mlgsearch.mlg.layer import latents_of
 from mlgsearch.mlg.penalty import orthonormality
 from mlgsearch.mlg.quantise import Method
+from mlgsearch.mlg.running.layer import latents_of
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import FiveNumbers
 

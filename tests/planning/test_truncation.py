@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mlgsearch.mlg.factors import Factors
-from mlgsearch.mlg.projection import decompose
+from mlgsearch.mlg.factoring.factors import Factors
+from mlgsearch.mlg.factoring.projection import decompose
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.metric import InputMetric
 from mlgsearch.planning.truncation import Rows

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from mlgsearch.errors import StudyFileError
-from mlgsearch.mlg.execution import choose_form
 from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.mlg.running.execution import choose_form
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.study.file.latency import REST, LatencyRow, LatencySpec, parse_latency
-from mlgsearch.train.files.onnx_form import onnx_form
+from mlgsearch.train.files.onnx.form import onnx_form
 
 #: The least that is predicted.
 _LEAST = 1e-6

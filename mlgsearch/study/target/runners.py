@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from mlgsearch.errors import UserError
-from mlgsearch.mlg.generation import keep_generated
-from mlgsearch.mlg.packed import pack_network
+from mlgsearch.mlg.packing.packed import pack_network
+from mlgsearch.mlg.running.generation import keep_generated
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.study.target.students import Students
 from mlgsearch.train.device import memory_format
-from mlgsearch.train.files.onnx_graph import marked_graph, needs_onnx
+from mlgsearch.train.files.onnx.graph import marked_graph, needs_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -97,7 +97,9 @@ class OnnxFiles:
     def content(self, settings: Mapping[str, LayerSetting]) -> bytes:
         """Return the file of one student."""
         try:
-            from mlgsearch.train.files.onnx_file import compressed_onnx  # an optional dependency
+            from mlgsearch.train.files.onnx.onnx_file import (
+                compressed_onnx,  # an optional dependency
+            )
         except ImportError as error:
             raise needs_onnx(error) from error
         network, card = self._students.student(settings), self._students.card(settings)

@@ -10,9 +10,9 @@ from torch import nn
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.input_quantiser import InputQuantiser
 from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.layer import is_compressed, latents_of
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.quantise import Method
+from mlgsearch.mlg.running.layer import is_compressed, latents_of
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.spec import ModelSpec, QuantisationSpec

@@ -20,7 +20,7 @@ from mlgsearch.errors import DataError
 from mlgsearch.train.data.copies import first_copies
 from mlgsearch.train.data.image_file import UNREADABLE, Look, content_bytes, read_image
 from mlgsearch.train.data.images import LabelledImages
-from mlgsearch.train.data.listing import Listing
+from mlgsearch.train.data.sources.listing import Listing
 from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
 from mlgsearch.train.tensor_writer import TensorWriter

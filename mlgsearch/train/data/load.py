@@ -21,8 +21,8 @@ from mlgsearch.train.data.images import (
     blocks,
     channel_statistics,
 )
-from mlgsearch.train.data.listing import PARTS, TEST, TRAIN, VALIDATION, Listing
 from mlgsearch.train.data.randomness import Purpose, permutation
+from mlgsearch.train.data.sources.listing import PARTS, TEST, TRAIN, VALIDATION, Listing
 from mlgsearch.train.data.split import stratified_split
 from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.spec import DataSpec

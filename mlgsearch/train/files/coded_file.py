@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.errors import DataError, UserError
-from mlgsearch.mlg.bits import pack, packed_length, unpack
-from mlgsearch.mlg.coding import Codes, decode, encode, read_varint, varint
-from mlgsearch.mlg.packed import pack_network, settings_of
-from mlgsearch.mlg.packed_slot import packed_slots
+from mlgsearch.mlg.packing.bits import pack, packed_length, unpack
+from mlgsearch.mlg.packing.coding import Codes, decode, encode, read_varint, varint
+from mlgsearch.mlg.packing.packed import pack_network, settings_of
+from mlgsearch.mlg.packing.packed_slot import packed_slots
 from mlgsearch.train.files.packed_card import FORMAT, METADATA, PackedCard
 from mlgsearch.train.tensor_file import write_atomically
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.compress import densify
-from mlgsearch.train.files.onnx_graph import exported
+from mlgsearch.train.files.onnx.graph import exported
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.tensor_file import write_atomically
 

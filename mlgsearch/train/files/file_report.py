@@ -12,10 +12,10 @@ from mlgsearch.mlg.compress import densify
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import memory_format
-from mlgsearch.train.files.c_network import CFigures, open_c
+from mlgsearch.train.files.c.network import CFigures, open_c
 from mlgsearch.train.files.coded_file import MAGIC, is_coded
 from mlgsearch.train.files.latency import Latency, compare_latency
-from mlgsearch.train.files.onnx_network import open_onnx
+from mlgsearch.train.files.onnx.network import open_onnx
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import build_packed, packed_bytes, read_packed
 from mlgsearch.train.loop.evaluation import HeldOutPart

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mlgsearch.mlg.generation import generated_once
+from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.train.device import memory_format
 
 

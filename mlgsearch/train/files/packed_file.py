@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from mlgsearch.errors import DataError, UserError
 from mlgsearch.mlg.folding import fold
 from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.packed import pack_network, unpack_network
-from mlgsearch.mlg.packed_slot import Slot, packed_slots, stream_shapes
+from mlgsearch.mlg.packing.packed import pack_network, unpack_network
+from mlgsearch.mlg.packing.packed_slot import Slot, packed_slots, stream_shapes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.coded_file import is_coded, read_coded

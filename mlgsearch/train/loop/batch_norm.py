@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mlgsearch.mlg.generation import generated_once
 from mlgsearch.mlg.input_quantiser import InputQuantiser
+from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.train.data.batches import TrainingBatches, batch_bounds
 from mlgsearch.train.data.randomness import Purpose, permutation
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mlgsearch.mlg.generation import generated_once
+from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.train.data.batches import Normalisation
 from mlgsearch.train.data.images import Images, batch_of, blocks
 from mlgsearch.train.data.pixel_source import PixelSource

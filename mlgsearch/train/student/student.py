@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import compress
-from mlgsearch.mlg.packed import settings_of
+from mlgsearch.mlg.packing.packed import settings_of
 from mlgsearch.mlg.penalty import orthonormality
 from mlgsearch.records import EpochRecord
 from mlgsearch.train.data.batches import batch_bounds

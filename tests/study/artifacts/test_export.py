@@ -196,8 +196,8 @@ def test_a_trial_or_the_front(exporter: Exporter) -> None:
 
 def test_a_missing_package_is_named(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.delitem(sys.modules, "mlgsearch.train.files.onnx_file", raising=False)
-    monkeypatch.delitem(sys.modules, "mlgsearch.train.files.onnx_functions", raising=False)
+    monkeypatch.delitem(sys.modules, "mlgsearch.train.files.onnx.onnx_file", raising=False)
+    monkeypatch.delitem(sys.modules, "mlgsearch.train.files.onnx.functions", raising=False)
     said = exporter.refused("0", str(exporter.out), "--format", "onnx")
     assert said == "ONNX files need onnx: pip install 'mlgsearch[onnx]'"
 

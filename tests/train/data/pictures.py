@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from mlgsearch.train.data.decode import decode
-from mlgsearch.train.data.folder import list_folder
 from mlgsearch.train.data.images import LabelledImages
 from mlgsearch.train.data.load import look_of
+from mlgsearch.train.data.sources.folder import list_folder
 from mlgsearch.train.spec import DataSpec
 
 

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.packed import unpack_network
+from mlgsearch.mlg.packing.packed import unpack_network
 from mlgsearch.mlg.quantise import QUANTISERS, SymmetricLsqQuantiser
-from mlgsearch.train.files.c_folder import write_c
-from mlgsearch.train.files.onnx_body import Body
-from mlgsearch.train.files.onnx_functions import DECODERS
+from mlgsearch.train.files.c.c_folder import write_c
+from mlgsearch.train.files.onnx.body import Body
+from mlgsearch.train.files.onnx.functions import DECODERS
 from mlgsearch.train.files.packed_file import read_packed, write_packed
 from mlgsearch.train.spec import QuantisationSpec
-from tests.train.files.test_onnx_file import Mixed, a_student, check
+from tests.train.files.onnx.test_onnx_file import Mixed, a_student, check
 
 SHAPE = (3, 12, 12)
 

@@ -13,7 +13,7 @@ from torchvision import models
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import NetworkShape
-from mlgsearch.mlg.packed import settings_of
+from mlgsearch.mlg.packing.packed import settings_of
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import load_packed, packed_size, write_packed

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mlgsearch.errors import DataError, UserError
 from mlgsearch.train.files.dense_file import write_dense, write_dense_onnx
-from mlgsearch.train.files.onnx_file import write_onnx
+from mlgsearch.train.files.onnx.onnx_file import write_onnx
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import load_packed, write_packed
 from mlgsearch.train.loop import checkpoint

@@ -1,0 +1,1 @@
+"""A weight as factors: projected, trained, and multiplied again."""

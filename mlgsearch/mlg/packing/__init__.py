@@ -1,0 +1,1 @@
+"""How factors are stored: bits, entropy coding, and slots of a file."""

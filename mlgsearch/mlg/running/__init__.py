@@ -1,0 +1,1 @@
+"""Compressed layers as they compute: on their factors, or on generated weights."""

@@ -1,0 +1,1 @@
+"""C programs: a student as a header of codes and a main that runs it."""

@@ -1,0 +1,1 @@
+"""ONNX files: a student as a graph that decodes and computes it."""
