@@ -87,6 +87,12 @@ def test_what_is_wrong_in_training_mode_alone_is_seen_before_a_training(folder: 
         build_without_memory(ModelSpec(name="mine:training_dict"), **SIDES)  # type: ignore[arg-type]
 
 
+def test_probabilities_are_no_logits(folder: Path) -> None:
+    build_without_memory(ModelSpec(name="mine:softmax"), **SIDES)  # type: ignore[arg-type]
+    with pytest.raises(OwnCodeError, match="it returned probabilities: leave out the softmax"):
+        build_model(ModelSpec(name="mine:softmax"), **SIDES)  # type: ignore[arg-type]
+
+
 def test_a_forward_that_computes_with_numbers_is_built_in_memory(folder: Path) -> None:
     network = build_without_memory(ModelSpec(name="mine:numbers"), **SIDES)  # type: ignore[arg-type]
     assert not next(network.parameters()).is_meta

@@ -274,6 +274,15 @@ def _check_shapes(
             f"model.name: {name} must return logits of shape (2, {classes}) for two images, it "
             f"returned {shape}{' in training' if is_training else ''}{place}"
         )
+    if is_own and not is_training and not out.is_meta and _are_probabilities(out):
+        raise OwnCodeError(
+            f"model.name: {name} must return logits, it returned probabilities: leave out the "
+            f"softmax at its end{place}"
+        )
+
+
+def _are_probabilities(out: Tensor) -> bool:
+    return bool((out >= 0).all()) and torch.allclose(out.sum(1), torch.ones(len(out)), atol=1e-4)
 
 
 def _misfit(
