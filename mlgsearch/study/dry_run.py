@@ -29,7 +29,13 @@ from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.loop.optim import build_optimiser
 from mlgsearch.train.loop.steps import Steps
 from mlgsearch.train.spec import OptimiserSpec
-from mlgsearch.train.teacher.teacher import build_network, check_network, open_teacher
+from mlgsearch.train.teacher.teacher import (
+    build_network,
+    check_network,
+    new_head,
+    open_teacher,
+    training_phases,
+)
 
 #: Steps that are timed after one that is not.
 _TIMED = 3
@@ -79,7 +85,10 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
     teacher_s = 0.0
     if spec.teacher.is_trained and open_teacher(train, images, cache) is None:
         network = build_network(spec.model, images).to(device)
-        teacher_s = _training_s(network, spec.teacher.training, images, batches)
+        parameters = [each for each in network.parameters() if each.requires_grad]
+        for phase in training_phases(spec.teacher, new_head(spec.model, spec.teacher, images)):
+            head = phase.select(network, parameters)
+            teacher_s += _training_s(network, phase.training, images, batches, head)
     student = build_network(spec.model, images)
     began = time.perf_counter()
     compress(
@@ -137,11 +146,17 @@ def _middling(spec: StudySpec, shape: NetworkShape) -> dict[str, LayerSetting]:
 
 
 def _training_s(
-    network: nn.Module, training: OptimiserSpec, images: Images, batches: TrainingBatches
+    network: nn.Module,
+    training: OptimiserSpec,
+    images: Images,
+    batches: TrainingBatches,
+    only: nn.Module | None = None,
 ) -> float:
     """Time steps and one look at the validation part; return what all epochs would take."""
     layout = memory_format(images.input_shape)
-    network.to(memory_format=layout).train()
+    network.to(memory_format=layout).train(only is None)
+    if only is not None:
+        only.train()
     batches.start_epoch(0, 1)
     bounds = batch_bounds(batches.count, training.batch_size)
     steps = Steps(

@@ -3,10 +3,17 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
+from torch.optim import Optimizer
 from typer.testing import CliRunner
 
 from mlgsearch.cli.app import app
 from mlgsearch.errors import StorageError
+from mlgsearch.study import dry_run
+from mlgsearch.train.loop.optim import build_optimiser
+from mlgsearch.train.networks.models import build_model
+from mlgsearch.train.spec import ModelSpec, OptimiserSpec
 from mlgsearch.words import duration
 
 STUDY = """
@@ -52,6 +59,29 @@ def test_it_is_one_object_and_keeps_to_the_total(file: Path) -> None:
     assert (found["given"], found["planned"], found["proposed"]) == (1, 4, 0)
     assert 0 < found["trial_s"] < found["total_s"] < 600
     assert found["total_s"] == pytest.approx(found["teacher_s"] + 5 * found["trial_s"])
+
+
+def test_epochs_of_the_head_alone_are_timed_as_such(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = build_model(ModelSpec(width=4), classes=10, channels=1, image_size=(8, 8))
+    torch.save(network.state_dict(), "teacher.pth")
+    teacher = "{checkpoint: teacher.pth, head: new, head_epochs: 2, training: {epochs: 5}}"
+    file.write_text(STUDY.replace("{training: {epochs: 3}}", teacher))
+    timed = []
+
+    def build(network: nn.Module, spec: OptimiserSpec) -> Optimizer:
+        moved = [name for name, each in network.named_parameters() if each.requires_grad]
+        timed.append((spec.epochs, moved))
+        return build_optimiser(network, spec)
+
+    monkeypatch.setattr(dry_run, "build_optimiser", build)
+    done = CliRunner().invoke(app, ["launch", str(file), "--dry-run", "--json"])
+    assert done.exit_code == 0, done.output
+    (alone, head), (rest, whole), (student, _) = timed
+    assert (alone, rest, student) == (2, 3, 2)
+    assert head == ["fc.weight", "fc.bias"]
+    assert set(head) < set(whole)
 
 
 def test_what_launch_would_refuse_it_refuses(file: Path) -> None:

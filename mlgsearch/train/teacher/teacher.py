@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -179,7 +180,7 @@ def load_or_train_teacher(
     key = teacher_hash(spec, images)
     network = build_network(spec.model, images, spec.teacher.seed, folds=False)
     validation = HeldOutPart(images, images.validation, device)
-    new = _head(spec.model, images) if spec.teacher.head == "new" else None
+    new = new_head(spec.model, spec.teacher, images)
     if spec.teacher.checkpoint is not None:
         found = load_checkpoint(network, _weights(spec), spec.teacher.entry, new)
         progress("teacher", 0, 1, f"loaded{found}")
@@ -216,8 +217,14 @@ def _weights(spec: TrainSpec) -> Path:
     return Path(spec.teacher.checkpoint).expanduser()
 
 
-def _head(spec: ModelSpec, images: Images) -> str:
-    """Return the name of the layer that gives the logits."""
+def new_head(spec: ModelSpec, teacher: TeacherSpec, images: Images) -> str | None:
+    """Return the name of the layer that a teacher's file does not fill; None where it fills all.
+
+    Raises:
+        DataError: the layer that gives the logits is not a linear one.
+    """
+    if teacher.head != "new":
+        return None
     head = network_shape(network_without_memory(spec, images), images.input_shape).head
     if head is None:
         raise DataError(f"teacher.head: new needs a linear layer at the end, {spec.name} has none")
@@ -225,7 +232,7 @@ def _head(spec: ModelSpec, images: Images) -> str:
 
 
 @dataclass(frozen=True)
-class _Phase:
+class Phase:
     """Some epochs in a row, after ``begin``, that train the whole network or its head alone."""
 
     begin: int
@@ -237,14 +244,22 @@ class _Phase:
         """The last epoch."""
         return self.begin + self.training.epochs
 
+    def select(self, network: nn.Module, trainable: Iterable[nn.Parameter]) -> nn.Module | None:
+        """Let gradients reach what this phase moves of the ``trainable``; return a lone head."""
+        head = None if self.head is None else network.get_submodule(self.head)
+        moved = {*(network if head is None else head).parameters()}
+        for parameter in trainable:
+            parameter.requires_grad_(parameter in moved)
+        return head
 
-def _phases(spec: TeacherSpec, head: str | None) -> list[_Phase]:
+
+def training_phases(spec: TeacherSpec, head: str | None) -> list[Phase]:
     """Return the phases of a teacher's training, each with a schedule of its own."""
     training, alone = spec.training, spec.head_epochs
     # An average of the head's weights would have batch-norm's statistics estimated anew.
     first = training.model_copy(update={"epochs": alone, "average": 0.0})
     rest = training.model_copy(update={"epochs": training.epochs - alone})
-    phases = [_Phase(0, first, head), _Phase(alone, rest)]
+    phases = [Phase(0, first, head), Phase(alone, rest)]
     return [phase for phase in phases if phase.training.epochs > 0]
 
 
@@ -272,13 +287,10 @@ def _train(
     elif isinstance(network, FitsInput) and spec.teacher.checkpoint is None:
         batches.start_epoch(seed, 1)
         network.fit_input(batches.inputs(torch.arange(min(_FITTED, batches.count), device=device)))
-    for phase in _phases(spec.teacher, head):
+    for phase in training_phases(spec.teacher, head):
         if done >= phase.end:
             continue
-        only = None if phase.head is None else network.get_submodule(phase.head)
-        moved = {*(network if only is None else only).parameters()}
-        for parameter in trainable:
-            parameter.requires_grad_(parameter in moved)
+        only = phase.select(network, trainable)
         optimiser = build_optimiser(network, phase.training)
         if saved is not None and done > phase.begin:
             checkpoint.restore(network, optimiser, saved)
