@@ -3,6 +3,7 @@
 import hashlib
 import re
 import warnings
+import zipfile
 from collections.abc import Collection, Mapping, Set
 from pathlib import Path
 
@@ -134,9 +135,7 @@ def _read(path: Path) -> object:
 
 def _reason(path: Path) -> str:
     """Say in a line what to do with a file that torch does not read; its own words take ten."""
-    with path.open("rb") as file:
-        is_archive = file.read(2) == b"PK"
-    if is_archive:
+    if zipfile.is_zipfile(path):
         return "it holds more than tensors; save `model.state_dict()` alone"
     return "it is cut off, or no file of torch.save; save `model.state_dict()` with torch.save"
 

@@ -442,6 +442,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
         ("t.pt", b"garbage", "cannot be read as weights alone"),
         ("t.safetensors", b"garbage", "cannot be read as weights alone"),
         ("t.bin", b"garbage", "it is cut off, or no file of torch.save"),
+        ("t.bin", b"PK\3\4garbage", "it is cut off, or no file of torch.save"),
         ("t.onnx", b"garbage", "must end in .safetensors, .pt, .pth, .ckpt or .bin"),
     ],
 )
