@@ -29,7 +29,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     runner = commands.add_parser("run")
     runner.add_argument("task", choices=TASKS)
-    runner.add_argument("--root", help="a folder with a subfolder of images a class")
+    runner.add_argument("--root", help="a folder with a subfolder of images per class")
     runner.add_argument("--trials", type=int, default=60)
     runner.add_argument("--arms", choices=ARMS, nargs="+", metavar="ARM", help="only these")
     reporter = commands.add_parser("report")

@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("tasks", choices=TASKS, nargs="+")
     parser.add_argument("--folder", type=Path, default=Path("search-benchmark"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--root", help="a folder with a subfolder of images a class")
+    parser.add_argument("--root", help="a folder with a subfolder of images per class")
     arguments = parser.parse_args()
     figures = {}
     for task in arguments.tasks:

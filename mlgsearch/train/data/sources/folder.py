@@ -1,4 +1,4 @@
-"""Images in folders: one directory a class, with or without directories for the parts above."""
+"""Images in folders: one directory per class, with or without directories for the parts above."""
 
 import os
 from collections import Counter
@@ -124,14 +124,14 @@ def _list_classes(key: str, root: Path) -> _Classes:
         ]
     except FileNotFoundError:
         raise DataError(
-            f"{key}: {root} does not exist; write the folder that holds one directory a class"
+            f"{key}: {root} does not exist; write the folder that holds one directory per class"
         ) from None
     except OSError as error:
         raise DataError(f"{key}: {root} cannot be read: {error}") from error
     if not class_names:
         raise DataError(
             f"{key}: {root} holds no class directories; write the folder that holds one "
-            "directory of images a class"
+            "directory of images per class"
         )
     filled = {file.class_name for file in files}
     empty = [name for name in class_names if name not in filled]
