@@ -41,6 +41,15 @@ def test_the_shipped_studies_are_valid(path: Path) -> None:
     assert parse_study(spec.content(), "database") == spec
 
 
+def test_a_minimal_file_has_the_default_recipe() -> None:
+    spec = parse(data={"name": "digits"}, model={"name": "resnet8"})
+    for training in (spec.training, spec.teacher.training):
+        assert (training.optimiser, training.schedule) == ("relative_adamw", "one_cycle")
+        assert (training.learning_rate, training.average) == (0.18, 0.2)
+    assert spec.space.kind == "allocation"
+    assert spec.planned_trials > 0
+
+
 @pytest.mark.parametrize(
     "content",
     [
