@@ -17,9 +17,9 @@ def command(storage: str, *words: str | int) -> str:
 
 def _program() -> str:
     called = Path(sys.argv[0])
-    if called.name != "search.py":
+    if called.name not in ("search.py", "__main__.py"):
         return called.name
     python = Path(sys.executable)
     with contextlib.suppress(ValueError):
         python = python.relative_to(Path.cwd())
-    return f"{python} {called}"
+    return f"{python} {called if called.name == 'search.py' else '-m mlgsearch'}"
