@@ -66,6 +66,7 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective("generation_macs", "MACs to rebuild the weights", False, True, 12.0),
         Objective("execution_macs", "MACs of one forward pass", False, True, 12.0),
         Objective("latency_ms", "predicted latency in ms", False, True, 4.0),
+        Objective("peak_activation_bytes", "peak activation memory in bytes", False, True, 9.0),
         Objective("loss", "validation loss", False, False, 10.0),
     )
 }
@@ -140,6 +141,14 @@ MEASURES = (
         unit="ms",
         is_predicted=True,
     ),
+    Measure(
+        "peak_activation_bytes",
+        "peak activation memory",
+        "most bytes of activations alive at once, of one image",
+        unit="bytes",
+        is_integer=True,
+        is_predicted=True,
+    ),
 )
 
 
@@ -152,7 +161,8 @@ class TrialRecord:
     ``accuracy`` and ``loss`` are of the last epoch, on the validation part, and are None until
     then; a PRUNED trial has those of the last epoch it was trained. ``packed_bytes`` is the size of
     the packed file, None until the training is finished. ``latency_ms`` is predicted by the study's
-    table, and None where it has none. ``reused_from`` is the number of the trial
+    table, and None where it has none; ``peak_activation_bytes`` is None in trials of versions that
+    did not count it. ``reused_from`` is the number of the trial
     whose result this one shares; ``attempts`` counts how often a worker began on it. Times are UTC.
 
     ``layer_bits`` gives what each layer's factors take, by the paper's rule. ``layer_damage`` is
@@ -174,6 +184,7 @@ class TrialRecord:
     loss: float | None = None
     packed_bytes: int | None = None
     latency_ms: float | None = None
+    peak_activation_bytes: int | None = None
     projection_error: Mapping[str, float] = field(default_factory=dict)
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -37,7 +37,7 @@ class SizeAxis:
         """Write a value as shown for a sentence."""
         if self.is_ratio:
             return f"{value:.4f} ({TIMES}{1 / value:.1f} smaller)"
-        if self.objective == "packed_bytes":
+        if self.objective in ("packed_bytes", "peak_activation_bytes"):
             return f"{value:,.0f} bytes" if self.unit == 1 else f"{value:,.1f} KB"
         if self.objective == "latency_ms":
             return f"{value:,.3g} ms"

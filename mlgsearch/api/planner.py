@@ -55,6 +55,8 @@ class Planner:
         if outputs not in ANSWERS:
             raise UserError(f"outputs is {outputs!r}, expected one of {', '.join(ANSWERS)}")
         spec = study_spec("plan", space=space, quantisation=quantisation, limits=limits)
+        if spec.space.activation_bits:
+            raise UserError("plan: space.activation_bits: only a study chooses them")
         if spec.space.kind != "allocation":
             raise UserError("plan: space.kind: only allocation spreads a budget over layers")
         batches = calibration_batches(calibration)

@@ -92,7 +92,8 @@ class Study:
 
         The teacher is trained where it is not in the cache. A row per student: ``packed_bytes``,
         ``memory_ratio``, ``compression``, ``damage``, ``norm_bits``, ``settings``,
-        ``layer_damage``, ``latency_ms``, as `mlgsearch plan --json` prints them.
+        ``layer_damage``, ``latency_ms``, ``peak_activation_bytes``, ``in_bits``, as `mlgsearch plan
+        --json` prints them.
 
         Args:
             count: how many students, spread evenly by ratio.

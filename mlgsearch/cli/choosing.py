@@ -99,6 +99,7 @@ def choice_fields(chosen: Chosen) -> dict[str, Any]:
     return {
         "study": study.name,
         "limit": {limit.kind: limit.value},
+        "limits": dict(study.limits),
         "why": chosen.picked.why,
         "teacher_accuracy": study.teacher_accuracy,
         "chosen": {**trial_fields(chosen.trial), **expectation_fields(expectation)},
@@ -174,6 +175,13 @@ def _print(chosen: Chosen) -> None:
                 style="bold" if trade is None else None,
             )
     out.print(table)
+    study, trial = chosen.results.record, chosen.trial
+    if study.limits:
+        kept = ", ".join(
+            f"{name} {trial.objective_value(name):,.6g} of at most {most:,.6g}"
+            for name, most in study.limits.items()
+        )
+        out.print(f"Limits of the study: {kept}", highlight=False)
     for point in chosen.verified:
         n = len(point.seeds)
         out.print(

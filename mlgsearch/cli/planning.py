@@ -92,7 +92,7 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
     )
     is_timed = any(point.latency_ms is not None for point in points)
     headings = ["KB", "memory ratio", "smaller", "damage", "B_in", "B_out", "bits a number"]
-    for heading in [*headings, *["ms"] * is_timed]:
+    for heading in [*headings, "activations, KB", *["ms"] * is_timed]:
         table.add_column(heading, justify="right")
     for point in points:
         table.add_row(
@@ -103,6 +103,7 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
             _span([s.base_in for s in point.settings.values()]),
             _span([s.base_out for s in point.settings.values()]),
             f"{point.sizes.bits / point.sizes.parameters:.1f}",
+            f"{point.peak_activation_bytes / 1000:.1f}",
             *([] if point.latency_ms is None else [f"{point.latency_ms:.3g}"]),
         )
     console = stdout_console()
@@ -111,7 +112,8 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
     console.print(
         "damage: predicted before training, averaged over layers: the relative error of a layer's "
         "outputs (weighting measured: half of it, and half how far the layer moves the network's "
-        "answers); B_in, B_out: the middle half of the layers that have the level",
+        "answers); B_in, B_out: the middle half of the layers that have the level; activations: "
+        "the most that is alive at once, of one image",
         highlight=False,
     )
     console.print(_trust(tables), highlight=False)
@@ -153,7 +155,8 @@ def _print_layers(point: "PlannedPoint", tables: "Tables") -> None:
     _print_uncompressed(tables)
     console.print(
         f"packed_bytes {point.packed_bytes}, memory_ratio {point.sizes.memory_ratio:.4f} "
-        f"({1 / point.sizes.memory_ratio:.1f}x smaller), damage {point.damage:.1%}"
+        f"({1 / point.sizes.memory_ratio:.1f}x smaller), damage {point.damage:.1%}, "
+        f"peak_activation_bytes {point.peak_activation_bytes}"
         + ("" if point.latency_ms is None else f", latency_ms {point.latency_ms:.4g}"),
         highlight=False,
     )

@@ -13,11 +13,12 @@ from mlgsearch.mlg.factoring.factors import Factors
 from mlgsearch.mlg.factoring.parametrization import Mlg
 from mlgsearch.mlg.half_norm import NormBits, halve_norms, is_half, plain_norm
 from mlgsearch.mlg.input_quantiser import (
-    InBits,
     InputQuantisedConv1d,
     InputQuantisedConv2d,
     InputQuantisedConv3d,
     InputQuantisedLinear,
+    LayerInBits,
+    bits_by_layer,
 )
 from mlgsearch.mlg.kinds import compressed_weights, compressible_layers
 from mlgsearch.mlg.layout import to_layout
@@ -42,7 +43,7 @@ def compress(
     refine_steps: int = 3,
     execution: Execution = "auto",
     norm_bits: NormBits = 32,
-    in_bits: InBits = 32,
+    in_bits: LayerInBits = 32,
     noise_ratio: float = 1.0,
     projects: bool = True,
 ) -> dict[str, float]:
@@ -56,10 +57,10 @@ def compress(
 
     With ``norm_bits`` 16 every batch-norm evaluates with the scale and the shift that are stored in
     half precision (see ``half_norm``). Below 32 ``in_bits`` are those of the inputs of every
-    compressed layer (see ``input_quantiser``); a subclass of torch's own layers takes its inputs as
-    they are. ``noise_ratio`` is the share of entries that are quantised in a training step (see
-    ``Mlg``). Without ``projects`` the weights are dropped and all factors are zero: for one who
-    loads the state of an equal student next.
+    compressed layer, or a tuple with those of each layer (see ``input_quantiser``); a subclass of
+    torch's own layers takes its inputs as they are. ``noise_ratio`` is the share of entries that
+    are quantised in a training step (see ``Mlg``). Without ``projects`` the weights are dropped
+    and all factors are zero: for one who loads the state of an equal student next.
 
     Nothing is changed where the settings or the weights are at fault.
 
@@ -75,9 +76,8 @@ def compress(
     """
     if norm_bits not in get_args(NormBits):
         raise SettingError(f"norm_bits is {norm_bits!r}, expected 16 or 32")
-    if in_bits not in get_args(InBits):
-        raise SettingError(f"in_bits is {in_bits!r}, expected 2 to 8 or 32")
     layers = compressible_layers(model)
+    input_bits = bits_by_layer(in_bits, layers)
     require_same_names(settings.keys(), layers.keys())
     prepared: dict[str, Mlg] = {}
     for name, layer in layers.items():
@@ -96,7 +96,7 @@ def compress(
             prepared[name] = mlg
     errors = dict.fromkeys(layers, 0.0)
     for name, mlg in prepared.items():
-        parametrize_layer(layers[name], mlg, execution, in_bits)
+        parametrize_layer(layers[name], mlg, execution, input_bits[name])
         errors[name] = mlg.relative_error
     if norm_bits == 16:
         halve_norms(model)

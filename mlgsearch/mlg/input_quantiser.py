@@ -1,12 +1,18 @@
 """Fake quantisation of what flows into a layer."""
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from mlgsearch.errors import SettingError
+
 #: Bits of a compressed layer's inputs; 32 for none.
 InBits = Literal[2, 3, 4, 5, 6, 7, 8, 32]
+
+#: One number for all layers, or one for each in the network's order.
+LayerInBits = InBits | tuple[InBits, ...]
 
 #: How far a batch moves the running range, as it moves batch-norm's statistics.
 MOMENTUM = 0.1
@@ -75,12 +81,36 @@ class InputQuantiser(nn.Module):
         return self.scale.clamp_min(torch.finfo(self.scale.dtype).tiny)
 
 
-def in_bits_of(network: nn.Module) -> InBits:
-    """Return at how many bits a network's layers take their inputs."""
-    for module in network.modules():
-        if isinstance(module, InputQuantiser):
-            return module.bits
-    return 32
+def bits_by_layer(in_bits: LayerInBits, names: Iterable[str]) -> dict[str, InBits]:
+    """Return the bits of each layer's inputs by its name; names are in the network's order.
+
+    Raises:
+        SettingError: a number is none that there is, or there is not one for each layer.
+    """
+    names = list(names)
+    found = in_bits if isinstance(in_bits, tuple) else (in_bits,) * len(names)
+    for bits in found if isinstance(in_bits, tuple) else (in_bits,):
+        if bits not in get_args(InBits):
+            raise SettingError(f"in_bits is {bits!r}, expected 2 to 8 or 32")
+    if len(found) != len(names):
+        raise SettingError(f"in_bits has {len(found)} numbers, but there are {len(names)} layers")
+    return dict(zip(names, found, strict=True))
+
+
+def parse_in_bits(text: str) -> LayerInBits:
+    """Read what `write_in_bits` wrote; whether there are such bits is not looked at.
+
+    Raises:
+        ValueError: it is no number, and no numbers with commas between.
+    """
+    numbers: Any = tuple(map(int, text.split(",")))
+    found: LayerInBits = numbers if len(numbers) > 1 else numbers[0]
+    return found
+
+
+def write_in_bits(in_bits: LayerInBits) -> str:
+    """Return bits of inputs as a text: a number, or one for each layer with commas between."""
+    return ",".join(map(str, in_bits if isinstance(in_bits, tuple) else (in_bits,)))
 
 
 class _Rounded(torch.autograd.Function):

@@ -20,6 +20,7 @@ from mlgsearch.errors import (
 )
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
+from mlgsearch.planning.activation_bits import ActivationPlan
 from mlgsearch.planning.tables import Tables
 from mlgsearch.records import PlannedStudent, StudyRecord, TrialRecord
 from mlgsearch.results.database.fence import Fence
@@ -49,6 +50,7 @@ from mlgsearch.study.search.optuna_storage import (
 )
 from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.search.stop_rule import StopRule
+from mlgsearch.study.space.activation_table import open_activation_plan
 from mlgsearch.study.space.layer_tables import needs_tables, open_tables
 from mlgsearch.study.space.limits import require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
@@ -94,6 +96,7 @@ class Groundwork:
     validation_samples: int | None = None
     packed: PackedSizes | None = None
     teacher_recipe: str = ""
+    activations: ActivationPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,13 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
     for key, training in trainings.items():
         if (warning := too_short(training, prepared.training.count)) is not None:
             watch.notice(f"{key}.optimiser: {warning}")
+    packed = PackedSizes(train, prepared.images.classes, prepared.images.input_shape)
+    activations = open_activation_plan(spec, prepared, cache, packed, watch.preparing)
     tables: Tables | None = None
     planned: Sequence[PlannedStudent] = ()
     if needs_tables(spec):
         tables = open_tables(spec, prepared, cache, watch.preparing)
-        planned = predicted_front(spec, prepared.images, tables)
+        planned = predicted_front(spec, prepared.images, tables, activations)
     teacher = prepared.teacher
     return Groundwork(
         shape,
@@ -153,8 +158,9 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         planned,
         prepared.data_hash,
         effective_samples(prepared.images, prepared.images.validation),
-        PackedSizes(train, prepared.images.classes, prepared.images.input_shape),
+        packed,
         teacher.recipe,
+        activations,
     )
 
 
@@ -443,6 +449,6 @@ class _StopWhen(DriverOnly, Stopper):
 
 def _space(spec: StudySpec, ground: Groundwork) -> Space:
     try:
-        return Space(spec, ground.shape, ground.tables, ground.packed)
+        return Space(spec, ground.shape, ground.tables, ground.packed, ground.activations)
     except StudyFileError as error:
         raise StudyFileError(f"study {spec.name!r}: {error}") from None

@@ -97,7 +97,7 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
         method=spec.quantisation.method,
         refine_steps=spec.quantisation.refine_steps,
         norm_bits=spec.quantisation.norm_bits,
-        in_bits=spec.quantisation.in_bits,
+        in_bits=max(spec.space.activation_bits, default=spec.quantisation.in_bits),
     )
     projection_s = time.perf_counter() - began
     trial_s = projection_s + _training_s(student.to(device), spec.training, images, batches)

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from contextlib import suppress
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticKnownError
 
+from mlgsearch.mlg.input_quantiser import InBits, LayerInBits, parse_in_bits
 from mlgsearch.mlg.quantise import QUANTISERS
 from mlgsearch.train.data_sets import DATA_SETS, OWN, DataSet
 
@@ -351,19 +353,31 @@ class DistillationSpec(Spec):
     weight: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = 0.9
 
 
+def _in_bits(value: Any) -> Any:
+    """Read bits: a number, a list, or a text of them, as a trial's hyperparameters have them."""
+    found = value
+    with suppress(ValueError):
+        found = parse_in_bits(value) if isinstance(value, str) else value
+    found = tuple(found) if isinstance(found, list) else found
+    numbers = found if isinstance(found, tuple) else (found,)
+    if not numbers or any(type(n) is not int or n not in get_args(InBits) for n in numbers):
+        raise ValueError(f"expected 2 to 8 or 32, or a list of one for each layer, got {value!r}")
+    return found
+
+
 class QuantisationSpec(Spec):
     """Which fake quantisation is in the loop, and how strong the orthonormality penalty is.
 
     ``norm_bits`` are those of batch-norm's scales and shifts, ``in_bits`` those of what flows into
-    a compressed layer. ``noise_ratio`` is the share of entries that are quantised in a training
-    step; evaluation always quantises all.
+    a compressed layer: one number, or one for each layer in the network's order. ``noise_ratio`` is
+    the share of entries that are quantised in a training step; evaluation always quantises all.
     """
 
     method: MethodName = "lsq_symmetric"
     refine_steps: int = Field(default=3, ge=0, le=100)
     orthonormality: NonNegative = 1e-3
     norm_bits: Literal[16, 32] = 32
-    in_bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
+    in_bits: Annotated[LayerInBits, BeforeValidator(_in_bits)] = 32
     noise_ratio: Annotated[float, Field(gt=0.0, le=1.0, strict=False)] = 1.0
 
 

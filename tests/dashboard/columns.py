@@ -31,6 +31,7 @@ def some_columns(*trials: Sequence[Any], **changes: Sequence[Any]) -> TrialColum
             for state, ratio in zip(states, ratios, strict=True)
         ],
         "latency_ms": [None] * n,
+        "peak_activation_bytes": [None] * n,
         "generation_macs": [1] * n,
         "execution_macs": [2] * n,
         "epochs_done": [3] * n,

@@ -106,7 +106,7 @@ def test_sizes() -> None:
 
 
 def test_plan() -> None:
-    point = PlannedPoint({}, 32, a_trial().sizes, 1, 0.5, {})
+    point = PlannedPoint({}, 32, a_trial().sizes, 1, 0.5, {}, 2)
     assert listed("`plan FILE --json`") == list(point_fields(point))
 
 

@@ -149,6 +149,20 @@ def test_two_limits_are_kept_at_once() -> None:
     assert found.damage <= 1.1 * best_damage(budget, limits)
 
 
+def test_three_limits_are_kept_at_once() -> None:
+    free = Allocator(tables())
+    budget = 4 * free.smallest
+    without = free.allocate(budget).settings
+    least = free.allocate(free.smallest).settings
+    limits = {name: 0.4 * used(least, name) + 0.6 * used(without, name) for name in SUMS}
+    assert len(limits) == 3
+    found = Allocator(tables(), limits=limits).allocate(budget)
+    assert found.bits <= budget
+    assert all(used(found.settings, name) <= limit for name, limit in limits.items())
+    best = best_damage(budget, limits)
+    assert best * (1 - 1e-6) <= found.damage <= 1.1 * best
+
+
 def best_damage(budget: int, limits: Mapping[str, float]) -> float:
     """Solve the same choice by HiGHS, as an integer program."""
     lists = tables().layers

@@ -157,7 +157,7 @@ def copy(tmp_path: Path) -> Path:
         "        is_predicted=True,\n    ),\n"
         '    Measure("forward_ms", "time of a forward pass", "of one image", unit="ms"),\n)\n',
     )
-    field = "    latency_ms: float | None = None\n    projection_error"
+    field = "    peak_activation_bytes: int | None = None\n    projection_error"
     replaced(records, field, f"    forward_ms: float | None = None\n{field}")
     versions = tmp_path / "mlgsearch" / "results" / "database" / "migrations" / "versions"
     (versions / f"v{REVISION}_forward_ms.py").write_text(MIGRATION)
@@ -190,5 +190,6 @@ def test_two_files_make_a_measure_an_objective(copy: Path) -> None:
     columns = copy / "mlgsearch" / "results" / "analysis" / "trial_columns.py"
     field = "    packed_bytes: Floats\n"
     replaced(columns, field, f"{field}    forward_ms: Floats\n")
-    replaced(columns, '"latency_ms")\n', '"latency_ms", "forward_ms")\n')
+    last = '    "peak_activation_bytes",\n'
+    replaced(columns, last, f'{last}    "forward_ms",\n')
     assert run(copy, SEARCHED) == "searched"

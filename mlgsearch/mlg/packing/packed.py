@@ -25,7 +25,7 @@ from mlgsearch.errors import DataError
 from mlgsearch.mlg.batch_norm import has_statistics, scale_and_shift, set_scale_and_shift
 from mlgsearch.mlg.factoring.decoded import DecodedMlg
 from mlgsearch.mlg.half_norm import NormBits, norm_bits_of, to_half
-from mlgsearch.mlg.input_quantiser import InBits, in_bits_of
+from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser, LayerInBits, bits_by_layer
 from mlgsearch.mlg.kinds import Layer, compressible_layers
 from mlgsearch.mlg.packing.bits import pack, packed_length, unpack
 from mlgsearch.mlg.packing.packed_slot import (
@@ -58,6 +58,15 @@ def settings_of(network: nn.Module) -> dict[str, LayerSetting]:
     }
 
 
+def _in_bits_of(network: nn.Module) -> tuple[InBits, ...]:
+    """Return at how many bits each of a network's layers takes its inputs."""
+    quantisers = (
+        getattr(layer.module, "input_quantiser", None)
+        for layer in compressible_layers(network).values()
+    )
+    return tuple(q.bits if isinstance(q, InputQuantiser) else 32 for q in quantisers)
+
+
 @torch.no_grad()
 def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
     """Return the flat tensors of a network that was compressed with ``method``, on the CPU.
@@ -69,7 +78,7 @@ def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
         DataError: a number is not finite.
     """
     slots = packed_slots(
-        network, settings_of(network), method, norm_bits_of(network), in_bits_of(network)
+        network, settings_of(network), method, norm_bits_of(network), _in_bits_of(network)
     )
     modules = dict(network.named_modules())
     own = _layers_by_module(network)
@@ -109,7 +118,7 @@ def unpack_network(
     method: Method,
     tensors: Mapping[str, Tensor],
     norm_bits: NormBits = 32,
-    in_bits: InBits = 32,
+    in_bits: LayerInBits = 32,
 ) -> None:
     """Make a plain float32 network on the CPU the packed one, in place; it ends in eval mode.
 
@@ -122,6 +131,7 @@ def unpack_network(
         DataError: the tensors are not those that the settings ask for.
     """
     slots = packed_slots(network, settings, method, norm_bits, in_bits)
+    input_bits = bits_by_layer(in_bits, settings)
     expected = stream_shapes(slots)
     found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
     for name in sorted({*expected, *found}):
@@ -153,7 +163,8 @@ def unpack_network(
             setting = settings[layer.name]
             if setting != LayerSetting.plain(32):
                 values = _decoded(layer, setting, items, method)
-                parametrize_layer(layer, DecodedMlg(setting, layer.shape, values), in_bits=in_bits)
+                decoded = DecodedMlg(setting, layer.shape, values)
+                parametrize_layer(layer, decoded, in_bits=input_bits[layer.name])
     # An input quantiser may have come with a weight that is tied to another module's.
     for name, items in contents.items():
         module = modules[name]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.batch_norm import has_statistics
 from mlgsearch.mlg.half_norm import NormBits, can_be_half, is_half_affine
-from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
+from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser, LayerInBits, bits_by_layer
 from mlgsearch.mlg.kinds import Layer, compressed_weights, compressible_layers
 from mlgsearch.mlg.network import require_same_names
 from mlgsearch.mlg.packing.bits import packed_length
@@ -66,7 +66,7 @@ def packed_slots(
     settings: Mapping[str, LayerSetting],
     method: Method,
     norm_bits: NormBits = 32,
-    in_bits: InBits = 32,
+    in_bits: LayerInBits = 32,
 ) -> list[Slot]:
     """List what packing stores of a network, compressed or not yet, in order.
 
@@ -78,12 +78,13 @@ def packed_slots(
     layers = compressible_layers(network)
     require_same_names(settings.keys(), layers.keys())
     own: dict[nn.Module, list[Layer]] = {}
-    quantised: set[nn.Module] = set()  # with an input quantiser, as far as they can have one
+    quantised: dict[nn.Module, InBits] = {}  # the bits of its inputs, as far as it can have any
+    input_bits = bits_by_layer(in_bits, layers)
     seen: set[int] = set()
     for name, layer in layers.items():
         if settings[name] != LayerSetting.plain(32):
             own.setdefault(layer.module, []).append(layer)
-            quantised.update(layer.alike)
+            quantised |= dict.fromkeys(layer.alike, input_bits[name])
             if not is_compressed(layer.module, layer.parameter):
                 seen.add(id(layer.weight))  # neither here nor where it is tied
     slots: list[Slot] = []
@@ -97,7 +98,7 @@ def packed_slots(
             skipped = _NORM_STATE
         for layer in own.get(module, ()):
             slots += _factor_slots(name, layer, settings[layer.name], method)
-        if in_bits != 32 and can_quantise_input(module) and module in quantised:
+        if quantised.get(module, 32) != 32 and can_quantise_input(module):
             slots += [Slot(name, item, ()) for item in INPUT_STATE.values()]
         for item, tensor in own_state(module):
             if item not in skipped and id(tensor) not in seen:

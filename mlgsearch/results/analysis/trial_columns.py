@@ -34,7 +34,15 @@ Rows = NDArray[np.intp]
 Course = tuple[Rows, Floats]
 
 _CODES = {state.value: code for code, state in enumerate(STATES)}
-_FLOATS = ("accuracy", "loss", "memory_ratio", "parameter_ratio", "packed_bytes", "latency_ms")
+_FLOATS = (
+    "accuracy",
+    "loss",
+    "memory_ratio",
+    "parameter_ratio",
+    "packed_bytes",
+    "latency_ms",
+    "peak_activation_bytes",
+)
 _INTEGERS = (
     "number",
     "generation_macs",
@@ -54,7 +62,8 @@ class TrialColumns:
     As they never change, fronts and courses are worked out of them once.
 
     ``state`` indexes ``STATES``. Accuracy is a fraction; what is not known is NaN (also of
-    ``packed_bytes``, which is a float therefore), ``NO_TRIAL`` in ``reused_from``, NaT in
+    ``packed_bytes`` and
+    ``peak_activation_bytes``, which are floats therefore), ``NO_TRIAL`` in ``reused_from``, NaT in
     ``finished_at``. Moments are datetime64[us] in UTC; ``updated_at`` moves with every change of a
     trial or its epochs.
     """
@@ -67,6 +76,7 @@ class TrialColumns:
     parameter_ratio: Floats
     packed_bytes: Floats
     latency_ms: Floats
+    peak_activation_bytes: Floats
     generation_macs: Integers
     execution_macs: Integers
     epochs_done: Integers

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from mlgsearch.errors import SettingError, StudyFileError
+from mlgsearch.mlg.input_quantiser import InBits
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.study.file import strict_yaml
@@ -86,6 +87,7 @@ class SpaceSpec(Spec):
     full_precision: tuple[str, ...] = Field(default=(), strict=False)
     head_bits: Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32, "search"] | None = None
     budget_kb: Budget | None = None
+    activation_bits: tuple[InBits, ...] = Field(default=(), strict=False)
     weighting: Literal["measured", "relative", "absolute", "log_energy", "fisher"] = "measured"
     hyperparameters: Hyperparameters = Field(default_factory=dict)
 
@@ -269,6 +271,7 @@ LIMITED = (
     "generation_macs",
     "execution_macs",
     "latency_ms",
+    "peak_activation_bytes",
 )
 
 
@@ -310,6 +313,11 @@ class StudySpec(TrainSpec):
 
     @model_validator(mode="after")
     def _check(self) -> "StudySpec":
+        if self.space.activation_bits and self.quantisation.in_bits != 32:
+            raise ValueError(
+                "quantisation.in_bits: is chosen for each layer where space.activation_bits lists "
+                "numbers: leave one of the two out"
+            )
         for key, given in (
             ("planned", self.planned_trials),
             ("warm_start", self.search.warm_start),

@@ -67,6 +67,9 @@ class Drafts:
             },
             layer_damage=self._damage(proposal.settings),
             latency_ms=None if latency is None else latency.network_ms(proposal.settings),
+            peak_activation_bytes=None
+            if self.space.packed is None
+            else self.space.packed.peak_activation_bytes(proposal.settings, train.quantisation),
         )
 
     def _damage(self, settings: Mapping[str, LayerSetting]) -> dict[str, float]:

@@ -11,11 +11,12 @@ from mlgsearch.planning.grid import Ranges
 from mlgsearch.study.file.spec import LATENCY, StudySpec
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.layer_tables import choices
-from mlgsearch.study.space.packed_sizes import PackedSizes
+from mlgsearch.study.space.packed_sizes import PackedSizes, input_bits
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.spec import QuantisationSpec
 
 PACKED_BYTES = "packed_bytes"
+PEAK_BYTES = "peak_activation_bytes"
 
 #: How many layers a message names.
 _NAMED = 3
@@ -27,7 +28,8 @@ class Limits:
     Args of the constructor:
         limits: the most of each objective.
         shape: the network's shape.
-        packed: counts packed files; None only where ``packed_bytes`` has no limit.
+        packed: counts packed files and activations; None only where neither ``packed_bytes`` nor
+            ``peak_activation_bytes`` has a limit.
         latency: predicts latency; None only where ``latency_ms`` has no limit.
     """
 
@@ -38,7 +40,7 @@ class Limits:
         packed: PackedSizes | None,
         latency: LatencyTable | None = None,
     ) -> None:
-        assert packed is not None or PACKED_BYTES not in limits
+        assert packed is not None or not {PACKED_BYTES, PEAK_BYTES} & limits.keys()
         assert latency is not None or LATENCY not in limits
         self._latency = latency
         self.limits = limits
@@ -55,6 +57,9 @@ class Limits:
             if name == PACKED_BYTES:
                 assert self._packed is not None
                 found[name] = self._packed.bytes_of(settings, quantisation)
+            elif name == PEAK_BYTES:
+                assert self._packed is not None
+                found[name] = self._packed.peak_activation_bytes(settings, quantisation)
             elif name == LATENCY:
                 assert self._latency is not None
                 found[name] = self._latency.network_ms(settings)
@@ -83,8 +88,9 @@ def require_possible(spec: StudySpec, shape: NetworkShape, images: Images) -> No
     ranges, fixed = choices(spec.space, shape)
     widths = spec.space.hyperparameters.get("quantisation.norm_bits")
     least_norm = min((spec.quantisation.norm_bits, *((widths and widths.choices) or ())))
+    in_bits = min(spec.space.activation_bits, default=spec.quantisation.in_bits)
     quantisation = QuantisationSpec.model_validate(
-        {**spec.quantisation.model_dump(), "norm_bits": least_norm}
+        {**spec.quantisation.model_dump(), "norm_bits": least_norm, "in_bits": in_bits}
     )
     for name, most in spec.limits.items():
         use = _use_of(name, shape, latency)
@@ -96,10 +102,12 @@ def require_possible(spec: StudySpec, shape: NetworkShape, images: Images) -> No
         least = limits.values(smallest, quantisation)[name]
         if least > most:
             by_layer = {layer: use(layer, smallest[layer]) for layer in shape.layers}
-            binding = sorted(by_layer, key=lambda layer: -by_layer[layer])[:_NAMED]
+            binding = sorted(by_layer, key=lambda layer: -by_layer[layer])
+            if name == PEAK_BYTES:
+                binding = packed.activations.binding(input_bits(smallest, quantisation))
             raise StudyFileError(
                 f"limits.{name}: {most:,.6g} cannot be kept: the smallest network in range has "
-                f"{least:,.6g}; the layers that bind are {', '.join(binding)}"
+                f"{least:,.6g}; the layers that bind are {', '.join(binding[:_NAMED])}"
             )
 
 

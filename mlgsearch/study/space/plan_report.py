@@ -1,5 +1,6 @@
 """What is known of a study before any training: its planned front, and a plan for a byte budget."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,21 +9,25 @@ from typing import Any
 
 from mlgsearch.errors import BudgetError, StudyFileError
 from mlgsearch.mlg.half_norm import NormBits
+from mlgsearch.mlg.input_quantiser import LayerInBits
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.planning.activation_bits import ActivationPlan
 from mlgsearch.planning.allocation import Allocation, Allocator
 from mlgsearch.planning.byte_budget import within_bytes
 from mlgsearch.planning.tables import Tables
 from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.space.activation_table import open_activation_plan
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.layer_tables import make_allocator, open_tables
-from mlgsearch.study.space.limits import PACKED_BYTES, require_possible
+from mlgsearch.study.space.limits import PACKED_BYTES, PEAK_BYTES, require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.device import best_device
 from mlgsearch.train.progress import Progress
+from mlgsearch.train.spec import QuantisationSpec
 from mlgsearch.train.teacher.prepared import prepare
 
 #: Points of the predicted front that is kept with a study.
@@ -35,7 +40,8 @@ class PlannedPoint:
 
     ``packed_bytes`` is the exact size of its packed file. ``damage`` is the weighted mean over the
     layers of ``layer_damage``, fractions of a layer's own energy: smaller is better. ``latency_ms``
-    is predicted by the study's table, None where it has none.
+    is predicted by the study's table, None where it has none. ``peak_activation_bytes`` are the
+    most bytes of activations that are alive at once, with inputs of ``in_bits``.
     """
 
     settings: Mapping[str, LayerSetting]
@@ -44,6 +50,8 @@ class PlannedPoint:
     packed_bytes: int
     damage: float
     layer_damage: Mapping[str, float]
+    peak_activation_bytes: int
+    in_bits: LayerInBits = 32
     latency_ms: float | None = None
 
 
@@ -58,16 +66,20 @@ def point_fields(point: PlannedPoint) -> dict[str, Any]:
         "settings": {name: list(setting.five) for name, setting in point.settings.items()},
         "layer_damage": dict(point.layer_damage),
         "latency_ms": point.latency_ms,
+        "peak_activation_bytes": point.peak_activation_bytes,
+        "in_bits": list(point.in_bits) if isinstance(point.in_bits, tuple) else point.in_bits,
     }
 
 
-def predicted_front(spec: StudySpec, images: Images, tables: Tables) -> list[PlannedStudent]:
+def predicted_front(
+    spec: StudySpec, images: Images, tables: Tables, activations: ActivationPlan | None = None
+) -> list[PlannedStudent]:
     """Return the planned front for readers of the database, smallest first.
 
     Empty where no network in range is as small as the budget: the space says so, with its key.
     """
     try:
-        points = Plan(spec, images, tables).front(_POINTS)
+        points = Plan(spec, images, tables, activations).front(_POINTS)
     except BudgetError:
         return []
     return [PlannedStudent(p.packed_bytes, p.sizes.memory_ratio, p.damage) for p in points]
@@ -76,12 +88,23 @@ def predicted_front(spec: StudySpec, images: Images, tables: Tables) -> list[Pla
 class Plan:
     """The plans of one study's teacher."""
 
-    def __init__(self, spec: StudySpec, images: Images, tables: Tables):
+    def __init__(
+        self,
+        spec: StudySpec,
+        images: Images,
+        tables: Tables,
+        activations: ActivationPlan | None = None,
+    ):
         self.tables = tables
         #: Sentences on what the user should know of the data.
         self.notices = images.notices
         self._spec = spec
         self._packed = PackedSizes(spec.train_spec(), images.classes, images.input_shape)
+        self._in_bits = spec.quantisation.in_bits
+        if activations is not None:
+            most = spec.limits.get(PEAK_BYTES, math.inf)
+            chosen = activations.choose(math.floor(min(most, activations.largest)))
+            self._in_bits = tuple(chosen.values())
         self._allocator: Allocator = make_allocator(spec, tables)
         self._latency = None if spec.latency is None else LatencyTable(spec.latency, tables.shape)
 
@@ -106,7 +129,9 @@ class Plan:
             tables = open_tables(spec, prepared, cache, progress)
         except StudyFileError as error:
             raise StudyFileError(f"study {spec.name!r}: {error}") from error
-        return cls(spec, prepared.images, tables)
+        packed = PackedSizes(train, prepared.images.classes, prepared.images.input_shape)
+        activations = open_activation_plan(spec, prepared, cache, packed, progress)
+        return cls(spec, prepared.images, tables, activations)
 
     def front(self, count: int) -> list[PlannedPoint]:
         """Return the planned front, smallest first.
@@ -135,6 +160,7 @@ class Plan:
 
     def _point(self, allocation: Allocation) -> PlannedPoint:
         settings = allocation.settings
+        quantisation = self._quantisation(allocation)
         return PlannedPoint(
             settings,
             allocation.norm_bits,
@@ -142,11 +168,15 @@ class Plan:
             self._packed_bytes(allocation),
             allocation.damage,
             self._allocator.layer_damage(settings),
+            self._packed.peak_activation_bytes(settings, quantisation),
+            self._in_bits,
             None if self._latency is None else self._latency.network_ms(settings),
         )
 
     def _packed_bytes(self, allocation: Allocation) -> int:
-        quantisation = self._spec.quantisation.model_copy(
-            update={"norm_bits": allocation.norm_bits}
+        return self._packed.bytes_of(allocation.settings, self._quantisation(allocation))
+
+    def _quantisation(self, allocation: Allocation) -> QuantisationSpec:
+        return self._spec.quantisation.model_copy(
+            update={"norm_bits": allocation.norm_bits, "in_bits": self._in_bits}
         )
-        return self._packed.bytes_of(allocation.settings, quantisation)

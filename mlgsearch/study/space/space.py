@@ -13,16 +13,19 @@ from optuna.distributions import (
 
 from mlgsearch.errors import BudgetError, StudyFileError
 from mlgsearch.mlg.half_norm import NormBits
+from mlgsearch.mlg.input_quantiser import write_in_bits
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
+from mlgsearch.planning.activation_bits import ActivationPlan
 from mlgsearch.planning.tables import Tables
 from mlgsearch.results.analysis.front import middles_first
 from mlgsearch.study.file.hyperparameter import HYPERPARAMETERS, HyperparameterSpec, is_whole
 from mlgsearch.study.file.spec import FirstTrial, StudySpec
+from mlgsearch.study.space.activation_budget import IN_BITS, ActivationBudget
 from mlgsearch.study.space.coordinates import Coordinates, Parameters
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.layer_tables import make_allocator, needs_tables
-from mlgsearch.study.space.limits import Limits
+from mlgsearch.study.space.limits import PEAK_BYTES, Limits
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.searched_layers import SearchedLayers
 from mlgsearch.train.spec import QuantisationSpec, TrainSpec
@@ -39,7 +42,7 @@ class Proposal:
         """Merge the hyperparameters into a study's training specification."""
         content = base.model_dump()
         for name, value in self.hyperparameters.items():
-            part, key = HYPERPARAMETERS[name]
+            part, key = HYPERPARAMETERS.get(name) or name.split(".")
             content[part][key] = value
         return TrainSpec.model_validate(content)
 
@@ -52,7 +55,8 @@ class Space:
         shape: the network's shape.
         tables: what is predicted of its layers; needed where anything is planned (see
             ``needs_tables``).
-        packed: counts packed files; needed where ``packed_bytes`` has a limit.
+        packed: counts packed files and activations; needed where either has a limit.
+        activations: chooses bits of activations; needed where the file lists them.
 
     Raises:
         StudyFileError: a layer pattern matches nothing, a first trial lies outside the space or
@@ -65,8 +69,15 @@ class Space:
         shape: NetworkShape,
         tables: Tables | None = None,
         packed: PackedSizes | None = None,
+        activations: ActivationPlan | None = None,
     ):
         self._spec = spec
+        #: What counts packed files and activations.
+        self.packed = packed
+        self._activations: ActivationBudget | None = None
+        if spec.space.activation_bits:
+            assert activations is not None, "bits of activations are searched, but have no plan"
+            self._activations = ActivationBudget(activations, spec.limits.get(PEAK_BYTES))
         self._layers = SearchedLayers.of(spec.space, shape)
         #: What predicts latency, where the study has a table.
         self.latency = None if spec.latency is None else LatencyTable(spec.latency, shape)
@@ -90,6 +101,7 @@ class Space:
                 for name, hyper in spec.space.hyperparameters.items()
                 if name not in self._decided
             },
+            **({} if self._activations is None else self._activations.distributions),
         }
         #: What was taken over from elsewhere and is left out, a line each.
         self.left_out: list[str] = []
@@ -101,7 +113,10 @@ class Space:
             where = f"search.first[{i}]"
             self.first.append(self._encode(first, where))
             self._require_allowed(self.first[-1], where)
-        planned = middles_first(self._coordinates.planned(spec.planned_trials))
+        planned = [
+            found | self._activation_default()
+            for found in middles_first(self._coordinates.planned(spec.planned_trials))
+        ]
         self.first += [found for found in map(self.allowed, planned) if found is not None]
 
     @property
@@ -123,6 +138,8 @@ class Space:
         }
         if self._decided:
             hyperparameters |= self._coordinates.decided(parameters)
+        if self._activations is not None:
+            hyperparameters[IN_BITS] = write_in_bits(self._activations.in_bits(parameters))
         return Proposal(self._whole(self._coordinates.decode(parameters)), hyperparameters)
 
     def _whole(self, settings: Mapping[str, LayerSetting]) -> dict[str, LayerSetting]:
@@ -156,6 +173,8 @@ class Space:
             part, key = HYPERPARAMETERS[name]
             if part == "quantisation" and name in found:
                 quantisation[key] = found[name]
+        if self._activations is not None:
+            quantisation["in_bits"] = self._activations.in_bits(parameters)
         return self._limits.broken(
             self._whole(self._coordinates.decode(parameters)),
             QuantisationSpec.model_validate(quantisation),
@@ -163,7 +182,10 @@ class Space:
 
     def _keeps(self, settings: Mapping[str, LayerSetting], norm_bits: NormBits) -> bool:
         """Whether settings of the searched layers keep the limits, in the file's quantisation."""
-        quantisation = self._spec.quantisation.model_copy(update={"norm_bits": norm_bits})
+        changed: dict[str, Any] = {"norm_bits": norm_bits}
+        if self._activations is not None:
+            changed["in_bits"] = self._activations.least
+        quantisation = self._spec.quantisation.model_copy(update=changed)
         return self._limits is None or not self._limits.broken(self._whole(settings), quantisation)
 
     def _require_allowed(self, parameters: Parameters, where: str) -> None:
@@ -195,6 +217,7 @@ class Space:
         }
         mapped = {"layers": layers, "hyperparameters": hyperparameters}
         given = {n: v for n, v in hyperparameters.items() if n not in self._decided}
+        given |= self._activation_default(first.hyperparameters.get(IN_BITS))
         encoded = self._coordinates.encode(first.model_copy(update=mapped), source)
         parameters = given | {
             name: _nearest(self.distributions[name], value) for name, value in encoded.items()
@@ -207,6 +230,10 @@ class Space:
         else:
             self.first.append(parameters)
 
+    def _activation_default(self, in_bits: float | int | str | None = None) -> Parameters:
+        """Return the budget for activations of a first trial: the highest, or near given bits."""
+        return {} if self._activations is None else self._activations.budget_of(in_bits)
+
     def _encode(self, first: FirstTrial, where: str) -> Parameters:
         for name in first.hyperparameters:
             if name not in self._spec.space.hyperparameters:
@@ -215,6 +242,7 @@ class Space:
                     "list it under space.hyperparameters first"
                 )
         given = {n: v for n, v in first.hyperparameters.items() if n not in self._decided}
+        given |= self._activation_default()
         parameters = given | self._coordinates.encode(first, where)
         for name, value in parameters.items():
             distribution = self.distributions[name]

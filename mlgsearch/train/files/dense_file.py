@@ -7,6 +7,7 @@ from torch import nn
 
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.compress import densify
+from mlgsearch.mlg.input_quantiser import write_in_bits
 from mlgsearch.train.files.onnx.graph import exported
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.tensor_file import write_atomically
@@ -25,8 +26,8 @@ def write_dense(path: Path, network: nn.Module, card: PackedCard) -> int:
     """
     if card.in_bits != 32:
         raise UserError(
-            f"the student's inputs are quantised at {card.in_bits} bits, which a dense file cannot "
-            "hold: write --format packed or --format onnx"
+            f"the student's inputs are quantised at {write_in_bits(card.in_bits)} bits, which a "
+            "dense file cannot hold: write --format packed or --format onnx"
         )
     state = densify(network).state_dict()
     tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}

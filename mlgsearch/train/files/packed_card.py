@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mlgsearch.errors import DataError, SettingError
+from mlgsearch.mlg.input_quantiser import LayerInBits, parse_in_bits, write_in_bits
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.spec import OWN_NETWORKS, MethodName, ModelSpec
 
@@ -58,7 +59,7 @@ class PackedCard(BaseModel):
 
     ``image_size`` is (height, width) in pixels. ``settings`` are canonical and in the order of the
     network's layers; ``norm_bits`` are those of batch-norm, ``in_bits`` those of layers'
-    inputs. ``mean`` and ``std`` are those of the
+    inputs, one number or one for each layer. ``mean`` and ``std`` are those of the
     training images a channel, in units of pixel / 255, rounded to float32: the network takes
     ``(pixel / 255 - mean) / std``. ``accuracy`` is a fraction on the validation part, kept to six
     decimals. ``teacher`` is the teacher's hash. ``says_width`` is true of a file of an earlier
@@ -74,7 +75,7 @@ class PackedCard(BaseModel):
     method: MethodName
     settings: tuple[LayerSetting, ...]
     norm_bits: Literal[16, 32] = 32
-    in_bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
+    in_bits: LayerInBits = 32
     mean: tuple[Float32, ...]
     std: tuple[Float32, ...]
     accuracy: Finite | None = None
@@ -107,7 +108,7 @@ class PackedCard(BaseModel):
             "method": self.method,
             "settings": " ".join(",".join(map(str, s.five)) for s in self.settings),
             "norm_bits": str(self.norm_bits),
-            "in_bits": str(self.in_bits),
+            "in_bits": write_in_bits(self.in_bits),
             "mean": _numbers(self.mean),
             "std": _numbers(self.std),
             "accuracy": "" if self.accuracy is None else f"{self.accuracy:.6f}",
@@ -141,7 +142,7 @@ class PackedCard(BaseModel):
                 method=texts["method"],
                 settings=tuple(map(_setting, texts["settings"].split())),
                 norm_bits=int(texts["norm_bits"]),
-                in_bits=int(texts["in_bits"]),
+                in_bits=parse_in_bits(texts["in_bits"]),
                 mean=tuple(map(float, texts["mean"].split())),
                 std=tuple(map(float, texts["std"].split())),
                 accuracy=float(texts["accuracy"]) if texts["accuracy"] else None,
@@ -163,6 +164,8 @@ class PackedCard(BaseModel):
         for key in sorted({*texts, *written}):
             if texts.get(key) != written.get(key):
                 raise DataError(f"its metadata are not valid: {key} is {texts.get(key)!r}")
+        if isinstance(card.in_bits, tuple) and len(card.in_bits) != len(card.settings):
+            raise DataError(f"its metadata are not valid: in_bits are not {len(card.settings)}")
         if len(card.mean) != card.channels or len(card.std) != card.channels:
             raise DataError(f"its metadata are not valid: mean and std are not {card.channels}")
         return card

@@ -131,7 +131,7 @@ def test_rows_of_numbers_that_are_there_come_in_their_order() -> None:
 
 
 def test_every_objective_has_a_column_and_no_other_name_has() -> None:
-    trial = a_complete(0, 0.5, 0.1, packed_bytes=7, latency_ms=1.5)
+    trial = a_complete(0, 0.5, 0.1, packed_bytes=7, latency_ms=1.5, peak_activation_bytes=9)
     columns = columns_of([trial])
     for name in OBJECTIVES:
         assert columns.objective(name).tolist() == [trial.objective_value(name)]

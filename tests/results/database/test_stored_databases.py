@@ -60,6 +60,7 @@ def test_it_is_brought_forward_and_loses_nothing(
     assert (done.settings, done.sizes) == (expected.settings, expected.sizes)
     assert done.packed_bytes == (None if schema < "0002" else 4321)
     assert done.latency_ms == (None if schema < "0010" else 1.5)
+    assert done.peak_activation_bytes == (None if schema < "0011" else 12_288)
     assert done.layer_bits == ({} if schema < "0004" else {"stem": 8})
     assert (running.state, running.seed) == (TrialState.RUNNING, a_trial(1).seed)
     assert store.epochs("digits", 0) == [an_epoch(1), an_epoch(2)]

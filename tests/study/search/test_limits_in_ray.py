@@ -25,6 +25,23 @@ def test_every_trained_student_keeps_both_limits(tmp_path: Path) -> None:
     assert min(trial.packed_bytes or 0 for trial in trials) > 0
 
 
+def test_every_trained_student_keeps_a_byte_and_an_activation_limit(tmp_path: Path) -> None:
+    limits = {"packed_bytes": 2_900, "peak_activation_bytes": 2_800}
+    space = "space: {kind: allocation, activation_bits: [4, 6, 8],"
+    text = _ALLOCATION.replace("space: {kind: allocation,", space) + f"limits: {limits}\n"
+    study = Study(tmp_path, tmp_path / "cache", text)
+    events = study.run("launch", str(study.file))
+    assert events[-1]["states"]["COMPLETE"] == 6
+    engine = open_engine(study.url)
+    trials = ResultStore(engine).trials("tiny")
+    engine.dispose()
+    for trial in trials:
+        assert 0 < (trial.packed_bytes or 0) <= limits["packed_bytes"]
+        assert 0 < (trial.peak_activation_bytes or 0) <= limits["peak_activation_bytes"]
+    bits = {str(trial.hyperparameters["quantisation.in_bits"]) for trial in trials}
+    assert any(len(set(each.split(","))) > 1 for each in bits)
+
+
 def test_an_impossible_limit_is_said_before_the_teacher_is_trained(tmp_path: Path) -> None:
     study = Study(tmp_path, tmp_path / "cache", _ALLOCATION + "limits: {packed_bytes: 300}\n")
     driver = study.start("launch", str(study.file))

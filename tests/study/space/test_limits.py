@@ -77,6 +77,11 @@ def test_no_trial_that_breaks_a_limit_is_ever_asked_for(kind: str, database_url:
         ({"packed_bytes": 500}, r"limits.packed_bytes: 500 cannot be kept: .* has 3,\d\d\d; the"),
         ({"execution_macs": 10}, r"limits.execution_macs: 10 cannot be kept: .* bind are layer"),
         ({"parameter_ratio": 0.001}, r"limits.parameter_ratio"),
+        (
+            {"peak_activation_bytes": 12_287},
+            r"limits.peak_activation_bytes: 12,287 cannot be kept: the smallest network in range "
+            r"has 12,288; the layers that bind are layer1.0.conv1, layer1.0.conv2$",
+        ),
     ],
 )
 def test_an_impossible_limit_says_what_is_possible(limits: dict[str, float], said: str) -> None:

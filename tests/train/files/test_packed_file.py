@@ -92,7 +92,14 @@ def file(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("changes", [{}, {"method": "lsq"}, {"norm_bits": 16}, {"in_bits": 4}])
+#: Bits of inputs, layer by layer.
+EACH = (8, 4, 6, 32, 2, 8, 5, 4, 3, 8)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"method": "lsq"}, {"norm_bits": 16}, {"in_bits": 4}, {"in_bits": EACH}],
+)
 @torch.no_grad()
 def test_a_loaded_file_gives_the_students_logits_and_its_card(
     tmp_path: Path, changes: dict[str, Any]
@@ -123,6 +130,7 @@ def test_any_reader_of_safetensors_opens_it(file: Path) -> None:
         {"study": "x" * 100, "trial": 999_999, "accuracy": 1.0},
         {"norm_bits": 16},
         {"in_bits": 2, "norm_bits": 16},
+        {"in_bits": EACH},
     ],
 )
 def test_the_size_is_known_before_any_training(provenance: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from onnx import NodeProto
 from torch import Tensor, nn
 
 from mlgsearch.errors import UserError
+from mlgsearch.mlg.input_quantiser import InputQuantiser
 from mlgsearch.train.files.c.graph import TracedGraph, attribute, is_mark, module_of
 from mlgsearch.train.files.c.memory import Buffer, place_buffers
 from mlgsearch.train.files.c.program import SAME, Layer, Op, Program, Value
@@ -305,7 +306,9 @@ class _Builder:
         while out in self._values:
             out += "'"
         self._graph.shapes[out], self._graph.uses[out] = x.shape, 1
-        self._elementwise("QUANTISE", x, out, at=self._card.in_bits, numbers=at, note=name)
+        quantiser = self._modules[name].get_submodule("input_quantiser")
+        assert isinstance(quantiser, InputQuantiser)
+        self._elementwise("QUANTISE", x, out, at=quantiser.bits, numbers=at, note=name)
         return self._values[out]
 
     def _plain_layer(self, node: NodeProto, x: Value, last: NodeProto) -> None:

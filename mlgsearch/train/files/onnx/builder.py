@@ -235,7 +235,7 @@ class Builder:
         name = _of(mark)
         layer = self._modules[name]
         if (name, "input") in self._values and self._quantises(layer):
-            bits = self._card.in_bits
+            bits = cast(InputQuantiser, layer.get_submodule("input_quantiser")).bits
             (x,) = self._call(functions.quantise(bits), x, self._values[name, "input"])
         if isinstance(layer, nn.Linear):
             return self._linear(name, x, rank=_attribute(mark, "rank"))

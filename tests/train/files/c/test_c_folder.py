@@ -102,8 +102,12 @@ def small_mobilenet() -> nn.Module:
     return network
 
 
+#: Bits of inputs, layer by layer.
+EACH = (8, 4, 6, 32, 2, 8, 5, 4, 3, 8)
+
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], dict[str, Any]]] = {
     "resnet8": (own("resnet8", 8, 1, 8), (1, 8, 8), {"in_bits": 8}),
+    "inputs of their own": (own("resnet8", 8, 1, 8), (1, 8, 8), {"in_bits": EACH}),
     "chain8": (own("chain8", 2, 3, 16), (3, 16, 16), {"method": "lsq"}),
     "mobilenet_v2": (small_mobilenet, (3, 16, 16), {}),
     "squeeze_excite": (

@@ -176,8 +176,14 @@ def test_every_kind_of_layer_gives_the_students_logits(kind: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"method": "dorefa"}, {"method": "lsq"}, {"norm_bits": 16}, {"in_bits": 4}],
-    ids=lambda changes: next(iter(changes)),
+    [
+        {"method": "dorefa"},
+        {"method": "lsq"},
+        {"norm_bits": 16},
+        {"in_bits": 4},
+        {"in_bits": tuple((8, 6, 32)[i % 3] for i in range(len(compressible_layers(Mixed()))))},
+    ],
+    ids=lambda changes: f"{next(iter(changes))}-{str(next(iter(changes.values())))[:3]}",
 )
 def test_every_kind_of_quantisation(changes: dict[str, Any]) -> None:
     torch.manual_seed(0)
