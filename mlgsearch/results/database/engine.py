@@ -13,6 +13,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from mlgsearch.errors import StorageError
+from mlgsearch.results.database.file_identity import reopen_replaced
+from mlgsearch.results.database.silence import bound_silence
 from mlgsearch.results.database.storage_url import safe_url, storage_url
 
 #: How long a SQLite connection waits for another's write, and a server may take to answer.
@@ -43,7 +45,8 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
 
     SQLite gets a 60 s busy timeout, foreign keys, and its rollback journal: WAL has a corruption
     bug before SQLite 3.51.3, and one writer does not need it. Servers get a ping before each
-    borrowed connection, because one that restarted while we idled would fail the next call.
+    borrowed connection, because one that restarted while we idled would fail the next call, and a
+    bound on their silence. A SQLite file that was replaced is opened anew.
     ``must_exist`` never creates a SQLite file; ``read_only`` neither, and has the database refuse
     writes. ``url`` may be ``@FILE``, a file that holds it.
 
@@ -92,6 +95,8 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
         raise StorageError(f"{safe_url(url)}: not a database URL: {error}") from error
     if dialect == "sqlite":
         _prepare_sqlite(engine, read_only=read_only)
+    elif parsed.drivername == "postgresql+psycopg":
+        bound_silence(engine)
     elif dialect in ("mysql", "mariadb") and read_only:
         _let_mysql_refuse_writes(engine)
     try:
@@ -108,6 +113,8 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
     ) as error:  # text or a number that the driver cannot pass on
         engine.dispose()
         raise StorageError(f"{safe_url(url)}: not a database URL: {error}") from error
+    if dialect == "sqlite":
+        reopen_replaced(engine)
     return engine
 
 

@@ -1,8 +1,12 @@
 """Whether a SQLite database is still the file that was opened."""
 
+import sqlite3
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DisconnectionError
 
 
 class FileIdentity:
@@ -13,9 +17,7 @@ class FileIdentity:
     """
 
     def __init__(self, engine: Engine) -> None:
-        name = engine.url.database
-        is_file = engine.dialect.name == "sqlite" and name and not name.startswith("file:")
-        self._path = Path(name).absolute() if is_file and name else None
+        self._path = _path(engine)
         self._known = None if self._path is None else _identity(self._path)
 
     def loss(self) -> str | None:
@@ -28,6 +30,42 @@ class FileIdentity:
         if now != self._known:
             return f"the database file {self._path} was replaced by another"
         return None
+
+
+def reopen_replaced(engine: Engine) -> None:
+    """Let an engine of a file open what is there now, and make no new file where it is gone.
+
+    A pooled connection would go on with a file that was moved away or replaced: it reads what
+    nobody writes any more, and SQLite refuses its writes forever.
+    """
+    path = _path(engine)
+    if path is None:
+        return
+
+    @event.listens_for(engine, "do_connect", insert=True)
+    def _connect(_dialect: Any, record: Any, _arguments: Any, _options: Any) -> None:
+        if (identity := _identity(path)) is None:
+            error = sqlite3.OperationalError(f"the file {path} is gone")
+            error.sqlite_errorname = "SQLITE_CANTOPEN"
+            raise error
+        record.info["file"] = identity
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info.get("file") != _identity(path):
+            raise DisconnectionError(f"the file {path} was replaced")
+
+    engine.dispose()
+
+
+def _path(engine: Engine) -> Path | None:
+    """Return the file behind an engine, which may be open for reading; None for a server."""
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name:
+        return None
+    return Path(
+        unquote(name.removeprefix("file:")) if name.startswith("file:") else name
+    ).absolute()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

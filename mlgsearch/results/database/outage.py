@@ -5,6 +5,11 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from mlgsearch.results.database.silence import shorten_silence
+
+#: How long a driver waits for a server that says nothing, behind its wait for a lock; and for a
+#: connection.
+_SILENCE_S, _CONNECT_S = 3.0, 3
 #: SQLite's names of errors (their beginnings) that pass, and what to say of them.
 _SQLITE = {
     "SQLITE_BUSY": "another process holds it",
@@ -66,7 +71,8 @@ def outage(error: DBAPIError) -> str | None:
     elif hasattr(original, "sqlstate"):  # psycopg's; None where no server answered
         state = original.sqlstate
         if state is None:
-            is_gone = error.connection_invalidated or type(original).__name__ == "OperationalError"
+            kinds = {kind.__name__ for kind in type(original).__mro__}  # a timeout is one of them
+            is_gone = error.connection_invalidated or "OperationalError" in kinds
             found = "it is away" if is_gone else None
         else:
             found = next((text for key, text in _SQLSTATE.items() if state.startswith(key)), None)
@@ -96,8 +102,11 @@ def refusal(error: DBAPIError) -> str | None:
 def limit_waits(engine: Engine, wait_s: float) -> None:
     """Let this process wait no longer than that for a lock of another's, then raise.
 
-    A driver has workers to attend to meanwhile; it comes back later.
+    A driver has workers to attend to meanwhile; it comes back later. For a server that says nothing
+    it waits 3 s more, and as long to be connected.
     """
+    if engine.dialect.name == "postgresql":
+        shorten_silence(engine, wait_s + _SILENCE_S, _CONNECT_S)
     milliseconds = int(wait_s * 1000)
 
     # Before all else that is done with a new connection, for that may wait as well.

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.results.database.engine import BUSY_TIMEOUT_S
 from mlgsearch.results.database.fence import Fence
+from mlgsearch.results.database.file_identity import reopen_replaced
+from mlgsearch.results.database.silence import bound_silence
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +41,11 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
         def _switch_on_foreign_keys(connection: object, record: object) -> None:
             connection.execute("PRAGMA foreign_keys=ON")  # type: ignore[attr-defined]
 
-        storage.remove_session()
-        storage.engine.dispose()
+        reopen_replaced(storage.engine)
+    elif engine.dialect.driver == "psycopg":
+        bound_silence(storage.engine)
+    storage.remove_session()
+    storage.engine.dispose()
     return storage
 
 

@@ -5,7 +5,7 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from mlgsearch.errors import LeaseLostError, StorageError
+from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import TrialState
+from mlgsearch.results.database import outage as outages
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.lease import acquire
@@ -29,6 +30,7 @@ from mlgsearch.study.search.optuna_storage import open_optuna_storage
 from mlgsearch.study.search.trial_rows import TrialRows
 from mlgsearch.study.writing import retry_queue
 from mlgsearch.study.writing.pending import TrialParcel
+from tests.black_hole import black_hole
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
 
@@ -77,10 +79,25 @@ def locked_sqlite(folder: Path) -> Iterator[Database]:
     other.close()
 
 
-@pytest.fixture(params=["postgresql stopped", "sqlite locked"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    made = stopped_postgres() if "postgresql" in request.param else locked_sqlite(tmp_path)
-    with made as database:
+@contextmanager
+def silent_postgres() -> Iterator[Database]:
+    """One that stays connected, and does not answer."""
+    with stopped_postgres() as server, black_hole(server.url) as hole:
+        yield Database(hole.url, hole.swallow, hole.release)
+
+
+@pytest.fixture(params=["postgresql stopped", "postgresql silent", "sqlite locked"])
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Database]:
+    monkeypatch.setattr(outages, "_SILENCE_S", 0.3)
+    monkeypatch.setattr(outages, "_CONNECT_S", 2)
+    makers: dict[str, Callable[[], AbstractContextManager[Database]]] = {
+        "postgresql stopped": stopped_postgres,
+        "postgresql silent": silent_postgres,
+        "sqlite locked": lambda: locked_sqlite(tmp_path),
+    }
+    with makers[request.param]() as database:
         yield database
 
 
@@ -450,98 +467,3 @@ def test_optunas_rows_are_fenced_as_well(tmp_path: Path) -> None:
         engine.dispose()
         assert (stored.state.name, stored.user_attrs) == ("RUNNING", {})
         study.close()
-
-
-@contextmanager
-def read_only_sqlite(folder: Path) -> Iterator[Database]:
-    """A file whose disk takes no writes for a while, as each connection sees it."""
-    (folder / "a.db").write_bytes(empty_database())
-    query_only = [0]
-
-    @event.listens_for(Engine, "begin")
-    def _begin(connection: Connection) -> None:
-        if connection.engine.url.database == str(folder / "a.db"):
-            connection.exec_driver_sql(f"PRAGMA query_only = {query_only[0]}")
-
-    yield Database(
-        f"sqlite:///{folder}/a.db",
-        lambda: query_only.__setitem__(0, 1),
-        lambda: query_only.__setitem__(0, 0),
-    )
-    event.remove(Engine, "begin", _begin)
-
-
-def test_a_file_that_takes_no_writes_is_waited_for(tmp_path: Path) -> None:
-    with read_only_sqlite(tmp_path) as database:
-        study = Driverless(database.url, n_trials=1)
-        study.ledger.next_job()
-        database.take()
-        study.ledger.complete(0, a_summary(0.7))
-        assert study.ledger.undelivered == 1
-        assert study.ledger.away is not None
-        assert "it takes no writes at present (attempt to write a readonly" in study.ledger.away
-        database.give()
-        assert study.ledger.deliver()
-        assert study.states() == ["COMPLETE"]
-        study.close()
-
-
-def test_a_statement_that_a_server_cancels_is_tried_again() -> None:
-    with stopped_postgres() as database:
-        study = Driverless(database.url, n_trials=1)
-        study.ledger.next_job()
-        holder = create_engine(database.url)
-        with holder.connect() as held:
-            held.execute(text("LOCK TABLE mlg_trial IN ACCESS EXCLUSIVE MODE"))
-            for engine in (study.engine, study.storage.engine):
-                _set_for_new_connections(engine, "SET statement_timeout = 50")
-            study.ledger.complete(0, a_summary(0.7))
-            assert study.ledger.away is not None
-            assert study.ledger.away.startswith("it cancelled a statement")
-            held.rollback()
-        assert study.ledger.deliver()
-        assert study.states() == ["COMPLETE"]
-        holder.dispose()
-        study.close()
-
-
-def _set_for_new_connections(engine: Engine, statement: str) -> None:
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: object) -> None:
-        connection.execute(statement)
-        connection.commit()
-
-    engine.dispose()
-
-
-@pytest.mark.parametrize(
-    ("statement", "said"),
-    [
-        ("ALTER TABLE mlg_trial RENAME TO gone", "a table is missing"),
-        ("ALTER TABLE mlg_trial RENAME accuracy TO gone", "a column is missing"),
-    ],
-)
-def test_what_must_be_put_right_stops_the_study_in_a_line(statement: str, said: str) -> None:
-    with stopped_postgres() as database:
-        study = Driverless(database.url, n_trials=1)
-        study.ledger.next_job()
-        other = create_engine(database.url)
-        with other.begin() as connection:
-            connection.execute(text(statement))
-        with pytest.raises(StorageError, match=f"the database cannot be used: {said}") as raised:
-            study.ledger.complete(0, a_summary(0.7))
-        assert "put it right, then `resume` it" in str(raised.value)
-        assert [kept.record.number for kept in study.outbox.kept()] == [0]
-        other.dispose()
-        study.close()
-
-
-def test_a_table_that_is_gone_from_a_file_stops_the_study_in_a_line(tmp_path: Path) -> None:
-    study = Driverless(f"sqlite:///{tmp_path}/a.db", n_trials=1)
-    study.ledger.next_job()
-    with sqlite3.connect(tmp_path / "a.db") as other:
-        other.execute("ALTER TABLE mlg_trial RENAME TO gone")
-    other.close()
-    with pytest.raises(StorageError, match="the database cannot be used: a table is missing"):
-        study.ledger.complete(0, a_summary(0.7))
-    study.close()
