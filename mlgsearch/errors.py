@@ -32,6 +32,10 @@ class StudyFailedError(UserError):
     """All trials of a study failed, or so many of the first that the others would as well."""
 
 
+class RayLostError(UserError):
+    """A process of Ray's without which nothing can be trained has ended."""
+
+
 class DiskFullError(UserError):
     """There is no room for a study's files, or they reached the bound that its file sets."""
 

@@ -28,13 +28,40 @@ def runs_directory(storage: str) -> Path:
     """Return the folder of all studies' checkpoints; ``storage`` is a URL or ``@FILE``.
 
     ``MLGSEARCH_RUNS``, else beside an SQLite file ``<file>.runs``, else ``mlgsearch-runs`` here.
+
+    Raises:
+        UserError: it is there and belongs to somebody else.
     """
     if os.environ.get("MLGSEARCH_RUNS"):
-        return _expanded(os.environ["MLGSEARCH_RUNS"], "MLGSEARCH_RUNS")
+        return _trusted(_expanded(os.environ["MLGSEARCH_RUNS"], "MLGSEARCH_RUNS"))
     url = make_url(storage_url(storage))
     if url.get_backend_name() == "sqlite" and url.database:
-        return Path(f"{url.database}.runs").absolute()
-    return Path("mlgsearch-runs").absolute()
+        return _trusted(Path(f"{url.database}.runs").absolute())
+    return _trusted(Path("mlgsearch-runs").absolute())
+
+
+def _trusted(folder: Path) -> Path:
+    """Return a folder that nobody else has put there, be it one of theirs or a link.
+
+    Its owner is to be this user or root, or whoever owns the folder that it lies in, and so could
+    do with it what they like.
+
+    Raises:
+        UserError: it belongs to somebody else.
+    """
+    try:
+        trusted = {0, os.geteuid(), folder.parent.stat().st_uid}
+        owners = [folder.lstat().st_uid, folder.stat().st_uid]
+    except OSError:  # there is none yet, or a link to nowhere, which is found when it is written
+        return folder
+    strangers = [uid for uid in owners if uid not in trusted]
+    if strangers:
+        what = "is a link that leads to, or was made by," if folder.is_symlink() else "belongs to"
+        raise UserError(
+            f"{folder} {what} another user of this machine (uid {strangers[0]}), who could change "
+            "what is kept there: let MLGSEARCH_RUNS name a folder of yours"
+        )
+    return folder
 
 
 def check_place(directory: Path, variable: str) -> None:

@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -137,3 +138,42 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MLGSEARCH_CACHE", "~no-such-user-at-all/x")
     with pytest.raises(UserError, match="has no home; let MLGSEARCH_CACHE name a folder in full"):
         cache_directory()
+
+
+#: Nobody here.
+STRANGER = 54_321
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("kind", ["folder", "link of theirs", "link to theirs"])
+def test_runs_of_somebody_else_are_refused(tmp_path: Path, kind: str) -> None:
+    runs, theirs = tmp_path / "a.db.runs", tmp_path / "theirs"
+    theirs.mkdir()
+    match kind:
+        case "folder":
+            theirs.rename(runs)
+            os.chown(runs, STRANGER, STRANGER)
+        case "link of theirs":
+            runs.symlink_to(theirs)
+            os.chown(runs, STRANGER, STRANGER, follow_symlinks=False)
+        case "link to theirs":
+            os.chown(theirs, STRANGER, STRANGER)
+            runs.symlink_to(theirs)
+    with pytest.raises(UserError, match=f"another user of this machine .uid {STRANGER}"):
+        runs_directory(f"sqlite:///{tmp_path}/a.db")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_runs_of_whoever_owns_the_folder_around_are_taken(tmp_path: Path) -> None:
+    """As where a container's root works in a folder of the machine's user."""
+    runs = tmp_path / "a.db.runs"
+    runs.mkdir()
+    for folder in (tmp_path, runs):
+        os.chown(folder, STRANGER, STRANGER)
+    assert runs_directory(f"sqlite:///{tmp_path}/a.db") == runs
+
+
+def test_a_link_of_ones_own_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a.db.runs").symlink_to(tmp_path / "elsewhere")
+    assert runs_directory(f"sqlite:///{tmp_path}/a.db") == tmp_path / "a.db.runs"

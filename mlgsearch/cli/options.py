@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlgsearch.results.database.storage_url import safe_url
+from mlgsearch.results.database.storage_url import exposed, safe_url
 
 
 def _check_storage(context: typer.Context, storage: str) -> str:
@@ -18,6 +18,8 @@ def _check_storage(context: typer.Context, storage: str) -> str:
             "MLGSEARCH_STORAGE",
             err=True,
         )
+    elif storage.startswith("@") and (warning := exposed(storage)) is not None:
+        typer.echo(f"warning: {warning}", err=True)
     return storage
 
 

@@ -296,6 +296,8 @@ def _drive(
     queued: list[int] = []
     try:
         if not ledger.has_no_more:
+            if options.address is None:
+                ray.enter_context(local_ray(stop.break_off))
             _run(spec, study, ledger, searcher, watch, options, cache, artifacts, code_folder, ray)
     finally:
         stop.close()
@@ -371,8 +373,6 @@ def _run(
 ) -> None:
     place = Path(tempfile.gettempdir())
     scratch = str(ray.enter_context(owned_folder("mlgsearch-ray-", place)))
-    if options.address is None:
-        ray.enter_context(local_ray())
     slots = slots_on(nodes(), spec.resources, options.max_parallel)
     context = WorkerContext(
         train=spec.train_spec().model_dump(mode="json"),

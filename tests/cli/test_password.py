@@ -32,6 +32,7 @@ def test_one_that_is_typed_is_warned_of(url: str) -> None:
 
 def test_one_from_the_environment_or_a_file_is_not(tmp_path: Path) -> None:
     (tmp_path / "url").write_text(URL)
+    (tmp_path / "url").chmod(0o600)
     for written, error in (
         run(storage=URL),
         run("--storage", f"@{tmp_path}/url"),
@@ -39,6 +40,34 @@ def test_one_from_the_environment_or_a_file_is_not(tmp_path: Path) -> None:
     ):
         assert not written
         assert error.startswith("postgresql://ann:***@127.0.0.1:9/db: cannot open the database")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o644])
+def test_one_in_a_file_that_others_can_read_is_warned_of(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "url").write_text(URL)
+    (tmp_path / "url").chmod(mode)
+    for written, error in (
+        run("--storage", f"@{tmp_path}/url"),
+        run(storage=f"@{tmp_path}/url"),
+    ):
+        assert written == (
+            f"warning: other users of this machine can read the password in {tmp_path}/url "
+            f"(mode {mode:03o}); chmod 600 {tmp_path}/url\n"
+        )
+        assert "cannot open the database" in error
+
+
+def test_a_file_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(URL)
+    (tmp_path / "url").chmod(0o666)
+    _, error = run("--storage", f"@{tmp_path}/url")
+    assert f"every user of this machine may write {tmp_path}/url (mode 666)" in error
+
+
+def test_a_file_without_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://ann@127.0.0.1:9/db")
+    (tmp_path / "url").chmod(0o644)
+    assert run("--storage", f"@{tmp_path}/url")[0] == ""
 
 
 def test_a_url_without_one_is_not() -> None:

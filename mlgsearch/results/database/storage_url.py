@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,8 +24,8 @@ def storage_url(written: str) -> str:
     line every user of a machine can read, what stands in a file of mode 0600 its owner alone.
 
     Raises:
-        StorageError: the file cannot be read, or holds no or several lines, or nobody has such a
-            home. The file's content is not told.
+        StorageError: the file cannot be read, may be written by others, or holds no or several
+            lines, or nobody has such a home. The file's content is not told.
     """
     written = written.strip()
     if not written.startswith("@"):
@@ -33,6 +34,7 @@ def storage_url(written: str) -> str:
     try:
         path = path.expanduser()
         with path.open(encoding="utf-8") as file:
+            mode = os.fstat(file.fileno()).st_mode
             text = file.read(_MOST_CHARACTERS).strip()
     except UnicodeDecodeError:
         raise StorageError(f"{written}: {path} holds no text; write a database URL there") from None
@@ -42,7 +44,31 @@ def storage_url(written: str) -> str:
         raise StorageError(f"{written}: {error}") from None
     if not text or len(text.splitlines()) != 1 or text.startswith("@"):
         raise StorageError(f"{written}: {path} must hold a database URL on one line, nothing else")
+    if stat.S_ISREG(mode) and mode & 0o002:
+        raise StorageError(
+            f"{written}: every user of this machine may write {path} (mode {mode & 0o777:03o}), "
+            f"and so send you to a database of theirs: chmod 600 {shlex.quote(str(path))}"
+        )
     return _at_home(text)
+
+
+def exposed(written: str) -> str | None:
+    """Say in a sentence that others can read the password in an ``@FILE``; None where they cannot.
+
+    Raises:
+        StorageError: as `storage_url`.
+    """
+    url = storage_url(written)
+    if not written.startswith("@") or safe_url(url) == url:
+        return None
+    path = Path(written.removeprefix("@")).expanduser()
+    mode = path.stat().st_mode & 0o777
+    if not mode & 0o077:
+        return None
+    return (
+        f"other users of this machine can read the password in {path} (mode {mode:03o}); "
+        f"chmod 600 {shlex.quote(str(path))}"
+    )
 
 
 def command_line(

@@ -7,9 +7,11 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import psutil
@@ -59,8 +61,9 @@ from ray._raylet import (  # type: ignore[attr-defined]  # noqa: E402
 from ray.exceptions import GetTimeoutError  # noqa: E402
 from ray.job_config import JobConfig  # noqa: E402
 
-from mlgsearch.errors import UserError  # noqa: E402
+from mlgsearch.errors import RayLostError, UserError  # noqa: E402
 from mlgsearch.results.database.storage_url import safe_url  # noqa: E402
+from mlgsearch.study.cluster.ray_death import watched  # noqa: E402
 from mlgsearch.study.cluster.ray_folder import SESSION, owned_folder, session_place  # noqa: E402
 
 #: What Ray reads its token's place from, and a token for where there is none yet.
@@ -68,10 +71,13 @@ _TOKEN_PATH, _NEW_TOKEN = "RAY_AUTH_TOKEN_PATH", secrets.token_hex(32)
 
 
 @contextmanager
-def local_ray() -> Iterator[None]:
+def local_ray(
+    report: Callable[[RayLostError], object] = lambda lost: None,
+) -> Iterator[None]:
     """Start Ray on this machine, on the loopback address alone, and stop it at the end.
 
-    It has no dashboard, and its sockets and logs lie in a folder of its user's.
+    It has no dashboard, and its sockets and logs lie in a folder of its user's. Where a process of
+    Ray's ends that it needs, ``report`` is called from a thread.
 
     Raises:
         UserError: this machine is too busy for Ray to start, or has no folder for its sockets.
@@ -80,11 +86,15 @@ def local_ray() -> Iterator[None]:
     before = set(psutil.Process().children(recursive=True))
     with owned_folder(SESSION, session_place()) as folder, _token(folder):
         _start(f"{folder}/ray")
+        begun = set(psutil.Process().children(recursive=True)) - before
         try:
-            yield
+            with watched(begun, report) as died:
+                yield
         finally:
-            begun = set(psutil.Process().children(recursive=True)) - before
+            begun |= set(psutil.Process().children(recursive=True)) - before
             _kill_at_once()
+            if died.is_set():  # or its end would wait for what is gone
+                _kill(begun)
             ray.shutdown()
             _kill(begun)  # what Ray's killed processes had begun, which ends later by itself
 
@@ -171,8 +181,23 @@ def joined(address: str | None) -> Iterator[None]:
 
 
 def nodes() -> list[dict[str, float]]:
-    """Return the resources of each node that is alive now, of the cluster that was joined."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    """Return the resources of each node that is alive now, of the cluster that was joined.
+
+    Ray is asked in a thread: its call hears no signal, and waits for a head that died.
+    """
+    answers: SimpleQueue[list[dict[str, Any]] | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(ray.nodes())  # type: ignore[no-untyped-call]
+        except Exception as error:  # noqa: BLE001 - raised below
+            answers.put(error)
+
+    threading.Thread(target=ask, name="nodes", daemon=True).start()
+    answer = answers.get()
+    if isinstance(answer, Exception):
+        raise answer
+    return [node["Resources"] for node in answer if node["Alive"]]
 
 
 def _quietly() -> dict[str, Any]:

@@ -11,6 +11,8 @@ from queue import Empty, SimpleQueue
 
 import psutil
 
+from mlgsearch.errors import UserError
+
 #: Ctrl-C; systemd, Docker, Kubernetes and batch systems; a terminal that closes.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Time from the second signal until the process ends by force.
@@ -49,6 +51,7 @@ class Stop:
         self._grace_s = grace_s
         #: The first signal that came; None as long as none did.
         self.number: int | None = None
+        self._failure: UserError | None = None
         #: Called before the process ends by force; it has a second.
         self.last_write: Callable[[], object] | None = None
         self._pid = os.getpid()
@@ -64,15 +67,24 @@ class Stop:
 
         Raises:
             Interrupted: it was raised before, but got lost, as happens in a destructor.
+            UserError: the same, of `break_off`.
         """
         if self._has_raised and not self._is_closed:
-            raise Interrupted(self._first)
+            raise self._failure or Interrupted(self._first)
         return self.number is not None
 
     def wait(self, seconds: float) -> bool:
         """Wait; return whether a signal came."""
         time.sleep(seconds)
         return self.is_set()
+
+    def break_off(self, failure: UserError) -> None:
+        """Raise an error in the main thread, wherever it is; any thread may call this.
+
+        It leaves the context as that error, and nothing comes of it while the driver cleans up.
+        """
+        self._failure = failure
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def wait_for_order(self) -> None:
         """From now on let the first signal do no more than set this."""
@@ -104,6 +116,8 @@ class Stop:
         try:
             yield self
         except KeyboardInterrupt as error:
+            if self._failure is not None:
+                raise self._failure from None
             if self.number is None or isinstance(error, Interrupted):
                 raise
             raise Interrupted(self.number) from None  # Ray's C++ raises one of its own instead
@@ -120,6 +134,9 @@ class Stop:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
             return
+        if self._failure is not None and not self._has_raised and not self._is_closed:
+            self._has_raised = True
+            raise KeyboardInterrupt  # which no code of others' catches as it does an error
         is_first = self.number is None
         if is_first:
             self.number = number

@@ -176,7 +176,7 @@ class _Session:
         self._prepare()
         stop.wait_for_order()
         if address is None:
-            ray.enter_context(local_ray())
+            ray.enter_context(local_ray(stop.break_off))
         self._train(address is not None, max_parallel, stop)
         self._deliver_rest(stop)
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +42,13 @@ def save(
     return path
 
 
-def load(directory: Path, name: str) -> Checkpoint | None:
+def load(
+    directory: Path, name: str, understood: Callable[[Checkpoint], object] | None = None
+) -> Checkpoint | None:
     """Return the newest good checkpoint of ``name``, or None.
 
-    A truncated, altered or foreign one is passed over with a warning in the log.
+    A truncated, altered or foreign one is passed over with a warning in the log, and so is a whole
+    one of another version, whose metadata ``understood`` cannot read.
     """
     for sequence in _sequences(directory, name):
         path = _path(directory, name, sequence)
@@ -54,7 +57,14 @@ def load(directory: Path, name: str) -> Checkpoint | None:
         except (DamagedFileError, FileNotFoundError) as error:
             _log.warning("checkpoint passed over: %s", error)
             continue
-        return Checkpoint(sequence, tensors, metadata)
+        saved = Checkpoint(sequence, tensors, metadata)
+        try:
+            if understood is not None:
+                understood(saved)
+        except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+            _log.warning("checkpoint of another version passed over: %s: %r", path, error)
+            continue
+        return saved
     return None
 
 

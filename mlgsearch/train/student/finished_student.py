@@ -82,7 +82,7 @@ def open_student(directory: Path, allowed_code: Collection[str] = ()) -> Finishe
         raise DataError(
             f"the checkpoint in {directory} is of another network {card.model.name}: {first}"
         ) from error
-    fingerprint, epochs_done = saved.metadata["fingerprint"], saved.metadata["epoch"]
-    assert isinstance(fingerprint, str)
-    assert isinstance(epochs_done, int)
+    fingerprint, epochs_done = saved.metadata.get("fingerprint"), saved.metadata.get("epoch")
+    if not (isinstance(fingerprint, str) and isinstance(epochs_done, int)):
+        raise DataError(f"the checkpoint in {directory} is of another version of mlgsearch")
     return FinishedStudent(network.eval(), card, fingerprint, epochs_done)

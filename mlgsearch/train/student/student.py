@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -76,7 +77,7 @@ class StudentTraining:
         spec = job.spec
         saved = self._last_checkpoint() if resumes else None
         # Checkpoints tell what projection gave, but for those of an earlier version.
-        known = None if saved is None else saved.metadata.get("projection_error")
+        known: Any = None if saved is None else saved.metadata.get("projection_error")
         with self._timed("build"):
             network = build_network(spec.model, prepared.images)
             network.load_state_dict(prepared.teacher.network.state_dict())
@@ -91,7 +92,6 @@ class StudentTraining:
                 noise_ratio=spec.quantisation.noise_ratio,
                 projects=known is None,
             )
-        assert known is None or isinstance(known, dict)
         self.projection_error: dict[str, float] = projected if known is None else known
         self.network: nn.Module = network.to(prepared.device).to(memory_format=self._layout)
         self._optimiser = build_optimiser(self.network, spec.training, self.projection_error)
@@ -225,7 +225,7 @@ class StudentTraining:
         """Return the last good checkpoint of this job in the directory."""
         if self._directory is None:
             return None
-        saved = checkpoint.load(self._directory, CHECKPOINT)
+        saved = checkpoint.load(self._directory, CHECKPOINT, _past)
         if saved is not None and saved.metadata.get("fingerprint") != self.job.fingerprint:
             _log.warning(
                 "the checkpoint in %s is of another job (%s, this is %s): starting from epoch 1",
@@ -238,10 +238,7 @@ class StudentTraining:
 
     def _restore(self, saved: checkpoint.Checkpoint) -> None:
         checkpoint.restore(self.network, self._optimiser, saved)
-        history, seconds = saved.metadata["history"], saved.metadata["stage_seconds"]
-        assert isinstance(history, list)
-        assert isinstance(seconds, dict)
-        self.history = [EpochRecord(**record) for record in history]
+        self.history, seconds = _past(saved)
         for stage, value in seconds.items():
             self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + value
 
@@ -264,3 +261,19 @@ class StudentTraining:
         finally:
             passed = time.perf_counter() - began
             self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + passed
+
+
+def _past(saved: checkpoint.Checkpoint) -> tuple[list[EpochRecord], dict[str, float]]:
+    """Return the epochs that a checkpoint knows, and the seconds of each stage.
+
+    Raises:
+        KeyError, TypeError, AssertionError: another version wrote it, with other fields.
+    """
+    history, seconds = saved.metadata["history"], saved.metadata["stage_seconds"]
+    assert isinstance(history, list)
+    assert isinstance(seconds, dict)
+    assert isinstance(saved.metadata["optimiser"], dict)
+    assert checkpoint.epochs_done(saved) == len(history)
+    known = saved.metadata.get("projection_error")
+    assert known is None or isinstance(known, dict)
+    return [EpochRecord(**record) for record in history], seconds

@@ -155,8 +155,12 @@ def open_teacher(spec: TrainSpec, images: Images, cache: Path) -> Teacher | None
             f"teacher: {_path(cache, key)} was made from another network of the name "
             f"{spec.model.name}; delete that file to train it anew ({error})"
         ) from error
-    accuracy = metadata["accuracy"]
-    assert isinstance(accuracy, float)
+    accuracy = metadata.get("accuracy")
+    if not isinstance(accuracy, float):
+        _log.warning(
+            "the cached teacher is of another version, and not used: %s", _path(cache, key)
+        )
+        return None
     return _frozen(network, key, accuracy)
 
 
@@ -280,7 +284,7 @@ def _train(
     batches = TrainingBatches(images, Augmentation.of(spec.data), device)
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     done, accuracy = 0, 0.0
-    saved = checkpoint.load(directory, "teacher")
+    saved = checkpoint.load(directory, "teacher", checkpoint.epochs_done)
     if saved is not None:
         done = checkpoint.epochs_done(saved)
         checkpoint.restore_network(network, saved)

@@ -19,6 +19,7 @@ from mlgsearch.train.spec import OptimiserSpec, QuantisationSpec, TrainSpec
 from mlgsearch.train.student.student import CHECKPOINT, StudentTraining
 from mlgsearch.train.student.trial import TrialJob
 from mlgsearch.train.teacher.prepared import Prepared, prepare
+from mlgsearch.train.tensor_file import read_tensors, write_tensors
 
 CPU = torch.device("cpu")
 
@@ -202,6 +203,30 @@ def test_a_checkpoint_of_an_earlier_version_is_projected_for_its_error(
     resumed = StudentTraining(prepared, job(prepared), tmp_path, resumes=True)
     assert resumed.epochs_done == 1
     assert resumed.projection_error == training.projection_error
+
+
+@pytest.mark.parametrize("change", ["a new field", "a field less", "no history"])
+def test_a_checkpoint_of_another_version_is_passed_over_in_a_line(
+    prepared: Prepared, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    training = StudentTraining(prepared, job(prepared), tmp_path)
+    training.run_epoch()
+    training.run_epoch()
+    newest = max(tmp_path.glob("*.safetensors"))
+    tensors, metadata = read_tensors(newest)
+    history = metadata["history"]
+    assert isinstance(history, list)
+    match change:
+        case "a new field":
+            history[0]["of_another_version"] = 1
+        case "a field less":
+            del history[0]["epoch_s"]
+        case "no history":
+            del metadata["history"]
+    write_tensors(newest, tensors, metadata)
+    resumed = StudentTraining(prepared, job(prepared), tmp_path, resumes=True)
+    assert resumed.epochs_done == 1  # the one before is good
+    assert caplog.text.count("checkpoint of another version passed over") == 1
 
 
 def test_nothing_to_resume(prepared: Prepared, tmp_path: Path) -> None:
