@@ -6,8 +6,9 @@
 The table is measured as `search.py measure` does, on one thread of this machine. Then students are
 drawn: each layer gets numbers of bases of its own, by ratio, from the default ranges of a study,
 and has each level with even chances. All have random weights; each runs by turns with the dense
-network, in processor time, the least of many runs counts, and its time is scaled by how much slower
-than in the table the dense network was: other work on the machine changes from minute to minute.
+network, in processor time, and is compared with it turn by turn, as the table's layers are: other
+work on the machine changes from minute to minute. What is measured is the table's time of the dense
+network times the median of these ratios.
 
 Prints, for each student, the predicted and the measured milliseconds; then how many predictions
 are within 5 and 10 % of what was measured, the mean and the largest error, the rank correlation,
@@ -27,7 +28,7 @@ from mlgsearch.planning.grid import Ranges
 from mlgsearch.planning.layer_table import rank_correlation
 from mlgsearch.study.file.latency import LatencySpec, write_latency
 from mlgsearch.study.space.latency_table import LatencyTable
-from mlgsearch.study.target.measure import dense_settings, least_ms, measure
+from mlgsearch.study.target.measure import dense_settings, measure, slowdown
 from mlgsearch.study.target.runners import runner_of
 from mlgsearch.study.target.students import Students
 from mlgsearch.train.networks.models import build_model
@@ -52,11 +53,6 @@ def drawn(shape: NetworkShape, draw: random.Random) -> dict[str, LayerSetting]:
         bits = [8, *(4 if base else 0 for base in bases)]
         settings[name] = LayerSetting(bases[0], bases[1], *bits).canonical(layer)
     return settings
-
-
-def in_rest(times: list[float]) -> float:
-    """Return a student's time in those of the dense network."""
-    return times[1] / times[0]
 
 
 def progress(stage: str, done: int, total: int, note: str) -> None:
@@ -90,7 +86,7 @@ def main() -> None:
     settings = [drawn(students.shape, draw) for _ in range(given.students)]
     predicted = np.array([table.network_ms(each) for each in settings])
     dense = runner.prepare(dense_settings(students.shape, {}))
-    measured = np.array([in_rest(least_ms([dense, runner.prepare(each)])) for each in settings])
+    measured = np.array([slowdown(dense, runner.prepare(each)).ratio for each in settings])
     measured *= table.rest
     for first, second in zip(predicted, measured, strict=True):
         print(f"{first:8.3f} {second:8.3f} {first / second - 1:+7.1%}")

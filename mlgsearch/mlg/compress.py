@@ -59,8 +59,8 @@ def compress(
     half precision (see ``half_norm``). Below 32 ``in_bits`` are those of the inputs of every
     compressed layer, or a tuple with those of each layer (see ``input_quantiser``); a subclass of
     torch's own layers takes its inputs as they are. ``noise_ratio`` is the share of entries that
-    are quantised in a training step (see ``Mlg``). Without ``projects`` the weights are dropped
-    and all factors are zero: for one who loads the state of an equal student next.
+    are quantised in a training step (see ``Mlg``). Without ``projects`` the weights are dropped and
+    all factors are zero: for one who loads the state of an equal student next.
 
     Nothing is changed where the settings or the weights are at fault.
 

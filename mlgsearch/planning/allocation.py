@@ -1,9 +1,9 @@
 """A byte budget spread over the layers of a network."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.knapsack import Knapsack
+from mlgsearch.planning.prices import OutOfReachError, Picks, kept, kept_picks, repaired
 from mlgsearch.planning.resources import LayerSum, Resource, resources_of
 from mlgsearch.planning.tables import Tables
 from mlgsearch.planning.weighting import layer_costs
@@ -26,11 +27,8 @@ HOPELESS = 0.5
 #: How far about a layer's bits the slope of its list is taken.
 _STEP = 1.5
 
-#: Limits are priced one after another, so often; a price is halved so often between two, and may
-#: be so many times what makes a limit weigh as much as all damage.
-_ROUNDS = 4
-_HALVINGS = 12
-_HIGHEST = 1e6
+#: So many of the choices that keep all limits, the best, are improved.
+_IMPROVED = 4
 
 #: How many layers an error about a budget names.
 _NAMED = 3
@@ -77,6 +75,7 @@ class Allocator:
     ):
         self.tables = tables
         self._costs = layer_costs(tables, weighting)
+        self._bits = {name: table.bits for name, table in tables.layers.items()}
         self.norm_bits = sorted(norm_bits)
         self._resources = resources_of(tables, limits or {}, sums)
         self._plain, _ = self._knapsack({})
@@ -131,34 +130,61 @@ class Allocator:
         return self._allocation(*self._within(bits, gains or {}))
 
     def _is_possible(self, bits: int) -> bool:
+        if kept(self._priced(bits, {}, ())[0], self._resources):
+            return True
         try:
-            self._within(bits, {})
+            return next(self._keeping(bits, {}), None) is not None
         except BudgetError:
             return False
-        return True
 
     def _within(self, bits: int, gains: Mapping[str, float]) -> tuple[dict[str, int], int]:
         """Choose within a budget and the limits: each layer's option, and normalisation's.
 
-        A limit gets a price for each unit of what it limits, the lowest one at which it is kept
-        (a Lagrange multiplier). Where several bind, the one that is broken most is priced anew,
-        the others' prices held, until all are kept.
+        A limit gets a price for each unit of what it limits (see ``prices``). What breaks some by
+        little has single layers changed until all are kept; the best then spends what they leave.
         """
-        prices = [0.0] * len(self._resources)
-        found = self._priced(bits, gains, prices)
-        for _ in range(_ROUNDS * len(self._resources)):
-            over = [resource.used(found[0]) / resource.most for resource in self._resources]
-            worst = int(np.argmax(over))
-            if over[worst] <= 1:
-                break
-            found = self._price(bits, gains, prices, worst)
-        for resource in self._resources:
-            if resource.used(found[0]) > resource.most:
-                raise BudgetError(
-                    f"the limits cannot all be kept within {_kilobytes(bits)} kB: {resource.name} "
-                    f"would be {resource.limit - resource.most + resource.used(found[0]):.4g}"
-                )
-        return self._improved(*found, bits, gains) if any(prices) else found
+        found = self._priced(bits, gains, ())
+        if kept(found[0], self._resources):
+            return found
+        candidates = sorted(self._keeping(bits, gains), key=lambda each: self._cost(each, gains))
+        if not candidates:
+            names = ", ".join(resource.name for resource in self._resources)
+            raise BudgetError(
+                f"the limits of {names} cannot all be kept within {_kilobytes(bits)} kB"
+            )
+        improved = [self._improved(*each, bits, gains) for each in candidates[:_IMPROVED]]
+        return min(improved, key=lambda each: self._cost(each, gains))
+
+    def _keeping(self, bits: int, gains: Mapping[str, float]) -> Iterator[Picks]:
+        """Yield choices within a budget that keep all limits, each once.
+
+        Raises:
+            BudgetError: a limit cannot be kept within the budget.
+        """
+        worst = sum(float(costs.max()) for costs in self._costs.values())
+        seen: set[tuple[int, ...]] = set()
+        try:
+            for picks, norm_pick in kept_picks(
+                partial(self._priced, bits, gains), self._resources, worst
+            ):
+                key = (*picks.values(), norm_pick)
+                if key in seen:
+                    continue
+                seen.add(key)
+                room = bits - self._allocation(picks, norm_pick).bits
+                found = repaired(picks, self._resources, self._costs, self._bits, room)
+                if found is not None:
+                    yield found, norm_pick
+        except OutOfReachError as error:
+            raise BudgetError(self._too_much(error.resource, error.picks, bits)) from None
+
+    def _cost(self, found: Picks, gains: Mapping[str, float]) -> float:
+        picks, norm_pick = found
+        layers = sum(
+            float(np.exp(gains.get(name, 0.0)) * self._costs[name][pick])
+            for name, pick in picks.items()
+        )
+        return layers + self.tables.norm_damage[self.norm_bits[norm_pick]]
 
     def _improved(
         self, picks: dict[str, int], norm_pick: int, bits: int, gains: Mapping[str, float]
@@ -183,33 +209,6 @@ class Allocator:
             if best is None:
                 return picks, norm_pick
             picks = {**picks, best[0]: best[1]}
-
-    def _price(
-        self, bits: int, gains: Mapping[str, float], prices: list[float], which: int
-    ) -> tuple[dict[str, int], int]:
-        """Raise one price, in place, to about the lowest at which its limit is kept."""
-        resource = self._resources[which]
-
-        def at(price: float) -> tuple[dict[str, int], int]:
-            return self._priced(bits, gains, [*prices[:which], price, *prices[which + 1 :]])
-
-        scale = sum(float(costs.max()) for costs in self._costs.values()) / abs(resource.most)
-        low, high = prices[which], max(4 * prices[which], 0.01 * scale)
-        found = at(high)
-        while resource.used(found[0]) > resource.most:
-            low, high = high, 4 * high
-            if high > _HIGHEST * scale:
-                raise BudgetError(self._too_much(resource, found[0], bits))
-            found = at(high)
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            tried = at(middle)
-            if resource.used(tried[0]) > resource.most:
-                low = middle
-            else:
-                high, found = middle, tried
-        prices[which] = high
-        return found
 
     def _priced(
         self, bits: int, gains: Mapping[str, float], prices: Sequence[float]

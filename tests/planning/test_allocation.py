@@ -163,6 +163,23 @@ def test_three_limits_are_kept_at_once() -> None:
     assert best * (1 - 1e-6) <= found.damage <= 1.1 * best
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_two_or_three_drawn_limits_are_kept_close_to_the_best(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    free = Allocator(tables())
+    budget = int(free.smallest * draw.uniform(3, 6))
+    least, without = (free.allocate(bits).settings for bits in (free.smallest, budget))
+    limits = {}
+    for name in draw.permutation(SUMS)[: 2 + seed % 2].tolist():
+        low, high = sorted((used(least, name), used(without, name)))
+        limits[name] = low + float(draw.uniform(0.4, 1)) * (high - low)
+    found = Allocator(tables(), limits=limits).allocate(budget)
+    assert found.bits <= budget
+    assert all(used(found.settings, name) <= limit for name, limit in limits.items())
+    best = best_damage(budget, limits)
+    assert best * (1 - 1e-6) <= found.damage <= 1.15 * best
+
+
 def best_damage(budget: int, limits: Mapping[str, float]) -> float:
     """Solve the same choice by HiGHS, as an integer program."""
     lists = tables().layers

@@ -27,7 +27,8 @@ class LimitedSampler(BaseSampler):
 
     So what it proposes has the other one's distribution, cut where limits are broken. A sampler
     that insists on what is not allowed, as TPE where the best lies at a limit, has its proposal
-    pulled towards an earlier one until it is.
+    pulled towards an earlier one until it is. Parameters that a trial has been given already stay
+    as they are: what is drawn beside them is allowed together with them.
 
     Args of the constructor:
         inner: the sampler.
@@ -70,6 +71,11 @@ class LimitedSampler(BaseSampler):
             name: distribution.to_external_repr(_only(distribution))
             for name, distribution in self._fixed.items()
         }
+        given = {
+            name: value
+            for name, value in trial.system_attrs.get("fixed_params", {}).items()
+            if name in search_space
+        }
         draws = _DRAWS if trial.number else _MOST_DRAWS
         for _ in range(draws):
             drawn = self._inner.sample_relative(study, trial, inner_space)
@@ -79,15 +85,15 @@ class LimitedSampler(BaseSampler):
                 else self._inner.sample_independent(study, trial, name, distribution)
                 for name, distribution in search_space.items()
             }
-            found = self._allowed({**fixed, **whole})
-            if found is not None:
+            found = self._allowed({**fixed, **whole, **given})
+            if found is not None and given.items() <= found.items():
                 return {name: found[name] for name in search_space}
         earlier = [
             {name: known.params[name] for name in search_space}
             for known in study.get_trials(deepcopy=False)
             if known.number != trial.number and known.params.keys() >= search_space.keys()
         ]
-        if earlier:
+        if earlier and not given:
             anchor = earlier[trial.number % len(earlier)]  # the nearest one would soon be repeated
             for halving in range(_HALVINGS):
                 found = self._allowed({**fixed, **self._between(anchor, whole, 0.5**halving)})

@@ -1,6 +1,7 @@
 """The table of a target's latency: the whole network with one layer changed at a time."""
 
 import math
+import random
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ _IN_A_ROW = 3
 
 #: A command is run so often for the dense network.
 _COMMANDS = 3
+
+#: Students of many changed layers that are run to see whether single layers' times add up, and how
+#: far from 1 the factor may be that makes them.
+CALIBRATED = 6
+_FACTORS = (0.5, 1.5)
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,10 @@ def measure(
 
     ``rest`` is the dense network's time, so a dense layer adds nothing, and any other what it takes
     more, or less: that share of ``rest`` by which the network with that layer alone changed is
-    slower than the dense one, run by turns, the least time of each. A machine that is slower for a
-    while, because of other work, slows both. Torch has one thread meanwhile.
+    slower than the dense one, run by turns (see `slowdown`). A machine that is slower for a
+    while, because of other work, slows both. As layers that run after one another may share
+    overhead, a few students with many changed layers are run as well: all differences are
+    multiplied by the one factor that predicts these best. Torch has one thread meanwhile.
 
     Raises:
         UserError: the runner cannot run a student.
@@ -123,15 +131,23 @@ def _rows(
     more: dict[tuple[LayerShape, str, tuple[int, int]], float] = {}
     for done, point in enumerate(todo):
         progress("measure", done, len(todo), f"{point.layer} {point.form}")
-        run = runner.prepare({**dense, point.layer: point.setting})
-        if runner.repeats_itself:
-            ratio = run() / rest
-        else:
-            without, changed = least_ms([base, run])
-            rest = min(rest, without)
-            ratio = changed / without
+        timed = _timed(base, runner.prepare({**dense, point.layer: point.setting}), runner, rest)
+        rest = min(rest, timed.base_ms)
         bases = counted_bases(point.form, point.setting)
-        more[shape.layers[point.layer], point.form, bases] = ratio - 1
+        more[shape.layers[point.layer], point.form, bases] = timed.ratio - 1
+    students = _students(shape, fixed, todo) if todo else []
+    shares, ratios = [], []
+    for chosen in students:
+        settings = {name: point.setting for name, point in chosen.items()}
+        timed = _timed(base, runner.prepare({**dense, **settings}), runner, rest)
+        ratios.append(timed.ratio)
+        keys = [
+            (shape.layers[name], point.form, counted_bases(point.form, point.setting))
+            for name, point in chosen.items()
+        ]
+        shares.append(sum(more[key] for key in keys))
+    factor = _factor(shares, ratios)
+    more = {key: factor * share for key, share in more.items()}
     progress("measure", len(todo), len(todo), "done")
     yield LatencyRow("", REST, 0, 0, rest, runner.runtime)
     for name, layer in shape.layers.items():
@@ -143,14 +159,63 @@ def _rows(
                 yield LatencyRow(name, form, *bases, share * rest, runner.runtime)
 
 
-def least_ms(runs: Sequence[Run]) -> list[float]:
-    """Run by turns, a few times in a row each, and return the least time of each, in ms."""
-    least = [run() for run in runs]
-    turns = math.ceil(_LENGTH_MS / _IN_A_ROW / max(least[0], 1e-3))
-    for _ in range(min(max(turns, _LEAST_TURNS), _MOST_TURNS)):
-        for at, run in enumerate(runs):
-            least[at] = min(least[at], *(run() for _ in range(_IN_A_ROW)))
-    return least
+@dataclass(frozen=True)
+class Timed:
+    """How much slower a student is than the dense network, and the least time of that, in ms."""
+
+    ratio: float
+    base_ms: float
+
+
+def slowdown(base: Run, changed: Run) -> Timed:
+    """Run two by turns, a few times in a row each, and compare them turn by turn.
+
+    In a turn the least time of each counts, and of all turns' ratios the median: two that ran
+    within a moment of each other met the same other work, which the least times of all need not
+    have. Who goes first changes from turn to turn.
+    """
+    first = base()
+    turns = math.ceil(_LENGTH_MS / _IN_A_ROW / max(first, 1e-3))
+    ratios, least = [], first
+    for turn in range(min(max(turns, _LEAST_TURNS), _MOST_TURNS)):
+        times = {}
+        for run in (base, changed) if turn % 2 else (changed, base):
+            times[run] = min(run() for _ in range(_IN_A_ROW))
+        ratios.append(times[changed] / times[base])
+        least = min(least, times[base])
+    return Timed(statistics.median(ratios), least)
+
+
+def _timed(base: Run, changed: Run, runner: Runner, rest: float) -> Timed:
+    if runner.repeats_itself:
+        return Timed(changed() / rest, rest)
+    return slowdown(base, changed)
+
+
+def _students(
+    shape: NetworkShape, fixed: Mapping[str, LayerSetting], todo: Sequence[Point]
+) -> list[dict[str, Point]]:
+    """Draw students: half of their layers or more, and two at least, at one of their points."""
+    draw = random.Random(0)
+    by_shape: dict[LayerShape, list[Point]] = {}
+    for point in todo:
+        by_shape.setdefault(shape.layers[point.layer], []).append(point)
+    free = [name for name, layer in shape.layers.items() if name not in fixed and layer in by_shape]
+    least = min(len(free), max(2, len(free) // 2))
+    changed = [draw.sample(free, draw.randint(least, len(free))) for _ in range(CALIBRATED)]
+    return [
+        {name: draw.choice(by_shape[shape.layers[name]]) for name in names} for names in changed
+    ]
+
+
+def _factor(shares: Sequence[float], ratios: Sequence[float]) -> float:
+    """Return what to multiply shares by, so that 1 + share is off by the least of each ratio."""
+    weights = [share / ratio for share, ratio in zip(shares, ratios, strict=True)]
+    energy = sum(weight * weight for weight in weights)
+    if not energy:
+        return 1.0
+    found = sum(w * (1 - 1 / r) for w, r in zip(weights, ratios, strict=True)) / energy
+    return min(max(found, _FACTORS[0]), _FACTORS[1])
 
 
 def _spread(bases: Sequence[int], count: int) -> list[int]:

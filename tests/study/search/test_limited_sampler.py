@@ -43,3 +43,17 @@ def test_where_nothing_is_allowed_it_says_so() -> None:
     study.sampler = LimitedSampler(inner, SPACE, lambda parameters: None)
     with pytest.raises(StudyFileError, match=r"none of 1,000 proposals keeps them; narrow"):
         study.ask(SPACE)
+
+
+@pytest.mark.parametrize("name", ["tpe", "random"])
+def test_what_is_drawn_beside_fixed_parameters_keeps_the_limits_with_them(name: str) -> None:
+    study = search(name, 12)
+    for number in range(12, 20):
+        study.sampler = LimitedSampler(
+            make_sampler(name, study_seed=1, number=number, space=SPACE), SPACE, below_the_diagonal
+        )
+        study.enqueue_trial({"x": 0.4})
+        trial = study.ask(SPACE)
+        assert trial.params["x"] == 0.4
+        assert trial.params["y"] < 0.1
+        study.tell(trial, [trial.params["x"], trial.params["y"]])

@@ -3,11 +3,12 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.grid import Ranges
 from mlgsearch.study.file.latency import LatencySpec, write_latency
 from mlgsearch.study.space.latency_table import LatencyTable, counted_bases, form_on
-from mlgsearch.study.target.measure import dense_settings, least_ms, measure, points
+from mlgsearch.study.target.measure import CALIBRATED, dense_settings, measure, points, slowdown
 from tests.study.samples import MIXED
 
 RANGES = Ranges((1, 8), (1, 64), (2, 8), (2, 8), (2, 8))
@@ -17,12 +18,15 @@ FIXED = {"head": LayerSetting.plain(32)}
 class Additive:
     """A target on which a layer takes a time of its own; it slows down now and then."""
 
-    def __init__(self, runtime: str, *, repeats_itself: bool = False) -> None:
+    def __init__(
+        self, runtime: str, *, repeats_itself: bool = False, shape: NetworkShape = MIXED
+    ) -> None:
+        self.shape = shape
         self.runtime, self.repeats_itself = runtime, repeats_itself
         self.runs: Counter[bool] = Counter()
 
     def layer_ms(self, name: str, setting: LayerSetting) -> float:
-        form = form_on(self.runtime, setting, MIXED, name)
+        form = form_on(self.runtime, setting, self.shape, name)
         base_in, base_out = counted_bases(form, setting)
         return {"dense": 3.0, "level2": 0.25}.get(form, 1.0) + 0.03 * base_in + 0.02 * base_out
 
@@ -30,7 +34,7 @@ class Additive:
         return 2 + sum(self.layer_ms(name, setting) for name, setting in settings.items())
 
     def prepare(self, settings: Mapping[str, LayerSetting]) -> Callable[[], float]:
-        is_dense = settings == dense_settings(MIXED, FIXED)
+        is_dense = settings == dense_settings(self.shape, FIXED)
 
         def run() -> float:
             self.runs[is_dense] += 1
@@ -59,7 +63,10 @@ def test_the_table_predicts_an_additive_target(runtime: str) -> None:
 def test_a_command_runs_each_student_once_and_the_dense_one_three_times() -> None:
     target = Additive("onnx", repeats_itself=True)
     measure(MIXED, RANGES, FIXED, target, silent)
-    assert target.runs == {True: 3, False: len(points(MIXED, RANGES, FIXED, "onnx"))}
+    assert target.runs == {
+        True: 3,
+        False: len(points(MIXED, RANGES, FIXED, "onnx")) + CALIBRATED,
+    }
 
 
 def level2_at(base_out: int) -> LayerSetting:
@@ -102,7 +109,50 @@ class Twice(Additive):
         return super().layer_ms("wide" if name == "again" else name, setting)
 
 
-def test_the_least_of_many_runs_counts() -> None:
-    times = iter([9.0, 1.0, 30.0, *[50.0] * 1000])
-    others = iter([8.0, 60.0, 2.0, *[50.0] * 1000])
-    assert least_ms([lambda: next(times), lambda: next(others)]) == [1.0, 2.0]
+def test_a_machine_that_slows_down_and_speeds_up_changes_no_ratio() -> None:
+    count = 0
+
+    def run(ms: float) -> float:
+        nonlocal count
+        count += 1
+        busy = 1 + count // 40  # for a while both are slower
+        return ms * busy * (7 if count % 5 == 0 else 1)  # and single runs are slower still
+
+    found = slowdown(lambda: run(1.0), lambda: run(2.0))
+    assert found.ratio == pytest.approx(2.0)
+    assert found.base_ms == 1.0
+    assert count > 100
+
+
+#: Four layers that are worth factoring, each of a shape of its own.
+FOUR = NetworkShape(
+    {
+        name: LayerShape("conv", 48 + 8 * i, 48, (3, 3), out_positions=64)
+        for i, name in enumerate(("a", "b", "c", "d"))
+    }
+    | {"head": MIXED.layers["head"]}
+)
+
+
+class Sharing(Additive):
+    """A target on which changed layers save overhead together: three quarters of each counts."""
+
+    def network_ms(self, settings: Mapping[str, LayerSetting]) -> float:
+        plain = dense_settings(self.shape, FIXED)
+        dense = super().network_ms(plain)
+        changed = sum(settings[name] != plain[name] for name in settings)
+        share = 1.0 if changed <= 1 else 0.75
+        return dense + share * (super().network_ms(settings) - dense)
+
+
+def test_students_of_many_changed_layers_calibrate_the_table() -> None:
+    target = Sharing("onnx", repeats_itself=True, shape=FOUR)
+    rows = measure(FOUR, RANGES, FIXED, target, silent)
+    table = LatencyTable(LatencySpec(file="", table="".join(write_latency(rows))), FOUR)
+    todo = {point.layer: point for point in points(FOUR, RANGES, FIXED, "onnx")}
+    assert len(todo) == 4
+    plain = dense_settings(FOUR, FIXED)
+    settings = plain | {name: point.setting for name, point in todo.items()}
+    dense = table.network_ms(plain)
+    saved = target.network_ms(settings) - dense
+    assert table.network_ms(settings) - dense == pytest.approx(saved, rel=0.01)
