@@ -178,7 +178,7 @@ def _print(chosen: Chosen) -> None:
     study, trial = chosen.results.record, chosen.trial
     if study.limits:
         kept = ", ".join(
-            f"{name} {trial.objective_value(name):,.6g} of at most {most:,.6g}"
+            f"{name} {_figure(trial.objective_value(name))} of at most {_figure(most)}"
             for name, most in study.limits.items()
         )
         out.print(f"Limits of the study: {kept}", highlight=False)
@@ -190,6 +190,10 @@ def _print(chosen: Chosen) -> None:
             highlight=False,
         )
     typer.echo(f"Take it home:\n  {chosen.export}")
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,.6g}"
 
 
 def _traded(trade: Trade) -> str:

@@ -183,3 +183,25 @@ def test_as_a_process_a_limit_that_nothing_keeps_to_is_one_line(url: str, tmp_pa
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: --max-kb 1: the smallest file, of trial 0, has 7.412 KB")
+
+
+def test_the_limits_of_the_study_are_shown_with_what_the_student_has(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_bytes(empty_database())
+    url = f"sqlite:///{tmp_path}/a.db"
+    engine = open_engine(url)
+    store = ResultStore(engine)
+    limits = {"packed_bytes": 20_000, "peak_activation_bytes": 9_000, "latency_ms": 5}
+    store.create_study(a_study("limited", content={"limits": limits}))
+    student = a_complete(0, 0.8, 0.01, packed_bytes=7_412, peak_activation_bytes=8_192)
+    store.put_trial("limited", student)
+    engine.dispose()
+    arguments = ["choose", "limited", "--max-kb", "20", "--storage", url]
+    shown = lines(CliRunner().invoke(app, arguments))
+    said = (
+        "Limits of the study: packed_bytes 7,412 of at most 20,000, peak_activation_bytes 8,192 of "
+        "at most 9,000, latency_ms unknown of at most 5"
+    )
+    assert said in " ".join(shown)
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert found["limits"] == limits
+    assert found["chosen"]["peak_activation_bytes"] == 8_192
