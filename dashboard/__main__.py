@@ -9,7 +9,7 @@ import typer
 
 from dashboard.app import create_app
 from dashboard.database import Database
-from dashboard.server.hosts import host_names, is_loopback
+from dashboard.server.hosts import host_names, is_loopback, others_have_a_shell
 from dashboard.server.public_url import PublicUrl
 from dashboard.server.serve import serve
 from dashboard.server.token_file import read_token
@@ -53,7 +53,10 @@ def dashboard(
     token = None if token_file is None else read_token(token_file)
     app = create_app(database, host_names(host), token, public)
     threading.Thread(target=warm_up, args=(database,), daemon=True).start()
-    serve(app, host, port)
+    note = None
+    if token_file is None and others_have_a_shell():
+        note = "every user of this machine can open it; --token-file FILE asks for a token"
+    serve(app, host, port, note)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from mlgsearch.errors import StorageError
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.database import schema
 from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.outage import limit_waits
 from mlgsearch.results.database.storage_url import command_line, safe_url, storage_url
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
@@ -21,6 +22,9 @@ from mlgsearch.results.read.driving import Driving, read_driving
 from mlgsearch.results.read.study_list import StudyList, StudyRow
 from mlgsearch.results.read.study_reader import StudyReaders
 from mlgsearch.results.read.study_results import StudyResults
+
+#: How long a request waits for a lock on the database, and holds one of the server's threads.
+_LOCK_WAIT_S = 0.5
 
 
 class Database:
@@ -40,6 +44,7 @@ class Database:
         self.url = url
         self._lock = threading.Lock()
         self._engine = open_engine(url, read_only=True)
+        limit_waits(self._engine, _LOCK_WAIT_S)
         schema.check(self._engine)
         self._file = _sqlite_file(url)
         self._identity = self._look()

@@ -1,9 +1,15 @@
 """By which names a server may be called."""
 
 import ipaddress
+import os
 import socket
+from pathlib import Path
 
 import psutil
+
+#: User ids of people begin there (login.defs), and the one of nobody.
+_FIRST_PERSON, _NOBODY = 1000, 65534
+_NO_SHELLS = ("nologin", "false", "sync", "")
 
 
 def is_loopback(host: str) -> bool:
@@ -25,6 +31,20 @@ def host_names(host: str) -> frozenset[str]:
                 if address.family in (socket.AF_INET, socket.AF_INET6)
             }
     return frozenset(names)
+
+
+def others_have_a_shell() -> bool:
+    """Return whether this machine has a person's account beside this user's, by its own list."""
+    try:
+        import pwd
+    except ImportError:  # not Unix
+        return False
+    return any(
+        user.pw_uid >= _FIRST_PERSON
+        and user.pw_uid not in (_NOBODY, os.getuid())
+        and Path(user.pw_shell).name not in _NO_SHELLS
+        for user in pwd.getpwall()
+    )
 
 
 def _is(host: str, what: str) -> bool:

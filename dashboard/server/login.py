@@ -54,7 +54,9 @@ def require_token(server: Flask, token: str) -> None:
 
     A person is asked for it once and keeps a cookie for 30 days, which holds a moment and its
     HMAC, and which scripts and other sites' pages do not get. A script sends the token as
-    ``Authorization: Bearer``. Who guesses waits longer each time.
+    ``Authorization: Bearer``. Who guesses is told to wait, longer each time, but the token itself
+    is taken at any moment: behind a proxy all visitors have one address, and a stranger's guesses
+    must not lock them out. What keeps the token is its length.
     """
     guard = _Guard(token)
 
@@ -77,12 +79,12 @@ def require_token(server: Flask, token: str) -> None:
     @server.post("/login")
     def _log_in() -> AnyResponse:
         wait_s = guard.wait_s()
-        if wait_s > 0:
+        if not guard.accepts(request.form.get("token", "").strip()):
+            if wait_s <= 0:
+                return _page("This is not the token.", 403)
             answer = _page(f"Too many wrong tokens; try again in {math.ceil(wait_s)} s.", 429)
             answer.headers["Retry-After"] = str(math.ceil(wait_s))
             return answer
-        if not guard.accepts(request.form.get("token", "").strip()):
-            return _page("This is not the token.", 403)
         let_in = redirect(_inner(request.args.get("next", "/")), 303)
         let_in.set_cookie(
             _COOKIE,
@@ -107,7 +109,7 @@ class _Guard:
     def knows(self) -> bool:
         kind, _, sent = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return self.wait_s() <= 0 and self.accepts(sent.strip())
+            return self.accepts(sent.strip())
         until, _, _ = request.cookies.get(_COOKIE, "").partition(".")
         is_ours = hmac.compare_digest(
             self._signed(until).encode(), request.cookies.get(_COOKIE, "").encode()
@@ -119,8 +121,10 @@ class _Guard:
         is_right = hmac.compare_digest(sent.encode(), self._token)
         address = request.remote_addr or ""
         with self._lock:
-            guesses, _ = self._wrong.pop(address, (0, 0.0))
-            if not is_right:
+            guesses, following = self._wrong.pop(address, (0, 0.0))
+            if not is_right and following > time.monotonic():  # one too many, which costs no more
+                self._wrong[address] = (guesses, following)
+            elif not is_right:
                 if len(self._wrong) >= _MOST_ADDRESSES:
                     self._wrong.pop(next(iter(self._wrong)))
                 wait_s = min(_LONGEST_WAIT_S, 2.0 ** (guesses - 2)) if guesses >= _FREE else 0.0
@@ -128,7 +132,7 @@ class _Guard:
         return is_right
 
     def wait_s(self) -> float:
-        """Say for how long no token of this address is looked at."""
+        """Return how long this address is told to wait after a wrong token."""
         with self._lock:
             _, following = self._wrong.get(request.remote_addr or "", (0, 0.0))
         return following - time.monotonic()

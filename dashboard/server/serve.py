@@ -10,18 +10,19 @@ import typer
 from flask import Flask
 from waitress.server import create_server
 
+from dashboard.server.bounded import LOOK_S, MOST, bound
 from mlgsearch.errors import UserError
 
 #: Each open page asks once a second, and an answer takes milliseconds.
 _THREADS = 8
 #: What a page sends is its view; nothing is uploaded.
 _MOST_BYTES = 1_000_000
-#: An answer longer than this goes through a temporary file: none, plotly's script being 5 MB.
-MOST_IN_MEMORY = 8_000_000
+#: An answer longer than this goes through a temporary file, as plotly's script of 5 MB does.
+MOST_IN_MEMORY = 1_000_000
 
 
-def serve(app: Flask, host: str, port: int) -> None:
-    """Serve until Ctrl-C; say where.
+def serve(app: Flask, host: str, port: int, note: str | None = None) -> None:
+    """Serve until Ctrl-C; say where, and the note on stderr.
 
     Raises:
         UserError: the port is in use, or the address is not this machine's.
@@ -36,10 +37,15 @@ def serve(app: Flask, host: str, port: int) -> None:
             ident=None,
             max_request_body_size=_MOST_BYTES,
             outbuf_overflow=MOST_IN_MEMORY,
+            connection_limit=MOST,
+            cleanup_interval=LOOK_S,
         )
+        bound(server)
         shown = f"[{host}]" if ":" in host else host
         port = opened.getsockname()[1]
         typer.echo(f"The dashboard is at http://{shown}:{port}/ (Ctrl-C ends it)")
+        if note is not None:
+            typer.echo(f"note: {note}", err=True)
         signal.signal(signal.SIGINT, _end)
         server.run()
 

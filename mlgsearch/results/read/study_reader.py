@@ -4,7 +4,7 @@ import threading
 from datetime import datetime, timedelta
 
 import numpy as np
-from sqlalchemy import Connection, Engine, select, type_coerce
+from sqlalchemy import Connection, Engine, func, select, type_coerce
 
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.results.analysis.trial_columns import TrialColumns
@@ -48,9 +48,13 @@ class StudyReader:
         with self._lock, self._engine.connect() as connection:
             identity = self._find(connection)
             known = self._columns if identity == self._identity else TrialColumns.empty()
-            changes = _changes(connection, identity[0], known)
-            self._identity, self._columns = identity, known.merged(changes)
-            return self._columns
+            found = known.merged(_changes(connection, identity[0], known))
+            if not _is_whole(connection, identity[0], found):
+                found = TrialColumns.empty().merged(
+                    _changes(connection, identity[0], TrialColumns.empty())
+                )
+            self._identity, self._columns = identity, found
+            return found
 
     def _find(self, connection: Connection) -> tuple[int, datetime]:
         found = connection.execute(
@@ -81,6 +85,19 @@ class StudyReaders:
             with self._lock:
                 self._readers.pop(study, None)
             raise
+
+
+def _is_whole(connection: Connection, study_id: int, known: TrialColumns) -> bool:
+    """Return whether these are the trials that are there, and not more, or later ones.
+
+    They are others where the database was restored to what it was before.
+    """
+    count, newest = connection.execute(
+        select(func.count(), func.max(type_coerce(trial_table.c.updated_at, MOMENT))).where(
+            trial_table.c.study_id == study_id
+        )
+    ).one()
+    return count == len(known) and (not count or known.updated_at.max().item() <= newest)
 
 
 def _changes(connection: Connection, study_id: int, known: TrialColumns) -> TrialColumns:

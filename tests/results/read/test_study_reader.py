@@ -1,14 +1,17 @@
 """Reading a study again and again, on every database."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, update
 
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import writing
+from mlgsearch.results.database.engine import open_engine, writing
+from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import trial_table
 from mlgsearch.results.read.study_reader import OVERLAP, StudyReader, StudyReaders
@@ -95,6 +98,30 @@ def test_a_study_made_anew_is_another_one(reader: StudyReader, store: ResultStor
     assert len(reader.read()) == 0
     store.put_trial("digits", a_trial(0, attempts=3))
     assert reader.read().attempts.tolist() == [3]
+
+
+def test_a_database_restored_in_place_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    engine = open_engine(f"sqlite:///{path}")
+    upgrade(engine)
+    store = ResultStore(engine)
+    store.create_study(a_study())
+    for number in range(3):
+        store.put_trial("digits", a_complete(number, 0.11, 0.1))
+    backup = path.read_bytes()
+    reader = StudyReader(engine, "digits")
+    time.sleep(0.01)
+    for number in range(3, 6):
+        store.put_trial("digits", a_complete(number, 0.5, 0.1))
+    assert len(reader.read()) == 6
+    path.write_bytes(backup)  # the same file
+    assert reader.read().accuracy.tolist() == [0.11] * 3
+    time.sleep(0.01)
+    store.put_trial("digits", a_complete(0, 0.9, 0.1))
+    assert reader.read().accuracy.tolist() == [0.9, 0.11, 0.11]
+    path.write_bytes(backup)
+    assert reader.read().accuracy.tolist() == [0.11] * 3
+    engine.dispose()
 
 
 def test_a_study_without_trials_is_empty(store: ResultStore, engine: Engine) -> None:
