@@ -10,6 +10,7 @@ Source: Duda 2013, "Asymmetric numeral systems" (arXiv 1311.2540), the range var
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ _LEAST = 1 << 23
 _EVEN, _BELL, _TABLE, _LISTED = 0, 1, 2, 3
 #: Values of a bell's byte.
 _BELLS = 192
+
+_INVALID = "a coded factor's frequency table is invalid"
 
 #: More codes per byte than this are refused, so that a small file cannot ask for much work.
 MOST_CODES_PER_BYTE = 64
@@ -101,21 +104,37 @@ def _symbols(values: NDArray[np.int64], bits: int) -> tuple[NDArray[np.int64], i
 def _best_model(symbols: NDArray[np.int64], width: int) -> tuple[int, Sequence[int], Frequencies]:
     """Return the model that takes fewest bytes: its kind, its parameters, its frequencies."""
     counts = np.bincount(symbols, minlength=1 << width)
-    candidates: list[tuple[int, Sequence[int]]] = [(_EVEN, ())]
+    candidates: list[tuple[int, tuple[int, ...]]] = [(_EVEN, ())]
     candidates += [(_BELL, (at,)) for at in range(_BELLS)]
     if len(symbols):
         table = np.ceil(255 * counts / counts.max()).astype(np.int64)
         there = np.flatnonzero(counts)
         listed = np.stack([there, table[there]], -1).reshape(-1)
-        candidates += [(_TABLE, table.tolist()), (_LISTED, listed.tolist())]
+        candidates += [(_TABLE, tuple(table.tolist())), (_LISTED, tuple(listed.tolist()))]
     best, fewest = candidates[0], float("inf")
     seen = counts > 0
     for kind, parameters in candidates:
-        frequencies = _frequencies(kind, parameters, width)
+        frequencies = _candidate(kind, parameters, width)
         bits = 8 * len(parameters) - float(counts[seen] @ np.log2(frequencies[seen] / _TOTAL))
         if bits < fewest - 1e-6:
             best, fewest = (kind, parameters), bits
     return *best, _frequencies(*best, width)
+
+
+def _candidate(kind: int, parameters: tuple[int, ...], width: int) -> Frequencies:
+    return (
+        _known(kind, parameters, width)
+        if kind in (_EVEN, _BELL)
+        else _frequencies(kind, parameters, width)
+    )
+
+
+@cache
+def _known(kind: int, parameters: tuple[int, ...], width: int) -> Frequencies:
+    """Return what `_frequencies` does, kept: there are few even models and bells."""
+    found = _frequencies(kind, parameters, width)
+    found.setflags(write=False)
+    return found
 
 
 def _frequencies(kind: int, parameters: Sequence[int], width: int) -> Frequencies:
@@ -135,7 +154,7 @@ def _frequencies(kind: int, parameters: Sequence[int], width: int) -> Frequencie
         symbols, weights = list(parameters[::2]), list(parameters[1::2])
     total = sum(weights)
     if not total or symbols != sorted({*symbols}) or symbols[-1] >= size:
-        raise DataError("a model of its coded factors is none")
+        raise DataError(_INVALID)
     shares = [1 + weight * (_TOTAL - len(symbols)) // total for weight in weights]
     shares[weights.index(max(weights))] += _TOTAL - sum(shares)
     found = np.zeros(size, dtype=np.int64)
@@ -145,10 +164,8 @@ def _frequencies(kind: int, parameters: Sequence[int], width: int) -> Frequencie
 
 def _bell(at: int, size: int) -> list[int]:
     """Return weights that fall from the middle like a normal distribution, by integers alone."""
-    if size == 1:
-        return [1]
     if at >= _BELLS:
-        raise DataError("a model of its coded factors is none")
+        raise DataError(_INVALID)
     ratio = 65536 - ((16 + at % 16) << (at // 16))
     weights, step, weight = [], 65536, 1 << 24
     for _ in range(size // 2):
