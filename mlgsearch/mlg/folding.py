@@ -4,11 +4,31 @@ Weight norm and spectral norm, as hooks or as parametrizations, are ways to trai
 student trains factors instead, so what they give is taken as the weight.
 """
 
+from copy import deepcopy
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
+
+
+@torch.no_grad()
+def folded_copy(network: nn.Module) -> nn.Module:
+    """Return a copy of a network with `fold` applied; the network itself stays as it is.
+
+    A hook leaves a weight that was computed with gradients on its module, which torch does not
+    copy: the copy gets its value.
+    """
+    values: dict[int, object] = {}
+    for module in network.modules():
+        for held in vars(module).values():
+            for tensor in held if isinstance(held, list) else [held]:
+                if isinstance(tensor, Tensor) and not tensor.is_leaf:
+                    values[id(tensor)] = tensor.detach().clone()
+    copied: nn.Module = deepcopy(network, values)
+    fold(copied)
+    return copied
 
 
 @torch.no_grad()
@@ -33,6 +53,8 @@ def fold(network: nn.Module) -> None:
                 remove_weight_norm(module, hook.name)
             elif isinstance(hook, SpectralNorm):
                 remove_spectral_norm(module, hook.name)
+        if isinstance(module, nn.RNNBase):  # it keeps a list of its weights
+            module._init_flat_weights()
     for part, was_training in modes.items():
         part.training = was_training
 

@@ -100,7 +100,7 @@ class _Linear(Kind):
 
 
 class _Embedding(Kind):
-    """``Embedding``: a row a word; level 2. It multiplies nothing."""
+    """``Embedding``: one row per word; level 2. It multiplies nothing."""
 
     modules = (nn.Embedding,)
 
@@ -163,7 +163,7 @@ class _Recurrent(Kind):
         return {
             name: LayerShape("recurrent", *_matrix(module, name))
             for name in names
-            if name.startswith("weight_")
+            if name.startswith("weight_") and _is_own(module, name)
         }
 
     def traffic(
@@ -290,6 +290,11 @@ def _matrix(module: nn.Module, parameter: str) -> tuple[int, int]:
         return shape.c_out, shape.c_in
     rows, columns = module._parameters[parameter].shape  # type: ignore[union-attr]
     return rows, columns
+
+
+def _is_own(module: nn.Module, parameter: str) -> bool:
+    """Return whether a weight is a parameter or compressed, not made by somebody else's hook."""
+    return parameter in compressed_weights(module) or module._parameters.get(parameter) is not None
 
 
 def _identity(module: nn.Module, parameter: str) -> int | None:
