@@ -20,7 +20,7 @@ from mlgsearch.train.spec import OptimiserSpec
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 #: How many steps' losses are looked at together: looking costs a wait for the device.
-_CHECK_EVERY = 50
+CHECK_EVERY = 50
 #: How many batches ahead images are read from a set that is larger than memory.
 _READ_AHEAD = 4
 
@@ -98,8 +98,8 @@ def train_epoch(
         rate = steps.update(loss, first_step + step)
         losses[step] = loss.detach()
         correct += (logits.detach().argmax(1) == labels).sum()
-        if (step + 1) % _CHECK_EVERY == 0 or step + 1 == len(bounds):
-            _check_finite(losses[: step + 1], epoch)
+        if (step + 1) % CHECK_EVERY == 0 or step + 1 == len(bounds):
+            require_finite(losses[: step + 1], epoch)
     if epoch - epochs_before == spec.epochs and adopt_average(optimiser):
         reestimate_on(network, batches, spec.batch_size, seed=seed, memory_format=memory_format)
     sizes = torch.tensor([stop - start for start, stop in bounds], dtype=torch.float64)
@@ -107,7 +107,12 @@ def train_epoch(
     return EpochTotals(mean_loss, correct.item() / batches.count, rate)
 
 
-def _check_finite(losses: Tensor, epoch: int) -> None:
+def require_finite(losses: Tensor, epoch: int) -> None:
+    """Check the losses of an epoch's first steps.
+
+    Raises:
+        TrainingDivergedError: one is NaN or infinite.
+    """
     for step, value in enumerate(losses.tolist()):
         if not math.isfinite(value):
             raise TrainingDivergedError(epoch, step + 1, value)

@@ -20,6 +20,7 @@ class Steps:
         self, network: nn.Module, optimiser: Optimizer, spec: OptimiserSpec, total_steps: int
     ) -> None:
         self._network = network
+        self._device = next(network.parameters()).device
         self._optimiser = optimiser
         self._spec = spec
         self._total = total_steps
@@ -29,10 +30,13 @@ class Steps:
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """Return what the network makes of a batch, float32; its first output where it has more."""
-        is_bfloat16 = self._spec.precision == "bfloat16"
-        autocast = torch.autocast(inputs.device.type, torch.bfloat16, enabled=is_bfloat16)
-        with self._factors.quantised(), self._strided.avoided(), autocast:
+        with self._factors.quantised(), self._strided.avoided(), self.autocast():
             return first_output(self._network(inputs)).float()
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which a pass has the training's precision."""
+        is_bfloat16 = self._spec.precision == "bfloat16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=is_bfloat16)
 
     def update(self, loss: Tensor, step: int) -> float:
         """Move the parameters against a loss's gradient; return the learning rate.
