@@ -66,6 +66,14 @@ def export(
     coded: Annotated[
         bool, typer.Option("--coded", help="Entropy-code a packed file: the same in fewer bytes.")
     ] = False,
+    norm_bits: Annotated[
+        int | None,
+        typer.Option(
+            metavar="8",
+            help="Round batch-norm to 8 bits in a packed file; without it as trained.",
+            show_default=False,
+        ),
+    ] = None,
     card: Annotated[
         bool, typer.Option("--card", help="Write a model card beside it: OUT with .md at its end.")
     ] = False,
@@ -85,6 +93,10 @@ def export(
         raise UserError(f"--form {form.value} is for --format onnx, not {format_.value}")
     if coded and format_ is not FileFormat.packed:
         raise UserError(f"--coded is for --format packed, not {format_.value}")
+    if norm_bits not in (None, 8):
+        raise UserError(f"--norm-bits {norm_bits}: write 8, or leave it out to keep the student's")
+    if norm_bits is not None and format_ is not FileFormat.packed:
+        raise UserError(f"--norm-bits is for --format packed, not {format_.value}")
     if data_license is not None and not card:
         raise UserError("--data-license is for a model card: add --card")
     engine, store = open_store(storage)
@@ -112,9 +124,10 @@ def export(
             kind=kind,
             may_replace=force,
             allowed_code=allow_code or (),
+            norm_bits=norm_bits,
         )
         if beside is not None:
-            file = CardFile(path.name, kind, written)
+            file = CardFile(path.name, kind, written, rounds_norm=norm_bits is not None)
             write_text(beside, read_model_card(engine, name, number, file, data_license))
             typer.echo(f"{beside}: model card")
         return written

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from mlgsearch.errors import SettingError
-from mlgsearch.mlg.half_norm import NormBits, can_be_half
+from mlgsearch.mlg.byte_norm import StoredNormBits
+from mlgsearch.mlg.half_norm import can_be_half
 from mlgsearch.mlg.kinds import Layer, compressible_layers, kind_of, tensors_of
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.records import Sizes
@@ -234,7 +235,7 @@ def require_same_names(names: Collection[str], known: Collection[str]) -> None:
 
 
 def network_sizes(
-    shape: NetworkShape, settings: Mapping[str, LayerSetting], norm_bits: NormBits = 32
+    shape: NetworkShape, settings: Mapping[str, LayerSetting], norm_bits: StoredNormBits = 32
 ) -> Sizes:
     """Count what a student costs, before any training.
 

@@ -48,11 +48,15 @@ _KILOBIT = 8000
 
 @dataclass(frozen=True)
 class CardFile:
-    """The file that a card describes; for ``c`` a folder. ``size`` is in bytes."""
+    """The file that a card describes; for ``c`` a folder. ``size`` is in bytes.
+
+    ``rounds_norm`` is true where the file holds batch-norm at 8 bits, at which it was not measured.
+    """
 
     name: str
     format: CardFormat
     size: int
+    rounds_norm: bool = False
 
 
 def read_model_card(
@@ -103,7 +107,7 @@ def model_card(
     parts = [
         "---\n" + _metadata(study, trial, verified) + "---\n",
         _opening(study, trial, file),
-        _accuracy(study, trial, expectation, verified),
+        _accuracy(study, trial, file, expectation, verified),
         _sizes(trial, file),
         _data(study, data_license),
         _training(study, trial),
@@ -172,6 +176,7 @@ def _opening(study: StudyRecord, trial: TrialRecord, file: CardFile) -> str:
 def _accuracy(
     study: StudyRecord,
     trial: TrialRecord,
+    file: CardFile,
     expectation: "Expectation | None",
     verified: VerifiedPoint | None,
 ) -> str:
@@ -198,11 +203,14 @@ def _accuracy(
             )
         )
     samples = study.validation_samples
+    measured = "this very file"
+    if file.rounds_norm:
+        measured = "this student before the file rounded its batch-norm to 8 bits"
     rows.append(
         (
             "validation part" + ("" if samples is None else f", {samples:,} images"),
             "" if trial.accuracy is None else f"{trial.accuracy:.2%}",
-            "this very file; the search chose by these images, so it is partly luck",
+            f"{measured}; the search chose by these images, so it is partly luck",
         )
     )
     for part, accuracy in (

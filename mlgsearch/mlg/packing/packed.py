@@ -3,12 +3,13 @@
 The flat form has no names: where everything lies follows from the network, the settings and the
 quantisation method, which ``packed_slot`` works out, on ``meta`` as well. The tensors are
 
-- ``codes``: uint8, every factor's integer codes, each factor from a new byte on (``bits.pack``)
+- ``codes``: uint8, every factor's integer codes, each factor from a new byte on (``bits.pack``);
+  batch-norm's scales and shifts at 8 bits
 - ``numbers``: float32, all that is not quantised to 16 bits or fewer: each factor's scales, factors
   and weights at 32 bits, a layer's input scale and zero point where its inputs are quantised,
   batch-norm as one scale and one shift a channel, biases
-- ``halves``: float16, where there is any: batch-norm's scales and shifts at 16 bits, and what a
-  network itself keeps in float16
+- ``halves``: float16, where there is any: batch-norm's scales and shifts at 16 bits, their bounds
+  at 8 bits, and what a network itself keeps in float16
 - ``other.<name>``: what a network keeps in another type, as it is
 
 Modules follow in the order of ``named_modules``; within a layer its factors (the codes' scales),
@@ -23,8 +24,9 @@ from torch import Tensor, nn
 
 from mlgsearch.errors import DataError
 from mlgsearch.mlg.batch_norm import has_statistics, scale_and_shift, set_scale_and_shift
+from mlgsearch.mlg.byte_norm import CODE_BITS, StoredNormBits, norm_codes, norm_values
 from mlgsearch.mlg.factoring.decoded import DecodedMlg
-from mlgsearch.mlg.half_norm import NormBits, norm_bits_of, to_half
+from mlgsearch.mlg.half_norm import can_be_half, norm_bits_of, to_half
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser, LayerInBits, bits_by_layer
 from mlgsearch.mlg.kinds import Layer, compressible_layers
 from mlgsearch.mlg.packing.bits import pack, packed_length, unpack
@@ -68,8 +70,12 @@ def _in_bits_of(network: nn.Module) -> tuple[InBits, ...]:
 
 
 @torch.no_grad()
-def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
+def pack_network(
+    network: nn.Module, method: Method, norm_bits: StoredNormBits | None = None
+) -> dict[str, Tensor]:
     """Return the flat tensors of a network that was compressed with ``method``, on the CPU.
+
+    Batch-norm has the bits that the network was compressed with, or ``norm_bits``.
 
     Pack it in the memory layout that it runs in: a mean over a weight (the scale at 1 bit) is
     rounded in the order of memory.
@@ -77,9 +83,9 @@ def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
     Raises:
         DataError: a number is not finite.
     """
-    slots = packed_slots(
-        network, settings_of(network), method, norm_bits_of(network), _in_bits_of(network)
-    )
+    if norm_bits is None:
+        norm_bits = norm_bits_of(network)
+    slots = packed_slots(network, settings_of(network), method, norm_bits, _in_bits_of(network))
     modules = dict(network.named_modules())
     own = _layers_by_module(network)
     codes: list[Tensor] = []
@@ -94,6 +100,9 @@ def pack_network(network: nn.Module, method: Method) -> dict[str, Tensor]:
             for item, content in contents.items():
                 if content.is_floating_point() and not torch.isfinite(content).all():
                     raise DataError(f"{of}.{item} holds values that are not finite")
+            if norm_bits == CODE_BITS and can_be_half(modules[of]) and "scale" in contents:
+                for item in ("scale", "shift"):
+                    contents[item], contents[f"{item}.bounds"] = norm_codes(contents[item])
         content = contents[slot.item]
         assert tuple(content.shape) == slot.shape, (slot, content.shape)
         if slot.stream == "codes":
@@ -117,7 +126,7 @@ def unpack_network(
     settings: Mapping[str, LayerSetting],
     method: Method,
     tensors: Mapping[str, Tensor],
-    norm_bits: NormBits = 32,
+    norm_bits: StoredNormBits = 32,
     in_bits: LayerInBits = 32,
 ) -> None:
     """Make a plain float32 network on the CPU the packed one, in place; it ends in eval mode.
@@ -158,7 +167,8 @@ def unpack_network(
     for name, items in contents.items():
         module = modules[name]
         if has_statistics(module):
-            set_scale_and_shift(module, items.pop("scale"), items.pop("shift"))
+            scale, shift = (_norm_part(items, item) for item in ("scale", "shift"))
+            set_scale_and_shift(module, scale, shift)
         for layer in layers[name]:
             setting = settings[layer.name]
             if setting != LayerSetting.plain(32):
@@ -178,6 +188,12 @@ def unpack_network(
     avoid_fast_path(network)
     network.eval().requires_grad_(False)
     keep_generated(network)
+
+
+def _norm_part(items: dict[str, Tensor], item: str) -> Tensor:
+    """Take a batch-norm's scales or shifts out of what is stored."""
+    values, bounds = items.pop(item), items.pop(f"{item}.bounds", None)
+    return values if bounds is None else norm_values(values, bounds)
 
 
 def _layers_by_module(network: nn.Module) -> dict[str, list[Layer]]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.batch_norm import has_statistics
-from mlgsearch.mlg.half_norm import NormBits, can_be_half, is_half_affine
+from mlgsearch.mlg.byte_norm import CODE_BITS, StoredNormBits
+from mlgsearch.mlg.half_norm import can_be_half, is_half_affine
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser, LayerInBits, bits_by_layer
 from mlgsearch.mlg.kinds import Layer, compressed_weights, compressible_layers
 from mlgsearch.mlg.network import require_same_names
@@ -33,7 +34,8 @@ class Slot:
     """One stored thing: ``item`` of the module called ``module``.
 
     ``item`` is a factor, a factor's ``<factor>.scales``, ``input.scale`` or ``input.zero_point`` of
-    a layer, ``scale`` or ``shift`` of a batch-norm, or the name of a parameter or buffer. Of a
+    a layer, ``scale`` or ``shift`` of a batch-norm (at 8 bits each with its ``scale.bounds`` or
+    ``shift.bounds``), or the name of a parameter or buffer. Of a
     weight that is not called ``weight`` the parameter comes first: ``in_proj_weight.basis``.
     ``bits`` below 32 are codes, or halves by their type.
     """
@@ -65,7 +67,7 @@ def packed_slots(
     network: nn.Module,
     settings: Mapping[str, LayerSetting],
     method: Method,
-    norm_bits: NormBits = 32,
+    norm_bits: StoredNormBits = 32,
     in_bits: LayerInBits = 32,
 ) -> list[Slot]:
     """List what packing stores of a network, compressed or not yet, in order.
@@ -89,12 +91,10 @@ def packed_slots(
                 seen.add(id(layer.weight))  # neither here nor where it is tied
     slots: list[Slot] = []
     for name, module in _own_modules(network):
-        is_half = norm_bits == 16 and can_be_half(module)
-        kind = (16, torch.float16) if is_half else (32, torch.float32)
+        bits = norm_bits if can_be_half(module) else 32
         skipped: tuple[str, ...] = ()
         if has_statistics(module):
-            channels = (module.num_features,)
-            slots += [Slot(name, item, channels, *kind) for item in ("scale", "shift")]
+            slots += _norm_slots(name, module.num_features, bits)
             skipped = _NORM_STATE
         for layer in own.get(module, ()):
             slots += _factor_slots(name, layer, settings[layer.name], method)
@@ -103,7 +103,7 @@ def packed_slots(
         for item, tensor in own_state(module):
             if item not in skipped and id(tensor) not in seen:
                 seen.add(id(tensor))
-                is_half = norm_bits == 16 and is_half_affine(module)
+                is_half = norm_bits < 32 and is_half_affine(module)
                 slots.append(
                     Slot(name, item, tuple(tensor.shape), 16, torch.float16)
                     if is_half
@@ -156,6 +156,17 @@ def own_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def factor_item(layer: Layer, factor: str) -> str:
     """Return the name of a factor's slot: with its parameter where that is not ``weight``."""
     return factor if layer.parameter == "weight" else f"{layer.parameter}.{factor}"
+
+
+def _norm_slots(name: str, channels: int, bits: StoredNormBits) -> Iterator[Slot]:
+    for item in ("scale", "shift"):
+        if bits == CODE_BITS:
+            yield Slot(name, item, (channels,), CODE_BITS)
+            yield Slot(name, f"{item}.bounds", (2,), 16, torch.float16)
+        else:
+            yield Slot(
+                name, item, (channels,), bits, torch.float16 if bits == 16 else torch.float32
+            )
 
 
 def _factor_slots(name: str, layer: Layer, setting: LayerSetting, method: Method) -> Iterator[Slot]:

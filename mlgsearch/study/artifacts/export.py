@@ -8,7 +8,12 @@ from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.store import artifacts_of
-from mlgsearch.train.files.student_file import ExportFormat, require_free, write_student
+from mlgsearch.train.files.student_file import (
+    ExportFormat,
+    at_norm_bits,
+    require_free,
+    write_student,
+)
 from mlgsearch.train.student.finished_student import FinishedStudent, open_student
 
 
@@ -22,10 +27,12 @@ def export_trial(
     kind: ExportFormat = "packed",
     may_replace: bool = False,
     allowed_code: Collection[str] = (),
+    norm_bits: int | None = None,
 ) -> int:
     """Write a COMPLETE trial's student to a file, and give the file's size in bytes.
 
-    ``c`` writes two files into the folder ``out``; their sizes are added.
+    ``c`` writes two files into the folder ``out``; their sizes are added. ``norm_bits`` are as for
+    `at_norm_bits`.
 
     It comes from the trial's last checkpoint, under ``runs`` unless the study keeps them elsewhere;
     a trial that shares another's result is written from that one's. Nothing is trained. A network
@@ -44,7 +51,8 @@ def export_trial(
     record = _complete(store, study, number)
     require_free(out, kind, may_replace=may_replace)
     student = _student(store, runs, study, record, allowed_code)
-    return write_student(kind, out, student.network, student.card)
+    card = at_norm_bits(student.card, kind, norm_bits)
+    return write_student(kind, out, student.network, card)
 
 
 def open_trial(

@@ -43,7 +43,7 @@ def write_coded(path: Path, network: nn.Module, card: PackedCard) -> int:
         UserError: it keeps tensors of other types, which only the packed file holds.
         OSError: it cannot be written.
     """
-    tensors = pack_network(network, card.method)
+    tensors = pack_network(network, card.method, card.norm_bits)
     others = [name for name in tensors if name not in ("codes", *_PLAIN)]
     if others:
         raise UserError(f"the network keeps {others[0]!r}, which a coded file cannot hold")
@@ -81,6 +81,18 @@ def is_coded(content: bytes) -> bool:
     return content.startswith(MAGIC)
 
 
+def read_coded_card(beginning: bytes) -> PackedCard:
+    """Return the card of a coded file, of whose content only the beginning may be given.
+
+    Raises:
+        DataError: it is no coded file, or lacks a part of its metadata.
+    """
+    if not is_coded(beginning) or len(beginning) < len(MAGIC) + 2:
+        raise DataError("no coded file")
+    (length,) = struct.unpack_from("<H", beginning, len(MAGIC))
+    return _card(beginning[len(MAGIC) + 2 :][:length])
+
+
 def read_coded(content: bytes) -> tuple[PackedCard, dict[str, Tensor]]:
     """Return the card and the tensors of the packed file of the same student.
 
@@ -90,9 +102,9 @@ def read_coded(content: bytes) -> tuple[PackedCard, dict[str, Tensor]]:
     whole, told = content[:-_HASH_BYTES], content[-_HASH_BYTES:]
     if len(whole) < len(MAGIC) + 2 or hashlib.sha256(whole).digest() != told:
         raise DataError("truncated or altered: its SHA-256 is another")
+    card = read_coded_card(whole)
     (length,) = struct.unpack_from("<H", whole, len(MAGIC))
     at = len(MAGIC) + 2 + length
-    card = _card(whole[len(MAGIC) + 2 : at])
     counts = {}
     for name in _PLAIN:
         counts[name], at = read_varint(whole, at)

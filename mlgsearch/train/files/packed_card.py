@@ -58,9 +58,9 @@ class PackedCard(BaseModel):
     """All that a packed file holds beside its tensors.
 
     ``image_size`` is (height, width) in pixels. ``settings`` are canonical and in the order of the
-    network's layers; ``norm_bits`` are those of batch-norm, ``in_bits`` those of layers'
-    inputs, one number or one for each layer. ``mean`` and ``std`` are those of the
-    training images a channel, in units of pixel / 255, rounded to float32: the network takes
+    network's layers; ``norm_bits`` are those of batch-norm, ``in_bits`` those of layers' inputs,
+    one number or one for each layer. ``mean`` and ``std`` are those of the training images per
+    channel, in units of pixel / 255, rounded to float32: the network takes
     ``(pixel / 255 - mean) / std``. ``accuracy`` is a fraction on the validation part, kept to six
     decimals. ``teacher`` is the teacher's hash. ``says_width`` is true of a file of an earlier
     version that says a width of a network that has none.
@@ -74,7 +74,7 @@ class PackedCard(BaseModel):
     image_size: tuple[Side, Side]
     method: MethodName
     settings: tuple[LayerSetting, ...]
-    norm_bits: Literal[16, 32] = 32
+    norm_bits: Literal[8, 16, 32] = 32
     in_bits: LayerInBits = 32
     mean: tuple[Float32, ...]
     std: tuple[Float32, ...]

@@ -53,7 +53,7 @@ def to_bytes(network: nn.Module, card: PackedCard) -> bytes:
     Raises:
         DataError: the network holds a number that is not finite, or of a type no file can hold.
     """
-    return _join(card, pack_network(network, card.method))
+    return _join(card, pack_network(network, card.method, card.norm_bits))
 
 
 def write_packed(path: Path, network: nn.Module, card: PackedCard) -> int:

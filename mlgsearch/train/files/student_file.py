@@ -60,6 +60,23 @@ def write_student(kind: ExportFormat, path: Path, network: nn.Module, card: Pack
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def at_norm_bits(card: PackedCard, kind: ExportFormat, norm_bits: int | None) -> PackedCard:
+    """Return the card of a file whose batch-norm has other bits than the student; None for none.
+
+    The file's accuracy is not known then.
+
+    Raises:
+        UserError: the bits are not 8, or the format does not have them.
+    """
+    if norm_bits is None:
+        return card
+    if norm_bits != 8:
+        raise UserError(f"norm_bits is {norm_bits!r}, expected 8, or nothing for the student's own")
+    if kind not in ("packed", "coded"):
+        raise UserError(f"batch-norm at 8 bits is for packed and coded files, not {kind}")
+    return card.model_copy(update={"norm_bits": 8, "accuracy": None})
+
+
 def require_free(
     path: Path, kind: ExportFormat, *, may_replace: bool, how: str = "write --force"
 ) -> None:

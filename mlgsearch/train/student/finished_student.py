@@ -63,6 +63,10 @@ def open_student(directory: Path, allowed_code: Collection[str] = ()) -> Finishe
     layers = list(compressible_layers(network))
     if len(layers) != len(card.settings):
         raise DataError(f"the checkpoint in {directory} is of another network {card.model.name}")
+    if card.norm_bits == 8:
+        raise DataError(
+            f"the checkpoint in {directory} has batch-norm at 8 bits, as files alone do"
+        )
     settings = dict(zip(layers, card.settings, strict=True))
     compress(
         network,

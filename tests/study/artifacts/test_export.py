@@ -312,3 +312,20 @@ def test_a_card_that_is_there_is_kept(exporter: Exporter) -> None:
     assert not exporter.out.exists()
     assert "--data-license is for" in exporter.refused("0", "a", "--data-license", "MIT")
     assert "let OUT end otherwise" in exporter.refused("0", "a.md", "--card")
+
+
+@torch.no_grad()
+def test_batch_norm_is_rounded_to_8_bits(exporter: Exporter, trained: Trained) -> None:
+    done = exporter.run("0", str(exporter.out), "--norm-bits", "8", "--card")
+    assert done.exit_code == 0, done.output
+    assert trained.record.packed_bytes is not None
+    assert exporter.out.stat().st_size < 0.95 * trained.record.packed_bytes
+    card, _ = read_packed(exporter.out)
+    assert (card.norm_bits, card.accuracy, card.trial) == (8, None, 0)
+    said = exporter.out.with_suffix(".md").read_text()
+    assert "this student before the file rounded its batch-norm to 8 bits" in said
+    logits = load_packed(exporter.out)(trained.images)
+    assert 0 < (logits - trained.logits).abs().max() < 0.1 * trained.logits.std()
+    refused = exporter.refused("0", str(exporter.out), "--norm-bits", "8", "--format", "onnx")
+    assert refused == "--norm-bits is for --format packed, not onnx"
+    assert "write 8" in exporter.refused("0", str(exporter.out), "--norm-bits", "4")

@@ -9,6 +9,7 @@ from optuna.distributions import FloatDistribution
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.activations import trace_activations
+from mlgsearch.mlg.input_quantiser import InBits
 from mlgsearch.planning.activation_bits import ActivationPlan
 from mlgsearch.planning.input_noise import input_noise
 from mlgsearch.study.file.spec import FirstTrial, StudySpec
@@ -20,7 +21,7 @@ from tests.planning import samples
 from tests.study.samples import a_spec
 from tests.study.space.test_limits import DIGITS
 
-CHOICES = (4, 6, 8)
+CHOICES: tuple[InBits, ...] = (4, 6, 8)
 #: Of the sample network, resnet8 of width 8: 4,352 bytes at 4 bits everywhere, 4,608 at 8.
 LEAST, MOST = 4_352, 4_608
 
