@@ -1,7 +1,6 @@
 """From a trained network to a student."""
 
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from mlgsearch.api.student import Student
 from mlgsearch.api.words import Section, study_spec
 from mlgsearch.errors import SettingError, UserError
 from mlgsearch.mlg.compress import compress as compress_in_place
-from mlgsearch.mlg.folding import fold
+from mlgsearch.mlg.folding import folded_copy
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.network import network_shape
 from mlgsearch.mlg.packing.packed import settings_of
@@ -30,6 +29,8 @@ from mlgsearch.train.versions import versions_text
 Settings = Plan | Sequence[int] | Mapping[str, LayerSetting | Sequence[int]]
 
 _FIVE = 5
+#: The largest number that a file holds.
+_LARGEST = torch.finfo(torch.float32).max
 
 
 def compress(
@@ -56,9 +57,10 @@ def compress(
         quantisation: keys of a study file's ``quantisation``; a plan knows them.
         architecture: what a study file's ``model`` would say, where the model is one that
             mlgsearch or torchvision builds: ``"resnet18"``, or ``{"name": "resnet18", "stem":
-            "imagenet"}``. Then `load_packed` needs no ``build`` to open the packed file.
+            "imagenet"}``. Then `load_packed` needs no ``build`` to open the packed file. A plan
+            knows it.
         mean: of the images, per channel, for the files: they say that the network takes ``(pixel /
-            255 - mean) / std``. Without it 0.
+            255 - mean) / std``. Without it 0. A plan knows it.
         std: likewise; without it 1.
 
     Raises:
@@ -67,9 +69,21 @@ def compress(
             argument is wrong.
     """
     if isinstance(settings, Plan):
-        if quantisation is not None:
-            raise UserError("quantisation: a plan knows it; pass it to `plan` instead")
+        given = {
+            "quantisation": quantisation,
+            "architecture": architecture,
+            "mean": mean,
+            "std": std,
+        }
+        for name, value in given.items():
+            if value is not None:
+                raise UserError(f"{name}: a plan knows it; pass it to `plan` instead")
+        if input_shape is not None and tuple(input_shape) != settings.input_shape:
+            raise UserError(
+                f"input_shape is {tuple(input_shape)}, but the plan is for {settings.input_shape}"
+            )
         shape, chosen = settings.input_shape, settings.quantisation
+        architecture, mean, std = settings.architecture, settings.mean, settings.std
     elif input_shape is None:
         raise UserError("input_shape: write (channels, height, width) of one image")
     else:
@@ -79,8 +93,7 @@ def compress(
     outputs = check_model(network, shape)
     named = _named(network, settings.settings if isinstance(settings, Plan) else settings, shape)
     card = card_of(model, shape, outputs, chosen, named, architecture, mean, std)
-    if architecture is not None:
-        _check_architecture(network, card)
+    check_architecture(network, card)
     error = compress_network(network, named, chosen)
     canonical = tuple(settings_of(network).values())
     return Student(network, card.model_copy(update={"settings": canonical}), error)
@@ -88,9 +101,7 @@ def compress(
 
 def student_network(model: nn.Module) -> nn.Module:
     """Return a copy of a network as students need it: float32, not compiled, nothing folded in."""
-    network = fitted(deepcopy(getattr(model, "_orig_mod", model)))
-    fold(network)
-    return network.requires_grad_(True)
+    return fitted(folded_copy(getattr(model, "_orig_mod", model))).requires_grad_(True)
 
 
 def compress_network(
@@ -116,8 +127,12 @@ def check_model(network: nn.Module, input_shape: Sequence[int]) -> int:
         UserError: it does not take such an image, or returns something else than a tensor of
             (1, outputs, ...).
     """
-    if len(input_shape) != 3 or not all(type(side) is int and side > 0 for side in input_shape):
-        raise UserError(f"input_shape is {tuple(input_shape)}, expected (channels, height, width)")
+    if (
+        not isinstance(input_shape, Sequence)
+        or len(input_shape) != 3
+        or not all(type(side) is int and side > 0 for side in input_shape)
+    ):
+        raise UserError(f"input_shape is {input_shape!r}, expected (channels, height, width)")
     channels, height, width = input_shape
     network.to(memory_format=memory_format((channels, height, width)))
     device = next(network.parameters()).device
@@ -150,12 +165,10 @@ def card_of(
 ) -> PackedCard:
     """Return what a packed file says of a student."""
     channels, height, width = input_shape
-    means, deviations = mean or (0.0,) * channels, std or (1.0,) * channels
-    for name, values in (("mean", means), ("std", deviations)):
-        if len(values) != channels:
-            raise UserError(
-                f"{name} has {len(values)} numbers, expected one per channel: {channels}"
-            )
+    means = _per_channel("mean", mean, channels, 0.0)
+    deviations = _per_channel("std", std, channels, 1.0)
+    if not all(deviation > 0 for deviation in deviations):
+        raise UserError(f"std is {deviations}, expected numbers above 0")
     return PackedCard(
         model=_model_spec(model, architecture),
         classes=outputs,
@@ -165,10 +178,29 @@ def card_of(
         settings=tuple(settings.values()),
         norm_bits=quantisation.norm_bits,
         in_bits=quantisation.in_bits,
-        mean=tuple(means),
-        std=tuple(deviations),
+        mean=means,
+        std=deviations,
         versions=versions_text(),
     )
+
+
+def _per_channel(
+    name: str, given: Sequence[float] | None, channels: int, default: float
+) -> tuple[float, ...]:
+    if given is None:
+        return (default,) * channels
+    if not isinstance(given, Iterable):  # a tensor and an array are
+        raise UserError(f"{name} is {given!r}, expected a number per channel: {channels}")
+    values = tuple(given)
+    if len(values) != channels:
+        raise UserError(f"{name} has {len(values)} numbers, expected one per channel: {channels}")
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise UserError(f"{name} is {values}, expected numbers") from None
+    if not all(abs(number) <= _LARGEST for number in numbers):
+        raise UserError(f"{name} is {values}, expected finite numbers")
+    return numbers
 
 
 def _model_spec(model: nn.Module, architecture: str | Section | None) -> ModelSpec:
@@ -181,8 +213,8 @@ def _model_spec(model: nn.Module, architecture: str | Section | None) -> ModelSp
     return study_spec("architecture", model=section).model
 
 
-def _check_architecture(network: nn.Module, card: PackedCard) -> None:
-    """Check that a network is what its card says, tensor by tensor.
+def check_architecture(network: nn.Module, card: PackedCard) -> None:
+    """Check that a network is what its card says, tensor by tensor, where we can build that.
 
     Raises:
         UserError: it is not.

@@ -1,6 +1,6 @@
 """What is chosen for a byte budget, before any training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from mlgsearch.train.spec import QuantisationSpec
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from mlgsearch.api.words import Section
+
 _NUMBERS = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
 
 
@@ -21,7 +23,8 @@ class Plan:
 
     ``packed_bytes`` is the exact size of its packed file. ``damage`` is the weighted mean over the
     layers of ``layer_damage``, the predicted relative error of a layer's outputs before training:
-    smaller is better. ``sizes`` is what the paper counts.
+    smaller is better. ``sizes`` is what the paper counts. ``architecture``, ``mean`` and ``std``
+    are what the file says, as they were passed to `plan`.
     """
 
     settings: Mapping[str, LayerSetting]
@@ -31,6 +34,9 @@ class Plan:
     sizes: Sizes
     input_shape: tuple[int, int, int]
     quantisation: QuantisationSpec
+    architecture: "str | Section | None" = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
 
     def layers(self) -> "DataFrame":
         """Return a row per layer: its setting and its predicted damage."""

@@ -1,12 +1,12 @@
 """What is worth trying on a trained network, known before any training."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mlgsearch.api.compressing import card_of, check_model, student_network
+from mlgsearch.api.compressing import card_of, check_architecture, check_model, student_network
 from mlgsearch.api.plan import Plan
 from mlgsearch.api.words import Section, study_spec
 from mlgsearch.errors import UserError
@@ -36,6 +36,9 @@ class Planner:
         space: keys of a study file's ``space``: ranges, ``full_precision``, ``weighting``.
         quantisation: keys of a study file's ``quantisation``.
         limits: the most that a student may be, by objective, as a study file's ``limits``.
+        architecture: as for `compress`; it is part of the files, and so of their bytes.
+        mean: as for `compress`, likewise.
+        std: as for `compress`, likewise.
 
     Raises:
         UserError: an argument is wrong, or the model does not take the images.
@@ -51,6 +54,9 @@ class Planner:
         space: Section | None = None,
         quantisation: Section | None = None,
         limits: Mapping[str, float] | None = None,
+        architecture: str | Section | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
         if outputs not in ANSWERS:
             raise UserError(f"outputs is {outputs!r}, expected one of {', '.join(ANSWERS)}")
@@ -63,6 +69,9 @@ class Planner:
         self.input_shape: tuple[int, int, int] = tuple(batches[0].shape[1:])  # type: ignore[assignment]
         self._network = student_network(model)
         count = check_model(self._network, self.input_shape)
+        self._stated: dict[str, Any] = {"architecture": architecture, "mean": mean, "std": std}
+        self._card = card_of(model, self.input_shape, count, spec.quantisation, {}, **self._stated)
+        check_architecture(self._network, self._card)
         layout = memory_format(self.input_shape)
         shape = network_shape(self._network, self.input_shape)
         ranges, fixed = choices(spec.space, shape)
@@ -83,7 +92,6 @@ class Planner:
         )
         self._quantisation = spec.quantisation
         self._allocator = make_allocator(spec, self.tables)
-        self._card = card_of(model, self.input_shape, count, spec.quantisation, {})
 
     def within(self, budget: int) -> Plan:
         """Return the best plan whose packed file takes at most ``budget`` bytes.
@@ -99,7 +107,12 @@ class Planner:
 
         They are spread evenly by ratio from the smallest network in range to where next to nothing
         is lost.
+
+        Raises:
+            UserError: ``count`` is no positive integer.
         """
+        if type(count) is not int or count < 1:
+            raise UserError(f"front: count is {count!r}, expected 1 or more")
         return [self._plan(allocation) for allocation in self._allocator.front(count)]
 
     def _plan(self, allocation: Allocation) -> Plan:
@@ -112,14 +125,15 @@ class Planner:
             sizes=network_sizes(self.tables.shape, allocation.settings, norm_bits),
             input_shape=self.input_shape,
             quantisation=self._quantisation.model_copy(update={"norm_bits": norm_bits}),
+            **self._stated,
         )
 
     def _packed_bytes(self, allocation: Allocation) -> int:
-        told = {
+        chosen = {
             "settings": tuple(allocation.settings.values()),
             "norm_bits": allocation.norm_bits,
         }
-        return packed_size(self._network, self._card.model_copy(update=told))
+        return packed_size(self._network, self._card.model_copy(update=chosen))
 
 
 def plan(
@@ -131,6 +145,9 @@ def plan(
     space: Section | None = None,
     quantisation: Section | None = None,
     limits: Mapping[str, float] | None = None,
+    architecture: str | Section | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> Plan:
     """Choose every layer's setting so that the packed file takes at most ``budget`` bytes.
 
@@ -147,6 +164,9 @@ def plan(
         space=space,
         quantisation=quantisation,
         limits=limits,
+        architecture=architecture,
+        mean=mean,
+        std=std,
     )
     return planner.within(budget)
 
@@ -157,11 +177,16 @@ def calibration_batches(calibration: Tensor | Iterable[Any]) -> list[Tensor]:
     Raises:
         UserError: there are fewer than two, or they are no images.
     """
+    if not isinstance(calibration, Iterable):
+        raise UserError(
+            "calibration: expected a tensor of images or batches of them, got "
+            f"{type(calibration).__name__}"
+        )
     parts = [calibration] if isinstance(calibration, Tensor) else calibration
     found: list[Tensor] = []
     left = CALIBRATION_IMAGES
     for part in parts:
-        images = part[0] if isinstance(part, tuple | list) else part
+        images = part[0] if isinstance(part, tuple | list) and part else part
         if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
             what = (
                 f"{images.dtype} of shape {tuple(images.shape)}"
@@ -169,7 +194,9 @@ def calibration_batches(calibration: Tensor | Iterable[Any]) -> list[Tensor]:
                 else type(images).__name__
             )
             raise UserError(f"calibration: expected float images (N, C, H, W), got {what}")
-        found.append(images[:left])
+        if not torch.isfinite(images[:left]).all():
+            raise UserError("calibration: the images hold numbers that are not finite")
+        found.append(images[:left].float())
         left -= len(found[-1])
         if not left:
             break
@@ -181,7 +208,7 @@ def calibration_batches(calibration: Tensor | Iterable[Any]) -> list[Tensor]:
 
 
 def _whole(parts: list[Tensor]) -> Iterable[Tensor]:
-    """Yield batches of a size; a single image left over joins the one before it."""
+    """Yield parts of at most ``_BATCH`` images, all of one size or one image less."""
     images = torch.cat(parts)
     count = -(-len(images) // _BATCH)
     yield from torch.tensor_split(images, count)

@@ -19,7 +19,7 @@ from mlgsearch.api.plan import Plan
 from mlgsearch.api.planner import Planner, calibration_batches
 from mlgsearch.api.student import Student
 from mlgsearch.api.words import Section, study_spec
-from mlgsearch.errors import UserError
+from mlgsearch.errors import MlgsearchError, UserError
 from mlgsearch.mlg.penalty import orthonormality
 from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.planning.answers import OutputKind
@@ -55,6 +55,17 @@ _COLUMNS = (
     "error",
 )
 _EPOCH_COLUMNS = ("trial", "epoch", "train_loss", "learning_rate", "epoch_s")
+
+
+#: Keys of `training` that a loop over somebody else's batches and loss does not look at.
+_ELSEWHERE = {
+    "batch_size": "the batches are those of `train`",
+    "label_smoothing": "let `loss` smooth the labels",
+}
+
+
+class _MetricError(MlgsearchError):
+    """The metric of a trained network is no finite number."""
 
 
 class Batches(Protocol):
@@ -168,17 +179,21 @@ def search(
         space: keys of a study file's ``space``.
         quantisation: keys of a study file's ``quantisation``.
         training: keys of a study file's ``training``: ``epochs``, ``optimiser``, ``learning_rate``
-            and so on; the batch size is that of ``train``.
+            and so on, but ``batch_size`` and ``label_smoothing``, which are up to ``train`` and
+            ``loss``.
         seed: of the students' trainings.
         architecture: as in `compress`, for the packed files.
         mean: as in `compress`, for the files.
         std: as in `compress`, for the files.
-        callbacks: told of every epoch and trial.
+        callbacks: notified of every epoch and trial.
 
     Raises:
         UserError: an argument is wrong, or the model does not take the images.
         BudgetError: no network in range is as small as the smallest budget.
     """
+    for key, place in _ELSEWHERE.items():
+        if training is not None and key in training:
+            raise UserError(f"search: training.{key}: it has no effect here: {place}")
     spec = study_spec("search", space=space, quantisation=quantisation, training=training)
     if metric.name in {*_COLUMNS, *_EPOCH_COLUMNS}:
         raise UserError(f"metric.name: {metric.name!r} is another column, call it otherwise")
@@ -190,7 +205,14 @@ def search(
         seed_torch(seed, 0)
         found = calibration_batches(images)
         planner = Planner(
-            model, torch.cat(found), outputs=outputs, space=space, quantisation=quantisation
+            model,
+            torch.cat(found),
+            outputs=outputs,
+            space=space,
+            quantisation=quantisation,
+            architecture=architecture,
+            mean=mean,
+            std=std,
         )
         plans = _plans(planner, budgets)
         frozen = student_network(teacher if teacher is not None else model)
@@ -199,7 +221,7 @@ def search(
         run = _Run(frozen, train, steps, loss, metric, spec.training, callbacks)
         teacher_value = run.measured(frozen)
         for number, (budget, plan) in enumerate(plans):
-            student = compress(model, plan, architecture=architecture, mean=mean, std=std)
+            student = compress(model, plan)
             run.train(number, budget, plan, student, seed, spec.quantisation.orthonormality)
     return SearchResult(metric, teacher_value, run.trials, run.epochs)
 
@@ -259,7 +281,7 @@ class _Run:
             "state": TrialState.RUNNING.value,
             self._metric.name: None,
             "budget": budget,
-            "packed_bytes": plan.packed_bytes,
+            "packed_bytes": student.packed_bytes,
             "memory_ratio": sizes.memory_ratio,
             "compression": 1 / sizes.memory_ratio,
             "parameter_ratio": sizes.parameter_ratio,
@@ -279,7 +301,7 @@ class _Run:
                 for callback in self._callbacks:
                     callback.on_epoch(number, epoch)
             row["state"] = TrialState.COMPLETE.value
-        except TrainingDivergedError as error:
+        except (TrainingDivergedError, _MetricError) as error:
             row |= {"state": TrialState.FAIL.value, "error": str(error)}
         row["seconds"] = time.perf_counter() - began
         student.network.eval()
@@ -316,7 +338,7 @@ class _Run:
                 self._reestimate(network, layout)
             value = self.measured(network)
             if not math.isfinite(value):
-                raise TrainingDivergedError(epoch, self._steps, value)
+                raise _MetricError(f"metric {name} is {value} after epoch {epoch}")
             yield {
                 "epoch": epoch,
                 "train_loss": totals.loss,
@@ -330,7 +352,10 @@ class _Run:
         first = islice(self._batches, _NORM_BATCHES)
         reestimate_batch_norm(
             network,
-            (pair(batch)[0].to(device).contiguous(memory_format=layout) for batch in first),
+            (
+                pair(batch)[0].to(device, torch.float32).contiguous(memory_format=layout)
+                for batch in first
+            ),
         )
 
     def _report(self, row: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
@@ -17,7 +17,12 @@ from mlgsearch.records import Sizes
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
 from mlgsearch.train.files.size_report import layer_kind
-from mlgsearch.train.files.student_file import ExportFormat, require_free, write_student
+from mlgsearch.train.files.student_file import (
+    ExportFormat,
+    at_norm_bits,
+    require_free,
+    write_student,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,7 +84,12 @@ class Student:
         return frame(rows, index="layer")
 
     def export(
-        self, path: str | Path, format: ExportFormat = "packed", *, replace: bool = False
+        self,
+        path: str | Path,
+        format: ExportFormat = "packed",
+        *,
+        replace: bool = False,
+        norm_bits: Literal[8] | None = None,
     ) -> int:
         """Write a file and return its size in bytes; the student stays as it is.
 
@@ -89,6 +99,8 @@ class Student:
                 the same codes (docs/onnx.md), ``dense`` or ``dense_onnx`` with the plain float32
                 network, or ``c`` (docs/c.md).
             replace: whether a file that exists is replaced.
+            norm_bits: 8 rounds batch-norm's scales and shifts to 8 bits, in ``packed`` and
+                ``coded`` files: fewer bytes, slightly other outputs.
 
         Raises:
             UserError: the path is taken or cannot be written, or the format cannot hold the
@@ -101,7 +113,7 @@ class Student:
         device = next(network.parameters()).device
         if network.training or device.type != "cpu":
             network = deepcopy(network).to("cpu").eval()
-        return write_student(format, path, network, self.card)
+        return write_student(format, path, network, at_norm_bits(self.card, format, norm_bits))
 
     @cached_property
     def _shape(self) -> NetworkShape:

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sqlalchemy import Engine
 
 from mlgsearch.api.callback import Callback
+from mlgsearch.api.exported import card_file
 from mlgsearch.api.frames import frame
 from mlgsearch.errors import UserError
 from mlgsearch.paths import cache_directory, runs_directory
@@ -20,7 +21,7 @@ from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, front_rows
-from mlgsearch.results.model_card import CardFile, CardFormat, read_model_card
+from mlgsearch.results.model_card import read_model_card
 from mlgsearch.results.read.study_choice import StudyChoice
 from mlgsearch.results.read.study_results import front_trials, read_results
 from mlgsearch.results.trial_fields import TRIAL_FIELDS, trial_fields
@@ -97,7 +98,7 @@ class Study:
 
         Args:
             count: how many students, spread evenly by ratio.
-            callbacks: told of the progress.
+            callbacks: notified of the progress.
 
         Raises:
             UserError: the data or the teacher cannot be used.
@@ -126,7 +127,7 @@ class Study:
             n_trials: total of trials wanted, instead of the file's or the stored one.
             max_parallel: most trials at once.
             address: of a running Ray cluster; without it this machine is one.
-            callbacks: told of every trial and epoch.
+            callbacks: notified of every trial and epoch.
 
         Returns:
             Whether it is finished; False where a signal stopped it.
@@ -171,8 +172,8 @@ class Study:
     def front(self) -> "DataFrame":
         """Return the trials that no other beats in every objective, smallest first.
 
-        The columns are those of docs/json.md under the front: what to expect of each stands beside
-        what was seen.
+        The columns are those of docs/json.md under the front: what to expect of each trial, beside
+        what was measured.
         """
         with self._opened() as (engine, _):
             results = read_results(engine, self.name)
@@ -249,6 +250,7 @@ class Study:
         format: "ExportFormat" = "packed",
         *,
         replace: bool = False,
+        norm_bits: Literal[8] | None = None,
     ) -> int:
         """Write a trial's student to a file, and return its size in bytes.
 
@@ -257,29 +259,22 @@ class Study:
         Raises:
             UserError: as `student`, or the path is taken or cannot be written.
         """
-        return self.student(trial).export(path, format, replace=replace)
+        student = self.student(trial)
+        return student.export(path, format, replace=replace, norm_bits=norm_bits)
 
     def card(self, trial: int, file: str | Path, *, data_license: str | None = None) -> str:
         """Return the model card of an exported file: Markdown with Hugging Face's metadata.
 
         Args:
             trial: whose student the file is.
-            file: as `export` wrote it; its format is that of its name: ``.onnx``, a folder for
-                ``c``, else packed.
+            file: as `export` wrote it, in any format; for ``c`` the folder.
             data_license: the licence of the data, where it is to be stated.
 
         Raises:
             TrialNotFoundError: there is no such trial.
-            UserError: there is no such file.
+            UserError: there is no such file, or `export` did not write it.
         """
-        path = Path(file)
-        if not path.exists():
-            raise UserError(f"{path}: no such file: export it first")
-        parts = [part for part in path.rglob("*") if part.is_file()] if path.is_dir() else [path]
-        kind: CardFormat = "packed"
-        if path.is_dir() or path.suffix == ".onnx":
-            kind = "c" if path.is_dir() else "onnx"
-        described = CardFile(path.name, kind, sum(part.stat().st_size for part in parts))
+        described = card_file(Path(file))
         with self._opened() as (engine, _):
             return read_model_card(engine, self.name, trial, described, data_license)
 

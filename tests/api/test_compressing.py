@@ -1,5 +1,6 @@
 """From a model to a student and its files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 import mlgsearch
 from mlgsearch.errors import SettingError, StudyFileError, UserError
+from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.network import network_shape, network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.train.networks.models import build_model
@@ -92,7 +94,8 @@ def test_a_compressed_network_trains_and_keeps_its_mode(tmp_path: Path) -> None:
     assert network.training
 
 
-@pytest.mark.parametrize("format", ["onnx", "dense", "dense_onnx", "c"])
+@torch.no_grad()
+@pytest.mark.parametrize("format", ["coded", "onnx", "dense", "dense_onnx", "c"])
 def test_every_format_is_written(tmp_path: Path, format: str) -> None:
     student = mlgsearch.compress(
         a_model(), FIVE, input_shape=SHAPE, quantisation={"norm_bits": 16}, mean=[0.3], std=[0.4]
@@ -102,6 +105,10 @@ def test_every_format_is_written(tmp_path: Path, format: str) -> None:
     assert size == sum(path.stat().st_size for path in written if path.is_file())
     if format == "dense":
         a_model().load_state_dict(load_file(tmp_path / "out"))
+    if format == "coded":
+        assert size < student.packed_bytes
+        opened = mlgsearch.load_packed(tmp_path / "out", build=lambda **sides: a_model())
+        assert torch.equal(opened(images()), student.network.eval()(images()))
 
 
 def test_what_is_there_is_replaced_only_where_asked(tmp_path: Path) -> None:
@@ -129,6 +136,13 @@ class _Two(nn.Module):
     [
         ({}, r"input_shape: write \(channels, height, width\)"),
         ({"input_shape": (8, 8)}, r"input_shape is \(8, 8\), expected"),
+        ({"input_shape": 8}, r"input_shape is 8, expected"),
+        ({"input_shape": (1, 8, 8.0)}, r"input_shape is \(1, 8, 8.0\), expected"),
+        ({"input_shape": SHAPE, "mean": 0.5}, "mean is 0.5, expected a number per channel: 1"),
+        ({"input_shape": SHAPE, "mean": ["a"]}, r"mean is \('a',\), expected numbers"),
+        ({"input_shape": SHAPE, "std": [float("nan")]}, "std is .*, expected finite numbers"),
+        ({"input_shape": SHAPE, "std": [0.0]}, r"std is \(0.0,\), expected numbers above 0"),
+        ({"input_shape": SHAPE, "std": []}, "std has 0 numbers, expected one per channel: 1"),
         ({"input_shape": (3, 8, 8)}, "does not take images of 3x8x8"),
         (
             {"input_shape": SHAPE, "mean": [0.1, 0.2]},
@@ -158,3 +172,63 @@ def test_settings_that_are_none_are_refused() -> None:
         mlgsearch.compress(a_model(), {"fc": (1, 2)}, input_shape=SHAPE)
     with pytest.raises(UserError, match="returned tuple"):
         mlgsearch.compress(_Two(), FIVE, input_shape=SHAPE)
+
+
+def _with_norms(wrap: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(wrap(nn.Conv2d(1, 12, 3)), nn.ReLU(), wrap(nn.Conv2d(12, 8, 3))).eval()
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        nn.utils.weight_norm,
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+    ],
+)
+def test_a_weight_under_a_norm_is_compressed_as_what_it_is(
+    wrap: Callable[[nn.Module], nn.Module],
+) -> None:
+    model = _with_norms(wrap)
+    with torch.enable_grad():
+        expected = model(images()).detach()
+    student = mlgsearch.compress(
+        model, dict.fromkeys(("0", "2"), (0, 0, 32, 0, 0)), input_shape=SHAPE
+    )
+    torch.testing.assert_close(student.network.eval()(images()), expected, atol=2e-4, rtol=0)
+    torch.testing.assert_close(model(images()), expected, atol=2e-4, rtol=0)
+    assert mlgsearch.compress(model, FIVE, input_shape=SHAPE).sizes.memory_ratio < 0.5
+
+
+class _Rows(nn.Module):
+    """An LSTM that reads an image row by row, its weights under hooks of weight norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.rows = nn.LSTM(8, 16, batch_first=True)
+        for name in ("weight_ih_l0", "weight_hh_l0"):
+            nn.utils.weight_norm(self.rows, name)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.rows(x.flatten(0, 1))[0][:, -1])
+        return out
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_an_lstm_under_weight_norm_is_compressed() -> None:
+    model = _Rows().eval()
+    assert list(compressible_layers(model)) == ["head"]
+    expected = model(images())
+    names = ("rows.weight_ih_l0", "rows.weight_hh_l0", "head")
+    student = mlgsearch.compress(model, dict.fromkeys(names, (0, 0, 32, 0, 0)), input_shape=SHAPE)
+    torch.testing.assert_close(student.network.eval()(images()), expected)
+    small = mlgsearch.compress(model, dict.fromkeys(names, (0, 4, 4, 0, 4)), input_shape=SHAPE)
+    assert set(small.settings) == set(names)
+    assert not torch.allclose(small.network.eval()(images()), expected)

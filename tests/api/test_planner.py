@@ -55,6 +55,56 @@ def test_the_model_is_left_as_it_was() -> None:
     assert not next(model.parameters()).requires_grad
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_images_of_any_floating_point_type_are_calibration(dtype: torch.dtype) -> None:
+    space = {"weighting": "relative", "B_in": [1, 2], "B_out": [1, 4]}
+    plan = mlgsearch.plan(trained(), torch.cat(batches()).to(dtype), 5000, space=space)
+    assert 4000 < plan.packed_bytes <= 5000
+
+
+@pytest.mark.parametrize("budget", [2600, 4000])
+def test_a_budget_holds_where_the_file_names_its_network(budget: int) -> None:
+    """A name, a stem and a sign take bytes of the header."""
+    space = {"weighting": "relative", "B_in": [1, 4], "B_out": [1, 16]}
+    stated = {"architecture": {"name": "resnet8", "width": 8}, "mean": [-0.5], "std": [0.4]}
+    planner = mlgsearch.Planner(trained(), batches(), space=space, **stated)  # type: ignore[arg-type]
+    plan = planner.within(budget)
+    student = mlgsearch.compress(trained(), plan)
+    assert student.packed_bytes == plan.packed_bytes <= budget
+    assert student.card.model.name == "resnet8"
+    assert student.card.mean == (-0.5,)
+    for name, value in stated.items():
+        with pytest.raises(UserError, match=f"{name}: a plan knows it"):
+            mlgsearch.compress(trained(), plan, **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="but the plan is for"):
+        mlgsearch.compress(trained(), plan, input_shape=(1, 16, 16))
+
+
+def test_another_network_than_the_one_named_is_refused_before_planning() -> None:
+    with pytest.raises(UserError, match="architecture: the model is not resnet20"):
+        mlgsearch.Planner(trained(), batches(), architecture="resnet20")
+
+
+@pytest.mark.parametrize("count", [-1, 0, 2.0])
+def test_a_front_of_no_plans_is_refused(planner: mlgsearch.Planner, count: int) -> None:
+    with pytest.raises(UserError, match=r"front: count is .*, expected 1 or more"):
+        planner.front(count)
+
+
+def test_signs_are_searched_where_the_ranges_have_them() -> None:
+    space = {"weighting": "relative", "B_in": [1, 4], "B_out": [1, 16]}
+    widths = {name: [1, 8] for name in ("q_basis", "q_coeff_in", "q_coeff_out")}
+    usual = mlgsearch.Planner(trained(), batches(), space=space)
+    signs = mlgsearch.Planner(trained(), batches(), space=space | widths)
+    (smallest,) = signs.front(1)
+    assert smallest.packed_bytes < usual.front(1)[0].packed_bytes
+    plan = signs.within(usual.front(1)[0].packed_bytes)
+    assert plan.damage < usual.front(1)[0].damage
+    fives = [setting.five for setting in plan.settings.values()]
+    assert any(1 in five[2:] for five in fives)
+    assert mlgsearch.compress(trained(), plan).packed_bytes == plan.packed_bytes
+
+
 def test_norm_bits_are_chosen_with_the_quantisation() -> None:
     space = {"weighting": "relative", "B_in": [1, 2], "B_out": [1, 4]}
     plan = mlgsearch.plan(trained(), batches(), 5000, space=space, quantisation={"norm_bits": 16})
@@ -71,6 +121,9 @@ def test_norm_bits_are_chosen_with_the_quantisation() -> None:
         (torch.zeros(4, 8, 8), r"expected float images \(N, C, H, W\), got torch.float32 of shape"),
         (torch.zeros(4, 1, 8, 8, dtype=torch.uint8), "got torch.uint8"),
         (["a"], "got str"),
+        ([()], "got tuple"),
+        (7, "expected a tensor of images or batches of them, got int"),
+        (torch.full((4, 1, 8, 8), float("nan")), "hold numbers that are not finite"),
         ([torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 9, 9)], "all images must have one size"),
     ],
 )

@@ -1,6 +1,7 @@
 """Search in this process: any task, loss, metric and batches."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 import mlgsearch
 from mlgsearch.errors import StudyFileError, UserError
+from mlgsearch.mlg.quantise import SymmetricLsqQuantiser, quantise_symmetric
 from tests.planning.samples import digits, trained
 
 SPACE = {"weighting": "relative", "B_in": [1, 2], "B_out": [1, 8]}
@@ -131,15 +133,18 @@ class _Set(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         return digits()[0][at], digits()[1][at]
 
 
-def test_a_training_that_diverges_fails_alone() -> None:
+def test_a_training_that_diverges_fails_alone(result: mlgsearch.SearchResult) -> None:
     calls = iter(range(1000))
 
     def breaks(outputs: Tensor, targets: Tensor, wanted: Tensor) -> Tensor:
         found = loss(outputs, targets, wanted)
-        return found / 0 if next(calls) < 1 else found
+        return found / 0 if next(calls) == 2 else found
 
     found = a_search(loss=breaks)
     assert list(found.trials()["state"]) == ["FAIL", "COMPLETE"]
+    assert found.trials()["error"].iloc[0] == "training diverged: loss inf in epoch 1, step 3"
+    assert list(found.epochs().index) == [1, 1]
+    assert found.trials()["right"].iloc[1] == result.trials()["right"].iloc[1]
     assert list(found.front().index) == [1]
     with pytest.raises(UserError, match="trial 0 failed: training diverged"):
         found.student(0)
@@ -151,6 +156,7 @@ def test_a_metric_that_is_not_finite_is_a_failure() -> None:
     nothing = mlgsearch.Metric("nothing", lambda network: float("nan"), larger_is_better=True)
     found = a_search(metric=nothing, budgets=[3000])
     assert list(found.trials()["state"]) == ["FAIL"]
+    assert list(found.trials()["error"]) == ["metric nothing is nan after epoch 1"]
     assert len(found.front()) == 0
 
 
@@ -177,14 +183,77 @@ class _Liar(list[Any]):
         ({"train": _Liar(pairs()[:2])}, "more than the 2 batches that its length says"),
         ({"loss": lambda o, t, w: o}, "loss: it must return a tensor without dimensions"),
         (
+            {"training": {"batch_size": 8}},
+            "search: training.batch_size: it has no effect here: the batches are those of `train`",
+        ),
+        (
+            {"training": {"epochs": 1, "label_smoothing": 0.1}},
+            "search: training.label_smoothing: it has no effect here: let `loss` smooth",
+        ),
+        (
+            {"train": [(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2))]},
+            "train: expected images of a floating-point type, got torch.uint8",
+        ),
+        (
             {"metric": mlgsearch.Metric("packed_bytes", accuracy, True)},
             "'packed_bytes' is another column",
         ),
     ],
 )
 def test_a_mistake_is_a_line(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as raised:
         a_search(**options)
+    assert "\n" not in str(raised.value)
+
+
+def test_rows_have_the_size_of_the_file(tmp_path: Path) -> None:
+    found = a_search(
+        budgets=[2600],
+        architecture={"name": "resnet8", "width": 8},
+        mean=[-0.25],
+        training={"epochs": 1},
+    )
+    size = found.student(0).export(tmp_path / "a.safetensors")
+    assert size == found.trials()["packed_bytes"].iloc[0] <= 2600
+
+
+def test_both_networks_have_the_trainings_precision() -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = trained()
+
+        def forward(self, x: Tensor) -> Tensor:
+            if torch.is_autocast_enabled("cpu"):
+                seen.append((torch.is_grad_enabled(), self.inner.training))
+            out: Tensor = self.inner(x)
+            return out
+
+    a_search(teacher=Watched(), budgets=[3000], training={"epochs": 1, "precision": "bfloat16"})
+    assert seen == [(False, False)] * len(pairs())
+    seen.clear()
+    a_search(teacher=Watched(), budgets=[3000], training={"epochs": 1})
+    assert not seen
+
+
+def test_factors_are_quantised_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def counted(latents: list[Tensor], quantisers: list[Any]) -> Any:
+        calls.append(len(latents))
+        return quantise_symmetric(latents, quantisers)
+
+    monkeypatch.setattr("mlgsearch.mlg.quantise_together.quantise_symmetric", counted)
+    found = a_search(budgets=[3000], training={"epochs": 1})
+    codes = [
+        quantiser
+        for module in found.student(0).network.modules()
+        if isinstance(module, SymmetricLsqQuantiser)
+        for quantiser in [module]
+    ]
+    assert calls == [len(codes)] * len(pairs())
 
 
 def test_keys_are_those_of_a_study_file() -> None:

@@ -121,6 +121,50 @@ def test_a_student_comes_from_its_checkpoint(tmp_path: Path, trained: Trained) -
     assert (student.card.study, student.card.trial) == ("digits", 0)
 
 
+@pytest.mark.parametrize(
+    ("format", "said"),
+    [
+        ("packed", "packed file of mlgsearch"),
+        ("coded", "packed file with its codes entropy-coded"),
+        ("dense", "plain float32 network, its state_dict"),
+        ("onnx", "ONNX with the same codes"),
+        ("dense_onnx", "ONNX, plain float32 network"),
+        ("c", "C99 program"),
+    ],
+)
+def test_a_card_says_what_the_file_is_whatever_it_is_called(
+    tmp_path: Path, trained: Trained, format: Any, said: str
+) -> None:
+    exporter = Exporter(tmp_path, trained)
+    exporter.engine.dispose()
+    study = mlgsearch.Study.load(exporter.url, "digits")
+    size = study.export(0, tmp_path / "a.bin", format)
+    assert f"| `a.bin` | {size:,} bytes | {said}" in study.card(0, tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("format", ["packed", "coded"])
+def test_a_card_says_that_batch_norm_was_rounded(
+    tmp_path: Path, trained: Trained, format: Any
+) -> None:
+    exporter = Exporter(tmp_path, trained)
+    exporter.engine.dispose()
+    study = mlgsearch.Study.load(exporter.url, "digits")
+    whole = study.export(0, tmp_path / "a", format)
+    assert study.export(0, tmp_path / "b", format, norm_bits=8) < whole
+    assert "rounded its batch-norm" in study.card(0, tmp_path / "b")
+    assert "rounded its batch-norm" not in study.card(0, tmp_path / "a")
+
+
+def test_a_card_of_another_file_is_refused(tmp_path: Path, stored: str) -> None:
+    study = mlgsearch.Study.load(stored, "digits")
+    with pytest.raises(UserError, match="none: no such file: export it first"):
+        study.card(0, tmp_path / "none")
+    (tmp_path / "text.onnx").write_text("hello")
+    for path in (tmp_path, tmp_path / "text.onnx"):
+        with pytest.raises(UserError, match="that `export` wrote"):
+            study.card(0, path)
+
+
 class Recorder(mlgsearch.Callback):
     def __init__(self) -> None:
         self.epochs: list[tuple[int, int]] = []
