@@ -10,8 +10,9 @@ torch, and the compressed file with every layer in one form and with the form ch
 
     python benchmarks/onnx_files.py --accuracy
 
-trains a teacher and a student on digits, and prints the accuracy of the test part in each file:
-the teacher dense and at int8, the student packed and as ONNX.
+trains a teacher and a student of each network on digits (1 channel, 8x8; all but `digits` itself
+shortly), and prints the accuracy of the test part in each file: the teacher dense and at int8, the
+student packed, as ONNX, and as the C program.
 """
 
 import argparse
@@ -34,6 +35,8 @@ from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers
 from mlgsearch.train.device import memory_format
+from mlgsearch.train.files.c_folder import c_files
+from mlgsearch.train.files.c_network import CNetwork
 from mlgsearch.train.files.dense_file import write_dense_onnx
 from mlgsearch.train.files.onnx.form import OnnxForm
 from mlgsearch.train.files.onnx.onnx_file import compressed_onnx
@@ -52,6 +55,9 @@ NETWORKS: dict[str, tuple[ModelSpec, int, int, FiveNumbers]] = {
     "mobilenet_v2": (ModelSpec(name="mobilenet_v2"), 3, 32, (2, 24, 4, 6, 6)),
     "digits": (ModelSpec(name="resnet8", width=8), 1, 8, (2, 6, 3, 6, 3)),
 }
+#: Epochs of teacher and student for the accuracy.
+EPOCHS = {"digits": (15, 10)}
+SHORT = (6, 6)
 FORMS: tuple[OnnxForm | None, ...] = ("dense", "level2", "depthwise", None)
 
 
@@ -161,19 +167,22 @@ def measure(name: str, repeats: int) -> None:
         )
 
 
-def measure_accuracy() -> None:
+def measure_accuracy(network_name: str) -> None:
     """Train on digits, and print the test part's accuracy of each file."""
-    recipe = OptimiserSpec(epochs=10)
+    model, _, _, five = NETWORKS[network_name]
+    teacher_epochs, epochs = EPOCHS.get(network_name, SHORT)
+    recipe = OptimiserSpec(epochs=epochs)
     spec = TrainSpec(
         data=DataSpec(validation_fraction=0.25),
-        model=ModelSpec(width=8),
-        teacher=TeacherSpec(training=OptimiserSpec(epochs=15)),
+        model=model,
+        teacher=TeacherSpec(training=OptimiserSpec(epochs=teacher_epochs)),
         training=recipe,
     )
+    print(f"{network_name}: teacher {teacher_epochs} epochs, student {epochs}", flush=True)
     with TemporaryDirectory() as name:
         folder = Path(name)
         prepared = prepare(spec, folder, epochs=recipe.epochs, device=torch.device("cpu"))
-        found = uniform_settings(prepared.network_shape(), NETWORKS["digits"][3])
+        found = uniform_settings(prepared.network_shape(), five)
         training = StudentTraining(prepared, TrialJob(found, spec))
         while not training.is_done:
             training.run_epoch()
@@ -201,7 +210,11 @@ def measure_accuracy() -> None:
         with torch.inference_mode():
             ours = inputs.contiguous(memory_format=memory_format(card.input_shape))
             logits["student, packed"] = student(ours).numpy()
+            program = CNetwork(student, card, tensors)
+            program.compile(files := c_files(student, card, tensors))
+            logits["student, C"] = program(ours).numpy()
         contents["student, packed"] = to_bytes(student, card)
+        contents["student, C"] = b"".join(files.values())
         for kind, found_logits in logits.items():
             right = (torch.from_numpy(found_logits).argmax(1) == labels).double().mean()
             size = len(contents[kind])
@@ -218,7 +231,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if arguments.accuracy:
-        measure_accuracy()
+        for name in arguments.networks:
+            measure_accuracy(name)
         return
     for name in arguments.networks:
         measure(name, arguments.repeats)
