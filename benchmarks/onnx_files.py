@@ -35,8 +35,8 @@ from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers
 from mlgsearch.train.device import memory_format
-from mlgsearch.train.files.c_folder import c_files
-from mlgsearch.train.files.c_network import CNetwork
+from mlgsearch.train.files.c.c_folder import c_files
+from mlgsearch.train.files.c.network import CNetwork
 from mlgsearch.train.files.dense_file import write_dense_onnx
 from mlgsearch.train.files.onnx.form import OnnxForm
 from mlgsearch.train.files.onnx.onnx_file import compressed_onnx

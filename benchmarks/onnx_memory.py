@@ -19,9 +19,9 @@ import onnxruntime
 import torch
 from onnx_files import NETWORKS, a_student, int8_onnx
 
-from mlgsearch.mlg.packed import pack_network
+from mlgsearch.mlg.packing.packed import pack_network
 from mlgsearch.train.files.dense_file import write_dense_onnx
-from mlgsearch.train.files.onnx_file import compressed_onnx
+from mlgsearch.train.files.onnx.onnx_file import compressed_onnx
 
 _RUN = """
 import sys

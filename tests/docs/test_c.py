@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgsearch.train.files.c_folder import c_files
+from mlgsearch.train.files.c.c_folder import c_files
 from mlgsearch.train.files.packed_file import load_packed, read_packed
 from tests.docs.test_packed import EXAMPLE, ramp
-from tests.train.files.test_c_folder import compiled
+from tests.train.files.c.test_c_folder import compiled
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "c.md").read_text()

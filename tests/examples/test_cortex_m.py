@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from examples import cortex_m
-from mlgsearch.train.files.c_folder import write_c
-from tests.train.files.test_c_folder import own
-from tests.train.files.test_onnx_file import a_student
+from mlgsearch.train.files.c.c_folder import write_c
+from tests.train.files.c.test_c_folder import own
+from tests.train.files.onnx.test_onnx_file import a_student
 
 MISSING = [tool for tool in cortex_m.TOOLS if shutil.which(tool) is None]
 
