@@ -65,8 +65,8 @@ def some_plan(name: str, channels: int, side: int) -> ActivationPlan:
     draw = np.random.default_rng(0)
     names = list(compressible_layers(network))
     scales = draw.lognormal(0, 2, len(names)).tolist()
-    noise: dict[str, dict[int, float]] = {
-        layer: {int(bits): scale / 4**bits for bits in CHOICES}
+    noise: Noise = {
+        layer: {bits: scale / 4**bits for bits in CHOICES}
         for layer, scale in zip(names, scales, strict=True)
     }
     return ActivationPlan(trace_activations(network, (channels, side, side)), noise, CHOICES, names)
