@@ -117,7 +117,7 @@ class ActivationPlan:
         return {**bits, **lowered}
 
     def _raised(self, bits: dict[str, InBits], most_bytes: int) -> dict[str, InBits]:
-        """Return back bits where the limit leaves room, the largest saving of noise first."""
+        """Raise bits where the limit leaves room, the largest saving of noise first."""
         wishes = sorted(
             (self._of(name, more) - self._of(name, bits[name]), -more, more, name)
             for name in self._noise

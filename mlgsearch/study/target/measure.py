@@ -23,8 +23,8 @@ POINTS_OUT = 5
 
 #: How long two students are run by turns, in milliseconds of one of them, and in how many turns. In
 #: a turn each runs so often in a row: by itself it finds its own weights in the caches.
-_LENGTH_MS = 150.0
-_LEAST_TURNS, _MOST_TURNS = 5, 60
+_LENGTH_MS = 300.0
+_LEAST_TURNS, _MOST_TURNS = 5, 120
 _IN_A_ROW = 3
 
 #: A command is run so often for the dense network.
@@ -32,7 +32,7 @@ _COMMANDS = 3
 
 #: Students of many changed layers that are run to see whether single layers' times add up, and how
 #: far from 1 the factor may be that makes them.
-CALIBRATED = 6
+CALIBRATED = 10
 _FACTORS = (0.5, 1.5)
 
 
