@@ -13,6 +13,11 @@ torch, and the compressed file with every layer in one form and with the form ch
 trains a teacher and a student of each network on digits (1 channel, 8x8; all but `digits` itself
 shortly), and prints the accuracy of the test part in each file: the teacher dense and at int8, the
 student packed, as ONNX, and as the C program.
+
+    python benchmarks/onnx_files.py --agreement
+
+needs no training: of the untrained networks it prints on how many of 64 images of noise each file
+names the class that the network in torch names, and how far its logits are off.
 """
 
 import argparse
@@ -57,7 +62,7 @@ NETWORKS: dict[str, tuple[ModelSpec, int, int, FiveNumbers]] = {
 }
 #: Epochs of teacher and student for the accuracy.
 EPOCHS = {"digits": (15, 10)}
-SHORT = (6, 6)
+SHORT = (2, 2)
 FORMS: tuple[OnnxForm | None, ...] = ("dense", "level2", "depthwise", None)
 
 
@@ -221,12 +226,47 @@ def measure_accuracy(network_name: str) -> None:
             print(f"  {kind:22} {size:12,}  {right:.2%} of {len(labels)} test images", flush=True)
 
 
+@torch.no_grad()
+def measure_agreement(name: str) -> None:
+    """Print how many classes each file of an untrained network shares with the network in torch."""
+    model, channels, side, _ = NETWORKS[name]
+    student, card = a_student(name)
+    teacher = build_model(model, classes=10, channels=channels, image_size=(side, side)).eval()
+    tensors = pack_network(student, card.method)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "dense.onnx"
+        write_dense_onnx(path, teacher, card.model_copy(update={"settings": ()}))
+        contents = {
+            "dense": path.read_bytes(),
+            "int8": int8_onnx(path, torch.randn(2, 64, *card.input_shape).unbind()),
+            "compressed": compressed_onnx(student, card, tensors).SerializeToString(),
+        }
+    images = torch.randn(64, *card.input_shape)
+    ours = images.contiguous(memory_format=memory_format(card.input_shape))
+    student.to(memory_format=memory_format(card.input_shape))
+    expected = {"dense": teacher(images), "compressed": student(ours)}
+    expected |= {"int8": expected["dense"], "C": expected["compressed"]}
+    found = {
+        kind: torch.from_numpy(session_of(c).run(None, {"images": images.numpy()})[0])
+        for kind, c in contents.items()
+    }
+    program = CNetwork(student, card, tensors)
+    program.compile(c_files(student, card, tensors))
+    found["C"] = program(ours)
+    print(name)
+    for kind, logits in found.items():
+        same = int((logits.argmax(1) == expected[kind].argmax(1)).sum())
+        error = (logits - expected[kind]).abs().max() / expected[kind].abs().max()
+        print(f"  {kind:12} {same} of {len(logits)} classes, logits off by {error:.1e}", flush=True)
+
+
 def main() -> None:
     """Measure the networks that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--accuracy", action="store_true", help="train on digits instead")
+    parser.add_argument("--agreement", action="store_true", help="compare logits instead")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -235,7 +275,10 @@ def main() -> None:
             measure_accuracy(name)
         return
     for name in arguments.networks:
-        measure(name, arguments.repeats)
+        if arguments.agreement:
+            measure_agreement(name)
+        else:
+            measure(name, arguments.repeats)
 
 
 if __name__ == "__main__":

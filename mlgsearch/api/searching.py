@@ -81,7 +81,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """A student that was trained, or failed to be."""
+    """A student and its row, whether its training was finished or failed."""
 
     row: dict[str, Any]
     student: Student
@@ -196,7 +196,7 @@ def search(
             raise UserError(f"search: training.{key}: it has no effect here: {place}")
     spec = study_spec("search", space=space, quantisation=quantisation, training=training)
     if metric.name in {*_COLUMNS, *_EPOCH_COLUMNS}:
-        raise UserError(f"metric.name: {metric.name!r} is another column, call it otherwise")
+        raise UserError(f"metric.name: {metric.name!r} is the name of a column: choose another")
     steps = len(train)
     if not steps:
         raise UserError("train: it has no batches")
@@ -227,7 +227,7 @@ def search(
 
 
 def _plans(planner: Planner, budgets: Sequence[int] | int) -> list[tuple[int | None, Plan]]:
-    if isinstance(budgets, int):
+    if not isinstance(budgets, Iterable):
         return [(None, plan) for plan in planner.front(budgets)]
     return [(budget, planner.within(budget)) for budget in budgets]
 
@@ -309,7 +309,7 @@ class _Run:
         self._report(row)
 
     def _trained(self, student: Student, seed: int, penalty: float) -> Iterator[dict[str, Any]]:
-        """Train epoch by epoch; yield what each gave."""
+        """Train epoch by epoch; yield each epoch's row."""
         network, training, name = student.network, self._training, self._metric.name
         layout = memory_format(student.card.input_shape)
         optimiser = build_optimiser(network, training, student.projection_error)

@@ -196,8 +196,10 @@ class _Liar(list[Any]):
         ),
         (
             {"metric": mlgsearch.Metric("packed_bytes", accuracy, True)},
-            "'packed_bytes' is another column",
+            "'packed_bytes' is the name of a column: choose another",
         ),
+        ({"budgets": 0}, "front: count is 0, expected 1 or more"),
+        ({"budgets": 2.5}, "front: count is 2.5, expected 1 or more"),
     ],
 )
 def test_a_mistake_is_a_line(options: dict[str, Any], message: str) -> None:

@@ -55,3 +55,24 @@ def test_a_missing_tool_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="arm-none-eabi-gcc is not installed"):
         cortex_m.run(tmp_path, [0.0])
+
+
+#: A network of one million rounds of two instructions.
+LOOP = r"""
+static float image[1], logits[1] = {1};
+float *mlg_input(void) { return image; }
+const float *mlg_run(void) {
+    __asm__ volatile("ldr r0, =1000000\n1: subs r0, r0, #1\nbne 1b" ::: "r0", "cc");
+    return logits;
+}
+"""
+
+
+@needs_tools
+@pytest.mark.parametrize("cpu", list(cortex_m.BOARDS))
+def test_instructions_are_counted(cpu: str, tmp_path: Path) -> None:
+    (tmp_path / "mlg.c").write_text(LOOP)
+    (tmp_path / "student.h").write_text("#define CLASSES 1\n")
+    found = cortex_m.run(tmp_path, [0.0], cpu)
+    assert found.logits == [1.0]
+    assert 2_000_000 <= found.instructions <= 2_000_200
