@@ -21,6 +21,7 @@ from mlgsearch.train.files.coded_file import write_coded
 from mlgsearch.train.files.dense_file import write_dense_onnx
 from mlgsearch.train.files.onnx.onnx_file import write_onnx
 from mlgsearch.train.files.packed_file import write_packed
+from mlgsearch.train.files.student_file import at_norm_bits
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
 from mlgsearch.train.student.student import StudentTraining
@@ -60,6 +61,8 @@ def last(folder: Path) -> EpochRecord:
     known = card.model_copy(update={"model": ModelSpec(name="resnet8", width=4)})
     write_packed(folder / "known.safetensors", training.network, known)
     write_coded(folder / "known.mlg", training.network, known)
+    rounded = at_norm_bits(known, "coded", 8)
+    write_coded(folder / "rounded.mlg", training.network, rounded)
     write_onnx(folder / "known.onnx", training.network, known)
     write_dense_onnx(folder / "dense.onnx", training.network, known)
     write_c(folder / "known", training.network, known)
@@ -121,6 +124,17 @@ def test_a_coded_file_is_measured_as_the_packed_one(folder: Path, last: EpochRec
     assert fields["loss"] == last.validation_loss
     assert fields["packed_bytes"] == (folder / "known.safetensors").stat().st_size
     assert fields["coded_bytes"] == path.stat().st_size < fields["packed_bytes"]
+
+
+def test_a_file_with_batch_norm_at_8_bits_is_measured(folder: Path, last: EpochRecord) -> None:
+    path = folder / "rounded.mlg"
+    done = run(path, "--data", folder / "study.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    fields = json.loads(done.stdout)
+    assert fields["loss"] == pytest.approx(last.validation_loss, rel=0.02)
+    assert fields["loss"] != last.validation_loss
+    assert fields["packed_bytes"] < (folder / "known.safetensors").stat().st_size
+    assert fields["coded_bytes"] < (folder / "known.mlg").stat().st_size
 
 
 def test_a_c_program_is_compiled_and_measured(folder: Path, last: EpochRecord) -> None:
