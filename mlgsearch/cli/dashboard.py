@@ -43,6 +43,9 @@ def dashboard(
         words += ["--token-file", str(token_file)]
     if public_url is not None:
         words += ["--public-url", public_url]
+    # Where this is a checkout that was not installed, it has the folder's name.
+    is_installed = importlib.util.find_spec("mlgsearch_dashboard") is not None
+    page = "mlgsearch_dashboard" if is_installed else "dashboard"
     # This process becomes the page's, which never loads torch, Ray or Optuna. Without -P, a file
     # dashboard.py in the current folder would be taken for it.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "dashboard", *words])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", page, *words])

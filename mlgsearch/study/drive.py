@@ -386,7 +386,7 @@ def _run(
     worker = options.worker
     if options.address is not None and options.prepare_study is None:
         train = spec.train_spec()
-        shipped = ship(train, cache, [train.seed], train.training.epochs)
+        shipped = ship(train, cache, [train.seed], train.training.epochs, watch.notice)
         worker = tune.with_parameters(worker, shipped=shipped)
     searcher.room = _Room(slots, watch)
     watch.started(study, ledger.records, slots.count)

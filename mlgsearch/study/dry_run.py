@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import psutil
 import torch
 from torch import nn
 from torch.nn import functional
@@ -16,6 +15,7 @@ from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.study.cluster.capacity import Slots, slots_on
+from mlgsearch.study.cluster.machine import processors
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import choices
@@ -121,7 +121,7 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
 
 
 def _slots(spec: StudySpec, max_parallel: int | None) -> Slots:
-    cpus = psutil.cpu_count() or 1
+    cpus = processors()
     node = {"CPU": float(cpus), "GPU": float(torch.cuda.device_count())}
     return slots_on([node], spec.resources, max_parallel)
 

@@ -4,7 +4,7 @@ A node fetches each object once, and all its workers read it where it lies, in s
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mlgsearch.paths import cache_directory
+from mlgsearch.study.cluster.machine import shared_memory_warning
 from mlgsearch.train.spec import TrainSpec
 from mlgsearch.train.teacher.prepared import Prepared
 from mlgsearch.train.teacher.shared_arrays import Shipment, as_array, as_tensor
@@ -50,7 +51,13 @@ class Shipped:
         return tensor
 
 
-def ship(spec: TrainSpec, cache: Path, seeds: Iterable[int], epochs: int) -> Shipped:
+def ship(
+    spec: TrainSpec,
+    cache: Path,
+    seeds: Iterable[int],
+    epochs: int,
+    notice: Callable[[str], object] = logger.warning,
+) -> Shipped:
     """Put into the object store what `prepare` left in the cache.
 
     Args:
@@ -58,6 +65,7 @@ def ship(spec: TrainSpec, cache: Path, seeds: Iterable[int], epochs: int) -> Shi
         cache: the driver's.
         seeds: of the trainings, for their augmentation.
         epochs: of a training; logits that are not in the cache are left out.
+        notice: told where this machine's shared memory is too small for them.
 
     Raises:
         DataError: the teacher is not in the cache.
@@ -74,4 +82,6 @@ def ship(spec: TrainSpec, cache: Path, seeds: Iterable[int], epochs: int) -> Shi
                 total += found.nbytes
                 references[seed, epoch] = ray.put(as_array(found))
     logger.info("%.1f MB in the object store", total / 1e6)
+    if (warning := shared_memory_warning(total)) is not None:
+        notice(warning)
     return Shipped(ray.put(common), references)

@@ -63,6 +63,7 @@ from ray.job_config import JobConfig  # noqa: E402
 
 from mlgsearch.errors import RayLostError, UserError  # noqa: E402
 from mlgsearch.results.database.storage_url import safe_url  # noqa: E402
+from mlgsearch.study.cluster.machine import processors  # noqa: E402
 from mlgsearch.study.cluster.ray_death import watched  # noqa: E402
 from mlgsearch.study.cluster.ray_folder import SESSION, owned_folder, session_place  # noqa: E402
 
@@ -107,6 +108,7 @@ def _start(folder: str) -> None:
             with _own_environment(is_local=True), _own_signals():
                 ray.init(
                     "local",
+                    num_cpus=processors(),
                     include_dashboard=False,
                     object_store_memory=_OBJECT_STORE_BYTES,
                     _temp_dir=folder,

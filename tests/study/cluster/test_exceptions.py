@@ -87,6 +87,24 @@ def test_a_dying_loader_that_interrupts_the_telling_is_told(
             "SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits with exit code 3.\n",
             "Worker unexpectedly exits with exit code 3.",
         ),
+        (
+            "Failure # 1 (occurred at 2026-11-28_12-00-00)\n"
+            "Task was killed due to the node running low on memory.\nMemory on the node was "
+            "15.2GB / 16.0GB (0.95), which exceeds the memory usage threshold of 0.95.\n",
+            "Ray ended it, for the machine or its container ran out of memory: run fewer trials at "
+            "once (--max-parallel, or a larger resources.cpu), or a smaller training.batch_size",
+        ),
+        (
+            "Failure # 1 (occurred at 2026-11-28_12-00-00)\n"
+            "The actor died unexpectedly before finishing this task.\n"
+            "The actor is dead because its worker process has died. Worker exit type: "
+            "SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits with a connection error "
+            "code 2. End of file. There are some potential root causes. (1) The process is killed "
+            "by SIGKILL by OOM killer due to high memory usage.\n",
+            "its process was killed (SIGKILL), by the kernel where memory ran out (see dmesg): run "
+            "fewer trials at once (--max-parallel, or a larger resources.cpu), or a smaller "
+            "training.batch_size",
+        ),
         ("Failure # 1 (occurred at 2026)\nThe node died.", "The node died."),
         ("x" * 9_000, "x" * 500 + "..."),
         ("", "Ray does not say why"),

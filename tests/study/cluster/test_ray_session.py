@@ -370,6 +370,15 @@ def test_a_cluster_that_begins_no_task_is_told(nodes: RayNodes) -> None:
     assert f"--address {nodes.address}: that cluster began no task" in told(nodes, at_once + JOIN)
 
 
+def test_a_cluster_of_another_ray_is_refused(nodes: RayNodes) -> None:
+    another = "import ray; ray.__version__ = '2.59.0'\n"
+    said = told(nodes, another + JOIN)
+    assert f"--address {nodes.address}: no Ray cluster answers there, or not to this" in said
+    assert "Version mismatch" in said
+    assert "2.59.0" in said
+    assert said.count("\n") == 1
+
+
 def test_a_cluster_that_asks_for_no_token_is_not_joined(tmp_path: Path) -> None:
     nodes = RayNodes(tmp_path, "disabled", num_cpus=0)
     said = told(nodes, JOIN)

@@ -1,0 +1,137 @@
+"""The recipes on the page on clusters: SLURM's script under plain bash, KubeRay's manifest."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import pytest
+import yaml
+
+from mlgsearch.records import TrialState
+from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "cluster.md").read_text()
+(SCRIPT,) = re.findall(r"^```bash\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+MANIFEST = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[2]
+#: KubeRay's ray-operator/config/crd/bases/ray.io_rayclusters.yaml, a megabyte.
+SCHEMA = os.environ.get("MLGSEARCH_KUBERAY_SCHEMA", "")
+STUDY = """
+name: tiny
+data: {name: digits, limit: 300}
+model: {name: resnet8, width: 4}
+teacher: {training: {epochs: 1}}
+training: {epochs: EPOCHS}
+space: {kind: uniform}
+search: {n_trials: 2, sampler: random}
+"""
+
+
+class Job:
+    """The script as `sbatch` runs it."""
+
+    def __init__(self, folder: Path, name: str):
+        (folder / "search.sh").write_text(SCRIPT)
+        self.errors = folder / "stderr.txt"
+        with self.errors.open("w") as errors, (folder / "stdout.txt").open("w") as out:
+            self.process = subprocess.Popen(
+                ["bash", "search.sh", name],
+                cwd=folder,
+                env=os.environ
+                | {
+                    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                    "MLGSEARCH_STORAGE": f"sqlite:///{folder}/a.db",
+                    "MLGSEARCH_CACHE": str(folder / "cache"),
+                },
+                stdout=out,
+                stderr=errors,
+            )
+
+
+def states(folder: Path) -> dict[TrialState, int]:
+    engine = open_engine(f"sqlite:///{folder}/a.db")
+    found = ResultStore(engine).state_counts("tiny")
+    engine.dispose()
+    return {state: count for state, count in found.items() if count}
+
+
+def test_slurms_script_stops_in_order_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(STUDY.replace("EPOCHS", "200"))
+    job = Job(tmp_path, "tiny.yaml")
+    deadline = time.monotonic() + 200
+    while not list(tmp_path.glob("*runs/*/*/events.jsonl")):
+        assert job.process.poll() is None, job.errors.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    family = psutil.Process(job.process.pid).children(recursive=True)
+    job.process.send_signal(signal.SIGTERM)  # to the script alone, as --signal=B: does
+    assert job.process.wait(200) == 143, job.errors.read_text()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive
+    assert TrialState.RUNNING not in states(tmp_path)
+    assert states(tmp_path)[TrialState.WAITING] >= 1
+
+
+def test_slurms_script_ends_as_its_study_does(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(STUDY.replace("EPOCHS", "1"))
+    job = Job(tmp_path, "tiny.yaml")
+    assert job.process.wait(250) == 0, job.errors.read_text()
+    assert states(tmp_path) == {TrialState.COMPLETE: 2}
+
+
+def containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    groups = [manifest["spec"]["headGroupSpec"], *manifest["spec"]["workerGroupSpecs"]]
+    return [group["template"]["spec"]["containers"][0] for group in groups]
+
+
+def test_kuberays_manifest_asks_for_a_token_and_for_shared_memory() -> None:
+    manifest = yaml.safe_load(MANIFEST)
+    assert (manifest["apiVersion"], manifest["kind"]) == ("ray.io/v1", "RayCluster")
+    pins = (ROOT / "constraints.txt").read_text()
+    assert f"\nray=={manifest['spec']['rayVersion']}\n" in pins
+    for container in containers(manifest):
+        variables = {variable["name"]: variable for variable in container["env"]}
+        assert variables["RAY_AUTH_MODE"]["value"] == "token"
+        assert "secretKeyRef" in variables["RAY_AUTH_TOKEN"]["valueFrom"]
+        assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/dev/shm"]
+
+
+@pytest.mark.skipif(not SCHEMA, reason="MLGSEARCH_KUBERAY_SCHEMA names no file of KubeRay's CRD")
+def test_kuberays_manifest_is_as_its_schema_says() -> None:
+    kind = yaml.safe_load(Path(SCHEMA).read_text())
+    (schema,) = [
+        version["schema"]["openAPIV3Schema"]
+        for version in kind["spec"]["versions"]
+        if version["name"] == "v1"
+    ]
+    closed = _closed(schema)
+    manifest = yaml.safe_load(MANIFEST)
+    jsonschema.validate(manifest, closed)
+    manifest["spec"]["workerGroupSpecs"][0]["minReplica"] = 1
+    with pytest.raises(jsonschema.ValidationError, match="minReplica"):
+        jsonschema.validate(manifest, closed)
+
+
+def _closed(schema: Any) -> Any:
+    """Let a schema refuse what it does not name, as Kubernetes does where it is asked to."""
+    if isinstance(schema, list):
+        return [_closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(part) for key, part in schema.items()}
+    is_open = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+    if "properties" in schema and schema["properties"] and not is_open:
+        names = schema["properties"]
+        if isinstance(names, dict) and all(isinstance(part, dict) for part in names.values()):
+            closed["additionalProperties"] = False
+    if schema.get("x-kubernetes-int-or-string"):
+        closed.pop("type", None)
+    return closed
