@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: What a write to a stdout that is a file may meet.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
+#: Whatever this process was started with, nobody else may write what it makes.
+_NO_OTHERS = 0o022
+
 #: Every command, in the order of `--help`.
 COMMANDS = (
     LazyCommand(
@@ -129,6 +132,7 @@ def _global(
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
     sys.stderr = steady(sys.stderr)
+    os.umask(os.umask(_NO_OTHERS) | _NO_OTHERS)
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     try:
         app()

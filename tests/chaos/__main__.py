@@ -55,7 +55,8 @@ def main() -> int:
         kills, account = victim.kills, victim.account
         out.write(
             f"{options.storage}, seed {options.seed}: {kills.drivers} drivers and {kills.workers} "
-            f"workers killed, {kills.outages} outages; {account.told} results told, {violations} "
+            f"workers killed, {kills.starved} by a limit of memory, {kills.outages} outages; "
+            f"{account.told} results told, {violations} "
             f"violations, {account.told_twice} told twice, {account.repeated} epochs trained "
             f"twice; {time.monotonic() - began:.0f} s\n"
         )

@@ -2,16 +2,18 @@
 
 import json
 import random
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from mlgsearch.records import TrialState
 from tests.chaos.reader import Reader
 from tests.chaos.victim import Kills, Round, Victim
 from tests.study.driver import Driver
 
 #: What is done to a study in a round; the driver and all its processes are killed at its end.
-ACTIONS = ("driver", "worker", "database", "verify")
+ACTIONS = ("driver", "worker", "database", "verify", "sigterm", "stdout", "limits")
 #: In a campaign's folder: its rounds, and what was told in them.
 _DIARY = "campaign.json"
 
@@ -47,6 +49,10 @@ class Campaign:
             yield self._done("finish", began, self._victim.finish(verified=is_verified))
 
     def _round(self, action: str, chance: random.Random) -> list[str]:
+        if action == "sigterm":
+            return self._stop(chance)
+        if action == "stdout":
+            return self._silence(chance)
         if action == "verify":
             # Some more each time that they might all be at their end.
             driver, reader = self._victim.verify(seeds=2 + len(self.rounds) // 8)
@@ -56,6 +62,45 @@ class Campaign:
             harm, event = action, "epoch"
         try:
             found = self._harm(harm, event, driver, reader, chance)
+        finally:
+            lost = self._victim.kill(driver, reader)
+        return [*found, *lost]
+
+    def _stop(self, chance: random.Random) -> list[str]:
+        """Stop a search by one SIGTERM or two; it must end in order, with 143."""
+        driver, reader = self._victim.search()
+        try:
+            found = reader.waited("epoch", chance.randint(1, 4))
+            if not found:
+                for _ in range(chance.randint(1, 2)):
+                    driver.send(signal.SIGTERM)
+                    driver.linger(chance.uniform(0.1, 1))
+                code = driver.wait()
+                if code != 128 + signal.SIGTERM:
+                    found.append(f"stopped by SIGTERM it ended with {code}")
+                if "Traceback" in driver.errors():
+                    found.append("a traceback is on stderr")
+                running = [
+                    t.number for t in self._victim.account.trials() if t.state is TrialState.RUNNING
+                ]
+                found += [f"trial {number} is RUNNING" for number in running]
+        finally:
+            lost = self._victim.kill(driver, reader)
+        return [*found, *lost]
+
+    def _silence(self, chance: random.Random) -> list[str]:
+        """Close a search's stdout after some lines; it must go on."""
+        driver, reader = self._victim.search(most_lines=chance.randint(1, 12))
+        try:
+            found = [] if reader.wait_until_over() else ["the driver told nothing"]
+            before = self._victim.trained()
+            driver.linger(chance.uniform(5, 12))
+            if not driver.is_running():
+                found.append(f"without stdout it ended: {driver.errors()[-500:]}")
+            elif self._victim.trained() <= before:
+                found.append("without stdout no epoch was trained")
+            if "Traceback" in driver.errors():
+                found.append("a traceback is on stderr")
         finally:
             lost = self._victim.kill(driver, reader)
         return [*found, *lost]
@@ -73,6 +118,8 @@ class Campaign:
         if found:
             return found
         if harm == "worker" and self._victim.kill_worker(driver, chance):
+            found += reader.waited(event, chance.randint(1, 4))
+        if harm == "limits" and self._victim.starve_worker(driver, chance):
             found += reader.waited(event, chance.randint(1, 4))
         if harm == "database":
             self._victim.kills.outages += 1

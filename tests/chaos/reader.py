@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from tests.study.driver import Driver
@@ -13,10 +14,11 @@ PATIENCE_S = 600.0
 
 
 class Reader:
-    """Reads a driver's events in a thread of its own."""
+    """Reads a driver's events in a thread of its own; after ``most_lines`` its stdout is closed."""
 
-    def __init__(self, driver: Driver):
+    def __init__(self, driver: Driver, most_lines: int | None = None):
         self._driver = driver
+        self._most_lines = most_lines
         self._events: list[dict[str, Any]] = []
         self._changed = threading.Condition()
         self._is_over = False
@@ -46,6 +48,12 @@ class Reader:
             self._changed.wait_for(lambda: self._is_over or is_so(), timeout=PATIENCE_S)
             return is_so()
 
+    def wait_until_over(self) -> bool:
+        """Wait until nothing more is read; tell whether anything was."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_over, timeout=PATIENCE_S)
+            return bool(self._events)
+
     def count(self, name: str) -> int:
         """Count the events of a name up to now."""
         return sum(event["event"] == name for event in self.so_far())
@@ -61,11 +69,13 @@ class Reader:
             return list(self._events)
 
     def _read(self) -> None:
-        for line in self._driver.lines():
+        for line in islice(self._driver.lines(), self._most_lines):
             with self._changed:
                 with suppress(json.JSONDecodeError):  # cut by the kill
                     self._events.append(json.loads(line))
                 self._changed.notify_all()
+        if self._most_lines is not None:
+            self._driver.close_stdout()
         with self._changed:
             self._is_over = True
             self._changed.notify_all()

@@ -10,6 +10,7 @@ import psutil
 from mlgsearch.records import TrialState
 from tests.chaos.account import Account
 from tests.chaos.database import ChaosDatabase
+from tests.chaos.limits import memory_group
 from tests.chaos.reader import Reader
 from tests.study.driver import STUDY, Driver, Study
 
@@ -38,6 +39,7 @@ class Kills:
     drivers: int = 0
     workers: int = 0
     outages: int = 0
+    starved: int = 0
 
 
 class Victim:
@@ -49,13 +51,17 @@ class Victim:
         self.account = Account(self.study)
         self.kills = Kills()
 
-    def search(self) -> tuple[Driver, Reader]:
-        """Start a driver that searches without end."""
+    def search(self, most_lines: int | None = None) -> tuple[Driver, Reader]:
+        """Start a driver that searches without end; its stdout is closed after so many lines."""
         command = ["launch", str(self.study.file)]
         if self.account.is_known():
             command = ["resume", "tiny"]
         driver = self.study.start(*command, "--trials", _ENDLESS, "--max-parallel", "2")
-        return driver, Reader(driver)
+        return driver, Reader(driver, most_lines)
+
+    def trained(self) -> int:
+        """Count the epochs that workers finished, by their own logs."""
+        return sum(event["event"] == "epoch" for _, events in self.study.logs() for event in events)
 
     def verify(self, seeds: int) -> tuple[Driver, Reader]:
         """Start one that verifies two trials under so many seeds."""
@@ -78,6 +84,28 @@ class Victim:
             chance.choice(workers).kill()
             self.kills.workers += 1
         return bool(workers)
+
+    def starve_worker(self, driver: Driver, chance: random.Random) -> bool:
+        """Let a container's limit of memory end one of a driver's workers; tell whether it did.
+
+        The worker is put into a control group of its own, in which it may take no more.
+        """
+        workers = [process for process in driver.family() if _is_worker(process)]
+        if not workers:
+            return False
+        worker = chance.choice(workers)
+        with memory_group(f"mlgsearch-chaos-{worker.pid}") as group:
+            if group is None:
+                return False
+            group.join(worker.pid)
+            with suppress(psutil.TimeoutExpired):
+                worker.wait(60)
+            has_ended = not worker.is_running()
+            if not has_ended:  # the kernel found what it could drop
+                worker.kill()
+        self.kills.workers += 1
+        self.kills.starved += has_ended
+        return True
 
     def finish(self, *, verified: bool = False) -> list[str]:
         """Let it come to its end in peace, and one of its verifications; gives what is wrong."""

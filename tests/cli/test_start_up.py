@@ -61,3 +61,22 @@ def test_the_list_says_what_a_commands_own_help_says(command: LazyCommand) -> No
     assert described is not None
     assert command.help == " ".join(described.split("\n\n")[0].splitlines())
     assert command.load().name == command.name
+
+
+UNMASKED = """
+import os, sys
+from mlgsearch.cli import main
+os.umask(0)
+sys.argv = ["mlgsearch", "--version"]
+try:
+    main()
+except SystemExit:
+    print(oct(os.umask(0)))
+"""
+
+
+def test_nobody_else_may_write_what_a_command_makes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNMASKED], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0o22"

@@ -130,6 +130,15 @@ class Driver:
         assert self._process.stdout is not None
         yield from self._process.stdout
 
+    def close_stdout(self) -> None:
+        """Go away from what it prints, as `head` does."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def is_running(self) -> bool:
+        """Tell whether it has not ended."""
+        return self._process.poll() is None
+
     def linger(self, seconds: float) -> None:
         """Let it go on for a moment, so that a signal meets it anywhere."""
         with suppress(subprocess.TimeoutExpired):

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -46,9 +46,9 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
     SQLite gets a 60 s busy timeout, foreign keys, and its rollback journal: WAL has a corruption
     bug before SQLite 3.51.3, and one writer does not need it. Servers get a ping before each
     borrowed connection, because one that restarted while we idled would fail the next call, and a
-    bound on their silence. A SQLite file that was replaced is opened anew.
-    ``must_exist`` never creates a SQLite file; ``read_only`` neither, and has the database refuse
-    writes. ``url`` may be ``@FILE``, a file that holds it.
+    bound on their silence. A SQLite file that was replaced is opened anew. A new one is its user's
+    alone (mode 0600). ``must_exist`` never creates one; ``read_only`` neither, and has the database
+    refuse writes. ``url`` may be ``@FILE``, a file that holds it.
 
     Raises:
         StorageError: the URL is malformed, its driver is not installed, the server does not
@@ -161,6 +161,9 @@ def _sqlite_url(parsed: URL, url: str, *, read_only: bool, must_exist: bool) -> 
             "or name the database of an earlier study"
         )
     if not read_only:
+        if not must_exist:
+            with suppress(OSError):  # SQLite says what is wrong
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         return parsed
     return parsed.set(
         database=f"file:{quote(os.fsencode(path))}",

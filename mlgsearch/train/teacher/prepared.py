@@ -129,6 +129,7 @@ def prepare(
         TrainingDivergedError: the teacher's training diverged.
     """
     set_up_device(device)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds the images, among others
     progress("data", 0, 1, spec.data.name)
     images = normalised(
         load_images(spec.data, cache, progress, before_decoding=partial(check_network, spec.model)),

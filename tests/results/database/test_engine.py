@@ -1,5 +1,6 @@
 """Opening databases, and the messages when that fails."""
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -239,3 +240,16 @@ def test_an_open_file_is_shown_as_its_user_wrote_it(tmp_path: Path) -> None:
     assert shown_url(writer) == shown_url(reader) == url
     writer.dispose()
     reader.dispose()
+
+
+def test_a_new_file_is_its_users_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        open_engine(f"sqlite:///{tmp_path}/a.db").dispose()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.db").stat().st_mode & 0o777 == 0o600
+    # One that is there stays as its user made it.
+    (tmp_path / "a.db").chmod(0o640)
+    open_engine(f"sqlite:///{tmp_path}/a.db").dispose()
+    assert (tmp_path / "a.db").stat().st_mode & 0o777 == 0o640

@@ -34,6 +34,13 @@ def test_a_second_call_finds_all_in_the_cache(tiny_spec: TrainSpec, cache: Path)
     assert any(note[3].startswith("cached") for note in notes)
 
 
+def test_a_new_cache_is_its_users_alone(tiny_spec: TrainSpec, tmp_path: Path) -> None:
+    data = tiny_spec.data.model_copy(update={"root": str(tmp_path / "none"), "name": "folder"})
+    with pytest.raises(DataError):  # it is made before anything that may fail
+        prepare(tiny_spec.model_copy(update={"data": data}), tmp_path / "new", epochs=1, device=CPU)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
 def test_without_augmentation_one_file_serves_all_epochs_and_seeds(prepared: Prepared) -> None:
     logits = prepared.logits(0)
     assert [p.name for p in logits.directory.iterdir()] == ["epoch-0000.safetensors"]
