@@ -16,13 +16,16 @@ from mlgsearch.results.database.tables import epoch_table, trial_table
 _PART = 10_000
 
 _PASSED_ON = re.compile(r"^the same training failed as trial \d+: ")
+#: Where in its training a trial failed, which is no other reason.
+_MOMENT = re.compile(r"\b(epoch|step) \d+")
 
 
 @dataclass(frozen=True)
 class FailureReason:
     """Why trials failed: the first line of their errors, how many, and their numbers.
 
-    A trial that failed because its training is another's counts under that one's reason.
+    A trial that failed because its training is another's counts under that one's reason. Of errors
+    that differ in the epoch or step alone, ``reason`` leaves those numbers out.
     """
 
     reason: str
@@ -70,7 +73,7 @@ def failure_reasons(engine: Engine, study: str) -> list[FailureReason]:
     Raises:
         StudyNotFoundError: there is no such study.
     """
-    found: dict[str, list[int]] = {}
+    found: dict[str, dict[int, str]] = {}
     with engine.connect() as connection:
         rows = connection.execute(
             select(trial_table.c.number, trial_table.c.error)
@@ -79,8 +82,12 @@ def failure_reasons(engine: Engine, study: str) -> list[FailureReason]:
             .order_by(trial_table.c.number)
         )
         for number, error in rows:
-            found.setdefault(_reason(error), []).append(number)
-    reasons = [FailureReason(text, len(them), tuple(them)) for text, them in found.items()]
+            reason = _reason(error)
+            found.setdefault(_MOMENT.sub(r"\1 ...", reason), {})[number] = reason
+    reasons = [
+        FailureReason(_common(common, them.values()), len(them), tuple(them))
+        for common, them in found.items()
+    ]
     return sorted(reasons, key=lambda reason: -reason.count)
 
 
@@ -98,6 +105,12 @@ def _of_trials(
 def _five(numbers: Sequence[int]) -> FiveNumbers:
     base_in, base_out, q_basis, q_coeff_in, q_coeff_out = numbers
     return base_in, base_out, q_basis, q_coeff_in, q_coeff_out
+
+
+def _common(common: str, reasons: Iterable[str]) -> str:
+    """Return what reasons say that are equal, else what they have in common."""
+    several = set(reasons)
+    return several.pop() if len(several) == 1 else common
 
 
 def _reason(error: str | None) -> str:

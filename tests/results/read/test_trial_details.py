@@ -51,6 +51,18 @@ def test_failures_are_counted_by_reason(store: ResultStore, engine: Engine) -> N
     ]
 
 
+def test_failures_are_grouped_whatever_their_epoch(store: ResultStore, engine: Engine) -> None:
+    store.create_study(a_study())
+    errors = ["loss is nan in epoch 2, step 7", "loss is nan in epoch 31, step 1"]
+    errors += ["no room after epoch 4"] * 2
+    for number, error in enumerate(errors):
+        store.put_trial("digits", a_trial(number, state=TrialState.FAIL, error=error))
+    assert failure_reasons(engine, "digits") == [
+        FailureReason("loss is nan in epoch ..., step ...", 2, (0, 1)),
+        FailureReason("no room after epoch 4", 2, (2, 3)),
+    ]
+
+
 def test_an_unknown_study_is_refused(engine: Engine) -> None:
     for call in (
         lambda: settings_of(engine, "no", [1]),
