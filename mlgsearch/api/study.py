@@ -195,6 +195,7 @@ class Study:
         *,
         max_kb: float | None = None,
         max_ratio: float | None = None,
+        max_ms: float | None = None,
         within: float | None = None,
         at_least: float | None = None,
     ) -> int:
@@ -203,6 +204,7 @@ class Study:
         Args:
             max_kb: most 1,000 bytes of the packed file; the best student that keeps to it.
             max_ratio: the largest memory ratio, likewise.
+            max_ms: the longest predicted latency in milliseconds, likewise.
             within: most percentage points expected below the teacher; the smallest student so good.
             at_least: the least accuracy to expect, in percent; the smallest student so good.
 
@@ -212,6 +214,7 @@ class Study:
         given: dict[LimitKind, float | None] = {
             "max_kb": max_kb,
             "max_ratio": max_ratio,
+            "max_ms": max_ms,
             "within": within,
             "at_least": at_least,
         }

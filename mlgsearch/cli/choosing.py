@@ -17,7 +17,7 @@ from mlgsearch.cli.printing.tables import kilobytes
 from mlgsearch.cli.printing.verified import spread
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord
-from mlgsearch.results.analysis.choice import KILOBYTE, Limit
+from mlgsearch.results.analysis.choice import KILOBYTE, Limit, LimitKind
 from mlgsearch.results.analysis.neighbours import Trade
 from mlgsearch.results.analysis.verification import VerifiedPoint
 from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
@@ -38,6 +38,9 @@ def choose_trial(
     max_ratio: Annotated[
         float | None, typer.Option(min=0, metavar="R", help="Largest memory ratio.")
     ] = None,
+    max_ms: Annotated[
+        float | None, typer.Option(min=0, metavar="MS", help="Longest predicted latency.")
+    ] = None,
     within: Annotated[
         float | None,
         typer.Option(min=0, metavar="PCT", help="Most points expected below the teacher."),
@@ -49,7 +52,15 @@ def choose_trial(
     as_json: Json = False,
 ) -> None:
     """Choose one trial by what to expect of it: the best within a size, or the smallest so good."""
-    limit = _limit(max_kb, max_ratio, within, at_least)
+    limit = _limit(
+        {
+            "max_kb": max_kb,
+            "max_ratio": max_ratio,
+            "max_ms": max_ms,
+            "within": within,
+            "at_least": at_least,
+        }
+    )
     engine, _ = open_store(storage)
     results = read_results(engine, name)
     picked = StudyChoice.of(results, limit)
@@ -126,19 +137,11 @@ def _neighbour_fields(chosen: Chosen, trade: Trade | None) -> dict[str, Any] | N
     }
 
 
-def _limit(
-    max_kb: float | None, max_ratio: float | None, within: float | None, at_least: float | None
-) -> Limit:
-    limits = [
-        Limit("max_kb", max_kb) if max_kb is not None else None,
-        Limit("max_ratio", max_ratio) if max_ratio is not None else None,
-        Limit("within", within) if within is not None else None,
-        Limit("at_least", at_least) if at_least is not None else None,
-    ]
-    given = [limit for limit in limits if limit is not None]
+def _limit(asked: Mapping[LimitKind, float | None]) -> Limit:
+    given = [Limit(kind, value) for kind, value in asked.items() if value is not None]
     if len(given) != 1:
         raise UserError(
-            "write one of --max-kb X, --max-ratio R, --within PCT and --at-least PCT, "
+            "write one of --max-kb X, --max-ratio R, --max-ms MS, --within PCT and --at-least PCT, "
             f"got {len(given)} of them"
         )
     return given[0]

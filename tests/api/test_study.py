@@ -72,7 +72,9 @@ def test_choose_picks_as_the_command_does(stored: str) -> None:
     assert study.choose(max_kb=1.6) == 1
     assert study.choose(max_ratio=0.05) in (0, 1)
     assert study.choose(at_least=50) == 1
-    with pytest.raises(UserError, match="pass one of max_kb, max_ratio, within, at_least, got 2"):
+    with pytest.raises(
+        UserError, match="pass one of max_kb, max_ratio, max_ms, within, at_least, got 2"
+    ):
         study.choose(max_kb=2, within=1)
     with pytest.raises(UserError, match="the smallest file, of trial 1"):
         study.choose(max_kb=1)

@@ -156,7 +156,7 @@ def test_as_json(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "--max-ratio R, --within PCT and --at-least PCT, got 0 of them"),
+        ((), "--max-ms MS, --within PCT and --at-least PCT, got 0 of them"),
         (("--max-kb", "9", "--within", "1"), "got 2 of them"),
         (("--max-kb", "7.4"), "the least possible is --max-kb 7.412"),
         (("--within", "0.5"), "the least possible is --within "),

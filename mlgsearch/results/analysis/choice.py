@@ -18,7 +18,7 @@ from mlgsearch.results.analysis.trial_columns import Floats, Rows, TrialColumns
 if TYPE_CHECKING:
     from mlgsearch.results.analysis.expectation import Expectations  # loads scipy
 
-LimitKind = Literal["max_kb", "max_ratio", "within", "at_least"]
+LimitKind = Literal["max_kb", "max_ratio", "max_ms", "within", "at_least"]
 
 #: Packed files are counted in units of this many bytes, here and in every table.
 KILOBYTE = 1000
@@ -31,7 +31,8 @@ _TOLERANCE = 1e-9
 class Limit:
     """What a student must keep to.
 
-    ``max_kb`` bounds its packed file in units of 1,000 bytes, ``max_ratio`` its memory ratio;
+    ``max_kb`` bounds its packed file in units of 1,000 bytes, ``max_ratio`` its memory ratio,
+    ``max_ms`` its predicted latency;
     ``within`` bounds by how many percentage points its expected accuracy may be below the
     teacher's, ``at_least`` that accuracy itself, in percent.
     """
@@ -42,12 +43,30 @@ class Limit:
     @property
     def size(self) -> str:
         """The objective that says which student is smaller."""
-        return "packed_bytes" if self.kind == "max_kb" else "memory_ratio"
+        return {"max_kb": "packed_bytes", "max_ms": "latency_ms"}.get(self.kind, "memory_ratio")
 
     @property
     def is_on_size(self) -> bool:
         """Whether it bounds the size; else it bounds the accuracy to expect."""
-        return self.kind in ("max_kb", "max_ratio")
+        return self.kind in ("max_kb", "max_ratio", "max_ms")
+
+    @property
+    def option(self) -> str:
+        """The option of the command line that sets it."""
+        return f"--{self.kind.replace('_', '-')}"
+
+
+class LimitError(UserError):
+    """No student keeps to a limit, or it cannot be known.
+
+    The message names the option of the command line; ``why`` says the same without it.
+    """
+
+    def __init__(self, limit: Limit, why: str, *, possible: str = "") -> None:
+        said = f"; the {possible}" if possible else ""
+        self.why = why + said.format(option="")
+        asked = f" {limit.value:g}" if possible else ""
+        super().__init__(f"{limit.option}{asked}: {why}{said.format(option=f'{limit.option} ')}")
 
 
 @dataclass(frozen=True)
@@ -92,15 +111,13 @@ def choose(
             limit that one keeps to.
     """
     if not math.isfinite(limit.value):
-        raise UserError(f"{_option(limit)}: expected a finite number, got {limit.value}")
+        raise LimitError(limit, f"expected a finite number, got {limit.value}")
     best = _front(columns, limit, expectations)
     if not len(best.rows):
         raise UserError("no trial is COMPLETE yet: there is nothing to choose from")
     if limit.kind == "within":
         if teacher_accuracy is None:
-            raise UserError(
-                "--within: the teacher's accuracy is not known yet; name a size instead"
-            )
+            raise LimitError(limit, "the teacher's accuracy is not known yet; name a size instead")
         fits = best.expected >= teacher_accuracy - limit.value / 100 - _TOLERANCE
     elif limit.kind == "at_least":
         fits = best.expected >= limit.value / 100 - _TOLERANCE
@@ -111,7 +128,7 @@ def choose(
         )
     fitting = np.flatnonzero(fits)
     if not len(fitting):
-        raise UserError(_nothing_fits(best, limit, teacher_accuracy))
+        raise _nothing_fits(best, limit, teacher_accuracy)
     leader = int(fitting[-1 if limit.is_on_size else 0])
     numbers = best.numbers
     place = next(
@@ -159,37 +176,34 @@ def _front(columns: TrialColumns, limit: Limit, expectations: "Expectations") ->
     return _Front(rows[best], values[best, 0], values[best, 1], [numbers[i] for i in best])
 
 
-def _option(limit: Limit) -> str:
-    return f"--{limit.kind.replace('_', '-')}"
-
-
-def _nothing_fits(best: _Front, limit: Limit, teacher_accuracy: float | None) -> str:
-    option, asked = _option(limit), f"{limit.value:g}"
+def _nothing_fits(best: _Front, limit: Limit, teacher_accuracy: float | None) -> LimitError:
     if limit.kind == "within":
         assert teacher_accuracy is not None
         lost = 100 * (teacher_accuracy - best.expected[-1])
-        return (
-            f"{option} {asked}: the best student, trial {best.numbers[-1]}, is expected {lost:.2f} "
-            f"points below the teacher's {teacher_accuracy:.2%}; the least possible is "
-            f"{option} {_rounded_up(lost, 2)}"
+        return LimitError(
+            limit,
+            f"the best student, trial {best.numbers[-1]}, is expected {lost:.2f} "
+            f"points below the teacher's {teacher_accuracy:.2%}",
+            possible=f"least possible is {{option}}{_rounded_up(lost, 2)}",
         )
     if limit.kind == "at_least":
         most = math.floor(1e4 * best.expected[-1] + 1e-6) / 100
-        return (
-            f"{option} {asked}: of the best student, trial {best.numbers[-1]}, "
-            f"{best.expected[-1]:.2%} is expected; the most possible is {option} {most:.2f}"
+        return LimitError(
+            limit,
+            f"of the best student, trial {best.numbers[-1]}, {best.expected[-1]:.2%} is expected",
+            possible=f"most possible is {{option}}{most:.2f}",
         )
     size = best.sizes[0]
     if limit.kind == "max_kb":
         least = f"{size / KILOBYTE:.3f}"  # bytes are whole: three digits are exact
-        return (
-            f"{option} {asked}: the smallest file, of trial {best.numbers[0]}, has {least} KB "
-            f"(of 1,000 bytes); the least possible is {option} {least}"
-        )
-    return (
-        f"{option} {asked}: the smallest student, trial {best.numbers[0]}, has memory ratio "
-        f"{size:.4g}; the least possible is {option} {_rounded_up(size, 4)}"
-    )
+        has = f"the smallest file, of trial {best.numbers[0]}, has {least} KB (of 1,000 bytes)"
+    elif limit.kind == "max_ms":
+        least = _rounded_up(size, 3)
+        has = f"the fastest student, trial {best.numbers[0]}, takes {size:.4g} ms"
+    else:
+        least = _rounded_up(size, 4)
+        has = f"the smallest student, trial {best.numbers[0]}, has memory ratio {size:.4g}"
+    return LimitError(limit, has, possible=f"least possible is {{option}}{least}")
 
 
 def _rounded_up(value: float, digits: int) -> str:

@@ -48,6 +48,8 @@ class StudyChoice:
             rule = f"the smallest student expected at {value} % or more{self.part}"
         elif limit.kind == "max_kb":
             rule = f"the best student to expect whose packed file has at most {value} KB"
+        elif limit.kind == "max_ms":
+            rule = f"the best student to expect whose predicted latency is at most {value} ms"
         else:
             rule = f"the best student to expect with a memory ratio of at most {value}"
         if choice.tied_with is not None:

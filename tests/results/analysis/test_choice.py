@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.analysis.choice import Choice, Limit, LimitKind, choose
+from mlgsearch.results.analysis.choice import Choice, Limit, LimitError, LimitKind, choose
 from mlgsearch.results.analysis.expectation import Expectation, Expectations
 from mlgsearch.results.analysis.neighbours import Trade
 from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
@@ -216,6 +216,12 @@ def test_the_ends_of_the_front_have_one_neighbour() -> None:
             "the least possible is --max-ratio 0.0123",
         ),
         (
+            "max_ms",
+            2,
+            "--max-ms 2: the fastest student, trial 0, takes 2.5 ms; "
+            "the least possible is --max-ms 2.500",
+        ),
+        (
             "within",
             1,
             "--within 1: the best student, trial 1, is expected 4.43 points below the teacher's "
@@ -234,12 +240,15 @@ def test_what_does_not_fit_is_told_with_what_would(
     kind: LimitKind, value: float, said: str
 ) -> None:
     found = [
-        a_complete(0, 0.8, 0.0123, packed_bytes=7_412),
-        a_complete(1, 0.9057, 0.2, packed_bytes=80_000),
+        a_complete(0, 0.8, 0.0123, packed_bytes=7_412, latency_ms=2.5),
+        a_complete(1, 0.9057, 0.2, packed_bytes=80_000, latency_ms=9.0),
     ]
-    with pytest.raises(UserError) as error:
+    with pytest.raises(LimitError) as error:
         pick(kind, value, *found)
     assert str(error.value) == said
+    # The same without an option, for who has none.
+    assert "--" not in error.value.why
+    assert error.value.why.split("; ")[0] in said
 
 
 def test_nothing_to_choose_from_is_told() -> None:
