@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 #: A layer's five numbers on the wire: (B_in, B_out, q_basis, q_coeff_in, q_coeff_out) in the
 #: paper's order, canonical; 0 stands for a level that is absent and for its bits.
@@ -298,6 +299,11 @@ class StudyRecord:
         limits = self.content.get("limits", {})
         assert isinstance(limits, Mapping)
         return limits
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return a part of the study file; empty in files of versions that have it not."""
+        found = self.content.get(name, {})
+        return found if isinstance(found, Mapping) else {}
 
     @property
     def references(self) -> tuple[ReferencePoint, ...]:

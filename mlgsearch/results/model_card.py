@@ -117,7 +117,7 @@ def model_card(
 
 
 def _metadata(study: StudyRecord, trial: TrialRecord, verified: VerifiedPoint | None) -> str:
-    data = _section(study, "data").get("name", "")
+    data = study.section("data").get("name", "")
     metrics = [
         {
             "type": "accuracy",
@@ -161,7 +161,7 @@ def _metadata(study: StudyRecord, trial: TrialRecord, verified: VerifiedPoint | 
 
 
 def _opening(study: StudyRecord, trial: TrialRecord, file: CardFile) -> str:
-    model = _section(study, "model")
+    model = study.section("model")
     return (
         f"# {_plain(study.name)}, student {trial.number}\n\n"
         f"{_code(file.name)} is an image classifier, {_code(model.get('name', ''))}, whose weights "
@@ -254,7 +254,7 @@ def _sizes(trial: TrialRecord, file: CardFile) -> str:
 
 
 def _data(study: StudyRecord, data_license: str | None) -> str:
-    data = _section(study, "data")
+    data = study.section("data")
     name = str(data.get("name", ""))
     said = [f"Trained and judged on {_DESCRIBED.get(name, _plain(name))}."]
     if (limit := data.get("limit")) is not None:
@@ -267,7 +267,7 @@ def _data(study: StudyRecord, data_license: str | None) -> str:
 
 
 def _training(study: StudyRecord, trial: TrialRecord) -> str:
-    distillation = _section(study, "distillation")
+    distillation = study.section("distillation")
     told = {
         "study": f"{_code(study.name)}, trial {trial.number} of {study.n_trials}",
         "epochs": str(trial.epochs_done),
@@ -286,7 +286,7 @@ def _training(study: StudyRecord, trial: TrialRecord) -> str:
 def _running(study: StudyRecord, file: CardFile) -> str:
     """Say how the file is run, and what it takes."""
     name = PurePath(file.name).name
-    model = str(_section(study, "model").get("name", ""))
+    model = str(study.section("model").get("name", ""))
     is_own = ":" in model and not model.startswith("timm:")
     build = ", build=build  # the callable that makes the network" if is_own else ""
     loaded = _python(
@@ -332,12 +332,6 @@ def _python(code: str) -> str:
 def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [heading, ("---",) * len(heading), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _section(study: StudyRecord, name: str) -> Mapping[str, Any]:
-    """Return a part of the study file; empty in files of earlier versions."""
-    section = study.content.get(name, {})
-    return section if isinstance(section, Mapping) else {}
 
 
 def _rounded(accuracy: float | None) -> float | None:
