@@ -1,6 +1,6 @@
 """Which layers moved the accuracy of a study's trials, and how sure that is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,9 @@ Values = npt.NDArray[np.float64]
 #: More trials make the answer slower, and hardly surer.
 MOST_TRIALS = 1000
 
+#: With fewer trials per number of the fit, no layer is named.
+LEAST_PER_FEATURE = 2
+
 #: Half the width of an interval, in standard errors.
 _ERRORS = 1.96
 
@@ -26,7 +29,7 @@ class LayerImportance:
     (a fraction; larger matters more), about 0 or below where nothing was found. ``low`` to
     ``high`` is its 95 % interval by the scatter of trials; what the fit cannot follow (numbers that
     act only together) is not in it. ``gain`` is the accuracy that goes with twice the layer's bits,
-    None where bits are not known or never varied.
+    None where bits are not known or never varied. One that ``is_layer`` is not is a hyperparameter.
     """
 
     layer: str
@@ -34,24 +37,38 @@ class LayerImportance:
     low: float
     high: float
     gain: float | None
+    is_layer: bool = True
 
     @property
     def is_clear(self) -> bool:
-        """Whether chance alone would hardly show as much."""
+        """Whether chance alone would hardly show as much; below 0 nothing was found."""
         return self.low > 0
 
 
 @dataclass(frozen=True)
 class Importance:
-    """All layers, in the network's order, and what stands behind them.
+    """All layers, in the network's order, then hyperparameters, and what stands behind them.
 
-    ``explained`` is the share of the accuracy's variance that layers predict for trials left out
-    of the fit, at most 1; at 0 or below they predict nothing, and no layer should be believed.
+    ``features`` counts the numbers that the fit had per trial; ``explained`` is the share of the
+    accuracy's variance that they predict for trials left out of the fit, at most 1; at 0 or below
+    they predict nothing, and no layer should be believed.
     """
 
     layers: tuple[LayerImportance, ...]
     trials: int
     explained: float
+    features: int
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are trials enough to name a layer: two per number of the fit."""
+        return self.trials >= LEAST_PER_FEATURE * self.features
+
+    @property
+    def clear(self) -> tuple[LayerImportance, ...]:
+        """What stands out from chance, largest first; nothing where trials are too few."""
+        found = [layer for layer in self.layers if layer.is_clear] if self.is_enough else []
+        return tuple(sorted(found, key=lambda layer: -layer.moved))
 
 
 def chosen_trials(numbers: Sequence[int], *, most: int = MOST_TRIALS, seed: int = 0) -> list[int]:
@@ -67,8 +84,11 @@ def layer_importance(
     settings: npt.NDArray[np.int64],
     bits: npt.NDArray[np.int64] | None,
     accuracy: Values,
+    hyperparameters: Mapping[str, Values] | None = None,
 ) -> Importance | None:
     """Attribute the accuracies of trials to layers, the five numbers of each taken together.
+
+    Hyperparameters that differ are terms of the same fit: what they did is not a layer's.
 
     A sum of one term a layer is fitted by ridge regression. A term is linear in the logarithms of
     the layer's bits, or of its bits and its five numbers with a mark for an absent level: whichever
@@ -87,6 +107,7 @@ def layer_importance(
         settings: canonical five numbers of each trial and layer, shape (n, L, 5).
         bits: that each layer takes, shape (n, L), all positive; None where they are not known.
         accuracy: fractions, shape (n,).
+        hyperparameters: what stands for each in the fit, shape (n, F); names are no layers'.
 
     Returns:
         None where there are fewer than ``LEAST_TRIALS`` trials, all of one accuracy, or no layer
@@ -105,23 +126,33 @@ def layer_importance(
     if bits is not None:
         sizes = np.log2(bits)[..., None]  # (n, L, 1)
         candidates = [sizes, np.concatenate([sizes, numbers], axis=2)]
-    fits = [fit for fit in (_fit(features, scaled) for features in candidates) if fit is not None]
+    others = hyperparameters or {}
+    found = (_fit(_joined(features, others), scaled) for features in candidates)
+    fits = [fit for fit in found if fit is not None]
     if not fits:
         return None
-    best = min(fits, key=lambda fit: fit.missed)
+    # A fit of few numbers names layers where one of many, though it may predict better, cannot.
+    sound = [fit for fit in fits if trials >= LEAST_PER_FEATURE * fit.features]
+    best = min(sound or fits, key=lambda fit: fit.missed)
     rows = []
-    for place, layer in enumerate(layers):
+    for place, name in enumerate((*layers, *others)):
         moved, error = _moved(best.left_out[:, place], best.residual)
+        is_layer = place < len(layers)
+        gain = None
+        if is_layer and bits is not None:
+            gain = _gain(best.terms[:, place], bits[:, place])
         rows.append(
             LayerImportance(
-                layer=layer,
+                layer=name,
                 moved=moved,
                 low=moved - _ERRORS * error,
                 high=moved + _ERRORS * error,
-                gain=None if bits is None else _gain(best.terms[:, place], bits[:, place]),
+                gain=gain,
+                is_layer=is_layer,
             )
         )
-    return Importance(tuple(rows), trials, float(1 - best.missed / np.square(scaled).mean()))
+    explained = float(1 - best.missed / np.square(scaled).mean())
+    return Importance(tuple(rows), trials, explained, best.features)
 
 
 @dataclass(frozen=True)
@@ -130,13 +161,26 @@ class _Fit:
 
     ``terms`` and ``left_out`` (n, L): each layer's part of a trial's predicted accuracy, fitted
     with and without that trial; ``residual`` (n,) is what is wrong without it, and ``missed`` the
-    mean of its square.
+    mean of its square. ``features`` counts what differed.
     """
 
     terms: Values
     left_out: Values
     residual: Values
     missed: float
+    features: int
+
+
+def _joined(features: Values, others: Mapping[str, Values]) -> Values:
+    """Append terms to those of the layers (n, L, F); what a term lacks is 0 and never differs."""
+    if not others:
+        return features
+    wide = max(features.shape[2], *(own.shape[1] for own in others.values()))
+    joined = np.zeros((len(features), features.shape[1] + len(others), wide))
+    joined[:, : features.shape[1], : features.shape[2]] = features
+    for place, own in enumerate(others.values(), start=features.shape[1]):
+        joined[:, place, : own.shape[1]] = own
+    return joined
 
 
 def _fit(features: Values, wanted: Values) -> _Fit | None:
@@ -155,7 +199,8 @@ def _fit(features: Values, wanted: Values) -> _Fit | None:
     to_layers[np.arange(x.shape[1]), of_layer] = 1
     terms = (x * fit.slopes) @ to_layers
     own = (x * fit.pull) @ to_layers
-    return _Fit(terms, terms - own * fit.residual[:, None], fit.residual, fit.missed)
+    left_out = terms - own * fit.residual[:, None]
+    return _Fit(terms, left_out, fit.residual, fit.missed, x.shape[1])
 
 
 def _moved(term: Values, residual: Values) -> tuple[float, float]:

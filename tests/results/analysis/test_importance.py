@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -79,6 +81,30 @@ def test_where_nothing_is_to_be_found_little_is_claimed() -> None:
     assert np.mean([each.explained for each in found]) < 0.05
 
 
+def test_what_a_hyperparameter_did_is_no_layers() -> None:
+    trials = Trials(200)
+    rate = np.random.default_rng(3).normal(size=200)
+    accuracy = trials.accuracy + 0.05 * rate
+    features = {"rate": np.column_stack([rate, rate**2])}
+    found = layer_importance(LAYERS, trials.settings, trials.bits, accuracy, features)
+    alone = layer_importance(LAYERS, trials.settings, trials.bits, accuracy)
+    assert found is not None
+    assert alone is not None
+    assert [layer.layer for layer in found.layers] == [*LAYERS, "rate"]
+    assert [layer.is_layer for layer in found.layers] == [True] * 12 + [False]
+    assert found.clear[0].layer == "rate"
+    assert found.clear[0].moved == pytest.approx(0.05, rel=0.15)
+    assert found.clear[0].gain is None
+    assert found.explained > alone.explained + 0.2
+
+
+def test_without_two_trials_per_number_of_the_fit_nothing_is_named() -> None:
+    few, enough = Trials(22).importance(), Trials(24).importance()
+    assert enough.features == 12
+    assert (few.is_enough, enough.is_enough) == (False, True)
+    assert few.clear == ()
+
+
 def test_intervals_shrink_with_more_trials() -> None:
     few, many = (Trials(count, noise=0.02).importance().layers[2] for count in (40, 400))
     assert many.high - many.low < 0.6 * (few.high - few.low)
@@ -146,7 +172,11 @@ def test_nothing_is_told_of_too_few_or_equal_trials() -> None:
 )
 def test_what_does_not_fit_is_refused(change: dict[str, npt.NDArray[np.int64]], said: str) -> None:
     trials = Trials(9)
-    arguments = {"settings": trials.settings, "bits": trials.bits, "accuracy": trials.accuracy}
+    arguments: dict[str, Any] = {
+        "settings": trials.settings,
+        "bits": trials.bits,
+        "accuracy": trials.accuracy,
+    }
     with pytest.raises(ValueError, match=said):
         layer_importance(LAYERS, **(arguments | change))
 
