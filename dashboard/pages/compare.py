@@ -1,6 +1,5 @@
 """Several studies beside each other: their fronts, their hypervolumes, their files."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,6 +24,9 @@ from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results.analysis.difference import differences
 
 _COMPARED = "name"
+
+#: How the key of a study's column begins; its name follows, which may be any word.
+_IN = "in "
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,8 @@ def _overview(database: Database, query: Query) -> list[dict[str, Any]]:
 def _file_differences(database: Database, query: Query) -> list[dict[str, Any]]:
     records = [database.store.study(name) for name in dict.fromkeys(query.all(_COMPARED))]
     return [
-        {
-            "key": there.key,
-            "values": {
-                record.name: value for record, value in zip(records, there.values, strict=True)
-            },
-        }
+        {"key": there.key}
+        | {_IN + record.name: value for record, value in zip(records, there.values, strict=True)}
         for there in differences([record.content for record in records])
         if there.key != "name"
     ]
@@ -122,18 +120,27 @@ def _percent(key: str) -> Callable[[Row], str]:
     return lambda row: "" if row[key] is None else f"{100 * row[key]:.2f} %"
 
 
-def _values(row: Row) -> html.Dl:
-    return html.Dl(
-        [
-            html.Div([html.Dt(study), html.Dd(html.Code(_written(value)))])
-            for study, value in row["values"].items()
-        ],
-        className="values",
-    )
+def _in_each(_database: Database, query: Query) -> list[Column]:
+    """Return a column per study compared."""
+
+    def shown(key: str) -> Callable[[Row], str]:
+        return lambda row: _written(row[key])
+
+    names = dict.fromkeys(query.all(_COMPARED))
+    return [Column(_IN + name, name, shown(_IN + name)) for name in names]
 
 
 def _written(value: object) -> str:
-    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    """Write a value of a study file as one would in it, on one line."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_written(part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_written, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 OVERVIEW = Table(
@@ -159,10 +166,8 @@ OVERVIEW = Table(
 DIFFERENCES = Table(
     key="compare-files",
     label="Where the study files differ",
-    columns=(
-        Column("key", "key", lambda row: html.Code(row["key"])),
-        Column("values", "value in each study", _values),
-    ),
+    columns=(Column("key", "key", lambda row: html.Code(row["key"])),),
+    more=_in_each,
     rows=_file_differences,
     page_size=50,
     empty="The study files say the same but for their names.",

@@ -58,7 +58,10 @@ class Table:
     ``sort`` is the key of the column it is sorted by at first, with a ``-`` in front for the
     largest first; without it rows stay in their order. ``extra`` are keys that are downloaded but
     not shown; ``complete`` gives rows with those that are read for a download only. ``empty`` is
-    what stands in place of no rows; ``hides`` gives the keys of columns that would be empty now.
+    what stands in place of no rows; ``hides`` gives the keys of columns that would be empty now,
+    ``more`` columns that follow from the address or the database, ``usual_sort`` a ``sort`` that
+    does. ``place`` finds the row that the page is to begin with, which ``resets`` names the
+    parameter of; ``row`` gives attributes of a row.
     """
 
     key: str
@@ -71,13 +74,18 @@ class Table:
     complete: Callable[[Database, Query, Sequence[Row]], Sequence[Row]] | None = None
     empty: str = "Nothing to show."
     hides: Callable[[Database, Query], Collection[str]] | None = None
+    more: Callable[[Database, Query], Sequence[Column]] | None = None
+    usual_sort: Callable[[Database, Query], str] | None = None
+    place: Callable[[Sequence[Row], Query], int | None] | None = None
+    resets: str | None = None
+    row: Callable[[Row], dict[str, Any]] | None = None
 
     def render(self, database: Database, query: Query) -> html.Div:
         """Place the table, as the address wants it."""
         nodes = self.nodes(database, query)
         return html.Div(
             [
-                self._store("sort", self.sort, query),
+                self._store("sort", "", query),
                 self._store("page", "1", query),
                 Markup(nodes, id={"table": self.key}, drawn=digest(nodes)),
             ],
@@ -90,7 +98,7 @@ class Table:
 
     def csv(self, database: Database, query: Query) -> str:
         """Write all rows as CSV; text that a spreadsheet would run is escaped."""
-        return to_csv(self._data(database, query), self._keys())
+        return to_csv(self._data(database, query), self._keys(database, query))
 
     def data(self, database: Database, query: Query) -> list[dict[str, Any]]:
         """Return all rows as JSON's data."""
@@ -100,13 +108,15 @@ class Table:
         rows = self.rows(database, query)
         if not rows:
             return [html.P(self.empty, className="faint")]
-        sort = self._sorting(query)
+        columns = self._columns(database, query)
+        sort = self._sorting(database, query, columns)
+        rows = self._sorted(rows, sort)
         pages = math.ceil(len(rows) / self.page_size)
-        page = min(max(query.integer(f"{self.key}-page") or 1, 1), pages)
+        page = min(max(self._page(rows, query), 1), pages)
         first = (page - 1) * self.page_size
-        shown = self._sorted(rows, sort)[first : first + self.page_size]
+        shown = rows[first : first + self.page_size]
         hidden = () if self.hides is None else self.hides(database, query)
-        columns = [column for column in self.columns if column.key not in hidden]
+        columns = [column for column in columns if column.key not in hidden]
         return [
             html.Div(
                 html.Table(
@@ -128,13 +138,22 @@ class Table:
         ]
 
     def _data(self, database: Database, query: Query) -> list[dict[str, Any]]:
-        rows = self._sorted(self.rows(database, query), self._sorting(query))
+        sort = self._sorting(database, query, self._columns(database, query))
+        rows = self._sorted(self.rows(database, query), sort)
         if self.complete is not None:
             rows = self.complete(database, query, rows)
-        return [{key: row.get(key) for key in self._keys()} for row in rows]
+        keys = self._keys(database, query)
+        return [{key: row.get(key) for key in keys} for row in rows]
 
-    def _keys(self) -> list[str]:
-        return [*(column.key for column in self.columns if column.is_data), *self.extra]
+    def _columns(self, database: Database, query: Query) -> list[Column]:
+        """Return all columns; those that are there to be clicked stay last."""
+        more = () if self.more is None else self.more(database, query)
+        data = [column for column in self.columns if column.is_data or column is self.columns[0]]
+        return [*data, *more, *(column for column in self.columns if column not in data)]
+
+    def _keys(self, database: Database, query: Query) -> list[str]:
+        columns = self._columns(database, query)
+        return [*(column.key for column in columns if column.is_data), *self.extra]
 
     def _store(self, what: str, default: str, query: Query) -> dcc.Store:
         parameter = f"{self.key}-{what}"
@@ -142,9 +161,16 @@ class Table:
             id={"view": parameter, "default": default}, data=query.one(parameter, default)
         )
 
-    def _sorting(self, query: Query) -> str:
-        keys = [column.key for column in self.columns if column.is_data]
-        return query.choice(f"{self.key}-sort", [*keys, *(f"-{key}" for key in keys)], self.sort)
+    def _page(self, rows: Sequence[Row], query: Query) -> int:
+        place = None if self.place is None else self.place(rows, query)
+        if place is not None:
+            return place // self.page_size + 1
+        return query.integer(f"{self.key}-page") or 1
+
+    def _sorting(self, database: Database, query: Query, columns: Sequence[Column]) -> str:
+        keys = [column.key for column in columns if column.is_data]
+        usual = self.sort if self.usual_sort is None else self.usual_sort(database, query)
+        return query.choice(f"{self.key}-sort", [*keys, *(f"-{key}" for key in keys)], usual)
 
     def _sorted(self, rows: Sequence[Row], sort: str) -> Sequence[Row]:
         key = sort.removeprefix("-")
@@ -176,7 +202,6 @@ class Table:
                 title=column.hint or f"Sort by {column.label}",
                 **attributes(
                     data_set=f"{self.key}-sort",
-                    data_default=self.sort,
                     data_value=f"{'-' if falls_next else ''}{column.key}",
                 ),
             ),
@@ -196,7 +221,7 @@ class Table:
                 cells.append(html.Th(shown, scope="row", className=classes))
             else:
                 cells.append(html.Td(shown, className=classes))
-        return html.Tr(cells)
+        return html.Tr(cells, **({} if self.row is None else self.row(row)))
 
     def _pager(self, page: int, pages: int, first: int, shown: int, total: int) -> html.Div:
         said = f"{first + 1:,} to {first + shown:,} of {total:,}" if pages > 1 else f"{total:,}"
@@ -222,6 +247,7 @@ class Table:
                 data_set=f"{self.key}-page",
                 data_default="1",
                 data_value=str(page),
+                data_resets=self.resets,
             ),
         )
 
@@ -250,5 +276,6 @@ def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _rank(value: Any) -> Any:
-    return value.casefold() if isinstance(value, str) else value
+def _rank(value: Any) -> tuple[int, Any]:
+    """Return what a value is sorted by: numbers first, all else by its text."""
+    return (0, value) if isinstance(value, int | float) else (1, str(value).casefold())
