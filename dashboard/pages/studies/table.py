@@ -58,6 +58,7 @@ def _row(study: StudyRow, is_picked: bool) -> Row:
         "smallest_memory_ratio": reached.smallest_memory_ratio,
         "hypervolume": reached.hypervolume,
         "last_activity": study.last_activity.isoformat(),
+        "state": _state(study),
         "driver": study.driver,
         "n_trials": study.n_trials,
         "complete": reached.counts[TrialState.COMPLETE],
@@ -89,8 +90,6 @@ def _tick(row: Row) -> Component:
 def _progress(row: Row) -> Component:
     finished = row["complete"] + row["pruned"] + row["failed"]
     said = f"{finished:,} of {row['n_trials']:,}"
-    if row["time_left_s"]:
-        said += f", {duration(row['time_left_s'])} left"
     words = (
         ("complete", row["complete"]),
         ("stopped early", row["pruned"]),
@@ -115,11 +114,20 @@ def _progress(row: Row) -> Component:
     )
 
 
-def _driver(row: Row) -> Component | str:
+def _state(study: StudyRow) -> str:
+    if study.lease is not None:
+        return f"running on {study.lease.host}"
+    return "finished" if study.reached.finished >= study.n_trials else "stopped"
+
+
+def _shown_state(row: Row) -> Component | str:
     if row["driver"] is None:
-        return html.Span("nobody", className="faint")
-    holder, _, process = row["driver"].rpartition(":")
-    return html.Span(holder, className="live", title=f"process {process}")
+        return html.Span(row["state"], className="faint")
+    return html.Span(row["state"], className="live", title=f"driven by {row['driver']}")
+
+
+def _time_left(row: Row) -> str:
+    return duration(row["time_left_s"]) if row["time_left_s"] else ""
 
 
 def _percent(row: Row) -> str:
@@ -137,7 +145,15 @@ TABLE = Table(
     columns=(
         Column("picked", "Compare", _tick, is_data=False),
         Column("study", "Study", lambda row: link(row["study"], "/study", name=row["study"])),
+        Column("state", "State", _shown_state),
         Column("progress", "Trials", _progress),
+        Column(
+            "time_left_s",
+            "Time left",
+            _time_left,
+            is_number=True,
+            hint="At the pace of the last trials. Sort by time left",
+        ),
         Column("best_accuracy", "Best", _percent, is_number=True, hint="Best validation accuracy"),
         Column(
             "smallest_memory_ratio",
@@ -158,20 +174,19 @@ TABLE = Table(
             "Last activity",
             lambda row: ago(datetime.fromisoformat(row["last_activity"]), datetime.now(UTC)),
         ),
-        Column("driver", "Driven by", _driver),
         Column("model", "Model"),
         Column("data", "Data"),
     ),
     rows=rows,
     sort="-last_activity",
     extra=(
+        "driver",
         "n_trials",
         "complete",
         "pruned",
         "failed",
         "running",
         "queued",
-        "time_left_s",
         "teacher_accuracy",
     ),
     empty="No study is like that; search for something else, or show all.",
