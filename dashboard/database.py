@@ -10,7 +10,9 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
+from mlgsearch.results.analysis.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.trial_columns import TrialColumns
+from mlgsearch.results.analysis.verification import VerifiedPoint
 from mlgsearch.results.database import schema
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.outage import limit_waits
@@ -19,9 +21,10 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.change_token import pulse
 from mlgsearch.results.read.driving import Driving, read_driving
+from mlgsearch.results.read.hyperparameter_reader import HyperparameterReader
 from mlgsearch.results.read.study_list import StudyList, StudyRow
 from mlgsearch.results.read.study_reader import StudyReaders
-from mlgsearch.results.read.study_results import StudyResults
+from mlgsearch.results.read.study_results import StudyResults, verified_students
 
 #: How long a request waits for a lock on the database, and holds one of the server's threads.
 _LOCK_WAIT_S = 0.5
@@ -52,6 +55,8 @@ class Database:
         self._list = StudyList(self._engine)
         self._openings = 1
         self._results: dict[str, StudyResults] = {}
+        self._verified: dict[str, tuple[StudyResults, list[VerifiedPoint]]] = {}
+        self._hyperparameters: dict[str, tuple[object, HyperparameterReader]] = {}
 
     @property
     def safe_url(self) -> str:
@@ -109,6 +114,29 @@ class Database:
             return known
         self._results[study] = found
         return found
+
+    def verified(self, results: StudyResults) -> list[VerifiedPoint]:
+        """Return what `verify` found of a study's trials, worked out once for the same results."""
+        known = self._verified.get(results.record.name)
+        if known is None or known[0] is not results:
+            known = results, verified_students(self.engine, results)
+            self._verified[results.record.name] = known
+        return known[1]
+
+    def hyperparameters(self, results: StudyResults) -> Hyperparameters:
+        """Return what a study's trials were trained with, in the order of its columns.
+
+        Raises:
+            StudyNotFoundError: the study was deleted meanwhile.
+        """
+        record = results.record
+        # A study made again under the same name, or in another file, is another one.
+        identity = (record.created_at, self._openings)
+        known = self._hyperparameters.get(record.name)
+        if known is None or known[0] != identity:
+            known = identity, HyperparameterReader(self.engine, record.name)
+            self._hyperparameters[record.name] = known
+        return known[1].read(results.columns)
 
     def driving(self, study: str) -> Driving | None:
         """Return who drives a study now, and how fast; None where nobody does."""

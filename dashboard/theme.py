@@ -34,6 +34,8 @@ class Palette:
     planned: str
     verified: str
     reference: str
+    #: For ordered groups, few to much.
+    ramp: tuple[str, ...]
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -54,6 +56,7 @@ PALETTES: Mapping[str, Palette] = {
         planned="#006B4F",
         verified="#A23C7C",
         reference="#7A5400",
+        ramp=("#B97500", "#C2533A", "#A0336B", "#6B2A86", "#1F2A7A"),
     ),
     "dark": Palette(
         paper="#171B20",
@@ -67,6 +70,7 @@ PALETTES: Mapping[str, Palette] = {
         planned="#1FA37D",
         verified="#E9A3CC",
         reference="#F0C84A",
+        ramp=("#6F82E8", "#A07BDA", "#DB7FB0", "#F39C6B", "#FFD166"),
     ),
 }
 

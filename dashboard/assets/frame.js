@@ -7,12 +7,17 @@
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   // How often an open page asks whether there is news.
   const PULSE_MS = 1000;
+  // Who changes this parameter makes a step of the browser's history, which Back takes back.
+  const STEP = "trials";
 
   // The search that we wrote into the address ourselves; it asks for no new page.
   let written = null;
   let asking = false;
   // The view as it now is: parameter to list of texts.
   let shown = {};
+  // What `shown` is the view of; and whether the browser went back to it.
+  let shownOn = null;
+  let is_back = false;
   // The pulse that what is shown was made at; null while a page is on its way.
   let seen = null;
   // What the page was asked for by, and the studies it is about; none stands for all.
@@ -112,11 +117,17 @@
           if (!same(list, texts(id.default))) query[id.view] = list.length ? list : [""];
         }
       }
-      shown = query;
+      const is_step = shownOn === route && !is_back && !same(texts(shown[STEP]), texts(query[STEP]));
+      [shown, shownOn, is_back] = [query, route, false];
+      for (const box of document.querySelectorAll("button[role=checkbox][data-toggle]")) {
+        const { toggle, value } = box.dataset;
+        box.setAttribute("aria-checked", String((query[toggle] || []).includes(value)));
+      }
       const now = search(query);
       if (now !== window.location.search && route.path === window.location.pathname) {
         written = now;
-        window.history.replaceState(window.history.state, "", route.path + now);
+        const write = is_step ? "pushState" : "replaceState";
+        window.history[write](window.history.state, "", route.path + now);
         // Both, or dcc.Location would put the old one back.
         clientside.set_props("location", { search: now, href: window.location.href });
       }
@@ -133,6 +144,25 @@
     },
   };
 
+  // Emptied by hand as well: dcc.Input would write NaN into a field of numbers (dash 4.4).
+  const empty = (name) => {
+    const field = document.getElementById(JSON.stringify({ default: "", view: name }));
+    if (field) field.value = "";
+    clientside.set_props({ view: name, default: "" }, { value: null });
+  };
+  clientside.frame.empty = empty;
+
+  // A step back or forth that changes the selection alone is made on the page that is there.
+  const others = (query) => Object.entries(query).filter(([name]) => name !== STEP).sort();
+  window.addEventListener("popstate", () => {
+    if (!route || window.location.pathname !== route.path) return;
+    const then = parse(window.location.search);
+    if (!same(others(then), others(shown))) return;
+    written = window.location.search;
+    is_back = true;
+    clientside.set_props({ view: STEP, default: "" }, { data: then[STEP] || [] });
+  }, { capture: true });
+
   // A link to a page of ours: only the address changes, and dcc.Location is told (dash 4.4).
   document.addEventListener("click", (event) => {
     const inner = event.target.closest("a[data-page]");
@@ -146,7 +176,8 @@
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
-    if (!button) return;
+    // Plotly's buttons have a data-toggle of their own.
+    if (!button || button.closest(".modebar")) return;
     const { save, kind, file, set, toggle, value } = button.dataset;
     if (save) {
       const graph = document.querySelector(`#${CSS.escape(save)} .js-plotly-plot`);
@@ -154,9 +185,12 @@
       if (graph) clientside.charts.save(graph, kind, file);
     } else if (set) {
       clientside.set_props({ view: set, default: button.dataset.default || "" }, { data: value });
+      if (button.dataset.resets) empty(button.dataset.resets);
     } else if (toggle) {
       const kept = (shown[toggle] || []).filter((other) => other !== value && other !== "");
       const added = (shown[toggle] || []).includes(value) ? [] : [value];
+      // At once, for whoever cannot see that the page is at work.
+      if (button.role === "checkbox") button.ariaChecked = String(added.length > 0);
       clientside.set_props({ view: toggle, default: "" }, { data: [...kept, ...added] });
     }
   });

@@ -4,6 +4,8 @@
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const keep = () => clientside.no_update;
   const replayed = "until";
+  // As dashboard.pages.study.view.
+  const MOST_SELECTED = 12;
   const short = (number) => Number(number.toPrecision(6));
 
   clientside.study = {
@@ -18,6 +20,35 @@
       const is_selected = others.length < before.length;
       // The click is forgotten, so that a second one on the same mark is news.
       return [is_selected ? others : [...others, text], null];
+    },
+
+    // A box or lasso adds the trials whose marks are in it, those of the front first.
+    pickMany: (chosen, selected) => {
+      const points = (chosen && chosen.points) || [];
+      const [chart] = clientside.callback_context.triggered[0].prop_id.split(".");
+      const { data } = document.querySelector(`#${chart} .js-plotly-plot`);
+      const is_front = (point) => String(data[point.curveNumber].name).startsWith("front");
+      const found = [...points.filter(is_front), ...points.filter((point) => !is_front(point))]
+        .map((point) => point.customdata && point.customdata[0])
+        .filter(Number.isInteger).map(String);
+      if (!found.length) return [keep()];
+      const before = [].concat(selected || []).filter((other) => other !== "");
+      return [[...new Set([...before, ...found])].slice(0, MOST_SELECTED)];
+    },
+
+    // The limit's line was dragged: its name says how the bound follows from where it lies.
+    limit: (moved) => {
+      const key = Object.keys(moved || {}).find((name) => /^shapes\[\d+\]\.x0$/.test(name));
+      if (!key) return [keep()];
+      const place = key.match(/\d+/)[0];
+      const [chart] = clientside.callback_context.triggered[0].prop_id.split(".");
+      const { layout } = document.querySelector(`#${chart} .js-plotly-plot`);
+      const [mark, along, teacher, slope, offset] = (layout.shapes[place].name || "").split(" ");
+      if (mark !== "limit") return [keep()];
+      const at = Number(moved[`shapes[${place}].${along}0`]);
+      const value = teacher === "percent" ? at : Number(teacher) - 10 ** -at;
+      const bound = Number(slope) * value + Number(offset);
+      return [Math.max(0, Number(bound.toPrecision(4)))];
     },
 
     // A zoom belongs to an axis, whose name stands before its four numbers.
@@ -57,13 +88,13 @@
         clientside.set_props(slider.id, { value: Number(slider.max) });
         continue;
       }
-      const kept = new URLSearchParams(window.location.search).getAll(name);
-      const left = value === undefined ? [] : kept.filter((other) => other !== value);
-      const is_list = name === "hide" || name === "only";
-      // Emptied by hand: dcc.Input would write NaN into a field of numbers (dash 4.4).
-      const field = document.getElementById(JSON.stringify({ default: "", view: name }));
-      if (!is_list && field) field.value = "";
-      clientside.set_props({ view: name, default: "" }, { value: is_list ? left : null });
+      if (name === "hide" || name === "only") {
+        const kept = new URLSearchParams(window.location.search).getAll(name);
+        const left = value === undefined ? [] : kept.filter((other) => other !== value);
+        clientside.set_props({ view: name, default: "" }, { data: left });
+      } else {
+        clientside.frame.empty(name);
+      }
     }
   });
 })();

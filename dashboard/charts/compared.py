@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from textwrap import wrap
 
+import numpy as np
+
+from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.theme import Palette, Trace, text
 from mlgsearch.records import ReferencePoint
@@ -11,7 +14,10 @@ from mlgsearch.words import TIMES
 
 
 def verified_marks(
-    points: Sequence[VerifiedPoint], axis: SizeAxis, colours: Palette
+    points: Sequence[VerifiedPoint],
+    axis: SizeAxis,
+    colours: Palette,
+    scale: AccuracyScale = IN_PERCENT,
 ) -> list[Trace]:
     """Draw the mean test accuracies, with a bar of one standard deviation over the seeds both ways.
 
@@ -20,14 +26,19 @@ def verified_marks(
     drawn = [(point, size) for point in points if (size := _size(point, axis)) is not None]
     if not drawn:
         return []
+    mean = np.array([100 * point.test_accuracy for point, _ in drawn])
+    spread = np.array([100 * (point.test_std or 0.0) for point, _ in drawn])
+    low, middle, high = (scale.heights(one) for one in (mean - spread, mean, mean + spread))
     return [
         {
             "type": "scatter",
             "x": [size for _, size in drawn],
-            "y": [round(100 * point.test_accuracy, 4) for point, _ in drawn],
+            "y": middle.round(4).tolist(),
             "error_y": {
                 "type": "data",
-                "array": [round(100 * (point.test_std or 0.0), 4) for point, _ in drawn],
+                "symmetric": False,
+                "array": (high - middle).round(4).tolist(),
+                "arrayminus": (middle - low).round(4).tolist(),
                 "color": colours.verified,
                 "thickness": 1.5,
                 "width": 5,
@@ -51,7 +62,10 @@ def verified_marks(
 
 
 def reference_marks(
-    points: Sequence[ReferencePoint], axis: SizeAxis, colours: Palette
+    points: Sequence[ReferencePoint],
+    axis: SizeAxis,
+    colours: Palette,
+    scale: AccuracyScale = IN_PERCENT,
 ) -> list[Trace]:
     """Draw what others report, with source and protocol in the hover.
 
@@ -63,11 +77,14 @@ def reference_marks(
         {
             "type": "scatter",
             "x": [point.memory_ratio for point in points],
-            "y": [round(100 * point.accuracy, 4) for point in points],
+            "y": [round(scale.height(100 * point.accuracy), 4) for point in points],
             "text": [text(point.name) for point in points],
-            "customdata": [[_wrapped(point.source), _wrapped(point.protocol)] for point in points],
+            "customdata": [
+                [_wrapped(point.source), _wrapped(point.protocol), f"{100 * point.accuracy:.2f}"]
+                for point in points
+            ],
             "hovertemplate": (
-                "<b>%{text}</b><br>accuracy: %{y:.2f} %<br>"
+                "<b>%{text}</b><br>accuracy: %{customdata[2]} %<br>"
                 f"{axis.shown.label}: %{{x:{axis.d3}}}<br>"
                 "source: %{customdata[0]}<br>protocol: %{customdata[1]}<extra></extra>"
             ),
@@ -84,7 +101,7 @@ def reference_marks(
 
 
 def _size(point: VerifiedPoint, axis: SizeAxis) -> float | None:
-    value = point.objective_value(axis.objective)
+    value = point.objective_value(axis.objective) if axis.objective else None
     return None if value is None or value <= 0 else value / axis.unit
 
 

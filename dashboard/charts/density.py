@@ -1,6 +1,7 @@
 """A mass of points as an image: how many fall into each cell of a grid."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,46 @@ def density(x: Floats, y: Floats, *, colours: tuple[str, str], name: str, is_log
         "showscale": False,
         "showlegend": True,
         "name": name,
+    }
+
+
+def density_of_groups(
+    x: Floats, y: Floats, groups: NDArray[np.int64], *, colours: Sequence[str], is_log_x: bool
+) -> Trace:
+    """Draw in each cell the colour of the group that most of its points are of.
+
+    Args:
+        x: as `density`.
+        y: as `density`.
+        groups: places in ``colours``, shape (n,).
+        colours: of each group, at least two.
+        is_log_x: as `density`.
+    """
+    across = np.log10(x) if is_log_x else x
+    edges_x, edges_y = _edges(across, CELLS[0]), _edges(y, CELLS[1])
+    of_groups = np.stack(
+        [
+            np.histogram2d(y[own], across[own], bins=(edges_y, edges_x))[0]
+            for own in (groups == group for group in range(len(colours)))
+        ]
+    )  # (groups, up, across)
+    counts = of_groups.sum(0)
+    cells = (of_groups.argmax(0) + 1).astype(object)  # from 1, as counts: 0 would be an empty cell
+    cells[counts == 0] = None
+    last = len(colours) - 1
+    return {
+        "type": "heatmap",
+        "x": _short(10**edges_x if is_log_x else edges_x),
+        "y": _short(edges_y),
+        "z": cells.tolist(),
+        "zmin": 1,
+        "zmax": last + 1,
+        "colorscale": [[place / last, colour] for place, colour in enumerate(colours)],
+        "text": [[int(count) for count in row] for row in counts.tolist()],
+        "hovertemplate": "%{text} trials<extra></extra>",
+        "hoverongaps": False,
+        "showscale": False,
+        "showlegend": False,
     }
 
 

@@ -6,17 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
+from dashboard.charts.colouring import Colouring
 from dashboard.charts.compared import reference_marks, verified_marks
 from dashboard.charts.density import blend
+from dashboard.charts.group_marks import GroupMarks
 from dashboard.charts.limit_line import LimitLine, drawn
 from dashboard.charts.planned_line import PlannedLine
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.charts.teacher_line import teacher_line
 from dashboard.charts.trial_marks import TrialMarks, short
-from dashboard.charts.zoom import Zoom, front_scales
+from dashboard.charts.zoom import Zoom, front_scales, revision
 from dashboard.parts.page import Scheme
 from dashboard.theme import Figure, Palette, Trace, palette, template
-from mlgsearch.records import PlannedStudent, ReferencePoint, TrialState
+from mlgsearch.records import OBJECTIVES, PlannedStudent, ReferencePoint, TrialState
 from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 from mlgsearch.results.analysis.verification import VerifiedPoint
@@ -36,7 +39,8 @@ class FrontPicture:
     are the rows that the axes have room for, the same all along a replay. ``selected`` are numbers
     of trials in order. ``limit`` is what a student is chosen by.
     ``teacher_accuracy`` is a fraction, on the validation part. A trial's hover says what
-    ``expectations`` has of it.
+    ``expectations`` has of it. ``scale`` says how high accuracies stand; with a ``colouring``,
+    whose groups are by row of ``columns``, COMPLETE trials have the colour of their group.
     """
 
     columns: TrialColumns
@@ -52,6 +56,9 @@ class FrontPicture:
     verified: Sequence[VerifiedPoint] = ()
     expectations: Expectations | None = None
     limit: LimitLine | None = None
+    scale: AccuracyScale = IN_PERCENT
+    verified_scale: AccuracyScale = IN_PERCENT
+    colouring: Colouring | None = None
 
 
 def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None) -> Figure:
@@ -63,21 +70,24 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     marks of their own, and the selected trials have a ring in the colour of their curve.
     """
     colours = palette(scheme)
-    marks = TrialMarks(picture.columns, picture.axis, picture.expectations)
+    marks = TrialMarks(picture.columns, picture.axis, picture.expectations, picture.scale)
     planned = PlannedLine.of(picture.planned, picture.axis, _heights(picture, marks))
     return {
         "data": [
             *_trials(picture, marks, zoom, colours),
             *([] if planned is None else [planned.trace(colours)]),
-            *reference_marks(picture.references, picture.axis, colours),
-            *verified_marks(picture.verified, picture.axis, colours),
+            *reference_marks(picture.references, picture.axis, colours, picture.scale),
+            *verified_marks(picture.verified, picture.axis, colours, picture.verified_scale),
             _rings(picture, marks, colours),
         ],
         "layout": {
             "template": template(scheme),
             **_axes(picture, marks, planned, zoom, colours),
             **_lines(picture, colours),
-            "uirevision": picture.axis.shown.name,
+            "uirevision": revision(picture.axis, picture.scale),
+            # A box that selected trials has done so; a line that was dragged lies where it is now.
+            "selectionrevision": repr(picture.selected),
+            "editrevision": repr(picture.limit),
             "margin": _MARGIN if planned is None else _MARGIN | {"r": _MARGIN_OF_PLAN},
         },
     }
@@ -86,10 +96,11 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
 def _lines(picture: FrontPicture, colours: Palette) -> dict[str, Any]:
     """Return the lines across the chart: the teacher's accuracy, and the limit to choose by."""
     # Small students never come near the left end of the teacher's.
-    lines = teacher_line(picture.teacher_accuracy, colours, "left")
-    if picture.limit is None:
+    lines = teacher_line(picture.teacher_accuracy, colours, "left", picture.scale)
+    limit = picture.limit
+    if limit is None:
         return lines
-    shape, words = drawn(picture.limit, picture.axis, colours)
+    shape, words = drawn(limit, picture.axis, colours, picture.scale)
     return {
         "shapes": [*lines.get("shapes", ()), shape],
         "annotations": [*lines.get("annotations", ()), words],
@@ -108,6 +119,10 @@ def _trials(
     running = off[columns.is_in(TrialState.RUNNING)[off]]
     failed = shown[columns.is_in(TrialState.FAIL)[shown]]
     front = picture.front[np.isin(picture.front, there)]
+    front_colours: str | list[str] = colours.front
+    if picture.colouring is not None:
+        groups = GroupMarks(picture.colouring, marks, colours)
+        front_colours = groups.colours_of(front)
     return [
         marks.mass(
             pruned,
@@ -115,11 +130,17 @@ def _trials(
             {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": colours.pruned}},
             _scale(colours.pruned, colours),
         ),
-        marks.mass(
-            complete,
-            f"complete ({len(complete):,})",
-            {"symbol": "circle", "size": 7, "color": colours.complete},
-            _scale(colours.complete, colours),
+        *(
+            [
+                marks.mass(
+                    complete,
+                    f"complete ({len(complete):,})",
+                    {"symbol": "circle", "size": 7, "color": colours.complete},
+                    _scale(colours.complete, colours),
+                )
+            ]
+            if picture.colouring is None
+            else groups.traces(complete)
         ),
         marks.points(
             running,
@@ -139,7 +160,7 @@ def _trials(
             {
                 "symbol": "circle",
                 "size": 11,
-                "color": colours.front,
+                "color": front_colours,
                 "line": {"width": 1.5, "color": colours.paper},
             },
         ),
@@ -208,10 +229,10 @@ def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
 
 
 def _heights(picture: FrontPicture, marks: TrialMarks) -> tuple[float, float]:
-    """Return the accuracies in percent that a planned front stands between: front and teacher."""
+    """Return the heights that a planned front stands between: front and teacher."""
     ys = marks.y[marks.drawable(picture.front)].tolist()
     if picture.teacher_accuracy is not None:
-        ys.append(100 * picture.teacher_accuracy)
+        ys.append(picture.scale.height(100 * picture.teacher_accuracy))
     low, high = min(ys, default=0.0), max(ys, default=100.0)
     return (low, high) if high > low else (low - 1.0, high)
 
@@ -224,7 +245,9 @@ def _axes(
     colours: Palette,
 ) -> dict[str, Any]:
     xs, ys = _reach(picture, marks)
-    axes = front_scales(picture.axis, xs, ys, zoom)
+    # The test part's accuracies are no validation accuracies.
+    title = "accuracy" if picture.verified else OBJECTIVES["accuracy"].label
+    axes = front_scales(picture.axis, xs, ys, zoom, picture.scale, title)
     axes["yaxis2"] = {"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False}
     if planned is not None:
         axes["yaxis3"] = planned.settings(tuple(axes["yaxis"]["range"]), colours)
@@ -238,8 +261,8 @@ def _reach(picture: FrontPicture, marks: TrialMarks) -> tuple[list[float], list[
     ys = marks.y[marks.drawable(rows)].tolist()
     if picture.axis.objective == "memory_ratio":
         xs += [point.memory_ratio for point in picture.references]
-        ys += [100 * point.accuracy for point in picture.references]
-    ys += [100 * point.test_accuracy for point in picture.verified]
+        ys += [picture.scale.height(100 * point.accuracy) for point in picture.references]
+    ys += [picture.verified_scale.height(100 * point.test_accuracy) for point in picture.verified]
     if picture.teacher_accuracy is not None and ys:
-        ys.append(100 * picture.teacher_accuracy)
+        ys.append(picture.scale.height(100 * picture.teacher_accuracy))
     return [min(xs), max(xs)] if xs else [], [min(ys), max(ys)] if ys else []

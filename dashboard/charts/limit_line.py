@@ -3,17 +3,23 @@
 import math
 from typing import Any, NamedTuple
 
+from dashboard.charts.accuracy_scale import AccuracyScale
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.theme import Palette
 from mlgsearch.results.analysis.choice import KILOBYTE, Limit
 
 
 class LimitLine(NamedTuple):
-    """A line across a chart: at a size as its axis shows it, or else at an accuracy in percent."""
+    """A line across a chart: at a size as its axis shows it, or else at an accuracy in percent.
+
+    One that is dragged to another value asks for a bound of ``slope`` times it plus ``offset``.
+    """
 
     is_size: bool
     value: float
     words: str
+    slope: float = 1.0
+    offset: float = 0.0
 
 
 def limit_line(limit: Limit, axis: SizeAxis, teacher_accuracy: float | None) -> LimitLine | None:
@@ -24,27 +30,40 @@ def limit_line(limit: Limit, axis: SizeAxis, teacher_accuracy: float | None) -> 
     """
     value = limit.value
     if limit.kind == "max_kb" and axis.objective == "packed_bytes" and value > 0:
-        return LimitLine(True, value * KILOBYTE / axis.unit, f"at most {value:g} KB")
+        kilobytes = axis.unit / KILOBYTE
+        return LimitLine(True, value / kilobytes, f"at most {value:g} KB", kilobytes)
     if limit.kind == "max_ratio" and axis.objective == "memory_ratio" and value > 0:
         return LimitLine(True, value, f"at most {value:g}")
+    if limit.kind == "max_ms" and axis.objective == "latency_ms" and value > 0:
+        return LimitLine(True, value, f"at most {value:g} ms")
     if limit.kind == "at_least":
         return LimitLine(False, value, f"at least {value:g} %")
     if limit.kind == "within" and teacher_accuracy is not None:
-        least = 100 * teacher_accuracy - value
-        return LimitLine(False, least, f"within {value:g} of the teacher")
+        teacher = 100 * teacher_accuracy
+        return LimitLine(
+            False, teacher - value, f"within {value:g} of the teacher", slope=-1.0, offset=teacher
+        )
     return None
 
 
-def drawn(line: LimitLine, axis: SizeAxis, colours: Palette) -> tuple[dict[str, Any], ...]:
-    """Return the line as a layout's shape, and its words as an annotation."""
+def drawn(
+    line: LimitLine, axis: SizeAxis, colours: Palette, scale: AccuracyScale
+) -> tuple[dict[str, Any], ...]:
+    """Return the line as a layout's shape, which can be dragged, and its words as an annotation.
+
+    The shape's name says what study.js needs to make a bound of where it was dragged to.
+    """
+    value = line.value if line.is_size else scale.height(line.value)
     # Plotly counts an annotation's place on a logarithmic axis in powers of ten, a shape's not.
     is_log = line.is_size and axis.shown.is_log10
-    place = math.log10(line.value) if is_log else line.value
+    place = math.log10(value) if is_log else value
     along, across = ("x", "y") if line.is_size else ("y", "x")
+    teacher = scale.teacher if scale.teacher is not None and not line.is_size else "percent"
     shape = {
         "type": "line",
-        f"{along}0": line.value,
-        f"{along}1": line.value,
+        "name": f"limit {along} {teacher} {line.slope} {line.offset}",
+        f"{along}0": value,
+        f"{along}1": value,
         f"{across}ref": f"{across} domain",
         f"{across}0": 0,
         f"{across}1": 1,

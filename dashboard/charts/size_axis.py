@@ -1,12 +1,13 @@
-"""The sizes a chart can have to the right: what its menu offers, and how values are shown."""
+"""What a chart can have to the right, sizes above all: how values are found and shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from mlgsearch.records import OBJECTIVES, Objective
 from mlgsearch.results.analysis.choice import KILOBYTE
+from mlgsearch.results.analysis.hyperparameters import is_wide
 from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
 from mlgsearch.words import TIMES
 
@@ -42,6 +43,32 @@ class SizeAxis:
         if self.objective == "latency_ms":
             return f"{value:,.3g} ms"
         return f"{value:.3g}"
+
+
+@dataclass(frozen=True)
+class HyperparameterAxis(SizeAxis):
+    """A hyperparameter that is a number, in ``given`` per trial of a study, shape (n,).
+
+    It is no size: it has no front, and no limit is about it.
+    """
+
+    given: Floats = field(compare=False, repr=False, kw_only=True)
+
+    @classmethod
+    def of(cls, name: str, values: Floats) -> "HyperparameterAxis":
+        """Return the axis of a hyperparameter."""
+        shown = Objective(name=name, label=name, larger_is_better=False, is_log10=is_wide(values),
+                          reference=0.0)  # fmt: skip
+        return cls("", shown, ".4g", given=values)
+
+    def values(self, columns: TrialColumns) -> Floats:
+        """Return the trials' values, shape (n,); NaN where a trial has none."""
+        assert len(columns) == len(self.given), "the columns are not those of the study"
+        return self.given
+
+    def write(self, value: float) -> str:
+        """Write a value for a sentence."""
+        return f"{value:.4g}"
 
 
 def _axes() -> Mapping[str, SizeAxis]:

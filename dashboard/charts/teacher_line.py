@@ -2,26 +2,32 @@
 
 from typing import Any, Literal
 
+from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
 from dashboard.theme import Palette
 
 
 def teacher_line(
-    accuracy: float | None, colours: Palette, side: Literal["left", "right"]
+    accuracy: float | None,
+    colours: Palette,
+    side: Literal["left", "right"],
+    scale: AccuracyScale = IN_PERCENT,
 ) -> dict[str, Any]:
-    """Return a layout's line at the teacher's accuracy, a fraction: ``x`` and ``y`` are in percent.
+    """Return a layout's line at the teacher's accuracy, a fraction.
 
     Its words stand at the side where no mark comes near it. Without an accuracy there is none.
     """
     if accuracy is None:
         return {}
     percent = 100 * accuracy
+    height = scale.height(percent)
     line = {
         "type": "line",
+        "layer": "between",  # above the grid, and below the marks
         "xref": "x domain",
         "x0": 0,
         "x1": 1,
-        "y0": percent,
-        "y1": percent,
+        "y0": height,
+        "y1": height,
         "line": {"dash": "dash", "width": 1.5, "color": colours.ink},
     }
     words = {
@@ -30,7 +36,7 @@ def teacher_line(
         "x": 0 if side == "left" else 1,
         "xanchor": side,
         "xshift": 6 if side == "left" else -6,
-        "y": percent,
+        "y": height,
         "yanchor": "bottom",
         "showarrow": False,
         "font": {"color": colours.ink},

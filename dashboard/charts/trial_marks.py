@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
 from dashboard.charts.density import density
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.parts.expected import expected
@@ -24,20 +25,25 @@ _PRUNED = STATES.index(TrialState.PRUNED)
 
 
 class TrialMarks:
-    """Draws rows of a study's trials: accuracy in percent upwards, a size to the right.
+    """Draws rows of a study's trials: accuracy upwards on a scale, a size to the right.
 
     A mark carries its trial's number as ``customdata``, a list of one; what stands for several
     trials, a cell of an image or a mark of a full rug, carries none.
     """
 
     def __init__(
-        self, columns: TrialColumns, axis: SizeAxis, expectations: Expectations | None = None
+        self,
+        columns: TrialColumns,
+        axis: SizeAxis,
+        expectations: Expectations | None = None,
+        scale: AccuracyScale = IN_PERCENT,
     ) -> None:
         self.columns = columns
         self.axis = axis
         self._expectations = expectations
+        self._scale = scale
         self.x: Floats = axis.values(columns)  # (n,)
-        self.y: Floats = 100 * columns.accuracy  # (n,)
+        self.y: Floats = scale.heights(100 * columns.accuracy)  # (n,)
 
     def drawable(self, rows: Rows) -> Rows:
         """Return those of the rows that have both an accuracy and a size."""
@@ -53,10 +59,11 @@ class TrialMarks:
             "y": short(self.y[rows]),
             "customdata": [[number] for number in self.columns.number[rows].tolist()],
             "text": [self._note(row) for row in rows],
-            "hovertext": [self._expected(row) for row in rows],
+            "hovertext": [self._accuracy(row) + self._expected(row) for row in rows],
             "hovertemplate": (
                 f"{heading and f'{heading}<br>'}<b>trial %{{customdata[0]}}</b>%{{text}}<br>"
-                f"accuracy: %{{y:.2f}} %%{{hovertext}}<br>{self._size_line}<extra></extra>"
+                f"accuracy: {'' if self._scale.is_log else '%{y:.2f} %'}%{{hovertext}}<br>"
+                f"{self._size_line}<extra></extra>"
             ),
             "mode": "markers",
             "marker": marker,
@@ -118,6 +125,10 @@ class TrialMarks:
         if self.axis.is_ratio:
             notes.append(f"<br>{TIMES}{1 / self.x[row]:.1f} smaller")
         return "".join(notes)
+
+    def _accuracy(self, row: int) -> str:
+        """Write the accuracy where its height does not say it."""
+        return f"{100 * self.columns.accuracy[row]:.2f} %" if self._scale.is_log else ""
 
     def _expected(self, row: int) -> str:
         if self._expectations is None:

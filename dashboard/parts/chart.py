@@ -26,6 +26,13 @@ _CONFIG: Any = {
     ],
     "plotlyServerURL": "",
 }
+_SELECTING: Any = _CONFIG | {
+    # Lines that lie above the marks can be dragged.
+    "edits": {"shapePosition": True},
+    "modeBarButtonsToRemove": [
+        name for name in _CONFIG["modeBarButtonsToRemove"] if name not in ("select2d", "lasso2d")
+    ],
+}
 
 
 def chart(
@@ -38,6 +45,7 @@ def chart(
     table: Component | str,
     height: int = 450,
     is_sketched: bool = False,
+    selects: bool = False,
     more: Component | None = None,
 ) -> html.Figure:
     """Place a chart; its ``dcc.Graph`` has the id ``id_``, its summary ``id_ + "-summary"``.
@@ -47,7 +55,8 @@ def chart(
     .png or .svg. ``table`` has the chart's values and stands folded below; or it is the id of one
     that stands elsewhere on the page. ``height`` in pixels is for a figure that needs more or less
     of it than others, as one with a row a layer. One that ``is_sketched`` is seen before plotly has
-    been read. ``more`` stands under the chart.
+    been read. One that ``selects`` lets a box or a lasso mark several points, and lines be dragged.
+    ``more`` stands under the chart.
     """
     assert isinstance(figure, dict) or not is_sketched, "a sketch is made of plotly's JSON"
     summary_id, table_id = f"{id_}-summary", f"{id_}-table"
@@ -74,7 +83,7 @@ def chart(
                     dcc.Graph(
                         id=id_,
                         figure=figure,
-                        config=_CONFIG,
+                        config=_CONFIG if not selects else _SELECTING,
                         responsive=True,
                         # Without a height it shrinks to none once its figure changes.
                         style={"height": f"{height}px"},

@@ -127,7 +127,9 @@ def _heatmap(trace: Mapping[str, Any], x: _Axis, y: _Axis) -> Iterator[Node]:
 
 def _scatter(trace: Mapping[str, Any], x: _Axis, y: _Axis, paper: str) -> Iterator[Node]:
     """Draw a line as steps or straight, marks as dots or rings of their size and colour."""
-    places = list(zip(x.right(trace["x"]).tolist(), y.down(trace["y"]).tolist(), strict=True))
+    across, down = x.right(trace["x"]), y.down(trace["y"])
+    is_there = np.isfinite(across) & np.isfinite(down)
+    places = list(zip(across[is_there].tolist(), down[is_there].tolist(), strict=True))
     if not places:
         return
     mode = trace["mode"]

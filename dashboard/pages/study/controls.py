@@ -1,28 +1,37 @@
-"""What the page of a study is steered by: axis, filters, replay."""
+"""What the page of a study is steered by: axes, colour, filters, replay."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from dash import dcc, html
 
 from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES
 from dashboard.pages.study.data import StudyData
+from dashboard.pages.study.picture import axes_offered, colours_offered
 from dashboard.pages.study.view import (
     ACCURACY,
     AXIS,
+    COLOUR,
     FRONT,
     HIDE,
     ONLY,
+    PERCENT,
     PLANNED,
     RATIO,
+    SCALE,
     StudyView,
     last_moment,
 )
 from dashboard.parts.menu import menu
 from dashboard.parts.page import view_id
 from dashboard.parts.states import STATE_WORDS
+from dashboard.parts.toggles import toggles
 from dashboard.query import Query
 
 _STATES: Mapping[str, str] = {state.value: word for state, word in STATE_WORDS.items()}
+
+#: How high accuracies stand.
+_BELOW = "below"
+_SCALES = {_BELOW: "points below the teacher", PERCENT: "percent"}
 
 _DRAWN = "front"
 _PLAN = {_DRAWN: "the planned front"}
@@ -31,41 +40,48 @@ _PLAN = {_DRAWN: "the planned front"}
 _STEP_MS = 250
 
 
-def controls(query: Query, *, is_planned: bool) -> html.Div:
-    """Place axis and filters, each as the address wants it.
+def controls(query: Query, data: StudyData) -> html.Div:
+    """Place axes, colour and filters, each as the address wants it.
 
-    Where something ``is_planned`` there is a box for it: the plan's damage has an axis of its own
-    that runs the other way, so it is drawn for who asks.
+    Where something is planned there is a box for it: the plan's damage has an axis of its own that
+    runs the other way, so it is drawn for who asks.
     """
     view = StudyView.of(query)
-    is_ranged = any(query.one(name) for name in (*ACCURACY, *RATIO))
-    return html.Div(
+    across = {name: axis.shown.label for name, axis in SIZE_AXES.items()} | axes_offered(data)
+    colours = {"": "state"} | colours_offered(data)
+    menus = [
+        menu(
+            "Across", AXIS, across, query.choice(AXIS, across, DEFAULT_AXIS), default=DEFAULT_AXIS
+        ),
+        menu("Colour by", COLOUR, colours, query.choice(COLOUR, colours, ""), default=""),
+    ]
+    if data.record.teacher_accuracy is not None:
+        upwards = query.choice(SCALE, _SCALES, _BELOW)
+        menus.insert(1, menu("Accuracy", SCALE, _SCALES, upwards, default=_BELOW))
+    return html.Div([*menus, _filters(view, query, data)], className="card controls")
+
+
+def _filters(view: StudyView, query: Query, data: StudyData) -> html.Details:
+    is_planned = bool(data.record.planned)
+    return html.Details(
         [
-            menu(
-                "Size",
-                AXIS,
-                {name: axis.shown.label for name, axis in SIZE_AXES.items()},
-                view.axis.shown.name,
-                default=DEFAULT_AXIS,
-            ),
-            _boxes("Show", ONLY, {FRONT: "the front only"}, [FRONT] * view.is_front_only),
-            *([_boxes("Draw", PLANNED, _PLAN, [_DRAWN] * view.is_plan_drawn)] * is_planned),
-            _boxes("Hide", HIDE, _STATES, [name for name in _STATES if name in view.hidden]),
-            html.Details(
+            html.Summary("Filters"),
+            html.Div(
                 [
-                    html.Summary("Range"),
-                    html.Div(
-                        [
-                            _range("Accuracy in %", ACCURACY, query),
-                            _range("Memory ratio", RATIO, query),
-                        ],
-                        className="fields",
+                    toggles("Show", ONLY, {FRONT: "the front only"}, [FRONT] * view.is_front_only),
+                    toggles(
+                        "Hide", HIDE, _STATES, [name for name in _STATES if name in view.hidden]
                     ),
+                    *(
+                        [toggles("Draw", PLANNED, _PLAN, [_DRAWN] * view.is_plan_drawn)]
+                        * is_planned
+                    ),
+                    _range("Accuracy in %", ACCURACY, query),
+                    _range("Memory ratio", RATIO, query),
                 ],
-                open=is_ranged,
+                className="fields",
             ),
-        ],
-        className="card controls",
+        ]
     )
 
 
@@ -93,15 +109,6 @@ def replay(data: StudyData, view: StudyView, moment: str) -> html.Div:
         ],
         className="replay",
     )
-
-
-def _boxes(
-    legend: str, parameter: str, options: Mapping[str, str], value: Sequence[str]
-) -> html.Fieldset:
-    boxes = dcc.Checklist(
-        id=view_id(parameter), options=dict(options), value=list(value), inline=True
-    )
-    return html.Fieldset([html.Legend(legend), boxes])
 
 
 def _range(legend: str, names: tuple[str, str], query: Query) -> html.Fieldset:

@@ -1,4 +1,4 @@
-"""What the page of a study reads from the database, and the pictures it makes of it."""
+"""What the page of a study reads from the database, and what it says of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,26 +6,24 @@ from hashlib import sha256
 
 import numpy as np
 
-from dashboard.charts.front_chart import FrontPicture
-from dashboard.charts.limit_line import LimitLine, limit_line
-from dashboard.charts.size_axis import SizeAxis
 from dashboard.database import Database
-from dashboard.pages.study.filtered import Filtered, columns_at
+from dashboard.pages.study.filtered import Filtered
 from dashboard.pages.study.view import StudyView
-from dashboard.parts.states import STATE_WORDS
 from mlgsearch.records import EpochRecord, StudyRecord, TrialState
+from mlgsearch.results.analysis.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.trial_columns import Course, Rows, TrialColumns
 from mlgsearch.results.analysis.verification import VerifiedPoint
 from mlgsearch.results.read.driving import Driving
-from mlgsearch.results.read.study_results import StudyResults, verified_students
+from mlgsearch.results.read.study_results import StudyResults
 
 
 @dataclass(frozen=True)
 class StudyData:
-    """A study as it is now, and what `verify` found of its students."""
+    """A study as it is now, what `verify` found of its students, and their hyperparameters."""
 
     results: StudyResults
     verified: Sequence[VerifiedPoint]
+    hyperparameters: Hyperparameters
 
     @property
     def record(self) -> StudyRecord:
@@ -46,34 +44,6 @@ class StudyData:
     def steps(self) -> Rows:
         """Where the hypervolume rose: places in ``course``, shape (k,)."""
         return np.flatnonzero(np.diff(self.course[1], prepend=0.0) > 0)
-
-    def picture(self, view: StudyView) -> FrontPicture:
-        """Return what the chart of the front draws in a view."""
-        columns, left = self.columns, self.filtered(view)
-        then = columns_at(columns, left.seen)
-        drawn = ~columns.is_in(TrialState.WAITING)  # one that waits has no place
-        return FrontPicture(
-            columns=columns,
-            axis=view.axis,
-            shown=left.rows[drawn[left.rows]],
-            front=left.front,
-            steps=left.seen[then.front_rows(("accuracy", view.axis.objective))],
-            ranged=left.ranged[drawn[left.ranged]],
-            selected=view.selected,
-            teacher_accuracy=self.record.teacher_accuracy,
-            planned=self.record.planned if view.is_plan_drawn else (),
-            references=self.record.references,
-            verified=self.verified,
-            expectations=self.results.expectations,
-            limit=self._limit_line(view),
-        )
-
-    def _limit_line(self, view: StudyView) -> LimitLine | None:
-        # What is expected on the test part is no height in a chart of the validation part.
-        limit = view.limit
-        if limit is None or (not limit.is_on_size and self.results.expectations.is_of_test_part):
-            return None
-        return limit_line(limit, view.axis, self.record.teacher_accuracy)
 
     def filtered(self, view: StudyView) -> Filtered:
         """Return the trials that a view leaves."""
@@ -133,27 +103,7 @@ def read_study(database: Database, name: str) -> StudyData:
         StudyNotFoundError: there is none of that name.
     """
     results = database.results(name)
-    return StudyData(results, verified_students(database.engine, results))
-
-
-def tell_front(picture: FrontPicture) -> str:
-    """Say in a sentence or two what the chart of the front shows."""
-    columns, axis = picture.columns, picture.axis
-    counts = columns.at(picture.shown).counts()
-    counted = ", ".join(
-        f"{counts[state]:,} {word}" for state, word in STATE_WORDS.items() if counts[state]
-    )
-    sentence = f"Shown: {counted}." if counted else "No trial is shown."
-    sizes = axis.values(columns)
-    front = picture.front[np.isin(picture.front, picture.shown)]
-    front = front[np.isfinite(sizes[front])]
-    if not len(front):
-        return f"{sentence} None of them is on the front." if counted else sentence
-    order = front[np.argsort(columns.accuracy[front], kind="stable")]
-    least, most = (_student(columns, axis, row) for row in order[[0, -1]])
-    if len(front) == 1:
-        return f"{sentence} One trial is on the front, {least}."
-    return f"{sentence} On the front are {_trials(len(front))}, from {least} to {most}."
+    return StudyData(results, database.verified(results), database.hyperparameters(results))
 
 
 def tell_hypervolume(data: StudyData) -> str:
@@ -163,7 +113,7 @@ def tell_hypervolume(data: StudyData) -> str:
         return "No trial has a result yet."
     last = int(np.argmax(course >= course[-1]))
     return (
-        f"Hypervolume {course[-1]:.4f} after {_trials(len(rows))} with a result; "
+        f"Hypervolume {course[-1]:.4f} after {trials_counted(len(rows))} with a result; "
         f"trial {data.columns.number[rows[last]]} raised it last, as number {last + 1:,}."
     )
 
@@ -176,7 +126,7 @@ def tell_moment(data: StudyData, view: StudyView) -> str:
     if not view.until:
         return "before the first trial finished"
     moment = data.columns.finished_at[order[view.until - 1]].item()
-    return f"after {view.until:,} of {_trials(len(order))}, {moment:%Y-%m-%d %H:%M:%S} UTC"
+    return f"after {view.until:,} of {trials_counted(len(order))}, {moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def tell_curves(curves: Mapping[int, Sequence[EpochRecord]], selected: Sequence[int]) -> str:
@@ -196,10 +146,6 @@ def tell_curves(curves: Mapping[int, Sequence[EpochRecord]], selected: Sequence[
     return said.strip()
 
 
-def _student(columns: TrialColumns, axis: SizeAxis, row: int) -> str:
-    size = axis.write(float(axis.values(columns)[row]))
-    return f"{100 * columns.accuracy[row]:.2f} % at {size}"
-
-
-def _trials(count: int) -> str:
+def trials_counted(count: int) -> str:
+    """Write so many trials."""
     return f"{count:,} trial{'' if count == 1 else 's'}"

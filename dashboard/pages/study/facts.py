@@ -6,10 +6,14 @@ from dash.development.base_component import Component
 from dashboard.database import Database
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.verdict import verdict
+from dashboard.parts.attributes import attributes
 from dashboard.parts.page import link
 from dashboard.parts.states import STATE_WORDS
 from mlgsearch.records import TrialState
 from mlgsearch.results.read.trial_details import failure_reasons
+
+#: The id of the list of failures.
+FAILURES = "study-failed"
 
 #: Trials of a reason that are linked to; the table has the others.
 _MOST_LINKS = 8
@@ -19,7 +23,9 @@ def facts(data: StudyData) -> list[Component]:
     """Return the figures, and sentences on what is missing: a front yet, layers to compress."""
     record, reached = data.record, data.results.reached
     counts = reached.counts
-    rows = [(word, f"{counts[state]:,}") for state, word in STATE_WORDS.items() if counts[state]]
+    rows: list[tuple[str, Component | str]] = [
+        (word, _count(state, counts[state])) for state, word in STATE_WORDS.items() if counts[state]
+    ]
     if reached.best_accuracy is not None:
         rows += [
             ("front", f"{len(data.results.front):,}"),
@@ -52,11 +58,25 @@ def _nothing_yet(data: StudyData) -> str:
     return "No trial is COMPLETE yet."
 
 
+def _count(state: TrialState, count: int) -> Component | str:
+    """Write a count; that of failed trials leads to the list of them."""
+    said = f"{count:,}"
+    if state is not TrialState.FAIL:
+        return said
+    return html.A(said, href=f"#{FAILURES}", title="Why they failed", **attributes(data_unfold=""))
+
+
+def failures_title(data: StudyData) -> str:
+    """Say how many trials failed."""
+    failed = data.results.reached.counts[TrialState.FAIL]
+    return f"{failed:,} failed trial{'' if failed == 1 else 's'}" if failed else "No trial failed"
+
+
 def failures(database: Database, name: str) -> Component:
     """List why trials failed, the most frequent reason first."""
     reasons = failure_reasons(database.engine, name)
     if not reasons:
-        return html.P("No trial has failed.", className="faint")
+        return html.P("A trial that fails is listed here with its reason.", className="faint")
     return html.Ul(
         [
             html.Li(

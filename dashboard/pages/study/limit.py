@@ -12,6 +12,7 @@ KIND, MOST = "limit", "bound"
 KINDS: Mapping[LimitKind, str] = {
     "max_kb": "packed file, at most KB",
     "max_ratio": "memory ratio, at most",
+    "max_ms": "predicted latency, at most ms",
     "at_least": "expected accuracy, at least %",
     "within": "points below the teacher, at most",
 }

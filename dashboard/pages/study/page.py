@@ -1,31 +1,33 @@
 """One study: its front among all trials, how it grew, and the trials one picks from it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from dashboard.charts.curves_chart import curves_chart
 from dashboard.charts.front_chart import front_chart
 from dashboard.charts.hypervolume_chart import hypervolume_chart
+from dashboard.charts.zoom import read_zoom
 from dashboard.database import Database
 from dashboard.pages.study.chart_tables import COURSE_TABLE, CURVES_TABLE
 from dashboard.pages.study.chips import chips
-from dashboard.pages.study.choosing import choose_form, chosen_student
 from dashboard.pages.study.controls import controls, replay
 from dashboard.pages.study.data import (
     StudyData,
     read_study,
     tell_curves,
-    tell_front,
     tell_hypervolume,
     tell_moment,
 )
-from dashboard.pages.study.facts import facts, failures
-from dashboard.pages.study.inspector import inspect
+from dashboard.pages.study.facts import FAILURES, facts, failures, failures_title
+from dashboard.pages.study.in_browser import register_in_browser
+from dashboard.pages.study.inspector.choosing import choose_form, chosen_student
+from dashboard.pages.study.inspector.selection import inspect
+from dashboard.pages.study.picture import picture_of, tell_front, tell_objectives
 from dashboard.pages.study.state_line import origin, state_line
-from dashboard.pages.study.trial_table import TRIALS_TABLE
+from dashboard.pages.study.trials.table import TRIALS_TABLE, table_tools
 from dashboard.pages.study.view import SELECTED, UNTIL, ZOOM, StudyView, last_moment
 from dashboard.parts.attributes import attributes
 from dashboard.parts.chart import chart
@@ -54,6 +56,7 @@ _OUTPUTS = {
     "state": Output("study-state", "children"),
     "facts": Output("study-facts", "children"),
     "failures": Output("study-failures", "children"),
+    "failures_title": Output("study-failures-title", "children"),
     "last": Output("study-replay", "max"),
     "replay": Output("study-replay", "value"),
     "drawn": Output("study-drawn", "data"),
@@ -66,6 +69,12 @@ def _layout(database: Database, view: View) -> Component:
     parts = _parts(database, data, StudyView.of(view.query), view.scheme, {})
     return html.Div(
         [
+            html.A(
+                "To the trials",
+                href="#study-table",
+                className="skip",
+                **attributes(data_first="tbody a"),
+            ),
             html.Div(
                 [
                     html.H1(name),
@@ -89,7 +98,7 @@ def _layout(database: Database, view: View) -> Component:
             dcc.Store(id=view_id(SELECTED), data=list(view.query.all(SELECTED))),
             dcc.Store(id=view_id(ZOOM), data=view.query.one(ZOOM)),
             dcc.Store(id=view_id(UNTIL), data=view.query.one(UNTIL)),
-            controls(view.query, is_planned=bool(data.record.planned)),
+            controls(view.query, data),
             html.Div(
                 parts["chips"], id="study-chips", role="status", **attributes(aria_label="Filters")
             ),
@@ -103,6 +112,7 @@ def _layout(database: Database, view: View) -> Component:
                         file=f"{name}-front",
                         table="study-table",
                         is_sketched=True,
+                        selects=True,
                         more=replay(data, StudyView.of(view.query), parts["moment"]),
                     ),
                     html.Div(
@@ -110,7 +120,7 @@ def _layout(database: Database, view: View) -> Component:
                             html.Section(
                                 [
                                     html.H2("Choose a student"),
-                                    choose_form(view.query),
+                                    choose_form(view.query, data.results),
                                     html.Div(parts["choice"], id="study-choice", role="status"),
                                 ],
                                 id="study-choose",
@@ -142,30 +152,27 @@ def _layout(database: Database, view: View) -> Component:
             html.Section(
                 [
                     html.H2("Trials"),
+                    table_tools(data, view.query),
                     html.Div(TRIALS_TABLE.render(database, view.query), id="study-table"),
                 ],
                 className="card",
             ),
-            html.Div(
+            chart(
+                "study-course",
+                parts["course"],
+                title="Hypervolume over trials",
+                summary=parts["course_summary"],
+                file=f"{name}-hypervolume",
+                table=COURSE_TABLE.render(database, view.query),
+                height=_SMALL,
+            ),
+            html.Details(
                 [
-                    chart(
-                        "study-course",
-                        parts["course"],
-                        title="Hypervolume over trials",
-                        summary=parts["course_summary"],
-                        file=f"{name}-hypervolume",
-                        table=COURSE_TABLE.render(database, view.query),
-                        height=_SMALL,
-                    ),
-                    html.Section(
-                        [
-                            html.H2("Failures"),
-                            html.Div(parts["failures"], id="study-failures"),
-                        ],
-                        className="card",
-                    ),
+                    html.Summary(parts["failures_title"], id="study-failures-title"),
+                    html.Div(parts["failures"], id="study-failures"),
                 ],
-                className="pair",
+                id=FAILURES,
+                className="card",
             ),
         ],
         className="study",
@@ -199,9 +206,10 @@ def _parts(
     }
     news = {part for part, digest in digests.items() if drawn.get(part) != digest}
     if "front" in news:
-        picture = data.picture(view)
-        parts["front"] = front_chart(picture, scheme, view.zoom)
-        parts["front_summary"] = tell_front(picture)
+        picture = picture_of(data, view)
+        zoom = read_zoom(view.zoom, picture.axis, picture.scale)
+        parts["front"] = front_chart(picture, scheme, zoom)
+        parts["front_summary"] = tell_front(picture) + tell_objectives(data.record.objectives)
         parts["chips"] = lighten(chips(data, view))
     if "course" in news:
         parts["course"] = hypervolume_chart(
@@ -233,6 +241,7 @@ def _parts(
         parts["state"] = lighten(state_line(database, data))
     if "failures" in news:
         parts["failures"] = lighten(failures(database, name))
+        parts["failures_title"] = failures_title(data)
     parts["drawn"] = digests if news else no_update
     return parts
 
@@ -256,50 +265,7 @@ def _register(app: Dash, database: Database) -> None:
             return dict.fromkeys(_OUTPUTS, no_update)
         return _parts(database, data, StudyView.of(query), scheme, drawn)
 
-    client: dict[str, tuple[list[Output], list[Input | State]]] = {
-        "pick": (
-            [Output(view_id(SELECTED), "data"), Output("study-chart", "clickData")],
-            [Input("study-chart", "clickData"), State(view_id(SELECTED), "data")],
-        ),
-        "zoom": (
-            [Output(view_id(ZOOM), "data")],
-            [Input("study-chart", "relayoutData")],
-        ),
-        "replay": (
-            [Output(view_id(UNTIL), "data")],
-            [Input("study-replay", "value"), State("study-replay", "max")],
-        ),
-        "play": (
-            [
-                Output("study-player", "disabled"),
-                Output("study-play", "children"),
-                Output("study-replay", "value", allow_duplicate=True),
-            ],
-            [
-                Input("study-play", "n_clicks"),
-                State("study-player", "disabled"),
-                State("study-replay", "value"),
-                State("study-replay", "max"),
-            ],
-        ),
-        "step": (
-            [
-                Output("study-replay", "value", allow_duplicate=True),
-                Output("study-player", "disabled", allow_duplicate=True),
-                Output("study-play", "children", allow_duplicate=True),
-            ],
-            [
-                Input("study-player", "n_intervals"),
-                State("study-replay", "value"),
-                State("study-replay", "max"),
-            ],
-        ),
-    }
-    in_browser: Callable[..., None] = app.clientside_callback
-    for function, (outputs, arguments) in client.items():
-        in_browser(
-            ClientsideFunction("study", function), outputs, arguments, prevent_initial_call=True
-        )
+    register_in_browser(app)
 
 
 PAGE = Page(

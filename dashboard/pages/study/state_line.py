@@ -1,6 +1,5 @@
 """A study's state in a line: who runs it, how far it is, how long it still takes, what to do."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,6 +15,16 @@ from dashboard.parts.duration import age
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results.read.driving import Driving
 from mlgsearch.words import duration
+
+#: What a study is, by part and key of its file.
+_ORIGIN = {
+    "model": ("model", "name"),
+    "data": ("data", "name"),
+    "space": ("space", "kind"),
+    "sampler": ("search", "sampler"),
+    "seed": ("search", "seed"),
+    "epochs per trial": ("trial", "epochs"),
+}
 
 #: Trials that run are shown one by one up to so many.
 _MOST_RUNNING = 8
@@ -55,14 +64,7 @@ def is_over(data: StudyData) -> bool:
 
 def origin(record: StudyRecord) -> html.Details:
     """Fold what the study is: network, data, space, sampler, seed, and its file as written."""
-    facts = {
-        "model": _word(record.content, "model", "name"),
-        "data": _word(record.content, "data", "name"),
-        "space": _word(record.content, "space", "kind"),
-        "sampler": _word(record.content, "search", "sampler"),
-        "seed": _word(record.content, "search", "seed"),
-        "epochs per trial": _word(record.content, "trial", "epochs"),
-    }
+    facts = {name: str(record.section(part).get(key, "")) for name, (part, key) in _ORIGIN.items()}
     figures = [html.Div([html.Dt(key), html.Dd(value)]) for key, value in facts.items() if value]
     return html.Details(
         [
@@ -147,10 +149,3 @@ def _running(data: StudyData, driving: Driving | None) -> list[Component]:
         shown.append(html.Li(f"and {len(rows) - _MOST_RUNNING:,} more", className="faint"))
     what = "Trials that run now" if driving else "Trials that wait for a driver to go on"
     return [html.Ul(shown, className="running", **attributes(aria_label=what))]
-
-
-def _word(content: Mapping[str, object], part: str, key: str) -> str:
-    """Read a word of a study's file; one that another version wrote without it is empty."""
-    found = content.get(part, {})
-    assert isinstance(found, Mapping)
-    return str(found.get(key, ""))

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
-from dashboard.charts.zoom import Zoom, read_zoom
 from dashboard.pages.study.limit import limit_of
 from dashboard.query import Query
 from mlgsearch.records import TrialState
@@ -17,6 +16,14 @@ from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 
 #: Parameters of the page's address.
 AXIS, HIDE, ONLY, UNTIL, SELECTED, ZOOM = ("size", "hide", "only", "until", "trials", "zoom")
+#: How high accuracies stand, and what trials are coloured by.
+SCALE, COLOUR = "accuracy", "colour"
+#: Further columns of the table, and the trial it is opened at.
+COLUMNS, FIND = "columns", "find"
+#: The value of ``SCALE`` for percents; else, where a teacher is known, points below it.
+PERCENT = "percent"
+#: How a hyperparameter begins as a value of ``AXIS`` or ``COLOUR``; its name follows.
+HYPERPARAMETER = "h."
 #: Whether the planned front is drawn; with any value it is.
 PLANNED = "planned"
 ACCURACY = ("accuracy-from", "accuracy-to")
@@ -39,7 +46,9 @@ class StudyView:
     ``accuracy`` (in percent) and ``ratio`` (memory ratio) bound the trials shown, both ends
     included, infinite where open; a trial without an accuracy lies in no part of them.
     ``until`` is how many trials had finished at the moment of a replay, None for the present.
-    ``limit`` is what a student is chosen by.
+    ``limit`` is what a student is chosen by, ``zoom`` as `charts.zoom.read_zoom` reads it.
+    ``hyperparameter`` names one that is to the right in place of ``axis``, and ``colour`` a
+    hyperparameter (after ``HYPERPARAMETER``) or an objective. The table is opened at ``found``.
     """
 
     axis: SizeAxis = SIZE_AXES[DEFAULT_AXIS]
@@ -49,9 +58,13 @@ class StudyView:
     ratio: tuple[float, float] = _ANY
     until: int | None = None
     selected: tuple[int, ...] = ()
-    zoom: Zoom | None = None
+    zoom: str = ""
     limit: Limit | None = None
     is_plan_drawn: bool = False
+    hyperparameter: str = ""
+    is_in_percent: bool = False
+    colour: str = ""
+    found: int | None = None
 
     @classmethod
     def of(cls, query: Query) -> Self:
@@ -64,9 +77,13 @@ class StudyView:
             ratio=_range(query, RATIO),
             until=query.integer(UNTIL),
             selected=_selected(query),
-            zoom=read_zoom(query.one(ZOOM), axis_of(query)),
+            zoom=query.one(ZOOM),
             limit=limit_of(query),
             is_plan_drawn=query.one(PLANNED) != "",
+            hyperparameter=_hyperparameter(query.one(AXIS)),
+            is_in_percent=query.one(SCALE) == PERCENT,
+            colour=query.one(COLOUR),
+            found=query.integer(FIND),
         )
 
     @property
@@ -108,6 +125,10 @@ def axis_of(query: Query) -> SizeAxis:
 def last_moment(columns: TrialColumns) -> int:
     """Return how many trials have finished: the right end of a replay."""
     return len(columns.finished_rows)
+
+
+def _hyperparameter(text: str) -> str:
+    return text.removeprefix(HYPERPARAMETER) if text.startswith(HYPERPARAMETER) else ""
 
 
 def _selected(query: Query) -> tuple[int, ...]:

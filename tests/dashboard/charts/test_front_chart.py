@@ -154,7 +154,7 @@ def test_reported_students_tell_source_and_protocol_as_they_are_written() -> Non
     figure = front_chart(_picture(references=[point]), "light")
     mark = _traces(figure)["reported by others"]
     assert list(mark.text) == ["MLG &lt;b&gt;"]
-    assert list(mark.customdata) == [["Gu et al.", "test part &amp; all"]]
+    assert list(mark.customdata) == [["Gu et al.", "test part &amp; all", "93.72"]]
     assert figure.layout.yaxis.range[1] > 93.72
     assert "reported by others" not in _traces(
         front_chart(_picture(axis="packed_kb", references=[point]), "light")

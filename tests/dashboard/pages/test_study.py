@@ -101,6 +101,11 @@ def study(visit: Visit, search: str) -> Page:
     return page
 
 
+def filters(page: Page) -> None:
+    """Unfold the filters."""
+    page.locator("summary").filter(has_text="Filters").click()
+
+
 def cards(page: Page) -> list[str]:
     return page.locator("#study-cards h3").all_inner_texts()
 
@@ -131,7 +136,8 @@ def test_what_nothing_compresses_is_said(visit: Visit) -> None:
 def test_a_link_carries_the_whole_view(visit: Visit) -> None:
     page = study(visit, "digits")
     page.get_by_role("button", name="Select trial 27").click()
-    page.get_by_role("combobox", name="Size").select_option("packed file in KB")
+    page.get_by_role("combobox", name="Across").select_option("packed file in KB")
+    filters(page)
     page.get_by_role("checkbox", name="failed").check()
     page.get_by_role("checkbox", name="the front only").check()
     expect(page).to_have_url(re.compile("size=packed_kb"))
@@ -145,8 +151,9 @@ def test_a_link_carries_the_whole_view(visit: Visit) -> None:
     assert cards(other) == ["Trial 27"]
     # The first page asks for a picture of what it zoomed to, which may be on its way.
     expect(page.locator("#study-chart .legendtext")).to_have_text(legend(other, "study-chart"))
+    filters(other)
     expect(other.get_by_role("checkbox", name="failed")).to_be_checked()
-    expect(other.get_by_role("combobox", name="Size")).to_have_value("packed_kb")
+    expect(other.get_by_role("combobox", name="Across")).to_have_value("packed_kb")
     expect(other).to_have_url(page.url)
     assert again.complaints == []
 
@@ -226,7 +233,7 @@ def test_a_limit_leads_to_one_student_and_its_command(visit: Visit) -> None:
     page.get_by_role("spinbutton", name="Bound").fill("0.01")
     expect(choice.get_by_role("alert")).to_contain_text("No student keeps to it: the best student")
     expect(page).to_have_url(re.compile(r"bound=0\.01&limit=within"))
-    page.get_by_role("combobox", name="Size").select_option("packed file in KB")
+    page.get_by_role("combobox", name="Across").select_option("packed file in KB")
     page.get_by_role("combobox", name="Limit").select_option("packed file, at most KB")
     page.get_by_role("spinbutton", name="Bound").fill("20")
     expect(page.locator("#study-chart .annotation-text")).to_contain_text(
@@ -317,6 +324,7 @@ def test_what_has_the_focus_keeps_it(visit: Visit) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#study-table th[aria-sort=ascending]")).to_have_text(re.compile("accur"))
     expect(focused).to_have_text(re.compile("accuracy"))
+    filters(page)
     page.get_by_role("checkbox", name="the front only").check()
     page.get_by_role("button", name="Next rows of Trials").focus()
     page.keyboard.press("Enter")
@@ -339,6 +347,7 @@ def test_all_rows_are_downloaded(visit: Visit) -> None:
     assert {row["state"] for row in rows} == {"COMPLETE", "PRUNED", "FAIL"}
     known = [float(row["accuracy"]) for row in rows if row["accuracy"]]
     assert known == sorted(known, reverse=True)
+    filters(page)
     page.get_by_role("checkbox", name="the front only").check()
     expect(page.locator("#study-table")).to_contain_text("1 to 10 of 13 rows")
     front = json.loads(saved("JSON"))
@@ -349,6 +358,7 @@ def test_all_rows_are_downloaded(visit: Visit) -> None:
 def test_one_filter_is_for_all_and_is_taken_back_by_its_chip(visit: Visit) -> None:
     narrow = "digits&accuracy-from=90&hide=PRUNED&only=front&until=30&trials=7&trials=28"
     page = study(visit, narrow)
+    filters(page)
     table, chips = page.locator("#study-table"), page.locator("#study-chips")
     summary = page.locator("#study-chart-summary")
     expect(summary).to_contain_text("Shown: 3 complete. On the front are 3 trials, from 92.94 %")
@@ -387,6 +397,7 @@ def test_a_chart_is_saved_as_a_picture(visit: Visit) -> None:
 def test_what_a_study_is_compared_with_is_drawn(visit: Visit) -> None:
     page = study(visit, "rich")
     assert "planned (2)" not in legend(page, "study-chart")
+    filters(page)
     page.get_by_role("checkbox", name="the planned front").check()
     expect(page.locator("#study-chart .legendtext")).to_contain_text(["planned (2)"])
     expect(page).to_have_url(re.compile("planned=front"))
@@ -400,6 +411,10 @@ def test_what_a_study_is_compared_with_is_drawn(visit: Visit) -> None:
 def test_without_a_complete_trial_a_sentence_says_what_to_do(visit: Visit) -> None:
     page = visit.go("/study?name=failing")
     expect(page.locator("#study-facts")).to_contain_text("see below why trials failed")
+    expect(page.locator("#study-failures")).to_be_hidden()
+    page.get_by_role("definition").get_by_role("link", name="1").click()
+    expect(page.locator("#study-failures-title")).to_have_text("1 failed trial")
+    expect(page.locator("#study-failures-title")).to_be_focused()
     expect(page.locator("#study-failures")).to_contain_text("<img src=x onerror=alert(1)>")
     assert page.locator("#study-failures img").count() == 0
     page = visit.go("/study?name=empty")
@@ -409,6 +424,7 @@ def test_without_a_complete_trial_a_sentence_says_what_to_do(visit: Visit) -> No
 @pytest.mark.view(viewport={"width": 400, "height": 800}, color_scheme="dark")
 def test_a_narrow_dark_page_is_no_wider_than_its_window(visit: Visit) -> None:
     page = study(visit, "digits&trials=12&accuracy-from=50")
+    filters(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     expect(page.get_by_role("spinbutton", name="from").first).to_have_value("50")
 

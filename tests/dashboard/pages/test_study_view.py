@@ -37,13 +37,13 @@ def test_the_address_says_it_all() -> None:
         ratio=(-math.inf, 0.1),
         until=7,
         selected=(3, 12),
-        zoom=(0, 1, 50, 60),
+        zoom="packed_kb_0_1_50_60",
     )
 
 
 def test_what_it_says_by_a_wrong_word_is_as_if_it_were_not_there() -> None:
     assert StudyView() == _view(
-        "size=weight&hide=all&only=me&accuracy-from=x&ratio-to=nan&until=-1&trials=a&trials=-3&zoom=1"
+        "size=weight&hide=all&only=me&accuracy-from=x&ratio-to=nan&until=-1&trials=a&trials=-3"
     )
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from dashboard.database import Database
-from dashboard.pages.study.cards import cards
 from dashboard.pages.study.data import read_study
-from dashboard.pages.study.trial_table import TRIALS_TABLE
+from dashboard.pages.study.inspector.cards import cards
+from dashboard.pages.study.trials.table import TRIALS_TABLE
 from dashboard.pages.study.view import StudyView
 from dashboard.query import Query
 from mlgsearch.results.database.engine import open_engine

@@ -1,8 +1,9 @@
 """In what trials differ, without a browser."""
 
+from dataclasses import replace
 from typing import Any
 
-from dashboard.pages.study.what_differs import what_differs
+from dashboard.pages.study.inspector.what_differs import what_differs
 from mlgsearch.records import TrialRecord
 from tests.results.samples import a_complete, a_trial
 
@@ -56,6 +57,12 @@ def test_a_trial_without_a_result_is_compared_all_the_same() -> None:
     assert rows[1] == "accuracy 90.00 % 80.00 % \N{EN DASH}"
     assert "lr 0.1 0.2 \N{EN DASH}" in rows
     assert rows[-2].endswith("\N{EN DASH}")
+
+
+def test_further_measures_are_compared_as_on_a_trials_page() -> None:
+    one, other = _two(latency_ms=2.5)
+    rows = _rows(what_differs([replace(one, latency_ms=1.25), other])[0])
+    assert "predicted latency 1.25 ms 2.5 ms" in rows
 
 
 def test_many_layers_stand_folded() -> None:

@@ -9,9 +9,9 @@ import pytest
 from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES
 from dashboard.charts.trial_marks import TrialMarks
 from dashboard.database import Database
-from dashboard.pages.study.cards import cards
 from dashboard.pages.study.data import read_study
-from dashboard.pages.study.trial_table import TRIALS_TABLE
+from dashboard.pages.study.inspector.cards import cards
+from dashboard.pages.study.trials.table import TRIALS_TABLE
 from dashboard.pages.study.view import StudyView
 from dashboard.pages.trial.data import TrialData
 from dashboard.pages.trial.facts import facts

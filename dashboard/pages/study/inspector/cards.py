@@ -5,6 +5,7 @@ from dash.development.base_component import Component
 
 from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.pages.study.data import StudyData
+from dashboard.pages.study.inspector.notes import note, star
 from dashboard.pages.study.view import SELECTED, StudyView
 from dashboard.parts.attributes import attributes
 from dashboard.parts.expected import expected
@@ -79,11 +80,13 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
                 [
                     html.Span(className="swatch", style={"backgroundColor": colour}),
                     html.H3(link(f"Trial {number}", "/study/trial", name=name, number=number)),
+                    star(name, number),
                     _remove(number),
                 ]
             ),
             html.Ul([html.Li(fact) for fact in facts], className="plain"),
             *([] if around is None else [_trades(around, view)]),
+            note(name, number),
         ],
         className="trial-card",
     )

@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 from dashboard.parts.attributes import attributes
 from dashboard.parts.student import written_bytes
 from mlgsearch.records import FiveNumbers, TrialRecord
+from mlgsearch.results.trial_fields import further_measures
 
 #: Layers that are shown at once; the others stand folded.
 _MOST_LAYERS = 8
@@ -61,10 +62,13 @@ def _results(trials: Sequence[TrialRecord]) -> list[_Line]:
     accuracy = [trial.accuracy for trial in trials]
     size = [trial.packed_bytes for trial in trials]
     ratio = [trial.sizes.memory_ratio for trial in trials]
+    measured = [further_measures(trial) for trial in trials]
+    labels = dict.fromkeys(label for found in measured for label in found)
     return [
         _line("accuracy", ["" if a is None else f"{100 * a:.2f} %" for a in accuracy]),
         _line("memory ratio", [f"{value:.4f}" for value in ratio]),
         _line("packed file", ["" if s is None else written_bytes(s) for s in size]),
+        *(_line(label, [found.get(label, "") for found in measured]) for label in labels),
         _line("epochs", [f"{trial.epochs_done} of {trial.epochs_wanted}" for trial in trials]),
     ]
 

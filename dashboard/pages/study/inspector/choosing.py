@@ -14,22 +14,28 @@ from dashboard.parts.page import view_id
 from dashboard.parts.student import written_bytes
 from dashboard.query import Query
 from mlgsearch.errors import UserError
-from mlgsearch.results.analysis.choice import Limit
+from mlgsearch.results.analysis.choice import Limit, LimitError
 from mlgsearch.results.analysis.neighbours import Trade
 from mlgsearch.results.read.study_choice import StudyChoice
 from mlgsearch.results.read.study_results import StudyResults
 from mlgsearch.words import TIMES
 
 
-def choose_form(query: Query) -> html.Div:
-    """Place what a limit is written with."""
+def choose_form(query: Query, results: StudyResults) -> html.Div:
+    """Place what a limit is written with; latency is offered where one is known."""
     limit = limit_of(query)
+    is_timed = len(results.columns.usable_rows(("latency_ms",))) > 0
+    kinds = {
+        str(kind): label
+        for kind, label in KINDS.items()
+        if is_timed or kind != "max_ms" or (limit is not None and limit.kind == kind)
+    }
     return html.Div(
         [
             menu(
                 "Limit",
                 KIND,
-                {str(kind): label for kind, label in KINDS.items()},
+                kinds,
                 DEFAULT_KIND if limit is None else limit.kind,
                 default=DEFAULT_KIND,
             ),
@@ -63,8 +69,11 @@ def chosen_student(
         return [html.P(how, className="faint")]
     try:
         found = StudyChoice.of(results, limit)
+    except LimitError as error:
+        said = f"No student keeps to it: {error.why}."
+        return [html.P(said, className="refused", role="alert")]
     except UserError as error:
-        return [html.P(_refusal(str(error)), className="refused", role="alert")]
+        return [html.P(f"{error}.", className="refused", role="alert")]
     number = found.choice.trial
     return [
         html.P([_select(number, "strong link"), f": {found.why}."]),
@@ -88,14 +97,6 @@ def export(database: Database, name: str, number: int, id_: str) -> html.Div:
     """Place the command that writes a trial's packed file."""
     command = database.command("export", name, number, f"student-{number}.safetensors")
     return copyable(id_, command, what="the export command")
-
-
-def _refusal(message: str) -> str:
-    """Word for the page what names an option of the command line."""
-    if not message.startswith("--"):
-        return f"{message}."
-    option, _, why = message.partition(": ")
-    return f"No student keeps to it: {why.replace(f'{option.split()[0]} ', '')}."
 
 
 def _facts(results: StudyResults, number: int) -> html.Dl:

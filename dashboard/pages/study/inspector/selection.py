@@ -5,11 +5,11 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.database import Database
-from dashboard.pages.study.cards import cards
-from dashboard.pages.study.choosing import export
 from dashboard.pages.study.data import StudyData
+from dashboard.pages.study.inspector.cards import cards
+from dashboard.pages.study.inspector.choosing import export
+from dashboard.pages.study.inspector.what_differs import what_differs
 from dashboard.pages.study.view import SELECTED, StudyView
-from dashboard.pages.study.what_differs import what_differs
 from dashboard.parts.attributes import attributes
 from dashboard.parts.page import Scheme
 from mlgsearch.records import TrialState

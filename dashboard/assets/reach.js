@@ -1,0 +1,22 @@
+// Getting about a page: what is folded, the first row of a table, rows that are picked by a click.
+(() => {
+  "use strict";
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-unfold], a[data-first]");
+    if (!link) return;
+    const place = document.querySelector(link.hash);
+    if (!place) return;
+    event.preventDefault();
+    if (place.tagName === "DETAILS") place.open = true;
+    const target = place.querySelector(link.dataset.first || "summary");
+    (target || place).scrollIntoView({ block: "center" });
+    target?.focus();
+  });
+
+  // A click anywhere in a row presses the row's button; words that are marked are to be copied.
+  document.addEventListener("click", (event) => {
+    const row = event.target.closest("tr[data-picks]");
+    if (!row || event.target.closest("a, button") || String(window.getSelection())) return;
+    row.querySelector(row.dataset.picks)?.click();
+  });
+})();

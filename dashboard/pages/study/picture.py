@@ -1,0 +1,149 @@
+"""The picture of a study in a view, and what it shows in words."""
+
+import numpy as np
+
+from dashboard.charts.accuracy_scale import AccuracyScale
+from dashboard.charts.colouring import Colouring
+from dashboard.charts.front_chart import FrontPicture
+from dashboard.charts.limit_line import LimitLine, limit_line
+from dashboard.charts.size_axis import HyperparameterAxis, SizeAxis
+from dashboard.pages.study.data import StudyData, trials_counted
+from dashboard.pages.study.filtered import columns_at
+from dashboard.pages.study.view import HYPERPARAMETER, StudyView
+from dashboard.parts.states import STATE_WORDS
+from mlgsearch.records import OBJECTIVES, TrialState
+from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
+
+
+def picture_of(data: StudyData, view: StudyView) -> FrontPicture:
+    """Return what the chart of the front draws in a view."""
+    columns, left = data.columns, data.filtered(view)
+    drawn = ~columns.is_in(TrialState.WAITING)  # one that waits has no place
+    axis, scale, record = _axis(data, view), _scale(data, view), data.record
+    tested = record.teacher_test_accuracy
+    return FrontPicture(
+        columns=columns,
+        axis=axis,
+        shown=left.rows[drawn[left.rows]],
+        front=left.front,
+        steps=_steps(columns, axis, left.seen),
+        ranged=left.ranged[drawn[left.ranged]],
+        selected=view.selected,
+        teacher_accuracy=record.teacher_accuracy,
+        planned=record.planned if view.is_plan_drawn else (),
+        references=record.references,
+        verified=data.verified,
+        expectations=data.results.expectations,
+        limit=_limit_line(data, view, axis),
+        scale=scale,
+        # The test part's accuracies are below the teacher's of the test part, where it is known.
+        verified_scale=AccuracyScale(100 * tested, scale.least)
+        if scale.is_log and tested is not None
+        else scale,
+        colouring=_colouring(data, view),
+    )
+
+
+def colours_offered(data: StudyData) -> dict[str, str]:
+    """Return what trials can be coloured by: value of the address to words."""
+    objectives = {
+        name: objective.label
+        for name, objective in OBJECTIVES.items()
+        if name not in ("accuracy", "memory_ratio") and _differs(data.columns.objective(name))
+    }
+    return _offered(data.hyperparameters.varied) | objectives
+
+
+def axes_offered(data: StudyData) -> dict[str, str]:
+    """Return the hyperparameters that can be to the right: value of the address to words."""
+    return _offered(data.hyperparameters.numeric)
+
+
+def tell_objectives(objectives: tuple[str, ...]) -> str:
+    """Say what a front is of, where that is more than a chart's two axes."""
+    if len(objectives) == 2:
+        return ""
+    labels = [OBJECTIVES[name].label for name in objectives]
+    return (
+        f" The front is of {len(objectives)} objectives: {', '.join(labels[:-1])} and "
+        f"{labels[-1]}; by the two that are drawn a trial on it may look dominated."
+    )
+
+
+def tell_front(picture: FrontPicture) -> str:
+    """Say in a sentence or two what the chart of the front shows."""
+    columns, axis = picture.columns, picture.axis
+    counts = columns.at(picture.shown).counts()
+    counted = ", ".join(
+        f"{counts[state]:,} {word}" for state, word in STATE_WORDS.items() if counts[state]
+    )
+    sentence = f"Shown: {counted}." if counted else "No trial is shown."
+    sizes = axis.values(columns)
+    front = picture.front[np.isin(picture.front, picture.shown)]
+    front = front[np.isfinite(sizes[front])]
+    if not len(front):
+        return f"{sentence} None of them is on the front." if counted else sentence
+    order = front[np.argsort(columns.accuracy[front], kind="stable")]
+    least, most = (_student(columns, axis, row) for row in order[[0, -1]])
+    if len(front) == 1:
+        return f"{sentence} One trial is on the front, {least}."
+    if isinstance(axis, HyperparameterAxis):
+        return f"{sentence} On the front are {trials_counted(len(front))}."
+    return f"{sentence} On the front are {trials_counted(len(front))}, from {least} to {most}."
+
+
+def _student(columns: TrialColumns, axis: SizeAxis, row: int) -> str:
+    size = axis.write(float(axis.values(columns)[row]))
+    return f"{100 * columns.accuracy[row]:.2f} % at {size}"
+
+
+def _offered(names: tuple[str, ...]) -> dict[str, str]:
+    return {f"{HYPERPARAMETER}{name}": name for name in names}
+
+
+def _differs(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
+    known = values[np.isfinite(values)]
+    return bool(len(known) and np.ptp(known) > 0)
+
+
+def _axis(data: StudyData, view: StudyView) -> SizeAxis:
+    name = view.hyperparameter
+    if name not in data.hyperparameters.numeric:
+        return view.axis
+    return HyperparameterAxis.of(name, data.hyperparameters.numbers(name))
+
+
+def _scale(data: StudyData, view: StudyView) -> AccuracyScale:
+    teacher, images = data.record.teacher_accuracy, data.record.validation_samples
+    if teacher is None or view.is_in_percent:
+        return AccuracyScale()
+    complete = data.columns.is_in(TrialState.COMPLETE)
+    reached = 100 * data.columns.accuracy[complete]
+    return AccuracyScale.below(100 * teacher, reached, 100 / images if images else 0.0)
+
+
+def _steps(columns: TrialColumns, axis: SizeAxis, seen: Rows) -> Rows:
+    """Return the rows of the line that bounds what was reached; a hyperparameter bounds nothing."""
+    if not axis.objective:
+        return seen[:0]
+    return seen[columns_at(columns, seen).front_rows(("accuracy", axis.objective))]
+
+
+def _limit_line(data: StudyData, view: StudyView, axis: SizeAxis) -> LimitLine | None:
+    # What is expected on the test part is no height in a chart of the validation part.
+    limit = view.limit
+    if limit is None or (not limit.is_on_size and data.results.expectations.is_of_test_part):
+        return None
+    return limit_line(limit, axis, data.record.teacher_accuracy)
+
+
+def _colouring(data: StudyData, view: StudyView) -> Colouring | None:
+    name = view.colour
+    if name not in colours_offered(data):
+        return None
+    if not name.startswith(HYPERPARAMETER):
+        return Colouring.of_numbers(OBJECTIVES[name].label, data.columns.objective(name))
+    name, known = name.removeprefix(HYPERPARAMETER), data.hyperparameters
+    if name in known.numeric:
+        return Colouring.of_numbers(name, known.numbers(name))
+    return Colouring.of_words(name, known.values[name])

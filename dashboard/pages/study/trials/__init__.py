@@ -1,0 +1,1 @@
+"""The table of the trials that a view leaves."""

@@ -1,0 +1,123 @@
+"""The columns of the table of trials: those of every study, and those to choose."""
+
+from collections.abc import Sequence
+
+from dash import html
+
+from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.database import Database
+from dashboard.pages.study.data import StudyData, read_study
+from dashboard.pages.study.trials.rows import OTHER_OBJECTIVES
+from dashboard.pages.study.view import COLUMNS, HYPERPARAMETER, SELECTED
+from dashboard.parts.attributes import attributes
+from dashboard.parts.expected import EXPECTED
+from dashboard.parts.page import link
+from dashboard.parts.states import STATE_WORDS
+from dashboard.parts.table import Column, Row
+from dashboard.parts.verified import VERIFIED
+from dashboard.query import Query
+from mlgsearch.records import OBJECTIVES
+from mlgsearch.words import TIMES
+
+
+def columns_offered(data: StudyData) -> dict[str, str]:
+    """Return what more columns there are: key to words; hyperparameters first."""
+    names = data.hyperparameters.values
+    known = [name for name in OTHER_OBJECTIVES if (data.columns.objective(name) > 0).any()]
+    return {f"{HYPERPARAMETER}{name}": name for name in names} | {
+        name: OBJECTIVES[name].label for name in known if name not in data.record.objectives
+    }
+
+
+def more_columns(database: Database, query: Query) -> Sequence[Column]:
+    """Return the columns of the study's further objectives, and those that the address asks for."""
+    data = read_study(database, query.one("name"))
+    offered = columns_offered(data)
+    objectives = [name for name in data.record.objectives if name in OTHER_OBJECTIVES]
+    asked = [key for key in offered if key in query.all(COLUMNS)]
+    return [
+        *(_objective(name) for name in objectives),
+        *(
+            _hyperparameter(key, data) if key not in OBJECTIVES else _objective(key)
+            for key in asked
+        ),
+    ]
+
+
+def _objective(name: str) -> Column:
+    def show(row: Row) -> str:
+        value = row[name]
+        if value is None:
+            return ""
+        return f"{value:.4f}" if name == "loss" else SIZE_AXES[name].write(value)
+
+    return Column(name, OBJECTIVES[name].label, show, is_number=True)
+
+
+def _hyperparameter(key: str, data: StudyData) -> Column:
+    name = key.removeprefix(HYPERPARAMETER)
+
+    def show(row: Row) -> str:
+        value = row[key]
+        if value is None:
+            return ""
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return Column(key, name, show, is_number=name in data.hyperparameters.numeric)
+
+
+def _percent(row: Row) -> str:
+    return "" if row["accuracy"] is None else f"{100 * row['accuracy']:.2f} %"
+
+
+def _times(row: Row) -> str:
+    return "" if row["compression"] is None else f"{TIMES}{row['compression']:.1f}"
+
+
+def _kilobytes(row: Row) -> str:
+    return "" if row["packed_bytes"] is None else f"{row['packed_bytes'] / 1000:,.1f}"
+
+
+def _finished(row: Row) -> str:
+    return "" if row["finished_at"] is None else row["finished_at"][:19].replace("T", " ")
+
+
+def _state(row: Row) -> str:
+    word = next(word for state, word in STATE_WORDS.items() if state.value == row["state"])
+    return f"{word}, on the front" if row["on_front"] else word
+
+
+def _pick(row: Row) -> html.Button:
+    word = "Remove" if row["is_selected"] else "Select"
+    return html.Button(
+        word,
+        type="button",
+        **attributes(
+            aria_label=f"{word} trial {row['trial']}",
+            data_toggle=SELECTED,
+            data_value=str(row["trial"]),
+        ),
+    )
+
+
+#: Of every study.
+COMMON = (
+    Column(
+        "trial",
+        "trial",
+        lambda row: link(str(row["trial"]), "/study/trial", name=row["study"], number=row["trial"]),
+        is_number=True,
+    ),
+    Column("state", "state", _state),
+    Column("accuracy", "accuracy", _percent, is_number=True),
+    EXPECTED,
+    *VERIFIED,
+    Column(
+        "memory_ratio", "memory ratio", lambda row: f"{row['memory_ratio']:.4f}", is_number=True
+    ),
+    Column("compression", "smaller", _times, is_number=True),
+    Column("packed_bytes", "packed KB", _kilobytes, is_number=True),
+    Column("epochs_done", "epochs", is_number=True),
+    Column("finished_at", "finished (UTC)", _finished),
+    Column("pick", "selection", _pick, is_data=False),
+)

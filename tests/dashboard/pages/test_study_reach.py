@@ -1,0 +1,242 @@
+"""The page of a study by keyboard, by hyperparameters, and by the browser's Back."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dashboard.pages.study.view import MOST_SELECTED
+from mlgsearch.results.database.store import ResultStore
+from tests.dashboard.conftest import Fill
+from tests.dashboard.layered import layered_study
+from tests.dashboard.marks import click_trial, legend
+from tests.dashboard.serving import Visit
+from tests.results.samples import a_study
+
+#: The focused element, and whether it is in a row of a table.
+_IN_A_ROW = "document.activeElement.closest('#study-table tbody tr') !== null"
+
+
+@pytest.fixture(scope="module")
+def fill() -> Fill:
+    def write(store: ResultStore) -> None:
+        drawn = layered_study(store, "source", trials=40)
+        store.create_study(
+            a_study(
+                "tuned",
+                n_trials=40,
+                teacher_accuracy=0.95,
+                objectives=("accuracy", "memory_ratio", "latency_ms"),
+            )
+        )
+        for trial in drawn:
+            rate = 10 ** (-4 + trial.number / 20)
+            knobs = {"rate": rate, "optimiser": ("sgd", "adam")[trial.number % 2]}
+            latency = 1.0 + trial.number / 10
+            store.put_trial("tuned", replace(trial, hyperparameters=knobs, latency_ms=latency))
+
+    return write
+
+
+def study(visit: Visit, search: str = "") -> Page:
+    page = visit.go(f"/study?name=tuned{search}")
+    page.wait_for_selector("#study-chart .main-svg .legend")
+    return page
+
+
+def test_the_first_trial_is_few_tab_stops_away(visit: Visit) -> None:
+    page = study(visit)
+    stops = 0
+    while not page.evaluate(_IN_A_ROW):
+        page.keyboard.press("Tab")
+        stops += 1
+        assert stops < 15
+        if page.evaluate("document.activeElement.textContent") == "To the trials":
+            page.keyboard.press("Enter")
+    expect(page.locator("#study-table tbody a").first).to_be_focused()
+
+
+def test_back_takes_back_the_last_selection(visit: Visit) -> None:
+    page = study(visit)
+    cards = page.locator("#study-cards h3")
+    click_trial(page, "study-chart", 3)
+    expect(cards).to_have_text(["Trial 3"])
+    page.get_by_role("button", name="Select trial").first.click()
+    expect(cards).to_have_count(2)
+    chart = page.locator("#study-chart .main-svg").first.element_handle()
+    page.go_back()
+    expect(cards).to_have_text(["Trial 3"])
+    expect(page).to_have_url(re.compile(r"name=tuned&trials=3$"))
+    page.go_back()
+    expect(page.locator("#study-choose")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"name=tuned$"))
+    page.go_forward()
+    expect(cards).to_have_text(["Trial 3"])
+    # All on the page that was there.
+    assert chart is not None
+    assert chart.evaluate("drawing => drawing.isConnected")
+
+
+def test_colour_and_axis_are_hyperparameters(visit: Visit) -> None:
+    page = study(visit)
+    page.get_by_role("combobox", name="Colour by").select_option("optimiser")
+    expect(page.locator("#study-chart .legendtext")).to_contain_text(
+        [re.compile(r"optimiser (adam|sgd) \(\d+\)")] * 2
+    )
+    page.get_by_role("combobox", name="Colour by").select_option("predicted latency in ms")
+    expect(page.locator("#study-chart .legendtext").first).to_have_text(
+        re.compile(r"predicted latency in ms below \d")
+    )
+    page.get_by_role("combobox", name="Across").select_option("rate")
+    expect(page.locator("#study-chart .xtitle")).to_have_text("rate (log scale)")
+    expect(page).to_have_url(re.compile(r"size=h\.rate"))
+    assert any(name.startswith("front") for name in legend(page, "study-chart"))
+    assert not any("most accurate by" in name for name in legend(page, "study-chart"))
+
+
+def test_accuracy_is_points_below_the_teacher_or_percent(visit: Visit) -> None:
+    page = study(visit)
+    title = page.locator("#study-chart .ytitle")
+    expect(title).to_have_text("points below the teacher (log scale)")
+    page.get_by_role("combobox", name="Accuracy").select_option("percent")
+    expect(title).to_have_text("validation accuracy")
+    expect(page).to_have_url(re.compile("accuracy=percent"))
+
+
+def test_a_third_objective_is_said_and_has_a_column(visit: Visit) -> None:
+    page = study(visit)
+    expect(page.locator("#study-chart-summary")).to_contain_text(
+        "The front is of 3 objectives: validation accuracy, memory ratio and predicted latency in"
+    )
+    heads = page.locator("#study-table thead th")
+    expect(heads.filter(has_text="predicted latency in ms")).to_have_count(1)
+    page.get_by_role("combobox", name="Across").select_option("predicted latency in ms")
+    expect(page.locator("#study-chart .xtitle")).to_contain_text("predicted latency")
+
+
+def test_columns_are_chosen_and_sorted_by(visit: Visit) -> None:
+    page = study(visit)
+    page.locator("summary").filter(has_text="Columns").click()
+    page.get_by_role("checkbox", name="rate").check()
+    page.get_by_role("checkbox", name="optimiser").check()
+    table = page.locator("#study-table")
+    table.get_by_role("button", name="rate", exact=True).click()
+    expect(table.locator("tbody tr").first).to_contain_text("0.008913")
+    expect(table.locator("tbody tr").first.locator("th")).to_have_text("39")
+    expect(page).to_have_url(re.compile(r"columns=h\.rate&columns=h\.optimiser"))
+    with page.expect_download() as download:
+        table.get_by_role("link", name="CSV").click()
+    assert "h.rate,h.optimiser" in download.value.path().read_text().splitlines()[0]
+
+
+def test_a_trial_is_gone_to_and_its_row_selects_it(visit: Visit) -> None:
+    page = study(visit)
+    page.get_by_role("spinbutton", name="Go to trial").fill("17")
+    row = page.locator("#study-table tr.found")
+    expect(row.locator("th")).to_have_text("17")
+    expect(page).to_have_url(re.compile("find=17"))
+    row.locator("td").nth(1).click()
+    expect(page.locator("#study-cards h3")).to_have_text("Trial 17")
+    expect(row).to_have_class(re.compile("selected"))
+    expect(page.locator("#study-chart .textpoint")).to_have_text(["17"])
+    row.locator("td").nth(1).click()
+    expect(page.locator("#study-choose")).to_be_visible()
+    # The next page is the next page.
+    page.locator("button[data-resets=find]:enabled").first.click()
+    expect(row).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("find="))
+
+
+def test_latency_is_a_limit_where_it_is_known(visit: Visit) -> None:
+    page = study(visit)
+    page.get_by_role("combobox", name="Limit").select_option("predicted latency, at most ms")
+    page.get_by_role("spinbutton", name="Bound").fill("3")
+    expect(page.locator("#study-choice")).to_contain_text(
+        "the best student to expect whose predicted latency is at most 3 ms"
+    )
+    other = visit.go("/study?name=source")
+    assert "latency" not in other.get_by_role("combobox", name="Limit").inner_text()
+
+
+@pytest.mark.view(viewport={"width": 400, "height": 800})
+def test_a_table_that_scrolls_has_a_shadow(visit: Visit) -> None:
+    page = study(visit)
+    table = page.locator("#study-table .scroll")
+    table.scroll_into_view_if_needed()
+
+    def edges() -> tuple[bytes, bytes]:
+        box = table.bounding_box()
+        assert box is not None
+        top, end = box["y"] + 4, box["x"] + box["width"] - 6
+        left = page.screenshot(clip={"x": box["x"], "y": top, "width": 6, "height": 2})
+        right = page.screenshot(clip={"x": end, "y": top, "width": 6, "height": 2})
+        return left, right
+
+    before = edges()
+    table.evaluate("element => { element.scrollLeft = element.scrollWidth; }")
+    page.wait_for_timeout(200)
+    after = edges()
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+def test_stars_and_notes_stay_in_the_browser_and_are_exported(visit: Visit) -> None:
+    page = study(visit, "&trials=3&find=3")
+    page.get_by_role("button", name="Star trial 3").click()
+    page.get_by_role("textbox", name="Note").fill("<b>ship</b> this one")
+    marked = page.locator("#study-table tr[data-starred=star] th")
+    expect(marked).to_have_text("3")
+    page.reload()
+    expect(page.get_by_role("button", name="Star trial 3")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    expect(page.get_by_role("textbox", name="Note")).to_have_value("<b>ship</b> this one")
+    expect(marked).to_have_text("3")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export stars and notes").click()
+    assert json.loads(download.value.path().read_text()) == [
+        {"study": "tuned", "trial": 3, "star": True, "note": "<b>ship</b> this one"}
+    ]
+    page.get_by_role("button", name="Star trial 3").click()
+    page.get_by_role("textbox", name="Note").fill("")
+    expect(page.locator("#study-table tr[data-starred=star]")).to_have_count(0)
+    assert page.evaluate("window.localStorage.getItem('mlgsearch.notes')") == '{"tuned":{}}'
+
+
+def test_a_box_selects_several(visit: Visit) -> None:
+    page = study(visit)
+    page.locator("#study-chart").hover()
+    page.locator("#study-chart .modebar-btn[data-title='Box Select']").click()
+    plot = page.locator("#study-chart .nsewdrag").first.bounding_box()
+    assert plot is not None
+    page.mouse.move(plot["x"] + plot["width"] - 5, plot["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(plot["x"] + plot["width"] * 0.6, plot["y"] + plot["height"] * 0.6, steps=4)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"trials=\d+&trials=\d+"))
+    differs = page.get_by_role("region", name="What differs")
+    expect(differs).to_contain_text("Hyperparameters")
+    assert 2 <= page.locator("#study-cards h3").count() <= MOST_SELECTED
+
+
+def test_the_limits_line_is_dragged(visit: Visit) -> None:
+    page = study(visit, "&limit=max_ratio&bound=0.1")
+    bound = page.get_by_role("spinbutton", name="Bound")
+    box = page.locator("#study-chart .shapelayer path").last.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y, steps=4)
+    page.mouse.up()
+    expect(bound).not_to_have_value("0.1")
+    least = float(bound.input_value())
+    assert 0.01 < least < 0.1
+    expect(page.locator("#study-choice")).to_contain_text(f"memory ratio of at most {least:g}")
+    expect(page.locator("#study-chart .annotation-text").last).to_have_text(f"at most {least:g}")
+    moved = page.locator("#study-chart .shapelayer path").last.bounding_box()
+    assert moved is not None
+    assert moved["x"] == pytest.approx(box["x"] - 60, abs=4)
+    assert moved["height"] == pytest.approx(box["height"], abs=1)
