@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.layers.layer_rows import WITH_AXIS, lay_out_rows
@@ -28,8 +29,8 @@ def importance_chart(
     colours = palette(scheme)
     layers = [found.layers[place] for place in order]
     rows = list(range(len(layers)))
-    clear = [place for place, layer in enumerate(layers) if layer.is_clear]
-    others = [place for place, layer in enumerate(layers) if not layer.is_clear]
+    clear = [place for place, layer in enumerate(layers) if layer in found.clear]
+    others = [place for place, layer in enumerate(layers) if layer not in found.clear]
     figure = go.Figure()
     for places, name, colour, symbol in (
         (clear, "stands out from chance", colours.front, "circle"),
@@ -60,7 +61,10 @@ def importance_chart(
     if predicted is not None:
         figure.add_trace(
             go.Bar(
-                x=[round(100 * float(predicted[place]), 4) for place in order],
+                x=[
+                    None if np.isnan(predicted[place]) else round(100 * float(predicted[place]), 4)
+                    for place in order
+                ],
                 y=rows,
                 xaxis="x2",
                 orientation="h",
@@ -98,11 +102,12 @@ def importance_chart(
 
 
 def importance_summary(found: Importance) -> str:
-    """Name the layers that moved accuracy most."""
-    ranked = sorted(found.layers, key=lambda layer: -layer.moved)
-    first = [layer for layer in ranked if layer.is_clear][:3]
+    """Name what moved accuracy most."""
+    first = found.clear[:3]
+    if not found.is_enough:
+        return "There are too few trials to name what moved accuracy."
     if not first:
-        return "No layer stands out from chance."
+        return "Nothing stands out from chance."
     named = ", ".join(f"{layer.layer} ({_points(layer.moved)})" for layer in first)
     return f"Accuracy was moved most by {named}."
 

@@ -20,9 +20,10 @@ MOST_COLUMNS = 40
 #: How a column's name begins; the trial's number follows.
 COLUMN = "trial "
 
-#: Cells that have room for their value, and columns that have room for a heading of two lines.
+#: Cells that have room for their value, and columns that have room for a heading of two lines even
+#: on a page of 400 pixels.
 _MOST_TEXTS = 600
-_MOST_WIDE = 9
+_MOST_WIDE = 4
 
 #: Pixels of the key to the colours, and of headings in two lines and upright ones.
 _KEY = 60

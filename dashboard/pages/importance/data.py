@@ -1,7 +1,7 @@
 """What the page of importance reads of a study: which layers moved its trials' accuracy."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -9,16 +9,18 @@ import numpy as np
 
 from dashboard.database import Database
 from mlgsearch.records import LayerRecord, StudyRecord, TrialState
-from mlgsearch.results.analysis.importance import Importance, chosen_trials, layer_importance
+from mlgsearch.results.analysis.importance import (
+    LEAST_PER_FEATURE,
+    Importance,
+    chosen_trials,
+    layer_importance,
+)
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL
 from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS, LayerCost, costs_of
 from mlgsearch.results.read.layer_grid import Floats, LayerGrid, read_layer_grid
 
 #: Up to this share of the variance explained, the order of layers says next to nothing.
 _LITTLE = 0.1
-
-#: With fewer trials a layer than this, layers are hard to tell apart.
-_FEW = 2
 
 #: How often a 95 % interval lies above 0 by chance.
 _LUCK = 0.025
@@ -29,7 +31,7 @@ class StudyImportance:
     """``importance`` and ``costs`` of the layers, empty where too little is known.
 
     ``predicted`` is the standard deviation over the trials of each layer's predicted damage, in
-    the layers' order; None where no damage is stored.
+    the importance's order, NaN of hyperparameters; None where no damage is stored.
     """
 
     study: StudyRecord
@@ -45,8 +47,8 @@ class StudyImportance:
         Raises:
             StudyNotFoundError: there is no such study.
         """
-        study = database.store.study(name)
-        columns = database.trials(name)
+        results = database.results(name)
+        study, columns = results.record, results.columns
         own = columns.is_in(TrialState.COMPLETE) & (columns.reused_from == NO_TRIAL)
         own &= np.isfinite(columns.accuracy)
         numbers = chosen_trials(columns.number[own].tolist())
@@ -54,7 +56,12 @@ class StudyImportance:
         complete = int(columns.is_in(TrialState.COMPLETE).sum())
         if is_uniform(study):
             return cls(study, complete, None, {}, None)
-        found = _found(database, name, study.layers, tuple(numbers), accuracy.tobytes())
+        trained = _Trained(
+            tuple(numbers),
+            accuracy.tobytes(),
+            database.hyperparameters(results).features(columns.rows_of(numbers)),
+        )
+        found = _found(database, name, study.layers, trained)
         return cls(study, complete, *found)
 
     @property
@@ -62,35 +69,35 @@ class StudyImportance:
         """Spearman's rank correlation of what layers did with what was predicted of them."""
         if self.importance is None or self.predicted is None:
             return None
-        moved = np.array([layer.moved for layer in self.importance.layers])
-        if np.ptp(moved) == 0 or np.ptp(self.predicted) == 0:
+        layers = [layer.moved for layer in self.importance.layers if layer.is_layer]
+        moved, predicted = np.array(layers), self.predicted[: len(layers)]
+        if np.ptp(moved) == 0 or np.ptp(predicted) == 0:
             return None
-        return float(np.corrcoef(_ranks(moved), _ranks(self.predicted))[0, 1])
+        return float(np.corrcoef(_ranks(moved), _ranks(predicted))[0, 1])
 
     def certainty(self) -> str:
         """Say how sure the order of the layers is."""
         found = self.importance
         assert found is not None
+        if not found.is_enough:
+            return (
+                f"{found.trials} trials are too few to name what matters: the fit has "
+                f"{found.features} numbers per trial, and needs two trials for each "
+                f"({LEAST_PER_FEATURE * found.features:,})."
+            )
         share = f"{max(0.0, 100 * found.explained):.0f} %"
         if found.explained < _LITTLE:
             return (
-                f"The layers' numbers predict {share} of the differences in accuracy between "
-                f"trials that were left out: {found.trials} trials of {len(found.layers)} layers "
-                "do not tell which ones matter. More trials, or trials that differ more, would."
+                f"{_what(found)} predict {share} of the differences in accuracy between "
+                f"trials that were left out: {found.trials} trials do not tell which ones matter. "
+                "More trials, or trials that differ more, would."
             )
-        clear = sum(layer.is_clear for layer in found.layers)
         lucky = len(found.layers) * _LUCK
-        few = (
-            " These are few trials: layers that changed together share what they did, so take the "
-            "order as a hint."
-            if found.trials < _FEW * len(found.layers)
-            else ""
-        )
         return (
-            f"From {found.trials} trials: the layers' numbers predict {share} of the differences "
-            f"in accuracy between trials that were left out; {clear} of {len(found.layers)} layers "
-            f"stand out from chance, where luck alone would show "
-            f"{f'about {lucky:.0f}' if lucky >= 1 else 'less than one'}.{few}"
+            f"From {found.trials} trials: {_what(found).lower()} predict {share} of the "
+            f"differences in accuracy between trials that were left out; {len(found.clear)} of "
+            f"{len(found.layers)} stand out from chance, where luck alone would show "
+            f"{f'about {lucky:.0f}' if lucky >= 1 else 'less than one'}."
         )
 
     def rows(self) -> list[dict[str, Any]]:
@@ -106,9 +113,11 @@ class StudyImportance:
                     "moved": layer.moved,
                     "low": layer.low,
                     "high": layer.high,
-                    "is_clear": layer.is_clear,
+                    "is_clear": layer in self.importance.clear,
                     "gain": layer.gain,
-                    "predicted": None if self.predicted is None else float(self.predicted[place]),
+                    "predicted": None
+                    if self.predicted is None or not layer.is_layer
+                    else float(self.predicted[place]),
                     "cost": None if cost is None else cost.cost,
                     "cost_error": None if cost is None else cost.error,
                 }
@@ -118,19 +127,30 @@ class StudyImportance:
 
 def is_uniform(study: StudyRecord) -> bool:
     """Return whether a study's layers all share one setting, which hides the effect of each."""
-    space = study.content.get("space")
-    return isinstance(space, Mapping) and space.get("kind") == "uniform"
+    return study.section("space").get("kind") == "uniform"
+
+
+def _what(found: Importance) -> str:
+    if all(layer.is_layer for layer in found.layers):
+        return "The layers' numbers"
+    return "The layers' numbers and the hyperparameters"
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """Trials, their accuracies (float64), and what stands for their hyperparameters in a fit."""
+
+    numbers: tuple[int, ...]
+    accuracies: bytes
+    hyperparameters: Mapping[str, Floats] = field(compare=False)  # of trials these never change
 
 
 @lru_cache(maxsize=8)
 def _found(
-    database: Database,
-    name: str,
-    layers: tuple[LayerRecord, ...],
-    numbers: tuple[int, ...],
-    accuracies: bytes,
+    database: Database, name: str, layers: tuple[LayerRecord, ...], trained: _Trained
 ) -> tuple[Importance | None, Mapping[str, LayerCost], Floats | None]:
-    """Attribute accuracies (float64, of the trials in ``numbers``) to layers."""
+    """Attribute accuracies to layers and hyperparameters."""
+    numbers, accuracies = trained.numbers, trained.accuracies
     if len(numbers) < LEAST_TRIALS:
         return None, {}, None
     grid = read_layer_grid(database.engine, name, numbers, layers)
@@ -138,8 +158,15 @@ def _found(
     accuracy = np.frombuffer(accuracies, dtype=np.float64)
     known = np.isfinite(grid.bits).all() and (grid.bits > 0).all()
     bits = grid.bits.astype(np.int64) if known else None
-    importance = layer_importance(grid.layers, grid.settings, bits, accuracy)
-    return importance, _costs(grid, accuracy), _spread(grid.damage)
+    named = {
+        f"{key} (hyperparameter)" if key in grid.layers else key: own
+        for key, own in trained.hyperparameters.items()
+    }
+    importance = layer_importance(grid.layers, grid.settings, bits, accuracy, named)
+    predicted = _spread(grid.damage)
+    if predicted is not None:
+        predicted = np.pad(predicted, (0, len(named)), constant_values=np.nan)
+    return importance, _costs(grid, accuracy), predicted
 
 
 def _costs(grid: LayerGrid, accuracy: Floats) -> Mapping[str, LayerCost]:

@@ -1,6 +1,6 @@
 """What the page of layers reads of a study: the front's students, and what each layer gets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -104,8 +104,7 @@ class FrontLayers:
 
 def scan(database: Database, study: StudyRecord) -> GridScan | None:
     """Average a uniform study's trials over its two numbers of bases; None for other studies."""
-    space = study.content.get("space")
-    if not isinstance(space, Mapping) or space.get("kind") != "uniform":
+    if study.section("space").get("kind") != "uniform":
         return None
     return _scan(database, study.name, database.trials(study.name))
 

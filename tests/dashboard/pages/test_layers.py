@@ -35,7 +35,8 @@ _TRIALS = """() => document.querySelector("#layers-chart .js-plotly-plot").data[
 @pytest.fixture(scope="module")
 def fill() -> Fill:
     def write(store: ResultStore) -> None:
-        layered_study(store, NASTY, trials=30)
+        layered_study(store, NASTY, trials=60)
+        layered_study(store, "few", trials=30)
         layered_study(store, "deep", network="densenet121", trials=20)
         store.create_study(a_study("uniform", content={"space": {"kind": "uniform"}}))
         for number in range(9):
@@ -135,7 +136,7 @@ def test_a_study_without_a_front_says_what_to_do(visit: Visit) -> None:
 
 def test_layers_that_matter_are_named(visit: Visit) -> None:
     page = visit.go(f"/study/importance?name={NASTY.replace('&', '%26')}")
-    expect(page.locator("#importance-certainty")).to_contain_text("From 30 trials")
+    expect(page.locator("#importance-certainty")).to_contain_text("From 60 trials")
     expect(page.locator("#importance-chart-summary")).to_contain_text("conv1")
     page.get_by_role("combobox", name="Order").select_option("network")
     expect(page).to_have_url(re.compile("order=network"))
@@ -143,3 +144,11 @@ def test_layers_that_matter_are_named(visit: Visit) -> None:
     expect(first).to_have_text("conv1")
     page.get_by_text("Table", exact=True).click()
     expect(page.locator("tbody tr")).to_have_count(len(NETWORKS["resnet20"]))
+
+
+def test_too_few_trials_name_no_layer(visit: Visit) -> None:
+    page = visit.go("/study/importance?name=few")
+    said = page.locator("#importance-certainty")
+    expect(said).to_contain_text("30 trials are too few to name what matters")
+    expect(page.locator("#importance-chart-summary")).to_contain_text("too few trials")
+    expect(page.locator("#importance-chart .legendtext")).to_contain_text(["no effect shown"])

@@ -185,13 +185,14 @@ def test_a_level_that_no_layer_has_is_no_place_in_a_scan() -> None:
     assert not is_area(left)
 
 
-def an_importance() -> Importance:
+def an_importance(trials: int = 30) -> Importance:
     layers = (
         LayerImportance("conv1", 0.02, 0.015, 0.025, 0.01),
         LayerImportance(NASTY, 0.001, -0.001, 0.003, None),
-        LayerImportance("fc", 0.0, 0.0, 0.0, None),
+        # Wholly below 0: on trials that were left out it predicts worse than nothing.
+        LayerImportance("fc", -0.01, -0.015, -0.005, None),
     )
-    return Importance(layers, 30, 0.8)
+    return Importance(layers, trials, 0.8, features=15)
 
 
 def test_clear_layers_differ_from_others_in_shape_and_colour() -> None:
@@ -206,3 +207,10 @@ def test_clear_layers_differ_from_others_in_shape_and_colour() -> None:
     assert importance_summary(an_importance()) == (
         "Accuracy was moved most by conv1 (2.00 points)."
     )
+
+
+def test_with_too_few_trials_no_layer_is_named() -> None:
+    few = an_importance(trials=29)
+    clear, others, _ = importance_chart(few, [0, 1, 2], np.array([0.3, 0.1, np.nan]), "light").data
+    assert (list(clear.y), list(others.y)) == ([], [0, 1, 2])
+    assert importance_summary(few) == "There are too few trials to name what moved accuracy."
