@@ -3,6 +3,7 @@
 from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.facts import facts
+from mlgsearch.results.analysis.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.read.study_results import StudyResults
 from tests.results.samples import a_complete, a_study
@@ -13,7 +14,7 @@ def test_limits_are_among_the_figures() -> None:
     trial = a_complete(0, 0.8, 0.01, packed_bytes=7_412, peak_activation_bytes=8_192)
     columns = TrialColumns.of_records([trial])
     study = a_study(content={"limits": limits})
-    shown = str(facts(StudyData(StudyResults(study, columns, []), [])))
+    shown = str(facts(StudyData(StudyResults(study, columns, []), [], Hyperparameters({}))))
     assert "packed_bytes at most" in shown
     assert "20,000" in shown
     assert "peak_activation_bytes at most" in shown
