@@ -55,7 +55,7 @@ from mlgsearch.results.database.rows import epoch_row, trial_row
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import epoch_table, trial_table
 from mlgsearch.study.file.spec import parse_study
-from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.space.space import Space
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
@@ -124,7 +124,7 @@ class Builder:
             )
         )
         self.store.set_teacher(name, "0" * 64, 0.954)
-        drafts = Drafts(self._spec, self._space, self._shape, "0" * 64, {})
+        drafts = NewTrials(self._spec, self._space, self._shape, "0" * 64, {})
         self.store.set_network(name, drafts.layers(), ())
         begin = datetime.now(UTC) - timedelta(seconds=30 * (trials + 1))
         records = [

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from mlgsearch.study.drive import Groundwork, Options  # isort: skip  # sets Ray's environment
+from mlgsearch.study.drive import Preparation, Options  # isort: skip  # sets Ray's environment
 import optuna
 import psutil
 import ray
@@ -139,8 +139,8 @@ def run_ours(folder: Path, shape: NetworkShape, trials: int) -> Clock:
     path = folder / "overhead.yaml"
     path.write_text(STUDY)
 
-    def groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
-        return Groundwork(shape, "none", 1.0)
+    def groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Preparation:
+        return Preparation(shape, "none", 1.0)
 
     clock = Clock()
     options = Options(max_parallel=WORKERS, worker=InstantWorker, prepare_study=groundwork)

@@ -29,7 +29,7 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.disk_limit import DiskBound
 from mlgsearch.study.artifacts.export import export_trial
 from mlgsearch.study.artifacts.store import Artifacts, artifacts_of
-from mlgsearch.study.cluster.capacity import Slots, slots_on
+from mlgsearch.study.cluster.capacity import Capacity, capacity_on
 from mlgsearch.study.cluster.object_store import ship
 from mlgsearch.study.cluster.ray_folder import owned_folder, session_place
 from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
@@ -41,7 +41,7 @@ from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.listeners.open import open_listeners
 from mlgsearch.study.listeners.reporting import Reporting
 from mlgsearch.study.search.ledger import Ledger
-from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.search.optuna_storage import (
     directions,
     guard,
@@ -58,9 +58,9 @@ from mlgsearch.study.space.plan_report import predicted_front
 from mlgsearch.study.space.space import Space
 from mlgsearch.study.watch import Watch
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
-from mlgsearch.study.writing.pending import TrialParcel
+from mlgsearch.study.writing.pending import PendingTrial
 from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
-from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.study.writing.spool import Spool
 from mlgsearch.train.data.images import Images, effective_samples
 from mlgsearch.train.device import best_device
 from mlgsearch.train.loop.optim import too_short
@@ -84,7 +84,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Groundwork:
+class Preparation:
     """What must be known before the first trial."""
 
     shape: NetworkShape
@@ -111,12 +111,12 @@ class Options:
     address: str | None = None
     max_parallel: int | None = None
     worker: type[tune.Trainable] = TrialWorker
-    prepare_study: Callable[[StudySpec, Path, Watch], Groundwork] | None = None
+    prepare_study: Callable[[StudySpec, Path, Watch], Preparation] | None = None
     accepts_change: bool = False
     grace_s: float | None = None
 
 
-def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
+def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Preparation:
     """Load the data, get the teacher, compute its logits, and tables where something is planned."""
     train = spec.train_spec()
 
@@ -150,7 +150,7 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Groundwork:
         tables = open_tables(spec, prepared, cache, watch.preparing)
         planned = predicted_front(spec, prepared.images, tables, activations)
     teacher = prepared.teacher
-    return Groundwork(
+    return Preparation(
         shape,
         prepared.teacher_hash,
         teacher.accuracy,
@@ -186,7 +186,7 @@ def drive(
         StudyFailedError: its first trials all failed, or all trials of a shorter study.
         DiskFullError: there is no room for its files, or not by ``resources.max_disk_gb``.
         ArtifactsAwayError: what ``resources.artifact_path`` names cannot be written.
-        DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
+        DatabaseAwayError: it was stopped while the database was away; results wait in the spool.
         UserError: the data, the teacher, a first trial or a listener cannot be used.
     """
     limit_waits(engine, LOCK_WAIT_S)
@@ -235,7 +235,7 @@ def _drive(
         session_place()  # to tell now where there is none
     ray.enter_context(joined(options.address))
     if options.address is not None:
-        slots_on(nodes(), spec.resources)  # to tell now what does not fit
+        capacity_on(nodes(), spec.resources)  # to tell now what does not fit
     store = ResultStore(engine, keeper.lease)
     ground = (options.prepare_study or prepare_study)(spec, cache, watch)
     changes = [
@@ -269,17 +269,17 @@ def _drive(
     space = _space(spec, ground)
     for text in space.left_out:
         watch.notice(text)
-    drafts = Drafts(
+    new_trials = NewTrials(
         spec, space, ground.shape, ground.teacher_hash, library_versions(), ground.tables
     )
-    store.set_network(study.name, drafts.layers(), ground.planned, ground.shape.uncompressed())
+    store.set_network(study.name, new_trials.layers(), ground.planned, ground.shape.uncompressed())
     ledger = Ledger(
         spec=spec,
         space=space,
-        drafts=drafts,
+        new_trials=new_trials,
         history=_history(study, engine, keeper),
         store=store,
-        outbox=Outbox(directory / "outbox", TrialParcel),
+        spool=Spool(directory / "outbox", PendingTrial),
         n_trials=study.n_trials,
         watch=watch.trial,
         ends=_ends(spec, study, len(space.first), began),
@@ -347,14 +347,14 @@ def _deliver_rest(ledger: Ledger, searcher: StudySearcher, stop: Stop) -> None:
     """Wait until the database took everything, but not where the study was stopped.
 
     Raises:
-        DatabaseAwayError: results stay in the outbox.
+        DatabaseAwayError: results stay in the spool.
         LeaseLostError: another driver took the study.
     """
     while not ledger.deliver():
         if searcher.is_stopping or stop.wait(POLL_S):
             raise DatabaseAwayError(
                 f"the database cannot be written: {ledger.away}; results of {ledger.undelivered} "
-                f"trials wait in {ledger.outbox}, and are delivered when the study is resumed"
+                f"trials wait in {ledger.spool}, and are delivered when the study is resumed"
                 + (f". Besides, {searcher.failure}" if searcher.failure else "")
             )
 
@@ -373,7 +373,7 @@ def _run(
 ) -> None:
     place = Path(tempfile.gettempdir())
     scratch = str(ray.enter_context(owned_folder("mlgsearch-ray-", place)))
-    slots = slots_on(nodes(), spec.resources, options.max_parallel)
+    slots = capacity_on(nodes(), spec.resources, options.max_parallel)
     context = WorkerContext(
         train=spec.train_spec().model_dump(mode="json"),
         cache=str(cache),
@@ -415,7 +415,7 @@ def _run(
 class _Room:
     """Counts the trials that may run now, and tells once of each time that none fits anywhere."""
 
-    def __init__(self, slots: Slots, watch: Watch):
+    def __init__(self, slots: Capacity, watch: Watch):
         self._slots = slots
         self._watch = watch
         self._is_told = False
@@ -447,7 +447,7 @@ class _StopWhen(DriverOnly, Stopper):
         return self._searcher.is_stopping
 
 
-def _space(spec: StudySpec, ground: Groundwork) -> Space:
+def _space(spec: StudySpec, ground: Preparation) -> Space:
     try:
         return Space(spec, ground.shape, ground.tables, ground.packed, ground.activations)
     except StudyFileError as error:

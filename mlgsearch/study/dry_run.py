@@ -14,7 +14,7 @@ from torch.nn import functional
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.study.cluster.capacity import Slots, slots_on
+from mlgsearch.study.cluster.capacity import Capacity, capacity_on
 from mlgsearch.study.cluster.machine import processors
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec
@@ -120,10 +120,10 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
     )
 
 
-def _slots(spec: StudySpec, max_parallel: int | None) -> Slots:
+def _slots(spec: StudySpec, max_parallel: int | None) -> Capacity:
     cpus = processors()
     node = {"CPU": float(cpus), "GPU": float(torch.cuda.device_count())}
-    return slots_on([node], spec.resources, max_parallel)
+    return capacity_on([node], spec.resources, max_parallel)
 
 
 def _middling(spec: StudySpec, shape: NetworkShape) -> dict[str, LayerSetting]:

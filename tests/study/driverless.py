@@ -19,7 +19,7 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.launch import register
 from mlgsearch.study.search.ledger import Job, Ledger
-from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.search.optuna_storage import (
     directions,
     guard,
@@ -28,8 +28,8 @@ from mlgsearch.study.search.optuna_storage import (
 )
 from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.space.space import Space
-from mlgsearch.study.writing.pending import TrialParcel
-from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.study.writing.pending import PendingTrial
+from mlgsearch.study.writing.spool import Spool
 from mlgsearch.train.student.trial import TrialSummary
 from tests.study.samples import MIXED, a_spec
 
@@ -63,7 +63,7 @@ class Driverless:
         self.ends: Callable[[Sequence[TrialRecord]], str | None] = lambda records: None
         # Not a TemporaryDirectory: a study that a test drops would warn wherever it is collected.
         self._folder = Path(tempfile.mkdtemp())
-        self.outbox = Outbox(self._folder, TrialParcel)
+        self.spool = Spool(self._folder, PendingTrial)
         self.restart()
 
     def restart(self, n_trials: int | None = None) -> None:
@@ -75,12 +75,12 @@ class Driverless:
         self.ledger = Ledger(
             spec=self.spec,
             space=space,
-            drafts=Drafts(self.spec, space, self.shape, "beef", {"torch": "2"}),
+            new_trials=NewTrials(self.spec, space, self.shape, "beef", {"torch": "2"}),
             history=History(
                 self.storage, self.spec.name, directions(objectives), metric_names(objectives)
             ),
             store=self.store,
-            outbox=self.outbox,
+            spool=self.spool,
             n_trials=self.n_trials,
             watch=lambda record, epochs: self.seen.append((record, epochs)),
             ends=self.ends,

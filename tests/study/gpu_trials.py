@@ -15,7 +15,7 @@ import ray
 from ray import tune
 
 from mlgsearch.results.database.engine import open_engine
-from mlgsearch.study.drive import Groundwork, Options
+from mlgsearch.study.drive import Options, Preparation
 from mlgsearch.study.launch import launch
 from tests.study.samples import a_spec, an_epoch, resnet8
 
@@ -92,7 +92,7 @@ def main(address: str, folder: Path, share: float) -> None:
     options = Options(
         address=address,
         worker=GpuTrial,
-        prepare_study=lambda *_: Groundwork(resnet8(), "none", 1.0),
+        prepare_study=lambda *_: Preparation(resnet8(), "none", 1.0),
     )
     launch(spec, "", open_engine(f"sqlite:///{folder}/a.db"), Watch(), options=options)
 

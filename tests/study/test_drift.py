@@ -12,7 +12,7 @@ from mlgsearch.errors import StudyConflictError
 from mlgsearch.results.database.tables import study_table
 from mlgsearch.study import drive as driving
 from mlgsearch.study.drift import file_changes, other_changes, refuse
-from mlgsearch.study.drive import Groundwork, Options, drive
+from mlgsearch.study.drive import Options, Preparation, drive
 from tests.results.samples import a_study
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import a_spec, an_epoch
@@ -137,7 +137,7 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
 
     def resume(accepts: bool) -> None:
         options = Options(
-            prepare_study=lambda *_: Groundwork(
+            prepare_study=lambda *_: Preparation(
                 replace(study.shape, others={"position": 10**6}),
                 "beef",
                 0.9,

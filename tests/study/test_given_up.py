@@ -11,7 +11,7 @@ from ray import tune
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.drive import Groundwork, Options
+from mlgsearch.study.drive import Options, Preparation
 from mlgsearch.study.launch import launch
 from tests.study.driver import ROOT
 from tests.study.driverless import a_summary
@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
     options = Options(
         max_parallel=1,
         worker=OneTrial,
-        prepare_study=lambda *_: Groundwork(resnet8(), "none", 1.0),
+        prepare_study=lambda *_: Preparation(resnet8(), "none", 1.0),
     )
     launch(spec, "", open_engine(f"sqlite:///{folder}/a.db"), Watch(), options=options)
 

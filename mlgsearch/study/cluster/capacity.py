@@ -8,7 +8,7 @@ from mlgsearch.study.file.spec import ResourcesSpec
 
 
 @dataclass(frozen=True)
-class Slots:
+class Capacity:
     """What one training takes (processors and GPUs, may be fractions), and how many run at once.
 
     ``count`` is that of the moment it was made, ``most`` what their user allows.
@@ -34,9 +34,9 @@ class Slots:
         return max(1, fits if self.most is None else min(fits, self.most))
 
 
-def slots_on(
+def capacity_on(
     nodes: Sequence[Mapping[str, float]], resources: ResourcesSpec, max_parallel: int | None = None
-) -> Slots:
+) -> Capacity:
     """Count the trainings that may run at once.
 
     Args:
@@ -60,7 +60,7 @@ def slots_on(
             f"{', '.join(map(str, have))}; ask for less"
         )
     limits = [limit for limit in (max_parallel, resources.max_parallel) if limit is not None]
-    return Slots(resources.cpu, gpu, min([fits, *limits]), min(limits, default=None))
+    return Capacity(resources.cpu, gpu, min([fits, *limits]), min(limits, default=None))
 
 
 def _fitting(node: Mapping[str, float], cpu: float, gpu: float) -> int:

@@ -17,16 +17,16 @@ from mlgsearch.paths import cache_directory
 from mlgsearch.study.cluster.machine import shared_memory_warning
 from mlgsearch.train.spec import TrainSpec
 from mlgsearch.train.teacher.prepared import Prepared
-from mlgsearch.train.teacher.shared_arrays import Shipment, as_array, as_tensor
+from mlgsearch.train.teacher.shared_arrays import SharedArrays, as_array, as_tensor
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Shipped:
-    """References to a `Shipment`, and to the teacher's logits by seed and epoch."""
+    """References to a `SharedArrays`, and to the teacher's logits by seed and epoch."""
 
-    common: "ray.ObjectRef[Shipment]"
+    common: "ray.ObjectRef[SharedArrays]"
     logits: Mapping[tuple[int, int], "ray.ObjectRef[object]"]
 
     def open(self, spec: TrainSpec, device: torch.device) -> Prepared:
@@ -37,7 +37,7 @@ class Shipped:
         Raises:
             DataError: other libraries are installed here than where the driver runs.
         """
-        common: Shipment = ray.get(self.common)
+        common: SharedArrays = ray.get(self.common)
         images, teacher = common.open(spec)
         teacher.network.to(device)
         return Prepared(spec, cache_directory(), device, images, teacher, self._fetch)
@@ -71,7 +71,7 @@ def ship(
         DataError: the teacher is not in the cache.
     """
     prepared = Prepared.open(spec, cache, torch.device("cpu"))
-    common = Shipment.of(prepared.images, prepared.teacher, spec.model)
+    common = SharedArrays.of(prepared.images, prepared.teacher, spec.model)
     total = sum(array.nbytes for array in common.arrays)
     references = {}
     for seed in dict.fromkeys(seeds):

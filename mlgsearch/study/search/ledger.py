@@ -23,13 +23,13 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.search.early_stopping import EarlyStopping, is_stopped
 from mlgsearch.study.search.limited_sampler import LimitedSampler
-from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.search.sampler import make_sampler
 from mlgsearch.study.search.trial_rows import TrialRows, Watcher
 from mlgsearch.study.space.space import Proposal, Space
-from mlgsearch.study.writing.pending import TrialParcel
-from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.study.writing.pending import PendingTrial
+from mlgsearch.study.writing.spool import Spool
 from mlgsearch.train.student.trial import TrialSummary
 
 #: A study stops where so many trainings failed before any came to something.
@@ -66,35 +66,35 @@ class Ledger:
         *,
         spec: StudySpec,
         space: Space,
-        drafts: Drafts,
+        new_trials: NewTrials,
         history: History,
         store: ResultStore,
-        outbox: Outbox[TrialParcel],
+        spool: Spool[PendingTrial],
         n_trials: int,
         watch: Watcher = lambda record, epochs: None,
         ends: Callable[[Sequence[TrialRecord]], str | None] = lambda records: None,
     ):
         self._spec = spec
         self._space = space
-        self._drafts = drafts
+        self._new_trials = new_trials
         self._history = history
         self._n_trials = n_trials
         self._ends = ends
         self._ended: str | None = None
-        self._outbox = outbox
-        self._rows = TrialRows(spec, history, store, outbox, watch)
+        self._spool = spool
+        self._rows = TrialRows(spec, history, store, spool, watch)
         self._records = self._rows.by_number
         self._make_sampler()  # one that cannot be made is told before any work is done
-        self._orphans = deque(self._rows.reconcile(drafts))
+        self._orphans = deque(self._rows.reconcile(new_trials))
         self._complete = {
             r.fingerprint: r.number
             for r in reversed(self.records)
-            if r.state == TrialState.COMPLETE and r.teacher_hash == drafts.teacher_hash
+            if r.state == TrialState.COMPLETE and r.teacher_hash == new_trials.teacher_hash
         }
         self._stopped = {
             r.fingerprint: r.number
             for r in self.records
-            if is_stopped(r) and r.teacher_hash == drafts.teacher_hash
+            if is_stopped(r) and r.teacher_hash == new_trials.teacher_hash
         }
         self._running: dict[str, int] = {}
         self._deaths: Counter[int] = Counter()
@@ -185,9 +185,9 @@ class Ledger:
         return len(self._rows.delivery.waiting)
 
     @property
-    def outbox(self) -> Path:
+    def spool(self) -> Path:
         """Where they wait."""
-        return self._outbox.folder
+        return self._spool.folder
 
     def attempt(self, number: int) -> int:
         """Return the attempt that a trial is in, or had last."""
@@ -318,7 +318,7 @@ class Ledger:
         ):
             return None
         (trial,) = asked
-        self._rows.put(self._drafts.record(trial))
+        self._rows.put(self._new_trials.record(trial))
         return trial
 
     def _make_sampler(self) -> BaseSampler:

@@ -17,7 +17,7 @@ from mlgsearch.train.student.trial import fingerprint
 
 
 @dataclass(frozen=True)
-class Drafts:
+class NewTrials:
     """Makes the records of a study's trials; what all of them share stands here once.
 
     ``tables`` predict layers' damage, where the study has any.
@@ -38,7 +38,7 @@ class Drafts:
         ]
 
     def record(self, trial: FrozenTrial) -> TrialRecord:
-        """Draft the record of Optuna's trial: RUNNING, or FAIL where it is no proposal of ours."""
+        """Make the record of Optuna's trial: RUNNING, or FAIL where it is no proposal of ours."""
         if trial.distributions != self.space.distributions:
             return self._foreign(trial)
         proposal = self.space.decode(trial.params)
@@ -90,7 +90,7 @@ class Drafts:
         }
 
     def _foreign(self, trial: FrozenTrial) -> TrialRecord:
-        """Draft the record of a trial that somebody else enqueued, and so failed."""
+        """Make the record of a trial that somebody else enqueued, and so failed."""
         plain = dict.fromkeys(self.shape.layers, LayerSetting.plain(32))
         return TrialRecord(
             number=trial.number,

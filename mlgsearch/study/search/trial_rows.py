@@ -16,11 +16,11 @@ from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import MEASURES, OBJECTIVES, EpochRecord, TrialRecord, TrialState
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StudySpec
-from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.search.optuna_trials import History
-from mlgsearch.study.writing.pending import TrialParcel
-from mlgsearch.study.writing.retry_queue import Delivery
-from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.study.writing.pending import PendingTrial
+from mlgsearch.study.writing.retry_queue import RetryQueue
+from mlgsearch.study.writing.spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ Watcher = Callable[[TrialRecord, Sequence[EpochRecord]], None]
 class TrialRows:
     """Writes both rows of every trial; ``by_number`` holds the records as the driver knows them.
 
-    What an earlier driver left in the outbox is delivered first.
+    What an earlier driver left in the spool is delivered first.
 
     Raises:
         StudyConflictError: Optuna's tables have lost trials.
@@ -48,7 +48,7 @@ class TrialRows:
         spec: StudySpec,
         history: History,
         store: ResultStore,
-        outbox: Outbox[TrialParcel],
+        spool: Spool[PendingTrial],
         watch: Watcher,
     ):
         self._name = spec.name
@@ -56,7 +56,7 @@ class TrialRows:
         self._history = history
         self._store = store
         self._watch = watch
-        self.delivery = Delivery(self._write, outbox)
+        self.delivery = RetryQueue(self._write, spool)
         self.by_number = {r.number: r for r in store.trials(spec.name)}
         #: States as our own rows have them.
         self._stored = {number: record.state for number, record in self.by_number.items()}
@@ -66,15 +66,15 @@ class TrialRows:
                 f"Optuna's tables only {len(history)}: part of it was deleted; delete the study, "
                 "or bring the database back from a copy"
             )
-        for kept in outbox.kept():
+        for kept in spool.kept():
             if self._take_over(kept):
-                outbox.drop(kept.key)
+                spool.drop(kept.key)
 
-    def _take_over(self, kept: TrialParcel) -> bool:
+    def _take_over(self, kept: PendingTrial) -> bool:
         """Deliver what an earlier driver could not, unless the study has gone on without it.
 
         Returns:
-            Whether the outbox need keep it no longer.
+            Whether the spool need keep it no longer.
         """
         late, now = kept.record, self.by_number.get(kept.record.number)
         if now is None and late.number >= len(self._history):
@@ -95,13 +95,13 @@ class TrialRows:
             logger.info("trial %d: delivered what an earlier driver could not", late.number)
         return is_delivered
 
-    def reconcile(self, drafts: Drafts) -> list[int]:
+    def reconcile(self, new_trials: NewTrials) -> list[int]:
         """Repair rows that a crash left inconsistent; return the numbers of orphaned trials."""
         orphans = []
         for trial in self._history.trials():
             record = self.by_number.get(trial.number)
             if record is None:
-                record = drafts.record(trial)
+                record = new_trials.record(trial)
                 self.put(record)
             if trial.state.is_finished() and not record.state.is_finished:
                 # Not by us: our row is finished first. So COMPLETE comes without a result of ours.
@@ -112,21 +112,21 @@ class TrialRows:
             elif record.state.is_finished and not trial.state.is_finished():
                 self.put(record)
             elif not record.state.is_finished:
-                self._renew(record, drafts.record(trial))
+                self._renew(record, new_trials.record(trial))
                 orphans.append(trial.number)
         return orphans
 
-    def _renew(self, record: TrialRecord, draft: TrialRecord) -> None:
+    def _renew(self, record: TrialRecord, anew: TrialRecord) -> None:
         """Let an unfinished trial follow a change of the study that its user accepted."""
-        if record.fingerprint != draft.fingerprint:
+        if record.fingerprint != anew.fingerprint:
             changed = replace(
-                draft,
+                anew,
                 state=record.state,
                 attempts=record.attempts,
                 created_at=record.created_at,
             )
         else:
-            changed = replace(record, teacher_hash=draft.teacher_hash, versions=draft.versions)
+            changed = replace(record, teacher_hash=anew.teacher_hash, versions=anew.versions)
         if changed != record:
             self.put(changed)
 
@@ -137,7 +137,7 @@ class TrialRows:
             LeaseLostError: another driver took the study.
         """
         self.by_number[record.number] = record
-        return self.delivery.put(TrialParcel(record, tuple(epochs)))
+        return self.delivery.put(PendingTrial(record, tuple(epochs)))
 
     def finish(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
         """Write that a trial ended as its record says.
@@ -164,7 +164,7 @@ class TrialRows:
     def withdraw(self, record: TrialRecord) -> None:
         """Take a trial's change back that the database has not taken; ``record`` is as before."""
         self.by_number[record.number] = record
-        self.delivery.withdraw(TrialParcel(record).key)
+        self.delivery.withdraw(PendingTrial(record).key)
 
     def queue(self, record: TrialRecord) -> None:
         """Put an unfinished trial back to WAITING."""
@@ -190,9 +190,9 @@ class TrialRows:
             searched[name] = OBJECTIVES[name].to_search(value)
         return [searched[name] for name in self._objectives]
 
-    def _write(self, parcel: TrialParcel) -> None:
+    def _write(self, entry: PendingTrial) -> None:
         """Write both rows of a trial, in the order that a crash may cut anywhere."""
-        record, epochs = parcel.record, parcel.epochs
+        record, epochs = entry.record, entry.epochs
         number = record.number
         theirs = self._history.trials()[number].state
         if theirs == OptunaState.PRUNED and record.state != TrialState.PRUNED:

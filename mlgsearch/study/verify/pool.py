@@ -12,7 +12,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
 from mlgsearch.errors import ArtifactsAwayError, DiskFullError, UserError
 from mlgsearch.records import TrialState, VerificationRecord
-from mlgsearch.study.cluster.capacity import Slots
+from mlgsearch.study.cluster.capacity import Capacity
 from mlgsearch.study.cluster.exceptions import death_reason
 from mlgsearch.study.cluster.object_store import Shipped
 from mlgsearch.study.cluster.worker import WorkerContext
@@ -32,7 +32,7 @@ class VerifyPool:
     """
 
     def __init__(
-        self, context: WorkerContext, slots: Slots, retries: int, shipped: Shipped | None = None
+        self, context: WorkerContext, slots: Capacity, retries: int, shipped: Shipped | None = None
     ):
         self._actor = ray.remote(VerifyWorker).options(num_cpus=slots.cpu, num_gpus=slots.gpu)
         self._context = context.to_text()

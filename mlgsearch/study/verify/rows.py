@@ -7,9 +7,9 @@ from dataclasses import replace
 from mlgsearch.records import TrialState, VerificationRecord
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.verify.task import Key, VerifyTask
-from mlgsearch.study.writing.pending import VerificationParcel
-from mlgsearch.study.writing.retry_queue import Delivery
-from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.study.writing.pending import PendingVerification
+from mlgsearch.study.writing.retry_queue import RetryQueue
+from mlgsearch.study.writing.spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 class VerifyRows:
     """Writes the row of every training, by the lease that ``store`` has.
 
-    What an earlier call left in the outbox is delivered first; what it left RUNNING waits again,
+    What an earlier call left in the spool is delivered first; what it left RUNNING waits again,
     for under our lease nobody else runs it.
 
     Args:
         study: its name.
         store: where the rows are.
-        outbox: where they wait while the database is away.
+        spool: where they wait while the database is away.
         watch: told of every change that is stored, but not that a training waits again.
     """
 
@@ -31,19 +31,19 @@ class VerifyRows:
         self,
         study: str,
         store: VerificationStore,
-        outbox: Outbox[VerificationParcel],
+        spool: Spool[PendingVerification],
         watch: Callable[[VerificationRecord], None],
     ):
         self._study = study
         self._store = store
         self._watch = watch
-        self.delivery = Delivery(self._write, outbox)
+        self.delivery = RetryQueue(self._write, spool)
         self._known = {_key(run): run for run in store.verifications(study)}
         #: Those that are wanted, in the order of their beginning.
         self.wanted: dict[Key, VerificationRecord] = {}
-        for kept in outbox.kept():
+        for kept in spool.kept():
             if self._take_over(kept):
-                outbox.drop(kept.key)
+                spool.drop(kept.key)
         self._queue(self._known)
 
     def want(self, tasks: Sequence[VerifyTask]) -> list[VerifyTask]:
@@ -64,7 +64,7 @@ class VerifyRows:
             done = self.wanted[_key(record)].epochs_done
             record = replace(record, epochs_done=done)
         self.wanted[_key(record)] = record
-        self.delivery.put(VerificationParcel(record))
+        self.delivery.put(PendingVerification(record))
 
     def queue_unfinished(self) -> None:
         """Let everything wait again that is wanted and runs."""
@@ -74,13 +74,13 @@ class VerifyRows:
         for key, run in runs.items():
             if run.state is TrialState.RUNNING:
                 runs[key] = replace(run, state=TrialState.WAITING)
-                self.delivery.put(VerificationParcel(runs[key]))
+                self.delivery.put(PendingVerification(runs[key]))
 
-    def _take_over(self, kept: VerificationParcel) -> bool:
+    def _take_over(self, kept: PendingVerification) -> bool:
         """Deliver what an earlier call could not, unless a later one went on without it.
 
         Returns:
-            Whether the outbox need keep it no longer.
+            Whether the spool need keep it no longer.
         """
         late, now = kept.record, self._known.get(_key(kept.record))
         if now is not None and (
@@ -93,10 +93,10 @@ class VerifyRows:
         self._known[_key(late)] = late
         return self.delivery.put(kept)
 
-    def _write(self, parcel: VerificationParcel) -> None:
-        self._store.put(self._study, parcel.record)
-        if parcel.record.state is not TrialState.WAITING:
-            self._watch(parcel.record)
+    def _write(self, entry: PendingVerification) -> None:
+        self._store.put(self._study, entry.record)
+        if entry.record.state is not TrialState.WAITING:
+            self._watch(entry.record)
 
 
 def _key(run: VerificationRecord) -> Key:

@@ -16,7 +16,7 @@ from mlgsearch.results.database.outage import limit_waits
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.artifacts.store import artifacts_of
-from mlgsearch.study.cluster.capacity import slots_on
+from mlgsearch.study.cluster.capacity import capacity_on
 from mlgsearch.study.cluster.object_store import Shipped, ship
 from mlgsearch.study.cluster.ray_folder import session_place
 from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
@@ -27,9 +27,9 @@ from mlgsearch.study.verify.pool import VerifyPool
 from mlgsearch.study.verify.rows import VerifyRows
 from mlgsearch.study.verify.task import VerifyRequest, wanted_tasks
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
-from mlgsearch.study.writing.pending import VerificationParcel
+from mlgsearch.study.writing.pending import PendingVerification
 from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
-from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.study.writing.spool import Spool
 from mlgsearch.train.data.images import effective_samples
 from mlgsearch.train.device import best_device, memory_format
 from mlgsearch.train.loop.evaluation import HeldOutPart
@@ -102,7 +102,7 @@ def verify(
         StudyConflictError: a driver holds the study, or took it; or the teacher is another.
         DiskFullError: there is no room for its files.
         ArtifactsAwayError: what ``resources.artifact_path`` names cannot be written.
-        DatabaseAwayError: it was stopped while the database was away; results wait in the outbox.
+        DatabaseAwayError: it was stopped while the database was away; results wait in the spool.
         UserError: a trial is not COMPLETE, or the data cannot be used.
     """
     upgrade(engine)
@@ -152,9 +152,9 @@ class _Session:
         self._cache = cache_directory()
         self._watch = watch
         self._keeper = keeper
-        self._outbox = Outbox(study_directory(runs, study) / "verify-outbox", VerificationParcel)
+        self._spool = Spool(study_directory(runs, study) / "verify-outbox", PendingVerification)
         verifications = VerificationStore(engine, keeper.lease)
-        self.rows = VerifyRows(study.name, verifications, self._outbox, watch.run)
+        self.rows = VerifyRows(study.name, verifications, self._spool, watch.run)
         # Larger than any attempt under an earlier lease.
         attempt = keeper.lease.token * _ATTEMPTS_A_LEASE
         tasks = wanted_tasks(self._store, study, self._spec, request)
@@ -172,7 +172,7 @@ class _Session:
             session_place()  # to tell now where there is none
         ray.enter_context(joined(address))
         if address is not None:
-            slots_on(nodes(), self._spec.resources)  # to tell now what does not fit
+            capacity_on(nodes(), self._spec.resources)  # to tell now what does not fit
         self._prepare()
         stop.wait_for_order()
         if address is None:
@@ -182,7 +182,7 @@ class _Session:
 
     def _train(self, is_far: bool, max_parallel: int | None, stop: Stop) -> None:
         """Train what is not finished, on nodes of which some may not see this disk."""
-        slots = slots_on(nodes(), self._spec.resources, max_parallel)
+        slots = capacity_on(nodes(), self._spec.resources, max_parallel)
         context = WorkerContext(
             train=self._spec.train_spec().model_dump(mode="json"),
             cache=str(self._cache),
@@ -206,7 +206,7 @@ class _Session:
         """Wait until the database took everything, but not where it was told to stop.
 
         Raises:
-            DatabaseAwayError: results stay in the outbox.
+            DatabaseAwayError: results stay in the spool.
             LeaseLostError: another driver took the study.
         """
         delivery = self.rows.delivery
@@ -214,7 +214,7 @@ class _Session:
             if stop.wait(POLL_S) or self._keeper.lost is not None:
                 raise DatabaseAwayError(
                     f"the database cannot be written: {delivery.away}; results of "
-                    f"{len(delivery.waiting)} trainings wait in {self._outbox.folder}, and are "
+                    f"{len(delivery.waiting)} trainings wait in {self._spool.folder}, and are "
                     "delivered when `verify` is called again"
                 )
 

@@ -10,7 +10,7 @@ from mlgsearch.records import EpochRecord, Sizes, TrialRecord, TrialState, Verif
 _MOMENTS = ("created_at", "finished_at")
 
 
-class Parcel(Protocol):
+class PendingWrite(Protocol):
     """The newest that is known of one thing; of each thing at most one waits."""
 
     @property
@@ -18,7 +18,7 @@ class Parcel(Protocol):
         """The thing's name, fit for a file."""
 
     def behind(self, earlier: Self) -> Self:
-        """Return one parcel instead of this and of an earlier one of the same thing."""
+        """Return one entry instead of this and of an earlier one of the same thing."""
 
     def to_json(self) -> dict[str, Any]:
         """Write it down as what JSON can hold."""
@@ -29,7 +29,7 @@ class Parcel(Protocol):
 
 
 @dataclass(frozen=True)
-class TrialParcel:
+class PendingTrial:
     """A trial's record, and epochs of it that are not delivered."""
 
     record: TrialRecord
@@ -60,7 +60,7 @@ class TrialParcel:
 
 
 @dataclass(frozen=True)
-class VerificationParcel:
+class PendingVerification:
     """The record of one training of a verification."""
 
     record: VerificationRecord

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
 from mlgsearch.results.database.outage import outage, refusal
-from mlgsearch.study.writing.spool import Outbox, P
+from mlgsearch.study.writing.spool import P, Spool
 
 logger = logging.getLogger(__name__)
 
@@ -24,22 +24,22 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 10.0
 
 
-class Delivery(Generic[P]):
+class RetryQueue(Generic[P]):
     """Writes what changed to the database, in the order of the changes.
 
-    While the database is away, locked or full, what changes is kept in an outbox, a thing's newest
-    parcel in one with those before, and is written as soon as the database takes it.
+    While the database is away, locked or full, what changes is kept in a spool, a thing's newest
+    entry in one with those before, and is written as soon as the database takes it.
 
     Args:
-        write: writes one parcel; called again after a failure, so it must be idempotent.
-        outbox: where the results wait.
+        write: writes one entry; called again after a failure, so it must be idempotent.
+        spool: where the results wait.
     """
 
-    def __init__(self, write: Callable[[P], None], outbox: Outbox[P]):
+    def __init__(self, write: Callable[[P], None], spool: Spool[P]):
         self._write = write
-        self._outbox = outbox
+        self._spool = spool
         self._pending: dict[str, P] = {}
-        #: What the outbox has a file of; where more came meanwhile, the file is behind.
+        #: What the spool has a file of; where more came meanwhile, the file is behind.
         self._kept: dict[str, P] = {}
         self._wait_s = _FIRST_WAIT_S
         self._next_try = 0.0
@@ -51,10 +51,10 @@ class Delivery(Generic[P]):
         """The keys of what waits to be written."""
         return list(self._pending)
 
-    def put(self, parcel: P) -> bool:
-        """Write a parcel, behind those that wait; tell whether it is written."""
-        earlier = self._pending.pop(parcel.key, None)
-        self._pending[parcel.key] = parcel if earlier is None else parcel.behind(earlier)
+    def put(self, entry: P) -> bool:
+        """Write an entry, behind those that wait; tell whether it is written."""
+        earlier = self._pending.pop(entry.key, None)
+        self._pending[entry.key] = entry if earlier is None else entry.behind(earlier)
         return self.flush()
 
     def withdraw(self, key: str) -> None:
@@ -67,8 +67,8 @@ class Delivery(Generic[P]):
         if self.away is not None and time.monotonic() < self._next_try:
             self._keep()
             return False
-        for key, parcel in list(self._pending.items()):
-            if not self.reach(partial(self._write, parcel)):
+        for key, entry in list(self._pending.items()):
+            if not self.reach(partial(self._write, entry)):
                 self._keep()
                 return False
             del self._pending[key]
@@ -94,7 +94,7 @@ class Delivery(Generic[P]):
                 self._keep()
                 raise StorageError(
                     f"the database cannot be used: {said}; the study stopped, and what it could "
-                    f"not write waits in {self._outbox.folder}: put it right, then `resume` it"
+                    f"not write waits in {self._spool.folder}: put it right, then `resume` it"
                 ) from error
             self._note_away(reason)
             return False
@@ -108,25 +108,25 @@ class Delivery(Generic[P]):
             logger.error(
                 "the database cannot be written: %s; training goes on, results wait in %s",
                 reason,
-                self._outbox.folder,
+                self._spool.folder,
             )
         self.away = reason
         self._next_try = time.monotonic() + self._wait_s
         self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
 
     def _keep(self) -> None:
-        """Put what waits into the outbox; where even that cannot be, it waits in memory alone."""
-        for key, parcel in self._pending.items():
-            if self._kept.get(key) is parcel:
+        """Put what waits into the spool; where even that cannot be, it waits in memory alone."""
+        for key, entry in self._pending.items():
+            if self._kept.get(key) is entry:
                 continue
             try:
-                self._outbox.keep(parcel)
+                self._spool.keep(entry)
             except OSError as error:
                 logger.error("trial %s waits in memory alone: %s", key, error)  # noqa: TRY400
                 return
-            self._kept[key] = parcel
+            self._kept[key] = entry
 
     def _drop(self, key: str) -> None:
-        """Take a parcel out of the outbox, where it is."""
+        """Take an entry out of the spool, where it is."""
         if self._kept.pop(key, None) is not None:
-            self._outbox.drop(key)
+            self._spool.drop(key)

@@ -7,42 +7,42 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from mlgsearch.paths import make_private
-from mlgsearch.study.writing.pending import Parcel
+from mlgsearch.study.writing.pending import PendingWrite
 from mlgsearch.train.tensor_file import write_atomically
 
 logger = logging.getLogger(__name__)
 
-P = TypeVar("P", bound=Parcel)
+P = TypeVar("P", bound=PendingWrite)
 
 
-class Outbox(Generic[P]):
-    """A folder with one file a parcel, each written whole and checked by its SHA-256 when read.
+class Spool(Generic[P]):
+    """A folder with one file per entry, each written whole and checked by its SHA-256 when read.
 
-    Delivering twice is harmless: what a parcel holds is named by its key, an epoch by key and
+    Delivering twice is harmless: what an entry holds is named by its key, an epoch by key and
     epoch, and what is older than the database's row is not delivered at all.
 
     Args:
-        folder: made with the first parcel, for its owner alone.
-        kind: of the parcels.
+        folder: made with the first entry, for its owner alone.
+        kind: of the entries.
     """
 
     def __init__(self, folder: Path, kind: type[P]):
         self.folder = folder
         self._kind = kind
 
-    def keep(self, parcel: P) -> None:
-        """Keep a parcel instead of what was kept under its key.
+    def keep(self, entry: P) -> None:
+        """Keep an entry instead of what was kept under its key.
 
         Raises:
             OSError: it cannot be written; what was kept before is as it was.
         """
-        text = json.dumps(parcel.to_json())
+        text = json.dumps(entry.to_json())
         whole = json.dumps({"sha256": _digest(text), "content": text})
         make_private(self.folder)
-        write_atomically(self._path(parcel.key), whole.encode())
+        write_atomically(self._path(entry.key), whole.encode())
 
     def drop(self, key: str) -> None:
-        """Forget a parcel that was delivered."""
+        """Forget an entry that was delivered."""
         self._path(key).unlink(missing_ok=True)
 
     def kept(self) -> list[P]:
@@ -52,7 +52,7 @@ class Outbox(Generic[P]):
         is passed over with a line in the log.
         """
         paths = sorted(self.folder.glob("[0-9]*.json"))
-        return [parcel for path in paths if (parcel := self._read(path)) is not None]
+        return [entry for path in paths if (entry := self._read(path)) is not None]
 
     def _read(self, path: Path) -> P | None:
         problem = "is damaged and passed over"

@@ -22,7 +22,7 @@ from mlgsearch.train.versions import library_versions
 
 
 @dataclass(frozen=True, eq=False)
-class Shipment:
+class SharedArrays:
     """Images and teacher; the teacher's logits go epoch by epoch, each by itself."""
 
     images: Mapping[str, Any]
@@ -34,7 +34,7 @@ class Shipment:
     sources: str
 
     @classmethod
-    def of(cls, images: Images, teacher: Teacher, model: ModelSpec) -> "Shipment":
+    def of(cls, images: Images, teacher: Teacher, model: ModelSpec) -> "SharedArrays":
         """Take images and a teacher that are on the CPU, and note the code behind the network."""
         return cls(
             {field.name: as_array(getattr(images, field.name)) for field in fields(Images)},

@@ -2,7 +2,7 @@ import pytest
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.study import drive
-from mlgsearch.study.cluster.capacity import Slots, slots_on
+from mlgsearch.study.cluster.capacity import Capacity, capacity_on
 from mlgsearch.study.file.spec import ResourcesSpec
 from tests.study.samples import a_spec
 
@@ -10,43 +10,43 @@ from tests.study.samples import a_spec
 @pytest.mark.parametrize(
     ("cluster", "asked", "limit", "expected"),
     [
-        ({"CPU": 4.0}, {}, None, Slots(1, 0, 4)),
-        ({"CPU": 4.0}, {"cpu": 1.5}, None, Slots(1.5, 0, 2)),
-        ({"CPU": 8.0, "GPU": 2.0}, {"cpu": 2}, None, Slots(2, 1, 2)),
-        ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0}, None, Slots(1, 0, 8)),
-        ({"CPU": 8.0, "GPU": 1.0}, {"gpu": 0.1}, None, Slots(1, 0.1, 8)),
-        ({"CPU": 8.0}, {"max_parallel": 3}, None, Slots(1, 0, 3, 3)),
-        ({"CPU": 8.0}, {"max_parallel": 3}, 2, Slots(1, 0, 2, 2)),
-        ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0.5}, None, Slots(1, 0.5, 4)),
-        ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0.4}, None, Slots(1, 0.4, 4)),  # two on each, not five
-        ({"CPU": 8.0, "GPU": 4.0}, {"gpu": 2}, None, Slots(1, 2, 2)),
+        ({"CPU": 4.0}, {}, None, Capacity(1, 0, 4)),
+        ({"CPU": 4.0}, {"cpu": 1.5}, None, Capacity(1.5, 0, 2)),
+        ({"CPU": 8.0, "GPU": 2.0}, {"cpu": 2}, None, Capacity(2, 1, 2)),
+        ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0}, None, Capacity(1, 0, 8)),
+        ({"CPU": 8.0, "GPU": 1.0}, {"gpu": 0.1}, None, Capacity(1, 0.1, 8)),
+        ({"CPU": 8.0}, {"max_parallel": 3}, None, Capacity(1, 0, 3, 3)),
+        ({"CPU": 8.0}, {"max_parallel": 3}, 2, Capacity(1, 0, 2, 2)),
+        ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0.5}, None, Capacity(1, 0.5, 4)),
+        ({"CPU": 8.0, "GPU": 2.0}, {"gpu": 0.4}, None, Capacity(1, 0.4, 4)),  # 2 on each, not 5
+        ({"CPU": 8.0, "GPU": 4.0}, {"gpu": 2}, None, Capacity(1, 2, 2)),
     ],
 )
 def test_as_many_as_fit_and_are_allowed(
-    cluster: dict[str, float], asked: dict[str, float], limit: int | None, expected: Slots
+    cluster: dict[str, float], asked: dict[str, float], limit: int | None, expected: Capacity
 ) -> None:
-    assert slots_on([cluster], ResourcesSpec.model_validate(asked), limit) == expected
+    assert capacity_on([cluster], ResourcesSpec.model_validate(asked), limit) == expected
 
 
 def test_threads_are_whole_and_at_least_one() -> None:
-    assert [Slots(cpu, 0, 1).threads for cpu in (0.5, 1, 2.5)] == [1, 1, 2]
+    assert [Capacity(cpu, 0, 1).threads for cpu in (0.5, 1, 2.5)] == [1, 1, 2]
 
 
 def test_what_does_not_fit_is_told() -> None:
     with pytest.raises(StudyFileError, match=r"asks for .*'GPU': 1.0.*no node has"):
-        slots_on([{"CPU": 4.0}], ResourcesSpec(gpu=1.0))
+        capacity_on([{"CPU": 4.0}], ResourcesSpec(gpu=1.0))
 
 
 def test_a_training_is_on_one_node() -> None:
     nodes = [{}, {"CPU": 4.0}, {"CPU": 4.0}, {"CPU": 8.0, "GPU": 1.0}]
-    assert slots_on(nodes, ResourcesSpec(cpu=3, gpu=0)) == Slots(3, 0, 4)
-    assert slots_on(nodes, ResourcesSpec(cpu=3)) == Slots(3, 1, 1)
+    assert capacity_on(nodes, ResourcesSpec(cpu=3, gpu=0)) == Capacity(3, 0, 4)
+    assert capacity_on(nodes, ResourcesSpec(cpu=3)) == Capacity(3, 1, 1)
     with pytest.raises(StudyFileError, match="no node has that"):
-        slots_on(nodes, ResourcesSpec(cpu=9, gpu=0))
+        capacity_on(nodes, ResourcesSpec(cpu=9, gpu=0))
 
 
 def test_room_grows_and_shrinks_with_the_nodes() -> None:
-    slots = slots_on([{"CPU": 2.0}], ResourcesSpec(gpu=0), 5)
+    slots = capacity_on([{"CPU": 2.0}], ResourcesSpec(gpu=0), 5)
     counts = [slots.count_on(n) for n in ([{"CPU": 2.0}] * 2, [{"CPU": 9.0}], [{"CPU": 1.0}], [])]
     assert counts == [4, 5, 1, 1]  # one trial waits where no node is left
 
@@ -66,7 +66,7 @@ def test_that_no_node_has_room_is_told_once_each_time(monkeypatch: pytest.Monkey
             told.append(text)
 
     monkeypatch.setattr(drive, "nodes", lambda: alive)
-    room = drive._Room(Slots(2.0, 0.5, 1), Watching())  # type: ignore[arg-type]
+    room = drive._Room(Capacity(2.0, 0.5, 1), Watching())  # type: ignore[arg-type]
     alive[:] = [{"CPU": 2.0, "GPU": 1.0}]
     assert (room(), told) == (1, [])
     for _ in range(2):

@@ -7,7 +7,7 @@ from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.allocation import Allocator
 from mlgsearch.records import TrialState
-from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.space.space import Space
 from tests.planning import samples
 from tests.study.samples import a_spec, resnet8
@@ -16,12 +16,12 @@ from tests.study.space.test_allocation import planned_spec
 SHAPE = resnet8()
 
 
-def drafts(**content: Any) -> Drafts:
+def new_trials(**content: Any) -> NewTrials:
     spec = a_spec(**content)
-    return Drafts(spec, Space(spec, SHAPE), SHAPE, "teacher", {})
+    return NewTrials(spec, Space(spec, SHAPE), SHAPE, "teacher", {})
 
 
-def a_proposal(of: Drafts, **values: Any) -> FrozenTrial:
+def a_proposal(of: NewTrials, **values: Any) -> FrozenTrial:
     wanted = {
         name: values.get(name, d.high if isinstance(d, IntDistribution) else None)
         for name, d in of.space.distributions.items()
@@ -30,21 +30,21 @@ def a_proposal(of: Drafts, **values: Any) -> FrozenTrial:
 
 
 def test_batch_norm_is_counted_at_the_trials_own_bits() -> None:
-    plain = drafts()
+    plain = new_trials()
     settings = plain.space.decode(a_proposal(plain).params).settings
     full, half = (network_sizes(SHAPE, settings, norm_bits=bits) for bits in (32, 16))
     assert half.memory_ratio < full.memory_ratio
     assert plain.record(a_proposal(plain)).sizes == full
-    fixed = drafts(quantisation={"norm_bits": 16})
+    fixed = new_trials(quantisation={"norm_bits": 16})
     assert fixed.record(a_proposal(fixed)).sizes == half
     name = "quantisation.norm_bits"
-    searched = drafts(space={"hyperparameters": {name: {"choices": [16, 32]}}})
+    searched = new_trials(space={"hyperparameters": {name: {"choices": [16, 32]}}})
     for bits, sizes in ((16, half), (32, full)):
         assert searched.record(a_proposal(searched, **{name: bits})).sizes == sizes
 
 
 def test_a_foreign_trial_has_failed() -> None:
-    of = drafts(quantisation={"norm_bits": 16})
+    of = new_trials(quantisation={"norm_bits": 16})
     record = of.record(create_trial(values=[0, 0]))
     assert record.state == TrialState.FAIL
     plain = dict.fromkeys(SHAPE.layers, LayerSetting.plain(32))
@@ -53,7 +53,7 @@ def test_a_foreign_trial_has_failed() -> None:
 
 
 def test_layers_are_described_for_readers() -> None:
-    of = drafts(space={"full_precision": ["conv1"]})
+    of = new_trials(space={"full_precision": ["conv1"]})
     layers = {layer.name: layer for layer in of.layers()}
     assert list(layers) == list(SHAPE.layers)
     stem, head = layers["conv1"], layers["fc"]
@@ -70,7 +70,7 @@ def test_layers_are_described_for_readers() -> None:
 
 
 def test_bits_of_the_layers_are_those_of_the_network() -> None:
-    of = drafts()
+    of = new_trials()
     record = of.record(a_proposal(of))
     assert list(record.layer_bits) == list(SHAPE.layers)
     rest = 32 * (SHAPE.norm_parameters + SHAPE.other_parameters)
@@ -81,7 +81,7 @@ def test_bits_of_the_layers_are_those_of_the_network() -> None:
 def test_damage_is_what_the_tables_say_of_a_setting() -> None:
     spec, shape, tables = planned_spec(), samples.shape(), samples.tables()
     space = Space(spec, shape, tables)
-    of = Drafts(spec, space, shape, "teacher", {}, tables)
+    of = NewTrials(spec, space, shape, "teacher", {}, tables)
     trial = create_trial(params=space.first[0], distributions=space.distributions, values=[0, 0])
     record = of.record(trial)
     settings = space.decode(trial.params).settings

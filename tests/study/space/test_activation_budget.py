@@ -13,7 +13,7 @@ from mlgsearch.mlg.input_quantiser import InBits
 from mlgsearch.planning.activation_bits import ActivationPlan
 from mlgsearch.planning.input_noise import input_noise
 from mlgsearch.study.file.spec import FirstTrial, StudySpec
-from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.space.limits import require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.space import Space
@@ -54,12 +54,12 @@ def test_every_proposal_keeps_the_limit_and_says_its_bits(kind: str) -> None:
     budget = space.distributions["activation_kb"]
     assert isinstance(budget, FloatDistribution)
     assert (budget.low, budget.high) == (LEAST / 1000, 4.6)
-    drafts = Drafts(spec, space, samples.shape(), "beef", {})
+    new_trials = NewTrials(spec, space, samples.shape(), "beef", {})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     texts = set()
     for _ in range(6):
         trial = study.ask(space.distributions)
-        record = drafts.record(study.trials[trial.number])
+        record = new_trials.record(study.trials[trial.number])
         text = str(record.hyperparameters["quantisation.in_bits"])
         assert set(text.split(",")) <= {"4", "6", "8"}
         assert len(text.split(",")) == len(samples.shape().layers)

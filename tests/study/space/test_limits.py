@@ -9,7 +9,7 @@ from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.study.file.spec import StudySpec
-from mlgsearch.study.search.new_trial import Drafts
+from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.space.limits import require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.space import Space
@@ -65,8 +65,8 @@ def test_no_trial_that_breaks_a_limit_is_ever_asked_for(kind: str, database_url:
     assert max(ratios) <= ratio
     assert len(set(ratios)) > 3
     free = Space(a_spec(space={"kind": kind}), MIXED)
-    drafts = Drafts(a_spec(space={"kind": kind}), free, MIXED, "beef", {})
-    assert drafts.layers()  # the same network without limits is still there
+    new_trials = NewTrials(a_spec(space={"kind": kind}), free, MIXED, "beef", {})
+    assert new_trials.layers()  # the same network without limits is still there
     study.close()
 
 

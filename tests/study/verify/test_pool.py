@@ -8,7 +8,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from mlgsearch.errors import DiskFullError
 from mlgsearch.records import TrialState, VerificationRecord
-from mlgsearch.study.cluster.capacity import Slots
+from mlgsearch.study.cluster.capacity import Capacity
 from mlgsearch.study.cluster.worker import WorkerContext
 from mlgsearch.study.verify.pool import VerifyPool
 from mlgsearch.study.verify.task import VerifyTask
@@ -80,7 +80,7 @@ class Told:
     def run(self, slots: int, retries: int = 0, stop_after: int = 1000) -> None:
         context = WorkerContext({}, "cache", "study", 1)
         self.patch.setattr("mlgsearch.study.verify.pool.nodes", lambda: [{"CPU": slots}])
-        pool = VerifyPool(context, Slots(1, 0, slots), retries)
+        pool = VerifyPool(context, Capacity(1, 0, slots), retries)
         pool.run(TASKS, self.records.append, lambda _: len(self.records) >= stop_after)
 
     def ended(self) -> list[tuple[int, str, str | None]]:

@@ -19,8 +19,8 @@ from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.verify.rows import VerifyRows
 from mlgsearch.study.verify.task import VerifyTask
 from mlgsearch.study.writing import retry_queue
-from mlgsearch.study.writing.pending import VerificationParcel
-from mlgsearch.study.writing.spool import Outbox
+from mlgsearch.study.writing.pending import PendingVerification
+from mlgsearch.study.writing.spool import Spool
 from tests.chaos.database import ChaosDatabase, open_database
 from tests.full_disk import full_disk
 from tests.results.samples import a_complete, a_study, a_verification
@@ -45,12 +45,12 @@ class Calls:
         store = ResultStore(self.engine)
         store.create_study(a_study())
         store.put_trial("digits", a_complete(0, 0.9, 0.05))
-        self.outbox = Outbox(folder / "outbox", VerificationParcel)
+        self.spool = Spool(folder / "outbox", PendingVerification)
         self.told: list[VerificationRecord] = []
 
     def call(self) -> VerifyRows:
         store = VerificationStore(self.engine, self.lease())
-        rows = VerifyRows("digits", store, self.outbox, self.told.append)
+        rows = VerifyRows("digits", store, self.spool, self.told.append)
         rows.want(TASKS)
         return rows
 
@@ -91,10 +91,10 @@ def test_results_wait_in_the_outbox_and_are_told_once(calls: Calls) -> None:
         rows.tell(running(2, 4))
         assert not rows.delivery.flush()
         assert [run.epochs_done for run in calls.told] == [0, 1]
-        assert [kept.record.seed for kept in calls.outbox.kept()] == [1, 2]
+        assert [kept.record.seed for kept in calls.spool.kept()] == [1, 2]
     assert rows.delivery.flush()
     assert [(run.seed, run.epochs_done) for run in calls.told[2:]] == [(1, 10), (2, 4)]
-    assert calls.outbox.kept() == []
+    assert calls.spool.kept() == []
     assert calls.stored() == [(1, "COMPLETE", 10), (2, "RUNNING", 4)]
     # A training that begins again knows how far it came.
     rows.tell(running(2, 0))
@@ -110,7 +110,7 @@ def test_a_later_call_delivers_what_one_that_was_killed_could_not(calls: Calls) 
         rows.queue_unfinished()
     told = len(calls.told)
     rows = calls.call()
-    assert calls.outbox.kept() == []
+    assert calls.spool.kept() == []
     assert calls.stored() == [(1, "COMPLETE", 10), (2, "WAITING", 7)]
     assert [run.seed for run in calls.told[told:]] == [1]
     assert [task.seed for task in rows.want(TASKS)] == [2, 3]
@@ -124,11 +124,11 @@ def test_what_a_later_call_overtook_is_not_delivered(
     rows.tell(a_verification(0, 1, test_accuracy=0.9))
     rows.tell(running(2, 5))
     for late in (a_verification(0, 1, test_accuracy=0.1), running(2, 4)):
-        calls.outbox.keep(VerificationParcel(late))
+        calls.spool.keep(PendingVerification(late))
     calls.call()
     assert calls.stored() == [(1, "COMPLETE", 10), (2, "WAITING", 5)]
     assert caplog.text.count("what an earlier call kept is outdated") == 2
-    assert calls.outbox.kept() == []
+    assert calls.spool.kept() == []
     (first, _) = VerificationStore(calls.engine).verifications("digits")
     assert first.test_accuracy == 0.9
 
@@ -152,8 +152,8 @@ def test_with_no_room_for_the_outbox_either_results_wait_in_memory(calls: Calls)
             if not disk.is_full:
                 break
             failed += 1
-            assert all(kept.record.epochs_done < failed for kept in calls.outbox.kept())
+            assert all(kept.record.epochs_done < failed for kept in calls.spool.kept())
         assert failed >= 2
-        assert [kept.record.epochs_done for kept in calls.outbox.kept()] == [failed]
+        assert [kept.record.epochs_done for kept in calls.spool.kept()] == [failed]
     assert rows.delivery.flush()
     assert calls.stored() == [(1, "COMPLETE", failed)]

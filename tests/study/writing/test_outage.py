@@ -29,7 +29,7 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.search.optuna_storage import open_optuna_storage
 from mlgsearch.study.search.trial_rows import TrialRows
 from mlgsearch.study.writing import retry_queue
-from mlgsearch.study.writing.pending import TrialParcel
+from mlgsearch.study.writing.pending import PendingTrial
 from tests.black_hole import black_hole
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
@@ -129,12 +129,12 @@ def test_results_wait_in_the_outbox_and_are_delivered_once(
     assert not study.ledger.deliver()
     assert len(study.seen) == told
     assert study.ledger.undelivered == 3
-    assert [kept.record.number for kept in study.outbox.kept()] == [0, 1, 2]
+    assert [kept.record.number for kept in study.spool.kept()] == [0, 1, 2]
     assert caplog.text.count("the database cannot be written") == 1
     # The driver is killed now; the next one begins when the database is back.
     database.give()
     study.restart()
-    assert study.outbox.kept() == []
+    assert study.spool.kept() == []
     assert study.states() == ["COMPLETE", "FAIL", "RUNNING"]
     trials = study.trials()
     assert (trials[0].accuracy, trials[0].epochs_done, trials[1].error) == (0.7, 3, "it broke")
@@ -153,7 +153,7 @@ def test_results_wait_in_the_outbox_and_are_delivered_once(
     database.give()
     assert study.ledger.deliver()
     assert study.ledger.away is None
-    assert study.outbox.kept() == []
+    assert study.spool.kept() == []
     assert study.states() == ["COMPLETE", "FAIL", "COMPLETE"]
     assert [trial.attempts for trial in study.trials()] == [1, 1, 2]
     study.close()
@@ -219,10 +219,10 @@ def test_what_was_kept_of_a_trial_is_dropped_though_more_came_meanwhile(tmp_path
         study.ledger.next_job()
         database.take()
         study.ledger.add_epochs(0, [an_epoch(1)])
-        assert len(study.outbox.kept()) == 1
+        assert len(study.spool.kept()) == 1
         database.give()
         study.ledger.add_epochs(0, [an_epoch(2)])
-        assert study.outbox.kept() == []
+        assert study.spool.kept() == []
         assert [epoch.epoch for epoch in study.store.epochs("digits", 0)] == [1, 2]
         study.close()
 
@@ -238,7 +238,7 @@ def test_what_an_earlier_driver_kept_stays_where_the_database_goes_away_again(
         database.take()
         study.ledger.complete(0, a_summary(0.7))
         database.give()
-        kept = study.outbox.kept()
+        kept = study.spool.kept()
         write = TrialRows._write
 
         def write_when_it_is_gone(*arguments: Any) -> None:
@@ -252,10 +252,10 @@ def test_what_an_earlier_driver_kept_stays_where_the_database_goes_away_again(
             patch.setattr(TrialRows, "_write", write_when_it_is_gone)
             study.restart()
         assert study.states() == ["RUNNING"]
-        assert study.outbox.kept() == kept  # also where this driver is killed now
+        assert study.spool.kept() == kept  # also where this driver is killed now
         study.restart()
         assert study.states() == ["COMPLETE"]
-        assert study.outbox.kept() == []
+        assert study.spool.kept() == []
         study.close()
 
 
@@ -267,17 +267,17 @@ def test_what_an_earlier_driver_kept_is_not_delivered_where_the_study_went_on(
         job = study.ledger.next_job()
         assert job is not None
         late = study.trials()[0]
-        study.restart()  # elsewhere, where the outbox is not
+        study.restart()  # elsewhere, where the spool is not
         assert study.ledger.next_job() is not None
         study.ledger.add_epochs(0, [an_epoch(1), an_epoch(2)])
-        study.outbox.keep(TrialParcel(late, (an_epoch(1, accuracy=0.1),)))
-        study.outbox.keep(TrialParcel(replace(late, number=2)))  # that number is free again
+        study.spool.keep(PendingTrial(late, (an_epoch(1, accuracy=0.1),)))
+        study.spool.keep(PendingTrial(replace(late, number=2)))  # that number is free again
         study.restart()
         for number in (0, 2):
             said = f"trial {number}: what an earlier driver kept is outdated"
             assert said in caplog.text
         assert study.store.epochs("digits", 0)[0].validation_accuracy == 0.8
-        assert study.outbox.kept() == []
+        assert study.spool.kept() == []
         study.close()
 
 
@@ -340,7 +340,7 @@ def test_every_page_may_find_the_disk_full_and_nothing_half_is_stored(tmp_path: 
             assert tries > 3
         assert study.store.epochs("digits", 0) == epochs
         assert study.states() == ["RUNNING", "FAIL"]
-        assert study.outbox.kept() == []
+        assert study.spool.kept() == []
         study.close()
 
 

@@ -112,7 +112,7 @@ def test_what_must_be_put_right_stops_the_study_in_a_line(statement: str, said: 
         with pytest.raises(StorageError, match=f"the database cannot be used: {said}") as raised:
             study.ledger.complete(0, a_summary(0.7))
         assert "put it right, then `resume` it" in str(raised.value)
-        assert [kept.record.number for kept in study.outbox.kept()] == [0]
+        assert [kept.record.number for kept in study.spool.kept()] == [0]
         other.dispose()
         study.close()
 
@@ -192,7 +192,7 @@ def test_a_permission_that_is_withdrawn_stops_the_study_in_a_line(server: Databa
     with pytest.raises(StorageError, match="cannot be used: its user may not do that") as raised:
         study.ledger.complete(0, a_summary(0.7))
     assert "put it right, then `resume` it" in str(raised.value)
-    assert [kept.record.number for kept in study.outbox.kept()] == [0]
+    assert [kept.record.number for kept in study.spool.kept()] == [0]
     with admin.connect() as connection:
         connection.execute(text("GRANT ALL ON mlg_trial TO weak"))
     study.restart()  # as `resume` does

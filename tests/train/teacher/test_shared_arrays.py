@@ -13,16 +13,16 @@ from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.student.trial import TrialJob
 from mlgsearch.train.teacher.logits import TeacherLogits
 from mlgsearch.train.teacher.prepared import Prepared
-from mlgsearch.train.teacher.shared_arrays import Shipment, as_array, as_tensor
+from mlgsearch.train.teacher.shared_arrays import SharedArrays, as_array, as_tensor
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def arrived(prepared: Prepared) -> Shipment:
+def arrived(prepared: Prepared) -> SharedArrays:
     """A shipment as it lies in a node's shared memory: another's bytes, read-only."""
-    arrived: Shipment = pickle.loads(
-        pickle.dumps(Shipment.of(prepared.images, prepared.teacher, prepared.spec.model))
+    arrived: SharedArrays = pickle.loads(
+        pickle.dumps(SharedArrays.of(prepared.images, prepared.teacher, prepared.spec.model))
     )
     for array in arrived.arrays:
         array.setflags(write=False)
@@ -31,7 +31,7 @@ def arrived(prepared: Prepared) -> Shipment:
 
 def test_a_training_on_what_was_shipped_is_the_same(
     prepared: Prepared,
-    arrived: Shipment,
+    arrived: SharedArrays,
     tiny_spec: TrainSpec,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -59,7 +59,7 @@ def test_a_training_on_what_was_shipped_is_the_same(
 
 
 def test_logits_that_are_not_given_are_computed(
-    prepared: Prepared, arrived: Shipment, tiny_spec: TrainSpec, tmp_path: Path
+    prepared: Prepared, arrived: SharedArrays, tiny_spec: TrainSpec, tmp_path: Path
 ) -> None:
     images, teacher = arrived.open(tiny_spec)
     there = Prepared(tiny_spec, tmp_path, CPU, images, teacher, lambda seed, epoch: None)
@@ -69,13 +69,15 @@ def test_logits_that_are_not_given_are_computed(
 
 
 def test_nothing_is_copied_on_its_way_out(prepared: Prepared) -> None:
-    shipment = Shipment.of(prepared.images, prepared.teacher, prepared.spec.model)
+    shipment = SharedArrays.of(prepared.images, prepared.teacher, prepared.spec.model)
     assert np.shares_memory(shipment.images["pixels"], prepared.images.pixels.numpy())
     pixels = prepared.images.pixels
     assert sum(array.nbytes for array in shipment.arrays) > pixels.numel()
 
 
-def test_a_node_with_other_libraries_is_refused(arrived: Shipment, tiny_spec: TrainSpec) -> None:
+def test_a_node_with_other_libraries_is_refused(
+    arrived: SharedArrays, tiny_spec: TrainSpec
+) -> None:
     other = replace(arrived, versions={**arrived.versions, "torch": "1.0", "jax": "1"})
     with pytest.raises(DataError, match=r"has torch 2.* \(the driver has 1.0\), jax none"):
         other.open(tiny_spec)
@@ -85,7 +87,7 @@ def test_a_node_with_other_code_behind_the_network_is_refused(
     prepared: Prepared, tiny_spec: TrainSpec
 ) -> None:
     own = ModelSpec(name="tests.train.networks.test_models:linear_probe")
-    shipment = Shipment.of(prepared.images, prepared.teacher, own)
+    shipment = SharedArrays.of(prepared.images, prepared.teacher, own)
     spec = tiny_spec.model_copy(update={"model": own})
     with pytest.raises(DataError, match=r"the code behind tests.*:linear_probe is not the driver"):
         replace(shipment, sources="another").open(spec)
