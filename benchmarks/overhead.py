@@ -9,7 +9,8 @@ time is from its first trial's beginning to its last one's end. The last line is
 trial: `ours_s`, `ours_first50_s`, `ours_last50_s`, `ray_optuna_s`. From 400 trials on there is also
 how the driver's process fared over the first 200 of them and the last 200: `_s` a trial, `_cpu_s`
 its own processor time a trial (which other work on the machine does not change), `_mib` the median
-of its resident memory. The last 200 are also told at each thousand, should a long run be cut off.
+of its resident memory. Those of the last 200 are printed at each thousand, for a long run that is
+cut off.
 """
 
 import argparse

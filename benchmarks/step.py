@@ -106,7 +106,7 @@ class Figure:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells the row from all others."""
+        """What identifies the row."""
         return (self.row, self.network, self.precision, self.threads, self.batch)
 
     @property

@@ -45,7 +45,7 @@ _INDEX = """<!doctype html>
 </head>
 <body>
 {%app_entry%}
-<noscript>This page needs JavaScript; /api/openapi.json tells what scripts may ask.</noscript>
+<noscript>This page needs JavaScript; /api/openapi.json lists what scripts may ask.</noscript>
 {%config%}
 {%scripts%}
 {%renderer%}

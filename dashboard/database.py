@@ -145,7 +145,7 @@ class Database:
     def pulse(self, studies: tuple[str, ...]) -> str:
         """Return a text that differs when anything of these studies changed.
 
-        With no study it is about all, and differs each minute: they are told with their ages.
+        With no study it is about all, and differs each minute: their ages are in the text.
         """
         seen = pulse(self.engine, studies)
         minute = "" if studies else int(time.time() // 60)

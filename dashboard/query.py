@@ -17,7 +17,7 @@ class Query:
 
     @classmethod
     def parse(cls, search: str) -> Self:
-        """Read what stands after the ``?``."""
+        """Read what follows the ``?``."""
         return cls(parse_qs(search.removeprefix("?"), keep_blank_values=True))
 
     def one(self, name: str, default: str = "") -> str:

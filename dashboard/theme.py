@@ -19,8 +19,8 @@ class Palette:
     """Colours of one scheme.
 
     The hues are Okabe and Ito's, as light or dark as it takes for readers of every colour vision to
-    tell them apart; each stands at least 3 to 1 against the paper. What is told by colour is told
-    by shape or word as well.
+    distinguish them; each has at least 3 to 1 against the paper. What colour
+    says is said by shape or word as well.
     """
 
     paper: str

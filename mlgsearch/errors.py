@@ -1,4 +1,4 @@
-"""The error family: what a caller did wrong, told so that it can be put right."""
+"""The error family: what a caller did wrong, worded so that the caller can fix it."""
 
 
 class MlgsearchError(Exception):

@@ -1,19 +1,19 @@
 """Which process holds a lease, so that others of its machine see when it is gone.
 
 A process id alone says little: it is used again, and in another container it means another process.
-A start time by the wall clock moves when the clock is set. So a process is told by the start of the
-kernel, the namespaces in which its numbers hold, and its own start in ticks of the kernel.
+A start time by the wall clock moves when the clock is set. So a process is identified by the start
+of the kernel, the namespaces in which its numbers hold, and its own start in ticks of the kernel.
 """
 
 import os
 from pathlib import Path
 
-#: Where Linux tells of processes; other systems have none, and nothing is concluded there.
+#: Where Linux lists processes; other systems have none, and nothing is concluded there.
 _PROC = Path("/proc")
 
 
 def process_identity() -> str:
-    """Return what tells this process from all others; "" where the system does not say it."""
+    """Return what identifies this process; "" where the system does not say it."""
     try:
         if (_PROC / "self").readlink() != Path(str(os.getpid())):
             return ""  # that of another namespace is mounted there

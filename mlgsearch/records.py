@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import Any
 
 #: A layer's five numbers on the wire: (B_in, B_out, q_basis, q_coeff_in, q_coeff_out) in the
-#: paper's order, canonical; 0 stands for a level that is absent and for its bits.
+#: paper's order, canonical; 0 means that a level is absent, as for its bits.
 FiveNumbers = tuple[int, int, int, int, int]
 
 
 class TrialState(StrEnum):
-    """Where a trial stands; the first two are unfinished. Names are Optuna's.
+    """A trial's state; the first two are unfinished. Names are Optuna's.
 
     A PRUNED trial was stopped early and is finished, but may be taken up again: RUNNING once more.
     """
@@ -168,7 +168,7 @@ class TrialRecord:
 
     ``layer_bits`` gives what each layer's factors take, by the paper's rule. ``layer_damage`` is
     what the plan predicted for a layer's setting, a fraction of the layer's energy (smaller is
-    better); it has only layers whose setting stands in a table, and is empty where nothing is
+    better); it has only layers whose setting is in a table, and is empty where nothing is
     planned. Both are empty for trials of versions that did not keep them.
     """
 
@@ -349,7 +349,7 @@ class LeaseRecord:
     holder: str
     host: str
     pid: int
-    #: What tells it from others of its machine; empty where that is not known.
+    #: Distinguishes the process from others of its machine; empty where that is not known.
     process: str
     token: int
     acquired_at: datetime

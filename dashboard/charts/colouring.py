@@ -13,7 +13,7 @@ from dashboard.theme import Palette
 from mlgsearch.results.analysis.hyperparameters import is_wide
 from mlgsearch.results.analysis.trial_columns import Floats
 
-#: So many groups are told apart; numbers of more values are put into ranges of equally many.
+#: So many groups can be distinguished; numbers of more values are put into ranges of equally many.
 MOST_GROUPS = 5
 
 #: Of trials that are in no group.

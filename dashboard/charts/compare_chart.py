@@ -15,7 +15,7 @@ from dashboard.theme import dress, palette, text
 from mlgsearch.records import ReferencePoint
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 
-#: Shapes and dashes tell studies apart where colours do not.
+#: Shapes and dashes distinguish studies where colours do not.
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "hexagon", "star", "pentagon")
 _DASHES = ("solid", "dash", "dot", "dashdot")
 

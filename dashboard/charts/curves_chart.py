@@ -11,7 +11,7 @@ from dashboard.theme import dress, palette
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.charts.layout import say_empty
 
-#: A line a trial; dashes tell apart those that share a colour.
+#: One line per trial; dashes distinguish those that share a colour.
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 

@@ -229,7 +229,7 @@ def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
 
 
 def _heights(picture: FrontPicture, marks: TrialMarks) -> tuple[float, float]:
-    """Return the heights that a planned front stands between: front and teacher."""
+    """Return the heights that a planned front is drawn between: front and teacher."""
     ys = marks.y[marks.drawable(picture.front)].tolist()
     if picture.teacher_accuracy is not None:
         ys.append(picture.scale.height(100 * picture.teacher_accuracy))

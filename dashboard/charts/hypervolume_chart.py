@@ -15,7 +15,7 @@ def hypervolume_chart(
 ) -> Figure:
     """Draw the hypervolume over the trials that finished with a result, as steps.
 
-    A hover tells which trial brought a step.
+    A hover shows which trial brought a step.
 
     Args:
         columns: the study's trials.

@@ -12,10 +12,10 @@ from mlgsearch.records import PlannedStudent
 
 @dataclass(frozen=True)
 class PlannedLine:
-    """A planned front, and where its damage stands against accuracies.
+    """A planned front, and where its damage is drawn against accuracies.
 
     A plan predicts damage, not accuracy; so it has an axis to the right, in percent and downwards,
-    on which no damage stands at ``top`` percent of accuracy and a damage of ``per_point`` lower by
+    on which no damage is at ``top`` percent of accuracy and a damage of ``per_point`` lower by
     one. The two axes say nothing about each other: only the shapes of the two fronts compare.
     """
 

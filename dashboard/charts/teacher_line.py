@@ -14,7 +14,7 @@ def teacher_line(
 ) -> dict[str, Any]:
     """Return a layout's line at the teacher's accuracy, a fraction.
 
-    Its words stand at the side where no mark comes near it. Without an accuracy there is none.
+    Its words are at the side where no mark comes near it. Without an accuracy there is none.
     """
     if accuracy is None:
         return {}

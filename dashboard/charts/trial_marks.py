@@ -27,7 +27,7 @@ _PRUNED = STATES.index(TrialState.PRUNED)
 class TrialMarks:
     """Draws rows of a study's trials: accuracy upwards on a scale, a size to the right.
 
-    A mark carries its trial's number as ``customdata``, a list of one; what stands for several
+    A mark carries its trial's number as ``customdata``, a list of one; what represents several
     trials, a cell of an image or a mark of a full rug, carries none.
     """
 
@@ -87,7 +87,7 @@ class TrialMarks:
     def rug(self, rows: Rows, name: str, what: str, marker: dict[str, Any]) -> Trace:
         """Draw trials by their size alone, along the foot, on the axis ``y2`` from 0 to 1.
 
-        Where they are too many to tell apart, a mark stands for all within a cell. ``what`` says
+        Where they are too many to distinguish, a mark represents all within a cell. ``what`` says
         in the hover what is the matter with them.
         """
         rows = rows[np.isfinite(self.x[rows])]

@@ -11,7 +11,7 @@ from mlgsearch.results.charts.axis import scale_of
 #: Low and high x as the axis counts (log10 on a log axis), low and high y as heights.
 Zoom = tuple[float, float, float, float]
 
-#: A zoom is wider: in less there are no ticks that a number could tell apart.
+#: A zoom is wider: in less there are no ticks that a number could distinguish.
 _NARROWEST = 1e-9
 
 
@@ -50,7 +50,7 @@ def front_scales(
     """Return the axes ``xaxis`` and ``yaxis`` with room for values and heights, or as zoomed.
 
     Ticks lie in what is to be seen. The range that is sent is the one the reader made, so plotly is
-    told by a new revision to take it.
+    made to take it by a new revision.
     """
     if zoom is None:
         x, y = scale_of(axis.shown, xs), scale.axis(ys, title)

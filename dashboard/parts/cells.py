@@ -29,7 +29,7 @@ def size(key: str, label: str) -> Column:
 
 
 def level(name: str) -> Column:
-    """Write one of a layer's five numbers; a dash stands for a level that is absent."""
+    """Write one of a layer's five numbers; a dash is a level that is absent."""
 
     def show(row: Row) -> str:
         return str(row[name]) if row[name] else "\N{EN DASH}"

@@ -52,11 +52,11 @@ def chart(
 
     The ``summary`` says in a sentence or two what is to be seen, for who does not see it; a
     callback that changes the figure changes the summary too. Pictures are saved as ``file`` with
-    .png or .svg. ``table`` has the chart's values and stands folded below; or it is the id of one
-    that stands elsewhere on the page. ``height`` in pixels is for a figure that needs more or less
+    .png or .svg. ``table`` has the chart's values and is folded below; or it is the id of one
+    that is elsewhere on the page. ``height`` in pixels is for a figure that needs more or less
     of it than others, as one with a row a layer. One that ``is_sketched`` is seen before plotly has
     been read. One that ``selects`` lets a box or a lasso mark several points, and lines be dragged.
-    ``more`` stands under the chart.
+    ``more`` is placed under the chart.
     """
     assert isinstance(figure, dict) or not is_sketched, "a sketch is made of plotly's JSON"
     summary_id, table_id = f"{id_}-summary", f"{id_}-table"
@@ -90,7 +90,7 @@ def chart(
                     ),
                 ],
                 className="drawing",
-                # Room for it from the first, or what stands below would jump.
+                # Room for it from the first, or what is below would jump.
                 style={"minHeight": f"{height}px"},
                 # charts.js names plotly's drawing by these: its toolbar is no part of an image.
                 **attributes(data_name=title, data_summary=summary_id, data_table=table_id),

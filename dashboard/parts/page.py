@@ -28,7 +28,7 @@ where the address has no ``name``), and then puts a new text into the store ``PU
 with ``PULSE`` as Input runs only where there is news. It should ask ``database.trials(name)``,
 which reads only what changed, and answer ``no_update`` or a ``Patch`` where it can. Every figure
 has a constant ``uirevision`` (what it shows, for example the axes), so that zoom and legend stay.
-While the database is away PULSE stands still and a banner says so; a callback that meets
+While the database is away PULSE stops and a banner says so; a callback that meets
 ``StorageError`` or a database's error then changes nothing, without the page's doing anything.
 
 **The view in the address.** A control takes part by its id alone: ``id=view_id("x", "accuracy")``
@@ -58,7 +58,7 @@ which spares the browser most of its work; a callback that gives elements calls 
 
 **Commands** to copy are written by ``database.command("export", name, ...)``, which quotes.
 
-**Security.** No inline script and no ``eval`` run: JavaScript stands in ``assets``, is called by
+**Security.** No inline script and no ``eval`` run: JavaScript is in ``assets``, is called by
 ``ClientsideFunction``, and no figure uses WebGL. Names, errors and whatever else comes from the
 database are children of components, never Markdown or HTML; in figures `theme.text` escapes them.
 """

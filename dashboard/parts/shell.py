@@ -1,4 +1,4 @@
-"""What stands around every page: head, banner, content, and the stores that pages share."""
+"""What surrounds every page: head, banner, content, and the stores that pages share."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -150,7 +150,7 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
 def answer_trouble(error: Exception) -> None:
     """Meet what a page's callback raises: nothing of the page changes, or the page says why not.
 
-    While the database is away the banner tells, and the page asks again until it is told.
+    While the database is away the banner says so, and the page asks again until it is answered.
     A study that was deleted meanwhile leaves a notice. Any other error is ours.
     """
     if isinstance(error, StorageError | DBAPIError):

@@ -60,7 +60,7 @@ def sketch(figure: Figure) -> Markup:
 
 
 class _Axis:
-    """Where values lie along an axis that plotly is told of in ``settings``."""
+    """Where values lie along an axis that ``settings`` describe to plotly."""
 
     def __init__(self, settings: Mapping[str, Any]):
         self.settings = settings

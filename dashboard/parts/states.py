@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mlgsearch.records import TrialState
 
-#: In the order in which pages tell them.
+#: In the order in which pages list them.
 STATE_WORDS: Mapping[TrialState, str] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "stopped early",

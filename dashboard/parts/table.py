@@ -58,7 +58,7 @@ class Table:
     ``sort`` is the key of the column it is sorted by at first, with a ``-`` in front for the
     largest first; without it rows stay in their order. ``extra`` are keys that are downloaded but
     not shown; ``complete`` gives rows with those that are read for a download only. ``empty`` is
-    what stands in place of no rows; ``hides`` gives the keys of columns that would be empty now,
+    what replaces an empty table; ``hides`` gives the keys of columns that would be empty now,
     ``more`` columns that follow from the address or the database, ``usual_sort`` a ``sort`` that
     does. ``place`` finds the row that the page is to begin with, which ``resets`` names the
     parameter of; ``row`` gives attributes of a row.

@@ -27,7 +27,7 @@ class _ParameterError(Exception):
 
 
 def add_api(server: Flask, database: Database) -> None:
-    """Answer ``/healthz`` and what stands under ``/api``, read-only."""
+    """Answer ``/healthz`` and what is under ``/api``, read-only."""
     api = Blueprint("api", __name__)
 
     @server.get("/healthz")
@@ -72,7 +72,7 @@ def add_api(server: Flask, database: Database) -> None:
 
     @api.get("/<path:_rest>")
     def _nothing(_rest: str) -> Response:
-        return _answer({"error": "nothing stands here; see /api/openapi.json"}, 404)
+        return _answer({"error": "nothing is here; see /api/openapi.json"}, 404)
 
     @api.errorhandler(_ParameterError)
     def _wrong_parameter(error: _ParameterError) -> Response:

@@ -17,7 +17,7 @@ _LASTS_S = 30 * 24 * 3600
 _FREE = 2
 _LONGEST_WAIT_S = 60.0
 _MOST_ADDRESSES = 10_000
-#: What is for everybody: it tells nothing of the studies.
+#: What is for everybody: it says nothing about the studies.
 _OPEN = ("/login", "/healthz", "/assets/")
 #: What a script asks for, which a page to log in does not help.
 _FOR_SCRIPTS = ("/api/", "/pulse", "/download/", "/_dash")
@@ -38,7 +38,7 @@ _PAGE = """<!doctype html>
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password"
  aria-describedby="where" required autofocus>
-<p id="where" class="faint">It stands in the file that the dashboard was started with,
+<p id="where" class="faint">It is in the file that the dashboard was started with,
 <code>--token-file</code>.</p>
 <p role="alert">{complaint}</p>
 <button type="submit" class="primary">Log in</button>
@@ -54,7 +54,7 @@ def require_token(server: Flask, token: str) -> None:
 
     A person is asked for it once and keeps a cookie for 30 days, which holds a moment and its
     HMAC, and which scripts and other sites' pages do not get. A script sends the token as
-    ``Authorization: Bearer``. Who guesses is told to wait, longer each time, but the token itself
+    ``Authorization: Bearer``. Who guesses must wait, longer each time, but the token itself
     is taken at any moment: behind a proxy all visitors have one address, and a stranger's guesses
     must not lock them out. What keeps the token is its length.
     """
@@ -117,7 +117,7 @@ class _Guard:
         return is_ours and float(until) > time.time()
 
     def accepts(self, sent: str) -> bool:
-        """Compare, in a time that tells nothing of how much is right."""
+        """Compare, in a time that does not depend on how much is right."""
         is_right = hmac.compare_digest(sent.encode(), self._token)
         address = request.remote_addr or ""
         with self._lock:
@@ -132,7 +132,7 @@ class _Guard:
         return is_right
 
     def wait_s(self) -> float:
-        """Return how long this address is told to wait after a wrong token."""
+        """Return how long this address must wait after a wrong token."""
         with self._lock:
             _, following = self._wrong.get(request.remote_addr or "", (0, 0.0))
         return following - time.monotonic()

@@ -23,4 +23,4 @@ def warm_up(database: Database) -> None:
             page = study.PAGE.layout(database, View(Query({"name": [last.name]}), "light"))
             to_json_plotly(page)
     except (UserError, DBAPIError):
-        return  # the database is away: the visitor is told
+        return  # the database is away: the page says so

@@ -1,7 +1,7 @@
 """The commands of mlgsearch; each is a thin layer over `study` and `results`, in a file of its own.
 
 A command's file is imported when it is called. Commands that only read load neither torch nor Ray:
-those imports stand inside the commands that train, so that `front` answers in half a second.
+those imports are inside the commands that train, so that `front` answers in half a second.
 """
 
 import errno

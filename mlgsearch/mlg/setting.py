@@ -21,7 +21,7 @@ _CONVOLUTIONS = ("conv", "conv_transpose")
 #: How a layer may be computed; see ``LayerSetting.form_macs``.
 ExecutionForm = Literal["dense", "level2", "three_stage"]
 
-#: Bit widths a factor may have; 0 stands for a factor that is absent, 32 for no quantisation.
+#: Bit widths a factor may have; 0 means a factor that is absent, 32 for no quantisation.
 BIT_WIDTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
 
 

@@ -19,7 +19,7 @@ def uniform_settings(
     """
     wanted = LayerSetting.from_five(five)
     if head_bits is None:
-        # 0 bits stand for a factor that is absent, not for one that is quantised.
+        # 0 bits mean a factor that is absent, not for one that is quantised.
         widths = (wanted.q_basis, wanted.q_coeff_in, wanted.q_coeff_out)
         head_bits = 8 if any(0 < width < 32 for width in widths) else 32
     head = LayerSetting.plain(head_bits)

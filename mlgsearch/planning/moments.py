@@ -57,7 +57,7 @@ def layer_moments(
         network: the trained one.
         batches: normalised images, each (N, C, H, W); in channels_last it takes half the time.
         seed: draws the targets.
-        report: told of each batch.
+        report: called with each batch.
         outputs: what the network returns.
     """
     layers = compressible_layers(network)

@@ -105,7 +105,7 @@ def build_tables(
         refine_steps: of the projection.
         check: how many settings a layer are projected, to compare with what was predicted.
         seed: draws labels and the settings that are checked.
-        report: told of batches and layers.
+        report: called with batches and layers done.
         measures: whether the network's divergence is measured layer by layer.
         outputs: what the network returns.
     """

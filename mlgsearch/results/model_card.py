@@ -268,7 +268,7 @@ def _data(study: StudyRecord, data_license: str | None) -> str:
 
 def _training(study: StudyRecord, trial: TrialRecord) -> str:
     distillation = study.section("distillation")
-    told = {
+    facts = {
         "study": f"{_code(study.name)}, trial {trial.number} of {study.n_trials}",
         "epochs": str(trial.epochs_done),
         "seed": str(trial.seed),
@@ -279,7 +279,7 @@ def _training(study: StudyRecord, trial: TrialRecord) -> str:
         "teacher": _code(trial.teacher_hash or study.teacher_hash),
         "versions": ", ".join(f"{k} {v}" for k, v in sorted(trial.versions.items())),
     }
-    rows = [(key, value) for key, value in told.items() if value.strip("`")]
+    rows = [(key, value) for key, value in facts.items() if value.strip("`")]
     return f"## Training\n\n{_table(('', ''), rows)}"
 
 
@@ -318,8 +318,8 @@ def _onnx(name: str) -> str:
     return _python(
         "import numpy as np, onnxruntime\n\n"
         f"session = onnxruntime.InferenceSession({name!r})\n"
-        "told = session.get_modelmeta().custom_metadata_map\n"
-        'mean, std = (np.array(told[key].split(), "f")[:, None, None] for key in ("mean", "std"))\n'
+        "kept = session.get_modelmeta().custom_metadata_map\n"
+        'mean, std = (np.array(kept[key].split(), "f")[:, None, None] for key in ("mean", "std"))\n'
         'images = (np.array(pixels, "f") / 255 - mean) / std  # (N, C, H, W)\n'
         '(logits,) = session.run(["logits"], {"images": images})  # (N, classes)'
     )

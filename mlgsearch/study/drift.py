@@ -26,7 +26,7 @@ def file_changes(known: StudyRecord, spec: StudySpec) -> list[str]:
         return []
     stored = parse_study(known.content, f"study {known.name!r}")
     if stored.content_hash() == spec.content_hash():
-        return []  # a key newer than the record stands at its default
+        return []  # a key newer than the record has its default
     lines = differing_keys(_brief(known.content), _brief(spec.content()))
     return [line for line in lines if not line.startswith(_FREE)]
 

@@ -177,7 +177,7 @@ def drive(
             those recorded, and are recorded then.
         study: the record, which must be in the database.
         engine: the database, with its schema.
-        watch: told what happens.
+        watch: notified of the progress.
         options: how to run.
 
     Raises:
@@ -232,10 +232,10 @@ def _drive(
         check_place(cache, "MLGSEARCH_CACHE")
     check_place(runs, "MLGSEARCH_RUNS")
     if options.address is None:
-        session_place()  # to tell now where there is none
+        session_place()  # raises now where there is none
     ray.enter_context(joined(options.address))
     if options.address is not None:
-        capacity_on(nodes(), spec.resources)  # to tell now what does not fit
+        capacity_on(nodes(), spec.resources)  # raises now if nothing fits
     store = ResultStore(engine, keeper.lease)
     ground = (options.prepare_study or prepare_study)(spec, cache, watch)
     changes = [
@@ -413,7 +413,7 @@ def _run(
 
 
 class _Room:
-    """Counts the trials that may run now, and tells once of each time that none fits anywhere."""
+    """Counts the trials that may run now, and reports once each time that none fits anywhere."""
 
     def __init__(self, slots: Capacity, watch: Watch):
         self._slots = slots

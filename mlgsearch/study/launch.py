@@ -38,7 +38,7 @@ def launch(
         spec: what `load_study_file` read.
         source: the file's text.
         engine: the database; its schema is made where it is missing.
-        watch: told what happens.
+        watch: notified of the progress.
         n_trials: the total wanted, instead of the file's or, where it is larger, the stored one.
         ignores_stop: drop ``search.stop``, from here on.
         options: how to run.
@@ -74,7 +74,7 @@ def resume(
     Args:
         name: of the study, whose content is taken from the database.
         engine: the database; its schema is brought up to date.
-        watch: told what happens.
+        watch: notified of the progress.
         n_trials: the total wanted, instead of the stored one.
         ignores_stop: drop ``search.stop``, from here on.
         allowed_code: every ``module:callable`` that the stored content may have imported.

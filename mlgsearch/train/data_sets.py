@@ -17,7 +17,7 @@ class DataSet:
 
     ``reader`` is a function as ``module:function``, imported when a set is read: it takes the
     `DataSpec` and returns a `Listing` of encoded images, which are then decoded into the cache, or
-    `Arrays` of pixels. ``augmentation`` is what ``auto`` stands for. ``needs_root``: a study file
+    `Arrays` of pixels. ``augmentation`` is what ``auto`` means. ``needs_root``: a study file
     must say where the data are. ``has_part_folders``: it may name ``train``, ``validation`` and
     ``test``, each a folder or a file.
     """

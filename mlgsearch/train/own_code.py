@@ -32,7 +32,7 @@ def names_code(name: str) -> bool:
 def add_code_folder(folder: str | Path) -> None:
     """Let imports find modules in a folder, behind all others.
 
-    First in the path, a file `queue.py` there would stand for the standard library's.
+    First in the path, a file `queue.py` there would replace the standard library's.
     """
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
@@ -110,7 +110,7 @@ def errors_of(name: str, key: str = "model.name") -> Iterator[None]:
 def described(error: BaseException, otherwise: str = "") -> str:
     """Return an error in one line, with the last file and line of the user's own in its traceback.
 
-    ``otherwise`` stands in for these where all frames are of libraries.
+    ``otherwise`` replaces these where all frames are of libraries.
     """
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     said = " ".join(text.split())

@@ -1,4 +1,4 @@
-"""How long work tells where it stands."""
+"""How long work reports its progress."""
 
 from typing import Protocol
 

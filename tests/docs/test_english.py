@@ -16,7 +16,7 @@ CODE = [
 ]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-WORDS = re.compile(r"\b(mend(s|ed|ing)?|in vain|for ever)\b", re.IGNORECASE)
+WORDS = re.compile(r"\b(mend(s|ed|ing)?|in vain|for ever|told|tells of)\b", re.IGNORECASE)
 
 
 def docstrings(tree: ast.Module) -> Iterator[str]:

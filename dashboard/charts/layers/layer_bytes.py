@@ -26,7 +26,7 @@ def layer_bytes_chart(grid: LayerGrid, student: Student, scheme: Scheme, *, top:
 
     Both are points on a log axis with a line between them, because a bar has no beginning there:
     the longer the line, the more the layer was compressed. A layer whose bits are not known has
-    none; where the study does not know its layers' weights, the trial's points stand alone.
+    none; where the study does not know its layers' weights, the trial's points are drawn alone.
     """
     colours = palette(scheme)
     now = [

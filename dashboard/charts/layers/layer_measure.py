@@ -1,4 +1,4 @@
-"""What the colour of a layer can stand for."""
+"""What the colour of a layer can mean."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

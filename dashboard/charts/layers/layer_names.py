@@ -1,4 +1,4 @@
-"""Names of layers, shortened for a chart so that they still can be told apart."""
+"""Names of layers, shortened for a chart so that they still differ."""
 
 import re
 from collections import Counter
@@ -20,7 +20,7 @@ def short_names(names: Sequence[str], *, most: int = MOST_LETTERS) -> list[str]:
     """Shorten dotted names, no further than needed; names that differ stay different.
 
     Where one is too long, the part that nearly all begin with goes first (`features.`). Then words
-    before the last dot are cut to what tells them from the network's other words:
+    before the last dot are cut to what distinguishes them from the network's other words:
     `denseblock3.conv2` becomes `denseb3.conv2`. What still is too long loses its middle.
     """
     steps = (list(names), _without_common(names))

@@ -12,8 +12,8 @@ from dashboard.charts.layers.layer_measure import Measure
 from dashboard.theme import Palette
 from mlgsearch.results.read.layer_grid import Floats
 
-#: Van der Walt and Smith (2015): told apart by every colour vision and by lightness alone; unlike
-#: others of the kind it has no grey, which stands for what is absent.
+#: Van der Walt and Smith (2015): readable in every colour vision and by lightness alone; unlike
+#: others of the kind it has no grey, which marks what is absent.
 _VIRIDIS = (
     "#440154",
     "#482878",

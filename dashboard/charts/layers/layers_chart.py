@@ -55,7 +55,7 @@ def layers_chart(
     Args:
         grid: one trial a student, in the same order.
         students: at least one.
-        measure: what colour stands for; the study must store it.
+        measure: what colour means; the study must store it.
         scheme: of the colours.
         selected: number of the trial whose column has a frame; it may be none of the students.
 

@@ -26,7 +26,7 @@ class _Surface:
 def scan_chart(scan: GridScan, scheme: Scheme) -> go.Figure:
     """Draw accuracy on the left and memory ratio on the right, over B_out and B_in.
 
-    Lines join equal values; a dot stands where trials were, and between dots values are
+    Lines join equal values; a dot is where trials were, and between dots values are
     interpolated. Gaps are closed by their neighbours where there are some on both sides.
     """
     assert is_area(scan)
@@ -104,7 +104,7 @@ def _with_air(values: Sequence[int]) -> list[float]:
 
 
 def present(scan: GridScan) -> GridScan:
-    """Leave out what has a level that no layer has: 0 stands for it, and is no place of an axis."""
+    """Leave out what has a level that no layer has: 0 means it, and is no place of an axis."""
     ins, outs = scan.base_in > 0, scan.base_out > 0
     return GridScan(
         scan.base_in[ins],

@@ -89,7 +89,7 @@ class StudyImportance:
         if found.explained < _LITTLE:
             return (
                 f"{_what(found)} predict {share} of the differences in accuracy between "
-                f"trials that were left out: {found.trials} trials do not tell which ones matter. "
+                f"trials that were left out: {found.trials} trials do not show which ones matter. "
                 "More trials, or trials that differ more, would."
             )
         lucky = len(found.layers) * _LUCK

@@ -47,7 +47,7 @@ class FrontLayers:
         return cls(study, [student for student in found if student.number in there], grid)
 
     def measure(self, query: Query) -> Measure:
-        """Return what colour stands for in a view, of what the study stores."""
+        """Return what colour means in a view, of what the study stores."""
         there = {measure.name: measure for measure in available(self.grid)}
         default = next(iter(there))
         return there[query.choice(COLOUR, there, default)]

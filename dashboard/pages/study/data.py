@@ -107,7 +107,7 @@ def read_study(database: Database, name: str) -> StudyData:
 
 
 def tell_hypervolume(data: StudyData) -> str:
-    """Say how the hypervolume stands, and what brought it there last."""
+    """State the hypervolume, and which trial raised it last."""
     rows, course = data.course
     if not len(rows):
         return "No trial has a result yet."

@@ -1,4 +1,4 @@
-"""A study in figures: how its trials stand, what they reached, and why some failed."""
+"""A study in figures: the states of its trials, what they reached, and why some failed."""
 
 from dash import html
 from dash.development.base_component import Component

@@ -195,7 +195,7 @@ def _parts(
     digests = {
         "front": data.digest(view, scheme),
         "course": data.digest(view.until, scheme),
-        # Of trials that were not chosen there is nothing to tell.
+        # Of trials that were not chosen there is nothing to show.
         "chosen": data.digest(view.filters, view.selected, scheme, data.written(view.selected))
         if view.selected
         else scheme,

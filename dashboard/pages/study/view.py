@@ -32,7 +32,7 @@ RATIO = ("ratio-from", "ratio-to")
 #: The value of ``ONLY`` that leaves the front alone.
 FRONT = "front"
 
-#: So many trials can be told apart by colour and dash.
+#: So many trials can be distinguished by colour and dash.
 MOST_SELECTED = 12
 
 #: A range that is open at both ends.
@@ -143,6 +143,6 @@ def _range(query: Query, names: tuple[str, str]) -> tuple[float, float]:
 
 
 def _within(values: NDArray[np.float64], bounds: tuple[float, float]) -> NDArray[np.bool_]:
-    # What stands in an input was rounded for reading: a hair outside is inside.
+    # The value of an input was rounded for reading: a hair outside is inside.
     low, high = (bound * (1 + sign * 1e-9) for bound, sign in zip(bounds, (-1, 1), strict=True))
     return (values >= low) & (values <= high)

@@ -1,4 +1,4 @@
-"""A trial in words: how it stands, what it costs, where it comes from, and who lies next to it."""
+"""A trial in words: its state, what it costs, where it comes from, and who lies next to it."""
 
 import math
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ from mlgsearch.records import FiveNumbers, StudyRecord, TrialRecord
 from mlgsearch.results.analysis.grid_scan import uniform_bases
 from mlgsearch.results.read.layer_grid import NUMBERS
 
-#: Numbers that stand for no level in a uniform entry where the study's range is not known.
+#: Numbers that mean no level in a uniform entry where the study's range is not known.
 _NO_LEVEL = {"B_in": 1_000, "B_out": 100_000, "q_coeff_in": 8, "q_coeff_out": 8}
 
 #: A key that YAML reads as this very text.

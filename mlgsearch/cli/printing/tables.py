@@ -128,7 +128,7 @@ def trials_table(trials: Sequence[TrialRecord], on_front: set[int]) -> Table:
 
 
 def settings_table(trial: TrialRecord) -> Table:
-    """Show a trial's canonical settings; a dash stands for a level that is absent."""
+    """Show a trial's canonical settings; a dash is a level that is absent."""
     table = Table(box=SIMPLE)
     table.add_column("layer")
     for name in ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out", "projection error"):

@@ -1,6 +1,6 @@
 """A driver's progress as one JSON object a line, for scripts.
 
-Each object has ``event``; the other fields stand in docs/json.md.
+Each object has ``event``; docs/json.md lists the other fields.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from mlgsearch.results.trial_fields import to_json, trial_fields
 
 
 class JsonEvents:
-    """Writes what a driver tells; implements ``mlgsearch.study.watch.Watch``."""
+    """Writes a driver's progress; implements ``mlgsearch.study.watch.Watch``."""
 
     def __init__(self, out: TextIO):
         self._out = out

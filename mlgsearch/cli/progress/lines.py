@@ -36,7 +36,7 @@ class PlainLines:
         self._write(f"warning: {text}")
 
     def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
-        """Write where the study stands."""
+        """Write the study's progress."""
         self._n_trials = study.n_trials
         self._finished = {t.number for t in trials if t.state.is_finished}
         teacher = ""

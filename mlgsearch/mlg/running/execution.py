@@ -75,5 +75,5 @@ def choose_form(
     """
     costs = form_costs(setting, shape, batch, generates=generates)
     if execution == "auto":
-        return min(costs, key=costs.__getitem__)  # simpler forms stand first
+        return min(costs, key=costs.__getitem__)  # simpler forms come first
     return execution if execution in costs else "dense"

@@ -50,7 +50,7 @@ class MlgConvolution(nn.modules.conv._ConvNd):
     """
 
     execution: Execution
-    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` tells apart
+    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` distinguishes
     kept: Kept | None
     input_quantiser: InputQuantiser | None
     _convolve: Callable[..., Tensor]
@@ -194,7 +194,7 @@ class MlgLinear(nn.Linear):
     """
 
     execution: Execution
-    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` tells apart
+    forms: dict[tuple[str | int, ...], ExecutionForm]  # chosen, by what `_form` distinguishes
     kept: Kept | None
     input_quantiser: InputQuantiser | None
 

@@ -31,7 +31,7 @@ def uniform_bases(settings: Mapping[str, FiveNumbers]) -> tuple[int, int]:
 
     A level that a layer cannot hold is 0 there, and the rule for 1x1 layers only lowers B_out; so
     the largest are those that were asked for, up to what the widest layer can hold: beyond that
-    all mean the same student. 0 stands for a level that no layer has.
+    all mean the same student. 0 means a level that no layer has.
     """
     return (
         max((five[0] for five in settings.values()), default=0),

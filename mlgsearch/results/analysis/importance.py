@@ -47,7 +47,7 @@ class LayerImportance:
 
 @dataclass(frozen=True)
 class Importance:
-    """All layers, in the network's order, then hyperparameters, and what stands behind them.
+    """All layers, in the network's order, then hyperparameters, and what they rest on.
 
     ``features`` counts the numbers that the fit had per trial; ``explained`` is the share of the
     accuracy's variance that they predict for trials left out of the fit, at most 1; at 0 or below
@@ -224,7 +224,7 @@ def _gain(term: Values, bits: npt.NDArray[np.int64]) -> float | None:
 
 
 def _logarithms(settings: npt.NDArray[np.int64]) -> Values:
-    """Take log2 of numbers (n, L, 5); an absent one stands at the mean of its layer's others."""
+    """Take log2 of numbers (n, L, 5); an absent one is put at the mean of its layer's others."""
     is_absent = settings == 0
     logs = np.log2(np.where(is_absent, 1, settings))
     present = np.maximum((~is_absent).sum(0), 1)

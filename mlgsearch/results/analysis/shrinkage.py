@@ -27,13 +27,13 @@ deviations on, a trial is moved the less the farther off it is, as by Efron and 
 d^4 / (81 V_i).
 
 T and the share rho = sigma^2 / T^2 are averaged over, weighted by how probable they make what was
-seen. The scatter about f tells T but not rho: nothing else known, rho is uniform on [0, 1], except
-that a sigma above 0.3 is rare (digits: 0.1 to 0.3, CIFAR-10: about 0.03). Where `verify` trained
-settings under several seeds, how their accuracies on one part scatter tells sigma.
+seen. The scatter about f determines T but not rho: nothing else known, rho is uniform on [0, 1],
+except that a sigma above 0.3 is rare (digits: 0.1 to 0.3, CIFAR-10: about 0.03). Where `verify`
+trained settings under several seeds, how their accuracies on one part scatter gives sigma.
 
 Verified trials have their mean on the test part, not shrunk: it was not chosen for being good. Its
 variance is moderated by the pooled one as in ``front_probability``. Their trainings, looked at with
-both parts, also tell how much harder the test part is than the validation part; all other trials
+both parts, also show how much harder the test part is than the validation part; all other trials
 are moved by that, so that they compare.
 """
 
@@ -56,7 +56,7 @@ SHARED = 0.5
 #: A standard deviation between seeds above which it is rare, in logits.
 _USUAL_SEED_STD = 0.3
 
-#: A scatter that is always thought possible, in logits: few trials tell little of it.
+#: A scatter that is always thought possible, in logits: few trials say little about it.
 _POSSIBLE_SCATTER = 0.5
 
 #: So many standard deviations off the trend a trial is far.

@@ -19,10 +19,10 @@ from mlgsearch.results.analysis.front import (
 )
 from mlgsearch.results.analysis.hypervolume_course import hypervolume_course
 
-#: What the codes in ``TrialColumns.state`` stand for.
+#: What the codes in ``TrialColumns.state`` mean.
 STATES: tuple[TrialState, ...] = tuple(TrialState)
 
-#: What stands in ``TrialColumns.reused_from`` where a trial has a result of its own.
+#: The value of ``TrialColumns.reused_from`` where a trial has a result of its own.
 NO_TRIAL = -1
 
 Floats = NDArray[np.float64]
@@ -91,7 +91,7 @@ class TrialColumns:
     def of(cls, values: Mapping[str, Sequence[Any]]) -> Self:
         """Make columns of what the database gives, in any order of trials.
 
-        States are text, moments datetimes in UTC without a zone, None stands for unknown.
+        States are text, moments datetimes in UTC without a zone, None means unknown.
         """
         arrays: dict[str, NDArray[Any]] = {
             "state": np.array([_CODES[state] for state in values["state"]], dtype=np.uint8)

@@ -4,7 +4,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-# Okabe and Ito's palette, which readers of every colour vision tell apart; shapes differ as well.
+# Okabe and Ito's palette, for readers of every colour vision; shapes differ as well.
 BLUE = "#0072B2"
 GREY = "#8C8C8C"
 _TEACHER = "#333333"
@@ -40,7 +40,7 @@ def lay_out(figure: go.Figure, title: str, subtitle: str = "") -> None:
 def draw_teacher(figure: go.Figure, percent: float) -> None:
     """Draw the teacher's accuracy as a line across the chart."""
     figure.add_hline(y=percent, line={"dash": "dash", "width": 1.5, "color": _TEACHER})
-    # Its label stands in the margin, where no trial can come.
+    # Its label is in the margin, where no trial can come.
     figure.add_annotation(
         text=f"teacher<br>{percent:.2f} %",
         xref="x domain",

@@ -53,7 +53,7 @@ def pareto_chart(
     COMPLETE trials are dots, PRUNED ones crosses at the value they had; the front of all
     ``objectives`` is large dots, and a step line bounds what the two drawn objectives reach
     together. A trial without a value to draw is left out. Accuracies are drawn in percent;
-    ``teacher_accuracy`` is a fraction. A hover tells the trial's number (also its ``customdata``)
+    ``teacher_accuracy`` is a fraction. A hover shows the trial's number (also its ``customdata``)
     and values. The ``title`` is shown as it is written: nothing in it is markup.
 
     Raises:
@@ -102,7 +102,7 @@ def pareto_chart(
 
 def write_html(figure: go.Figure, path: Path) -> None:
     """Write the chart as one HTML file that needs no network: plotly.js is inside (4 to 5 MB)."""
-    # The configuration stands in the page: `to_html` drops an empty plotlyServerURL from its own.
+    # The configuration is in the page: `to_html` drops an empty plotlyServerURL from its own.
     chart = figure.to_html(
         full_html=False, include_plotlyjs=False, div_id="chart", default_height="100vh"
     )

@@ -28,7 +28,7 @@ def verified_chart(
     """Draw mean test accuracy upwards against the study's first objective of size to the right.
 
     A bar reaches one standard deviation over the seeds both ways. A point is the fuller, the more
-    likely it is on the front; trainings of different lengths have different shapes. A hover tells
+    likely it is on the front; trainings of different lengths have different shapes. A hover shows
     the trial's number (also its ``customdata``) and figures. ``teacher_accuracy`` is a fraction,
     on the test part.
     """

@@ -29,7 +29,7 @@ def _sqlite_clock(_clock: DatabaseClock, _compiler: SQLCompiler, **_: Any) -> st
 
 @compiles(DatabaseClock, "postgresql")
 def _postgresql_clock(_clock: DatabaseClock, _compiler: SQLCompiler, **_: Any) -> str:
-    # Not now(): that stands still from the transaction's beginning, through a wait for a lock.
+    # Not now(): that is the time of the transaction's beginning, through a wait for a lock.
     return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
 
 

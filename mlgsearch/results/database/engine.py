@@ -175,7 +175,7 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
     """Set each connection's pragmas, and let ``BEGIN`` be ours.
 
     Python's sqlite3 begins a transaction by itself only before the first change, so reads before
-    it stand outside. Source: SQLAlchemy's documentation, "Serializable isolation / Savepoints /
+    it are outside. Source: SQLAlchemy's documentation, "Serializable isolation / Savepoints /
     Transactional DDL" of the pysqlite dialect.
     """
 

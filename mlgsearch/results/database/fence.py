@@ -16,7 +16,7 @@ class Fence:
     """Lets one writer pass: the holder of ``lease``, or without one whoever comes first.
 
     A lease's token is larger than of every lease of the study before, so a driver that lost its
-    lease is told by the token, whatever it believes and however late it comes.
+    lease is identified by the token, whatever it believes and however late it comes.
     """
 
     lease: LeaseRecord | None = None

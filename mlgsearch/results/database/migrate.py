@@ -68,7 +68,7 @@ def _alone(connection: Connection) -> Iterator[None]:
 def alembic_config() -> Config:
     """Return Alembic's configuration: where our migrations are."""
     config = Config()
-    # Config interpolates its values: a % in the path stands doubled.
+    # Config interpolates its values: a % in the path is doubled.
     folder = str(Path(__file__).parent / "migrations").replace("%", "%%")
     config.set_main_option("script_location", folder)
     return config

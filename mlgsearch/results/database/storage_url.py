@@ -20,12 +20,12 @@ _SECRET_KEY = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token)[^=&]*=)[^&]*", r
 def storage_url(written: str) -> str:
     """Return the URL itself: what is written, or the one line of FILE where that is ``@FILE``.
 
-    Space around it is left out, and the ``~`` of an SQLite file is a home. What stands on a command
-    line every user of a machine can read, what stands in a file of mode 0600 its owner alone.
+    Space around it is left out, and the ``~`` of an SQLite file is a home. What is on a command
+    line every user of a machine can read, what is in a file of mode 0600 its owner alone.
 
     Raises:
         StorageError: the file cannot be read, may be written by others, or holds no or several
-            lines, or nobody has such a home. The file's content is not told.
+            lines, or nobody has such a home. The message does not show the file's content.
     """
     written = written.strip()
     if not written.startswith("@"):

@@ -358,7 +358,7 @@ class ResultStore:
         return self._now(connection)
 
     def _now(self, connection: Connection) -> datetime:
-        """Return the present, but always later than the last: a clock may stand or be set back."""
+        """Return the present, but always later than the last: a clock may stop or be set back."""
         now = database_now(connection)
         self._last_moment = max(now, self._last_moment + timedelta(microseconds=1))
         return self._last_moment

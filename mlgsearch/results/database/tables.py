@@ -127,7 +127,7 @@ epoch_table = Table(
     Column("id", Integer, primary_key=True),
     Column("trial_id", Integer, _parent("mlg_trial"), nullable=False),
     Column("epoch", Integer, nullable=False),
-    # NULL stands for a value that was not finite: a training that blew up.
+    # NULL means a value that was not finite: a training that blew up.
     Column("train_loss", Double),
     Column("train_accuracy", Double),
     Column("validation_loss", Double),

@@ -23,7 +23,7 @@ Integers = NDArray[np.int64]
 class LayerGrid:
     """Trials by layers; layers in the network's order, trials in the order they were asked for.
 
-    ``settings`` are canonical, shape (T, L, 5); 0 stands for a level that is absent and for its
+    ``settings`` are canonical, shape (T, L, 5); 0 means that a level is absent, as for its
     bits. ``bits`` (T, L) is what a layer's factors take, by the paper's rule, and ``damage`` (T, L)
     the part of what the layer does that is predicted to be lost, in [0, 1], smaller is better;
     ``errors`` (T, L) is its relative error before training: NaN where it is not known. ``records``

@@ -100,5 +100,5 @@ def _student(
             f"trial {source} of {study!r}: its checkpoint in {artifacts.place} is not the end of "
             f"it, but epoch {student.epochs_done} of job {student.fingerprint[:12]}"
         )
-    told = {"study": study, "trial": record.number, "accuracy": record.accuracy}
-    return replace(student, card=student.card.model_copy(update=told))
+    origin = {"study": study, "trial": record.number, "accuracy": record.accuracy}
+    return replace(student, card=student.card.model_copy(update=origin))

@@ -162,7 +162,7 @@ class RemoteArtifacts:
         )
 
     def fetch(self, name: str, path: Path) -> bool:
-        """Copy a file from the store; tell whether it was there."""
+        """Copy a file from the store; return whether it was there."""
         try:
             self._try("reading", lambda: self._fs.get_file(name, str(path)))
         except FileNotFoundError:

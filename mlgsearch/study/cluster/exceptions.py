@@ -1,4 +1,4 @@
-"""What a worker tells of an error that it did not expect, and what it lets go of with it."""
+"""What a worker reports of an unexpected error, and what it releases with it."""
 
 import errno
 import logging

@@ -65,7 +65,7 @@ def ship(
         cache: the driver's.
         seeds: of the trainings, for their augmentation.
         epochs: of a training; logits that are not in the cache are left out.
-        notice: told where this machine's shared memory is too small for them.
+        notice: called where this machine's shared memory is too small for them.
 
     Raises:
         DataError: the teacher is not in the cache.

@@ -149,7 +149,7 @@ def _kill_at_once() -> None:
 def joined(address: str | None) -> Iterator[None]:
     """Join a cluster that runs, and leave it at the end; without an address do nothing.
 
-    Meant for before anything that takes long, so that a wrong address is told at once.
+    Meant for before anything that takes long, so that a wrong address is reported at once.
 
     Args:
         address: of the cluster, or ``auto`` for the one that this machine is of.
@@ -302,7 +302,7 @@ def _own_signals() -> Iterator[None]:
 class _Job(JobConfig):
     """Ray's description of this driver, without the working folder.
 
-    Ray (2.60) puts that first in its workers' path, where a file `queue.py` would stand for the
+    Ray (2.60) puts that first in its workers' path, where a file `queue.py` would replace the
     standard library's and end each worker as it begins. What a study names is looked for by us.
     """
 
@@ -324,7 +324,7 @@ class _CodePath(list[str]):
 
 
 def _hide_passwords() -> None:
-    """Take passwords out of this process's command line, which Ray tells its whole cluster."""
+    """Take passwords out of this process's command line, which Ray shows its whole cluster."""
     shown = [safe_url(word) if "://" in word else word for word in sys.argv]
     if shown != sys.argv:
         setproctitle(shlex.join([sys.executable, *shown]))

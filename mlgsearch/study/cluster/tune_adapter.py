@@ -21,7 +21,7 @@ from mlgsearch.study.search.ledger import Ledger
 logger = logging.getLogger(__name__)
 
 #: How often Ray's own list of trials is looked through. Of a worker that cannot be used again it
-#: tells no searcher (2.60), and a study would wait for its trial forever.
+#: notifies no searcher (2.60), and a study would wait for its trial forever.
 GIVEN_UP_S = 5.0
 
 
@@ -147,9 +147,9 @@ class StudySearcher(DriverOnly, Searcher):
         self.goes_on(trial_id, result)
 
     def goes_on(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Record the epochs that a running trial reports; tell whether it goes on.
+        """Record the epochs that a running trial reports; return whether it goes on.
 
-        Where it does not, it has ended: what Ray tells of it afterwards says nothing.
+        Where it does not, it has ended: what Ray reports of it afterwards is ignored.
         """
         known = self._attempts.get(trial_id)
         if known is None or self.is_stopping:
@@ -222,7 +222,7 @@ class StudySearcher(DriverOnly, Searcher):
             self._ledger.fail(
                 known.number,
                 f"it was not finished within resources.trial_timeout_s: {limit_s:g}; "
-                "where it hung stands in its folder",
+                "hung.txt in its folder shows where",
             )
         else:
             self._ledger.lose(known.number, known.death)
@@ -267,7 +267,7 @@ class Informer(DriverOnly, Callback):
 class StudyScheduler(DriverOnly, FIFOScheduler):
     """Stops a trial where the study's ledger says so.
 
-    Ray tells its scheduler a result before it tells its searcher, and a result that stops a trial
+    Ray passes a result to its scheduler before its searcher, and a result that stops a trial
     not to the searcher at all; so the scheduler hands every result on itself.
     """
 
@@ -276,7 +276,7 @@ class StudyScheduler(DriverOnly, FIFOScheduler):
         self._searcher = searcher
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Hand on why a worker died, which Ray tells its searcher not."""
+        """Pass on why a worker died, which Ray does not report to its searcher."""
         # Not `get_error`, which looks where Ray copies this file later.
         written = Path(trial.error_file or os.devnull)
         said = written.read_text(errors="replace") if written.exists() else ""

@@ -95,13 +95,13 @@ class TrialWorker(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial; True tells Ray that this actor can be used again."""
+        """Take the next trial; True lets Ray know that this actor can be used again."""
         self._close()
         self._assignment = Assignment.from_config(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch, or tell those trained before."""
+        """Train one epoch, or report those trained before."""
         attempt = self._assignment.attempt
         try:
             report = self._advance()
@@ -162,7 +162,7 @@ class TrialWorker(tune.Trainable):
     def _epoch(self, training: StudentTraining) -> EpochRecord:
         epoch = training.run_epoch()
         self._log("epoch", epoch=epoch.epoch, accuracy=epoch.validation_accuracy)
-        self._publish()  # before it is told, so that what is told can be gone on from
+        self._publish()  # before it is reported, so that what is reported can be resumed
         return epoch
 
     def _publish(self) -> None:

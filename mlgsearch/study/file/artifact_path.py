@@ -13,7 +13,7 @@ def is_url(place: str) -> bool:
 
 
 def checked_artifact_path(text: str) -> str:
-    """Return an artifact path that may stand in a study file, which the database keeps.
+    """Return an artifact path that may be in a study file, which the database keeps.
 
     Raises:
         ValueError: it holds a secret, or names more than one file system.
@@ -39,7 +39,7 @@ def artifact_place(study: StudyRecord, runs: Path) -> str:
         runs: the folder of all studies on this machine, for one whose content says nothing.
 
     Raises:
-        ValueError: its artifact path may not stand in a study file.
+        ValueError: its artifact path may not be in a study file.
         DataError: its folder is a link that leads elsewhere.
     """
     resources = study.content.get("resources")

@@ -29,7 +29,7 @@ class HyperparameterSpec(Spec):
         return self
 
     def bounds(self) -> dict[str, float | int | str]:
-        """Return the values that stand in the study file, by where they stand."""
+        """Return the values in the study file, by their place in it."""
         if self.choices is not None:
             return {f"choices[{i}]": choice for i, choice in enumerate(self.choices)}
         assert self.low is not None

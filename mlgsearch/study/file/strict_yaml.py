@@ -11,7 +11,7 @@ from mlgsearch.errors import StudyFileError
 MAX_BYTES = 1_000_000
 MAX_ALIASES = 100
 MAX_DEPTH = 50
-#: Keys, scalars and collections, an alias counted as all that it stands for.
+#: Keys, scalars and collections, an alias counted as all that it refers to.
 MAX_VALUES = 100_000
 
 _FLOAT = re.compile(

@@ -7,7 +7,7 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.search.halving import Halving, Ladder
 
-#: Objectives that a training measures, and what stands for them before.
+#: Objectives that a training measures, and what replaces them before.
 _MEASURED = {"accuracy": None, "loss": None, "packed_bytes": "memory_ratio"}
 
 

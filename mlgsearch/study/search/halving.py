@@ -1,7 +1,7 @@
 """Successive halving on a front: a trial is judged only by trials that are at least as small.
 
 Memory is known before training and accuracy is not, so a small student must not be stopped for
-being less accurate than a large one. At a rung a trial goes on if its accuracy stands in the top
+being less accurate than a large one. At a rung a trial goes on if its accuracy is in the top
 fraction among the trials at least as small, or extends the front at that rung: then it is the best
 of them. Accuracies after a short training are not sharp, so another is better only by more than a
 tolerance. The asynchronous form of successive halving of Li et al., "A system for
@@ -98,7 +98,7 @@ class _Rung:
 
 
 class Ladder:
-    """Where the trials of one study stand at each rung, and which of the stopped may go on.
+    """How the trials of one study rank at each rung, and which of the stopped may go on.
 
     Args:
         rule: the rule.
@@ -109,7 +109,7 @@ class Ladder:
         self._rule = rule
         self._rungs = {rung: _Rung() for rung in rule.rungs(epochs)}
         self._stopped: dict[int, _Rung] = {}
-        #: Stopped trials that go on as things stand; None where that must be looked up again.
+        #: Stopped trials that may go on now; None where that must be looked up again.
         self._ready: list[int] | None = []
 
     @property

@@ -4,7 +4,7 @@ A trial's life::
 
     ask -> RUNNING -> COMPLETE | PRUNED | FAIL
              ^  |                  |
-             |  |   <--------------+  stopped early; taken up again where it stands high enough
+             |  |   <--------------+  stopped early; reopened where it ranks high enough
              |  v   a driver stopped in order leaves WAITING, a killed one leaves RUNNING;
            WAITING  the next driver adopts both, with the same number and parameters
 """
@@ -84,7 +84,7 @@ class Ledger:
         self._spool = spool
         self._rows = TrialRows(spec, history, store, spool, watch)
         self._records = self._rows.by_number
-        self._make_sampler()  # one that cannot be made is told before any work is done
+        self._make_sampler()  # one that cannot be made raises before any work is done
         self._orphans = deque(self._rows.reconcile(new_trials))
         self._complete = {
             r.fingerprint: r.number
@@ -171,7 +171,7 @@ class Ledger:
         return None
 
     def deliver(self) -> bool:
-        """Write what the database could not take before; tell whether nothing is left."""
+        """Write what the database could not take before; return whether nothing is left."""
         return self._rows.delivery.flush()
 
     @property
@@ -271,12 +271,12 @@ class Ledger:
         if not self.is_finished or self._is_any_good or not self._records:
             return
         reasons = Counter(record.error or "no reason is known" for record in self.records)
-        told = "; ".join(
+        reasons = "; ".join(
             f"{count} with: {error}" for error, count in reasons.most_common(_MOST_REASONS)
         )
         raise StudyFailedError(
-            f"study {self._spec.name!r}: all {len(self._records)} trials failed, {told}; fix that, "
-            "then delete the study and launch it again, or `resume` it with a larger --trials"
+            f"study {self._spec.name!r}: all {len(self._records)} trials failed, {reasons}; "
+            "fix that, then delete the study and launch it again, or `resume` it with a larger --trials"
         )
 
     def queue_unfinished(self) -> list[int]:

@@ -18,7 +18,7 @@ from mlgsearch.train.student.trial import fingerprint
 
 @dataclass(frozen=True)
 class NewTrials:
-    """Makes the records of a study's trials; what all of them share stands here once.
+    """Makes the records of a study's trials; what all of them share is here once.
 
     ``tables`` predict layers' damage, where the study has any.
     """

@@ -131,7 +131,7 @@ class TrialRows:
             self.put(changed)
 
     def put(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> bool:
-        """Write a trial, with epochs of it; tell whether the database has it now, or later.
+        """Write a trial, with epochs of it; return whether the database has it now, or later.
 
         Raises:
             LeaseLostError: another driver took the study.

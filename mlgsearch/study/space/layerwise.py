@@ -103,7 +103,7 @@ class LayerwiseCoordinates(Coordinates):
     def _in_range(self, layer: str, setting: LayerSetting) -> LayerSetting:
         """Return a setting in range whose canonical form this is, or itself where there is none.
 
-        A plain weight may stand for factors that cost as much, where both levels must exist.
+        A plain weight may replace factors that cost as much, where both levels must exist.
         """
         parameters = self._encode_layer(layer, setting.five)
         if not setting.is_plain or all(

@@ -23,7 +23,7 @@ def measure_study(
         spec: of the study; its table of latency is not looked at.
         target: see `runner_of`.
         cache: where decoded images are.
-        progress: told of what is timed.
+        progress: called with what is timed.
 
     Raises:
         UserError: the data or the network cannot be used, or the target does not answer.

@@ -48,7 +48,7 @@ class VerifyPool:
         tell: Callable[[VerificationRecord], None],
         is_stopping: Callable[[int], bool],
     ) -> None:
-        """Run tasks, in their order, until all have ended or it is told to stop.
+        """Run tasks, in their order, until all have ended or a stop is requested.
 
         Args:
             tasks: what to train; none twice.
@@ -71,7 +71,7 @@ class VerifyPool:
                 tell(task.record(TrialState.RUNNING))
                 actor = self._idle.pop() if self._idle else self._begin()
                 steps[actor.step.remote(task)] = actor, task
-            if not steps:  # it was told to stop
+            if not steps:  # a stop was requested
                 break
             done, _ = ray.wait(list(steps), timeout=_LOOK_S)
             for step in done:
@@ -101,7 +101,7 @@ class VerifyPool:
         return self._actor.remote(self._context, self._shipped)
 
     def _may_try_again(self, task: VerifyTask, error: Exception) -> bool:
-        """Take note that a task's worker died; tell whether another one takes it up."""
+        """Take note that a task's worker died; return whether another takes over."""
         self._deaths[task.key] += 1
         logger.warning(
             "trial %d, seed %d: its worker died: %s",

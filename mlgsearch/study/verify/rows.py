@@ -24,7 +24,7 @@ class VerifyRows:
         study: its name.
         store: where the rows are.
         spool: where they wait while the database is away.
-        watch: told of every change that is stored, but not that a training waits again.
+        watch: notified of every change that is stored, but not that a training waits again.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from mlgsearch.study.space.space import Proposal
 from mlgsearch.train.spec import TrainSpec
 from mlgsearch.train.student.trial import TrialJob
 
-#: What tells one training of a study from another: trial, seed, epochs.
+#: What identifies one training of a study: trial, seed, epochs.
 Key = tuple[int, int, int]
 
 #: Seeds are below this, as in a study file.
@@ -51,7 +51,7 @@ class VerifyTask:
 
     @property
     def key(self) -> Key:
-        """What tells it from others."""
+        """What identifies it."""
         return self.trial, self.seed, self.epochs
 
     def job(self, base: TrainSpec) -> TrialJob:
@@ -80,7 +80,7 @@ def wanted_tasks(
 ) -> list[VerifyTask]:
     """List the trainings that are asked for: all trials under one seed, then under the next.
 
-    A trial that shares another's result stands for that one; no student is listed twice.
+    A trial that shares another's result represents that one; no student is listed twice.
 
     Raises:
         TrialNotFoundError: there is no such trial.

@@ -41,7 +41,7 @@ _ATTEMPTS_A_LEASE = 10_000
 
 
 class VerifyWatch(Protocol):
-    """What is told of the progress; called from the driver's thread, must be quick."""
+    """Notified of the progress; called from the driver's thread, must be quick."""
 
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
         """Data are loaded, the teacher opened, its logits under the new seeds computed."""
@@ -53,7 +53,7 @@ class VerifyWatch(Protocol):
         """A training changed: it began, finished an epoch, or ended."""
 
     def stopping(self, running: int) -> None:
-        """It was told to stop, and waits for the epochs in flight of this many trainings."""
+        """A stop was requested, and it waits for the epochs in flight of this many trainings."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def verify(
         name: of the study.
         engine: its database; the schema is brought up to date.
         request: what to verify.
-        watch: told what happens.
+        watch: notified of the progress.
         address: of a running Ray cluster; without it this machine is one.
         max_parallel: most trainings at once, beside the study file's limit.
         allowed_code: every ``module:callable`` that the stored content may have imported.
@@ -169,10 +169,10 @@ class _Session:
         if not self._cache.is_dir():  # one that is there may be read only
             check_place(self._cache, "MLGSEARCH_CACHE")
         if address is None:
-            session_place()  # to tell now where there is none
+            session_place()  # raises now where there is none
         ray.enter_context(joined(address))
         if address is not None:
-            capacity_on(nodes(), self._spec.resources)  # to tell now what does not fit
+            capacity_on(nodes(), self._spec.resources)  # raises now if nothing fits
         self._prepare()
         stop.wait_for_order()
         if address is None:
@@ -203,7 +203,7 @@ class _Session:
         return ship(self._spec.train_spec(), self._cache, seeds, epochs)
 
     def _deliver_rest(self, stop: Stop) -> None:
-        """Wait until the database took everything, but not where it was told to stop.
+        """Wait until the database took everything, but not once a stop was requested.
 
         Raises:
             DatabaseAwayError: results stay in the spool.
@@ -245,18 +245,18 @@ class _Session:
             prepared.logits(seed).ensure(range(1, epochs + 1), _noted(self._watch, note))
 
     def _stopping(self, is_asked: Callable[[], bool]) -> Callable[[int], bool]:
-        """Return what tells the pool to stop: a signal, or a lease that is lost.
+        """Return what stops the pool: a signal, or a lease that is lost.
 
         It is asked several times a second, so what waits for the database is tried then.
         """
-        told = False
+        was_reported = False
 
         def is_stopping(running: int) -> bool:
-            nonlocal told
+            nonlocal was_reported
             self.rows.delivery.flush()
             is_it = is_asked() or self._keeper.lost is not None
-            if is_it and not told:
-                told = True
+            if is_it and not was_reported:
+                was_reported = True
                 self._watch.stopping(running)
             return is_it
 
@@ -271,7 +271,7 @@ def _teacher_on_test(prepared: Prepared) -> float:
 
 
 def _noted(watch: VerifyWatch, fixed: str) -> Progress:
-    """Return what tells a watch of the progress, always with the same note."""
+    """Return what notifies a watch of the progress, always with the same note."""
 
     def progress(stage: str, done: int, total: int, note: str) -> None:
         watch.preparing(stage, done, total, fixed)

@@ -52,7 +52,7 @@ class RetryQueue(Generic[P]):
         return list(self._pending)
 
     def put(self, entry: P) -> bool:
-        """Write an entry, behind those that wait; tell whether it is written."""
+        """Write an entry, behind those that wait; return whether it is written."""
         earlier = self._pending.pop(entry.key, None)
         self._pending[entry.key] = entry if earlier is None else entry.behind(earlier)
         return self.flush()
@@ -63,7 +63,7 @@ class RetryQueue(Generic[P]):
         self._drop(key)
 
     def flush(self) -> bool:
-        """Write what waits, unless the database was away a moment ago; tell whether all is."""
+        """Write what waits, unless the database was away a moment ago; return whether all is."""
         if self.away is not None and time.monotonic() < self._next_try:
             self._keep()
             return False
@@ -76,7 +76,7 @@ class RetryQueue(Generic[P]):
         return True
 
     def reach(self, action: Callable[[], object]) -> bool:
-        """Do something with the database; tell whether it could be reached.
+        """Do something with the database; return whether it could be reached.
 
         Raises:
             StorageError: it could, and something must be put right.

@@ -33,7 +33,7 @@ class Augmentation:
     def of(cls, spec: DataSpec) -> "Augmentation":
         """Return the augmentation a study file asks for; ``auto`` goes by the kind of set.
 
-        A resized crop stands for the crop of a window.
+        A resized crop replaces the crop of a window.
         """
         kind = spec.kind.augmentation if spec.augmentation == "auto" else spec.augmentation
         jitter, drawn = spec.colour_jitter, spec.rand_augment

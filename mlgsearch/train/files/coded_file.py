@@ -99,8 +99,8 @@ def read_coded(content: bytes) -> tuple[PackedCard, dict[str, Tensor]]:
     Raises:
         DataError: the content is truncated, altered, or no coded file.
     """
-    whole, told = content[:-_HASH_BYTES], content[-_HASH_BYTES:]
-    if len(whole) < len(MAGIC) + 2 or hashlib.sha256(whole).digest() != told:
+    whole, stored = content[:-_HASH_BYTES], content[-_HASH_BYTES:]
+    if len(whole) < len(MAGIC) + 2 or hashlib.sha256(whole).digest() != stored:
         raise DataError("truncated or altered: its SHA-256 is another")
     card = read_coded_card(whole)
     (length,) = struct.unpack_from("<H", whole, len(MAGIC))

@@ -21,7 +21,7 @@ def write_dense(path: Path, network: nn.Module, card: PackedCard) -> int:
     torchvision (or the study's own code) builds it.
 
     Raises:
-        UserError: the inputs are quantised, which no state_dict tells.
+        UserError: the inputs are quantised, which a state_dict cannot hold.
         OSError: it cannot be written.
     """
     if card.in_bits != 32:

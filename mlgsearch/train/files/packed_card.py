@@ -39,7 +39,7 @@ METADATA = (
     "versions",
 )
 
-#: The keys that tell where a network comes from; no reader needs them.
+#: The keys that say where a network comes from; no reader needs them.
 PROVENANCE = ("accuracy", "study", "trial", "teacher", "versions")
 
 Side = Annotated[int, Field(ge=1, le=65_535)]

@@ -19,7 +19,7 @@ class StoredLogits:
     """Logits of N samples, read batch by batch.
 
     Up to `MOST_CLASSES` classes they are float16, (N, classes). Above that each row is int16,
-    (N, 2 * LARGEST + 1): the largest logits and the one that stands for each of the others, in half
+    (N, 2 * LARGEST + 1): the largest logits and the one that replaces each of the others, in half
     precision, then the classes of the largest. This is what Fast Knowledge Distillation stores
     (Shen and Xing 2022, arXiv 2112.01528, "marginal re-norm"), for logits.
 

@@ -16,7 +16,7 @@ from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.own_code import names_code
 from mlgsearch.train.student.student import CHECKPOINT
 
-#: What holds where a checkpoint was written before it could be told otherwise.
+#: What holds where a checkpoint was written before checkpoints recorded it.
 _EARLIER = {"norm_bits": "32", "in_bits": "32"}
 
 

@@ -76,7 +76,7 @@ class StudentTraining:
         self._layout = memory_format(prepared.images.input_shape)
         spec = job.spec
         saved = self._last_checkpoint() if resumes else None
-        # Checkpoints tell what projection gave, but for those of an earlier version.
+        # Checkpoints hold the projection's error, but for those of an earlier version.
         known: Any = None if saved is None else saved.metadata.get("projection_error")
         with self._timed("build"):
             network = build_network(spec.model, prepared.images)

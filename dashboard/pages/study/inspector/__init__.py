@@ -1,1 +1,1 @@
-"""What stands beside the chart: the selected trials, or how to choose one."""
+"""What is beside the chart: the selected trials, or how to choose one."""

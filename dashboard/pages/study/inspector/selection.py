@@ -1,4 +1,4 @@
-"""What stands beside the chart: the selected trials, or how to choose one."""
+"""What is beside the chart: the selected trials, or how to choose one."""
 
 import numpy as np
 from dash import html

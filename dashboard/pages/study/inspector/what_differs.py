@@ -12,7 +12,7 @@ from dashboard.parts.student import written_bytes
 from mlgsearch.records import FiveNumbers, TrialRecord
 from mlgsearch.results.trial_fields import further_measures
 
-#: Layers that are shown at once; the others stand folded.
+#: Layers that are shown at once; the others are folded.
 _MOST_LAYERS = 8
 
 _DASH = "\N{EN DASH}"

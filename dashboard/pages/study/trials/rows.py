@@ -139,7 +139,7 @@ OTHER_OBJECTIVES = tuple(
     name for name in OBJECTIVES if name not in ("accuracy", "memory_ratio", "packed_bytes")
 )
 
-#: Of each state, its place among the states as pages tell them.
+#: Of each state, its place among the states as pages list them.
 _PLACES = [list(STATE_WORDS).index(state) for state in STATES]
 
 #: Columns of the table whose values are no column of the study, or are sorted otherwise.
