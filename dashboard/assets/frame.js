@@ -157,6 +157,8 @@
   window.addEventListener("popstate", () => {
     if (!route || window.location.pathname !== route.path) return;
     const then = parse(window.location.search);
+    // A link within the page is such a step as well, of nothing.
+    if (same(texts(then[STEP]), texts(shown[STEP]))) return;
     if (!same(others(then), others(shown))) return;
     written = window.location.search;
     is_back = true;

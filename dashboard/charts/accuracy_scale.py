@@ -74,12 +74,11 @@ class AccuracyScale:
         if self.teacher is None:
             whole = scale_of(OBJECTIVES["accuracy"], (low, high))
             return whole | {"range": [low, high], "title": _titled(title)}
-        ticks = {-math.log10(points): f"{points:g}" for points in self._ticks(low, high)}
+        # None at the teacher's own height: its line is there, and says so.
         best = self.height(self.teacher)
-        if low <= best <= high:
-            near = [height for height in ticks if abs(height - best) < 0.04 * (high - low)]
-            ticks = {at: words for at, words in ticks.items() if at not in near}
-            ticks[best] = "0"
+        near = 0.04 * (high - low)
+        ticks = {-math.log10(points): f"{points:g}" for points in self._ticks(low, high)}
+        ticks = {at: words for at, words in ticks.items() if abs(at - best) > near}
         return {
             "range": [low, high],
             "tickvals": list(ticks),

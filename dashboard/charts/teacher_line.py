@@ -22,7 +22,7 @@ def teacher_line(
     height = scale.height(percent)
     line = {
         "type": "line",
-        "layer": "between",  # above the grid, and below the marks
+        "layer": "below",  # where it is out of the pointer's way
         "xref": "x domain",
         "x0": 0,
         "x1": 1,

@@ -91,7 +91,8 @@ def test_charts_of_a_file_can_be_zoomed_and_saved_and_nothing_else(
     expect(file_page.locator(".modebar-btn").first).to_be_attached()
     buttons = ["Download plot as a PNG", "Zoom", "Pan", "Box Select", "Lasso Select", *ZOOMS]
     (toolbar,) = file_page.evaluate(_TOOLBARS)
-    assert toolbar == {"buttons": [*buttons, "Reset axes"], "zoomable": True, "server": ""}
+    assert toolbar["buttons"] == [*buttons, "Reset axes"]
+    assert (toolbar["zoomable"], toolbar["server"]) == (True, "")
 
 
 def test_one_place_writes_html_files_and_one_places_charts_on_pages() -> None:

@@ -61,7 +61,7 @@ def _rows(database: Database, query: Query) -> TrialRows:
 
 
 def _is_verified(database: Database, query: Query) -> bool:
-    runs = database.results(query.one("name")).runs
+    runs = database.verifications.verifications(query.one("name"))
     return any(run.state is TrialState.COMPLETE for run in runs)
 
 
