@@ -15,7 +15,7 @@ from dashboard.parts.menu import menu
 from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.parts.table import Column, Table
 from dashboard.query import Query
-from mlgsearch.results.analysis.importance import MOST_TRIALS
+from mlgsearch.results.analysis.importance import LEAST_PER_FEATURE, MOST_TRIALS
 from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS
 
 PATH = "/study/importance"
@@ -157,7 +157,8 @@ def _explanation() -> html.Details:
                 "else equal: one standard deviation, in percentage points. Its line is the 95 % "
                 "interval; a layer whose interval lies above 0 stands out from chance. It is "
                 "measured on trials that were left out of the fit, so a layer that did nothing "
-                "lies around 0 or below."
+                "lies around 0 or below. Hyperparameters are part of the same fit; with fewer than "
+                f"{LEAST_PER_FEATURE} trials per number of the fit nothing is named."
             ),
             html.P(
                 "A layer that hardly differed between trials moved nothing, however much it "
