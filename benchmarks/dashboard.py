@@ -13,6 +13,7 @@ screen, as the server drew it, of a server and a browser that have just started;
 plotly's chart in its place; `again_s` and `again_chart_s` the same once more; `followed_s` from a
 trial's commit to its mark. An update's work in milliseconds of processor time, medians:
 `server_ms` and `page_ms` (its main thread); `wire_kb` is what both sent for it, in 1,000 bytes.
+`click_ms` is the work of both, from a click on a row's button to the inspector's answer.
 `server_mb` is the server's resident memory at the end, in 1,000,000 bytes; `dom_nodes` counts the
 page's elements.
 """
@@ -297,6 +298,27 @@ def follow(
     return {name: statistics.median(values) for name, values in figures.items()}
 
 
+def click(page: Page, server: psutil.Process, runs: int) -> float:
+    """Select trials one by one; return the median work until the inspector shows each, in ms."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    _settle(page)
+    idle, began = sum(_used(session, server)), time.perf_counter()
+    page.wait_for_timeout(3_000)
+    rest = (sum(_used(session, server)) - idle) / (time.perf_counter() - began)
+    figures = []
+    for run in range(runs):
+        before, began = sum(_used(session, server)), time.perf_counter()
+        page.locator("#study-table button[data-toggle]").nth(run).click()
+        page.wait_for_selector("#study-cards h3")
+        spent = time.perf_counter() - began
+        figures.append(1_000 * (sum(_used(session, server)) - before - rest * spent))
+        page.get_by_role("button", name="Clear selection").click()
+        page.wait_for_selector("#study-choose:not([hidden])")
+        _settle(page)
+    return statistics.median(figures)
+
+
 def _settle(page: Page) -> None:
     page.wait_for_load_state("load")
     page.wait_for_timeout(2_000)
@@ -334,6 +356,7 @@ def main() -> None:
             figures = {"first_front_s": first_s, "first_chart_s": chart_s}
             page, figures["again_s"], figures["again_chart_s"] = visit(browser, address)
             figures |= follow(page, server, builder, arguments.trials, arguments.runs)
+            figures["click_ms"] = click(page, server, arguments.runs)
             figures |= {"server_mb": server.memory_info().rss / 1e6, "dom_nodes": nodes}
             browser.close()
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
