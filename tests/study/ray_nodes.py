@@ -87,16 +87,6 @@ class RayNodes:
         raylet = next(p for p in psutil.Process(pid).parents() if p.name() == "raylet")
         _kill([raylet, *raylet.children(recursive=True)])
 
-    def take_back_node_of(self, pid: int) -> None:
-        """End a worker's node as an autoscaler or a spot market does: SIGTERM, then SIGKILL."""
-        raylet = next(p for p in psutil.Process(pid).parents() if p.name() == "raylet")
-        family = [raylet, *raylet.children(recursive=True)]
-        for process in family:
-            with suppress(psutil.NoSuchProcess):
-                process.terminate()
-        psutil.wait_procs(family, timeout=10)  # of the notice's 30 s
-        _kill(family)
-
     def stop(self) -> None:
         """Kill them all: to shut them down in order takes many seconds."""
         family = psutil.Process(self._process.pid)

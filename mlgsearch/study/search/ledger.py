@@ -270,13 +270,14 @@ class Ledger:
         """
         if not self.is_finished or self._is_any_good or not self._records:
             return
-        reasons = Counter(record.error or "no reason is known" for record in self.records)
+        counts = Counter(record.error or "no reason is known" for record in self.records)
         reasons = "; ".join(
-            f"{count} with: {error}" for error, count in reasons.most_common(_MOST_REASONS)
+            f"{count} with: {error}" for error, count in counts.most_common(_MOST_REASONS)
         )
         raise StudyFailedError(
             f"study {self._spec.name!r}: all {len(self._records)} trials failed, {reasons}; "
-            "fix that, then delete the study and launch it again, or `resume` it with a larger --trials"
+            "fix that, then delete the study and launch it again, or `resume` it with a larger "
+            "--trials"
         )
 
     def queue_unfinished(self) -> list[int]:

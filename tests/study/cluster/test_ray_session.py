@@ -308,28 +308,6 @@ def refused(address: str, folder: Path, environment: dict[str, str], cpu: int = 
     return driver.stderr
 
 
-def test_a_node_that_is_taken_back_hands_its_trial_on(nodes: RayNodes, tmp_path: Path) -> None:
-    draw_images(tmp_path / "seed" / "images")
-    text = STUDY.format(epochs=EPOCHS, trials=1, store=tmp_path / "store")
-    (tmp_path / "seed" / "far.yaml").write_text(text)
-    for _ in range(2):
-        nodes.add(num_cpus=1)
-    with far_driver(nodes, tmp_path, "launch", "far.yaml") as driver:
-        assert driver.stdout is not None
-        for line in driver.stdout:
-            event = json.loads(line)
-            if (event["event"], event.get("epoch")) == ("epoch", 3):
-                (path,) = tmp_path.glob("store/far-*/000000/attempt-*/events.jsonl")
-                nodes.take_back_node_of(json.loads(path.read_text().splitlines()[0])["pid"])
-    log = Survivor(tmp_path, []).log(0)
-    first, second = (event for event in log if event["event"] == "began")
-    assert second["epochs_done"] >= 3
-    assert second["pid"] != first["pid"]
-    done = [event["epoch"] for event in log if event["event"] == "epoch"]
-    assert done == list(range(1, EPOCHS + 1))
-    assert Survivor(tmp_path, []).trials[0].state is TrialState.COMPLETE
-
-
 def test_an_address_where_nothing_listens_is_told_before_anything_long(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
