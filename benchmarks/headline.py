@@ -1,7 +1,8 @@
 """The paper's experiment: a network compressed to 0.0080 and 0.0050 of its memory on CIFAR-10.
 
     python benchmarks/headline.py run --root FOLDER [--network NAME] [--teacher-epochs N]
-                                      [--epochs N] [--seeds N] [--limit N] [--threads N]
+                                      [--epochs N] [--crop-padding N] [--cutout N]
+                                      [--seeds N] [--limit N] [--threads N]
     python benchmarks/headline.py report
 
 For each of two uniform settings, the paper's (2, 44, 3, 6, 3) and the one of fewer bases that fits
@@ -56,7 +57,8 @@ def study(arguments: argparse.Namespace) -> StudySpec:
             "root": str(Path(arguments.root).resolve()),
             "validation_fraction": 0.02,
             "test_fraction": 0.1,
-            "crop_padding": 2,
+            "crop_padding": arguments.crop_padding,
+            "cutout": arguments.cutout,
         },
         "model": {"name": arguments.network, "head_bias": False},
         "teacher": {
@@ -165,6 +167,8 @@ def run(arguments: argparse.Namespace) -> None:
                     "uniform": list(setting),
                     "seed": seed,
                     "memory_ratio": round(bits / (32 * shape.full_parameters), 6),
+                    "crop_padding": arguments.crop_padding,
+                    "cutout": arguments.cutout,
                     "epochs": arguments.epochs,
                     "teacher_epochs": arguments.teacher_epochs,
                     "teacher": teacher,
@@ -225,6 +229,8 @@ def main() -> int:
     runner.add_argument("--network", default="resnet18")
     runner.add_argument("--teacher-epochs", type=int, default=16)
     runner.add_argument("--epochs", type=int, default=20)
+    runner.add_argument("--crop-padding", type=int, default=2)
+    runner.add_argument("--cutout", type=int, default=0)
     runner.add_argument("--seeds", type=int, default=1)
     runner.add_argument("--limit", type=int)
     runner.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -78,6 +78,7 @@ _LATER_DATA_KEYS = (
     "random_resized_crop",
     "rand_augment",
     "colour_jitter",
+    "cutout",
 )
 #: ``data.validation`` where it is a share of the training part, not a folder.
 _SHARE = re.compile(r"(0?\.[0-9]+) of train")
@@ -157,6 +158,7 @@ class DataSpec(Spec):
     random_resized_crop: Area | None = None
     rand_augment: RandAugmentSpec | None = None
     colour_jitter: ColourJitterSpec | None = None
+    cutout: int = Field(default=0, ge=0, le=512)
 
     @model_validator(mode="after")
     def _check(self) -> "DataSpec":

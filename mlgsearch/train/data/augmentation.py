@@ -13,6 +13,9 @@ from mlgsearch.train.data.transforms import Transforms
 from mlgsearch.train.spec import DataSpec
 from mlgsearch.train.versions import library_versions
 
+#: The value of a cutout's pixels.
+_GREY = 128
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -22,12 +25,15 @@ class Augmentation:
     one of the ``(2 * padding + 1)**2`` places, and with ``flips`` it is mirrored left to right
     in every other epoch: half of the samples in the odd ones, the others in the even ones. Of two
     epochs in a row one shows each view, where tossing a coin would repeat one half of the time
-    (Jordan 2024, arXiv 2404.00498, section 3.6). Then come ``transforms``.
+    (Jordan 2024, arXiv 2404.00498, section 3.6). Then come ``transforms``. Last, a grey square of
+    ``cutout`` pixels a side is put on the image, with its centre at any pixel and cut off at the
+    border (DeVries and Taylor 2017, arXiv 1708.04552).
     """
 
     padding: int
     flips: bool
     transforms: Transforms | None = None
+    cutout: int = 0
 
     @classmethod
     def of(cls, spec: DataSpec) -> "Augmentation":
@@ -49,12 +55,13 @@ class Augmentation:
             padding=spec.crop_padding if is_cropped else 0,
             flips=kind == "crop_flip",
             transforms=None if transforms == Transforms() else transforms,
+            cutout=spec.cutout,
         )
 
     @property
     def is_identity(self) -> bool:
         """Whether images are left as they are in every epoch."""
-        return self.padding == 0 and not self.flips and self.transforms is None
+        return not (self.padding or self.flips or self.transforms or self.cutout)
 
     def content(self) -> dict[str, Any]:
         """Return what determines the images as plain data for a hash.
@@ -67,13 +74,16 @@ class Augmentation:
             versions = library_versions()
             content |= {n: v for n, v in vars(self.transforms).items() if v is not None}
             content["versions"] = [versions["torch"], versions["torchvision"]]
+        if self.cutout:
+            content["cutout"] = self.cutout
         return content
 
     def draw(self, seed: int, epoch: int, count: int) -> Tensor:
         """Draw for samples 0 to ``count - 1`` of an epoch.
 
-        Returns int64 rows: top, left, is mirrored, and where there are transforms a number that
-        seeds them. Row i does not depend on ``count``, nor on how samples are batched later.
+        Returns int64 rows: top, left, is mirrored; with ``cutout`` a number that places the square;
+        with transforms, last, a number that seeds them. Row i does not depend on ``count``, nor on
+        how samples are batched later.
         """
         words = random_words(Purpose.AUGMENTATION, seed, epoch, 3 * count).reshape(count, 3)
         places = np.uint64(2 * self.padding + 1)
@@ -83,23 +93,34 @@ class Augmentation:
             draws[:, 2] = (first % np.uint64(2)) ^ np.uint64(epoch % 2)
         else:
             draws[:, 2] = 0
-        if self.transforms is not None:
-            seeds = random_words(Purpose.TRANSFORMS, seed, epoch, count) >> np.uint64(1)
-            draws = np.concatenate([draws, seeds[:, None]], 1)
+        later = [Purpose.CUTOUT] * (self.cutout > 0) + [Purpose.TRANSFORMS] * bool(self.transforms)
+        for purpose in later:
+            words = random_words(purpose, seed, epoch, count) >> np.uint64(1)
+            draws = np.concatenate([draws, words[:, None]], 1)
         return torch.from_numpy(draws.astype(np.int64))
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Crop, mirror and transform a batch, keeping its dtype.
+        """Crop, mirror, transform and cut out of a batch, keeping its dtype.
 
         Args:
-            images: (B, C, H, W), uint8 where there are transforms.
-            draws: the batch's rows of `draw`, (B, 3) or (B, 4), on the same device.
+            images: (B, C, H, W), uint8 where there are transforms or a cutout.
+            draws: the batch's rows of `draw`, (B, 3 to 5), on the same device.
         """
         if self.padding or self.flips:
             images = self._cut(images, draws)
         if self.transforms is not None:
-            images = self.transforms.apply(images, draws[:, 3].tolist())
+            images = self.transforms.apply(images, draws[:, -1].tolist())
+        if self.cutout:
+            images = images.masked_fill(self._square(draws[:, 3], *images.shape[2:]), _GREY)
         return images
+
+    def _square(self, words: Tensor, height: int, width: int) -> Tensor:
+        """Return the pixels that the squares cover, bool (B, 1, height, width)."""
+        rows, columns = words % height, words // height % width
+        return (
+            _near(rows, height, self.cutout)[:, None, :, None]
+            & (_near(columns, width, self.cutout)[:, None, None, :])
+        )
 
     def _cut(self, images: Tensor, draws: Tensor) -> Tensor:
         count, channels, height, width = images.shape
@@ -115,3 +136,9 @@ class Augmentation:
             rows[:, None, :, None],
             columns[:, None, None, :],
         ]  # (B, C, H, W)
+
+
+def _near(centres: Tensor, length: int, size: int) -> Tensor:
+    """Return which of ``length`` places lie in windows of ``size`` around centres: (B, length)."""
+    offsets = torch.arange(length, device=centres.device) - (centres[:, None] - size // 2)
+    return (offsets >= 0) & (offsets < size)

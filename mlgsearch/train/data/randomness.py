@@ -15,6 +15,7 @@ class Purpose(IntEnum):
     SPLIT = 3
     TORCH = 4
     TRANSFORMS = 5
+    CUTOUT = 6
 
 
 def random_words(purpose: Purpose, seed: int, epoch: int, count: int) -> np.ndarray:

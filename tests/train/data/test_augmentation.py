@@ -12,13 +12,16 @@ from mlgsearch.train.data.augmentation import Augmentation
 from mlgsearch.train.data.transforms import Transforms
 from mlgsearch.train.spec import ColourJitterSpec, DataSpec, RandAugmentSpec
 
-augmentations = st.builds(Augmentation, padding=st.integers(0, 5), flips=st.booleans())
+augmentations = st.builds(
+    Augmentation, padding=st.integers(0, 5), flips=st.booleans(), cutout=st.sampled_from([0, 1, 4])
+)
 
 
-def naive(image: Tensor, padding: int, draw: list[int]) -> Tensor:
-    """Cut and mirror one image (C, H, W), pixel by pixel."""
+def naive(image: Tensor, augmentation: Augmentation, draw: list[int]) -> Tensor:
+    """Cut and mirror one image (C, H, W), and put the square on it, pixel by pixel."""
+    padding, size = augmentation.padding, augmentation.cutout
     channels, height, width = image.shape
-    top, left, mirrored = draw
+    top, left, mirrored, *square = draw
     out = torch.zeros_like(image)
     for c in range(channels):
         for y in range(height):
@@ -27,6 +30,11 @@ def naive(image: Tensor, padding: int, draw: list[int]) -> Tensor:
                 source_x = (width - 1 - x if mirrored else x) + left - padding
                 if 0 <= source_y < height and 0 <= source_x < width:
                     out[c, y, x] = image[c, source_y, source_x]
+                if square:
+                    down = y - (square[0] % height - size // 2)
+                    across = x - (square[0] // height % width - size // 2)
+                    if 0 <= down < size and 0 <= across < size:
+                        out[c, y, x] = 128
     return out
 
 
@@ -53,7 +61,7 @@ def test_equals_a_loop_over_pixels(
     out = augmentation.apply(images, draws)
     assert out.dtype == dtype
     for image, draw, got in zip(images, draws.tolist(), out, strict=True):
-        assert torch.equal(got, naive(image, augmentation.padding, draw))
+        assert torch.equal(got, naive(image, augmentation, draw))
 
 
 @settings(max_examples=25)
@@ -128,7 +136,7 @@ def test_each_sample_is_what_torchvision_makes_of_it(transforms: Transforms) -> 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_splitting_an_epoch_over_workers_changes_nothing(workers: int) -> None:
-    augmentation = Augmentation(1, flips=True, transforms=TRANSFORMS[3])
+    augmentation = Augmentation(1, flips=True, transforms=TRANSFORMS[3], cutout=4)
     images = some_images(20)
     whole = augmentation.apply(images, augmentation.draw(5, 2, 20))
     with ThreadPoolExecutor(1) as other:  # a worker draws by itself, from seed and epoch
@@ -155,6 +163,22 @@ def test_a_study_file_names_transforms() -> None:
         0, flips=False, transforms=Transforms(rand_augment=(2, 9))
     )
     assert not Augmentation.of(alone).is_identity
+    square = DataSpec(augmentation="none", cutout=5)
+    assert Augmentation.of(square) == Augmentation(0, flips=False, cutout=5)
+    assert not Augmentation.of(square).is_identity
+
+
+def test_a_square_is_drawn_apart_from_what_else_is_drawn() -> None:
+    plain = Augmentation(2, flips=True, transforms=TRANSFORMS[1])
+    cut = Augmentation(2, flips=True, transforms=TRANSFORMS[1], cutout=4)
+    images = some_images(200)
+    draws = cut.draw(3, 1, 200)
+    assert torch.equal(draws[:, [0, 1, 2, 4]], plain.draw(3, 1, 200))
+    before, after = plain.apply(images, plain.draw(3, 1, 200)), cut.apply(images, draws)
+    covered = (after != before).any(1)
+    assert (after == 128)[covered[:, None].expand_as(after)].all()
+    assert covered.sum((1, 2)).max() == 16  # whole, where it does not lie over the border
+    assert (covered.sum(0) > 0).all()  # every pixel is covered by some
 
 
 @pytest.mark.parametrize(
@@ -178,7 +202,8 @@ def test_hashes_of_what_there_was_before_stay() -> None:
     assert content["resized_crop"] == (0.2, 1.0)
     assert len(content["versions"]) == 2
     assert "rand_augment" not in content
-    assert "rand_augment" not in DataSpec().content()
+    assert not {"rand_augment", "cutout"} & DataSpec().content().keys()
+    assert Augmentation(4, flips=True, cutout=8).content()["cutout"] == 8
 
 
 def test_draws_reach_every_place_evenly_and_change_with_the_epoch() -> None:
