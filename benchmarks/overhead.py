@@ -36,8 +36,8 @@ from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.database.engine import open_engine
 from mlgsearch.study.file.spec import StudySpec, load_study_file, parse_study
 from mlgsearch.study.launch import launch
+from mlgsearch.study.progress_view import ProgressView
 from mlgsearch.study.space.space import Space
-from mlgsearch.study.watch import Watch
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 
@@ -140,7 +140,7 @@ def run_ours(folder: Path, shape: NetworkShape, trials: int) -> Clock:
     path = folder / "overhead.yaml"
     path.write_text(STUDY)
 
-    def groundwork(spec: StudySpec, cache: Path, watch: Watch) -> Preparation:
+    def groundwork(spec: StudySpec, cache: Path, view: ProgressView) -> Preparation:
         return Preparation(shape, "none", 1.0)
 
     clock = Clock()

@@ -67,7 +67,7 @@ def postgres_database(postgres_server: str) -> Iterator[Engine]:
         connection.execute(text("SELECT pg_reload_conf()"))
         connection.execute(text("CREATE DATABASE tests"))
     admin.dispose()
-    # What a test left open might hold a lock for ever: that is told.
+    # What a test left open might hold a lock for ever: that is reported.
     impatience = {"options": "-c lock_timeout=60s"}
     url = admin.url.set(database="tests")
     engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args=impatience)

@@ -13,7 +13,7 @@ import pytest
 class FullDisk:
     """Counts steps of writing: a folder or a file made, bytes brought to the disk, a name changed.
 
-    ``is_full`` tells whether a step has found no room.
+    ``is_full`` reports whether a step has found no room.
     """
 
     def __init__(self, failing: int):

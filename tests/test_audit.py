@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "audit"
-#: Writes what it is told into the file after --output, and says and returns what it is told.
+#: Writes the given text to the file after --output; prints and returns what it is given.
 TOOL = """#!/bin/sh
 for word; do [ "${last:-}" = --output ] && printf %s "$FOUND" > "$word"; last=$word; done
 echo "$SAID" >&2
@@ -35,7 +35,7 @@ def audit(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.parametrize(
-    ("environment", "code", "told"),
+    ("environment", "code", "reported"),
     [
         ({"CODE": "0"}, 0, "no known vulnerability in constraints.txt\n"),
         ({"CODE": "0", "FOUND": UNKNOWN}, 0, "not audited: the service does not know 2 of the "),
@@ -46,9 +46,9 @@ def audit(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str
         ({"SAID": "error: constraints.txt: line 3"}, 2, "error: constraints.txt: line 3\n"),
     ],
 )
-def test_what_is_found_fails_and_what_cannot_be_known_is_told(
-    tmp_path: Path, environment: dict[str, str], code: int, told: str
+def test_what_is_found_fails_and_what_cannot_be_known_is_reported(
+    tmp_path: Path, environment: dict[str, str], code: int, reported: str
 ) -> None:
     done = audit(tmp_path, **environment)
     assert done.returncode == code
-    assert (done.stdout + done.stderr).startswith(told)
+    assert (done.stdout + done.stderr).startswith(reported)

@@ -29,7 +29,7 @@ SOURCES = [
 ]
 #: Modules that make objects, and so run code, from bytes.
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
-#: Calls that do, where they are not told otherwise.
+#: Calls that do, by default.
 LOADERS = {"eval", "exec", "compile", "read_pickle", "full_load", "unsafe_load"}
 #: Where code is imported by name, and who gives the name.
 BY_NAME = {

@@ -106,7 +106,7 @@ class Study:
         """
         from mlgsearch.study.space.plan_report import Plan, point_fields  # loads torch
 
-        found = Plan.open(self._spec(), cache_directory(), _Watch(callbacks).preparing)
+        found = Plan.open(self._spec(), cache_directory(), _CallbackView(callbacks).preparing)
         rows = [point_fields(point) for point in found.front(count)]
         return frame([{"student": at, **row} for at, row in enumerate(rows)], index="student")
 
@@ -145,16 +145,16 @@ class Study:
             raise UserError("launch: call it in the main thread: it stops on signals")
         options = Options(address=address, max_parallel=max_parallel)
         engine = open_engine(self.storage, must_exist=self._file is None)
-        watch = _Watch(callbacks)
+        view = _CallbackView(callbacks)
         try:
             if self._file is not None:
                 spec, source = self._file
-                found = launch(spec, source, engine, watch, n_trials=n_trials, options=options)
+                found = launch(spec, source, engine, view, n_trials=n_trials, options=options)
             else:
                 found = resume(
                     self.name,
                     engine,
-                    watch,
+                    view,
                     n_trials=n_trials,
                     allowed_code=self._allowed_code,
                     options=options,
@@ -300,8 +300,8 @@ class Study:
             engine.dispose()
 
 
-class _Watch:
-    """Passes on what a driver reports; implements ``mlgsearch.study.watch.Watch``."""
+class _CallbackView:
+    """Passes on what a driver reports; implements `ProgressView`."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = callbacks

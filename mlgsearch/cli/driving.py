@@ -17,10 +17,10 @@ from mlgsearch.cli.options import AllowCode, Json, Name, Storage
 from mlgsearch.cli.printing.output import open_store, stdout_console
 from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.tables import front_table
+from mlgsearch.cli.progress.choose_view import choose_view, stopped
 from mlgsearch.cli.progress.events import JsonEvents
 from mlgsearch.cli.progress.lines import PlainLines
 from mlgsearch.cli.progress.live import LiveView
-from mlgsearch.cli.progress.watching import stopped, watching
 from mlgsearch.paths import cache_directory, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.database.engine import open_engine
@@ -32,7 +32,7 @@ from mlgsearch.words import duration
 if TYPE_CHECKING:
     from mlgsearch.study.drive import Outcome
     from mlgsearch.study.file.spec import StudySpec
-    from mlgsearch.study.watch import Watch
+    from mlgsearch.study.progress_view import ProgressView
 
 Trials = Annotated[
     int | None, typer.Option("--trials", min=1, help="Total of trials wanted, not more of them.")
@@ -90,12 +90,12 @@ def launch(
         accepts_change=accept_change,
         grace_s=grace,
     )
-    with _watching(as_json) as watch:
+    with _view(as_json) as view:
         outcome = start(
             spec,
             source,
             engine,
-            watch,
+            view,
             n_trials=trials,
             ignores_stop=no_stop,
             options=options,
@@ -126,11 +126,11 @@ def resume(
         accepts_change=accept_change,
         grace_s=grace,
     )
-    with _watching(as_json) as watch:
+    with _view(as_json) as view:
         outcome = start(
             name,
             engine,
-            watch,
+            view,
             n_trials=trials,
             ignores_stop=no_stop,
             allowed_code=allow_code or (),
@@ -180,8 +180,8 @@ def _print_forecast(
     )
 
 
-def _watching(as_json: bool) -> "AbstractContextManager[Watch]":
-    return watching(JsonEvents, LiveView, PlainLines, as_json=as_json, again="resume")
+def _view(as_json: bool) -> "AbstractContextManager[ProgressView]":
+    return choose_view(JsonEvents, LiveView, PlainLines, as_json=as_json, again="resume")
 
 
 def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> None:

@@ -13,10 +13,10 @@ from mlgsearch.cli.options import AllowCode, Json, Name, Storage
 from mlgsearch.cli.printing.output import stdout_console
 from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.verified import verified_table
+from mlgsearch.cli.progress.choose_view import choose_view, stopped
 from mlgsearch.cli.progress.verify_events import VerifyEvents
 from mlgsearch.cli.progress.verify_lines import VerifyLines
 from mlgsearch.cli.progress.verify_live import VerifyLive
-from mlgsearch.cli.progress.watching import stopped, watching
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.engine import open_engine
@@ -24,7 +24,7 @@ from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.read.study_results import read_results, verified_students
 
 if TYPE_CHECKING:
-    from mlgsearch.study.verify.verify import Verified, VerifyWatch
+    from mlgsearch.study.verify.verify import Verified, VerifyView
 
 
 def verify_trials(
@@ -51,12 +51,12 @@ def verify_trials(
     from mlgsearch.study.verify.verify import verify  # loads torch and Ray
 
     request = VerifyRequest(numbers, epochs, seeds)
-    with _watching(as_json) as watch:
+    with _view(as_json) as view:
         outcome = verify(
             name,
             engine,
             request,
-            watch,
+            view,
             address=address,
             max_parallel=max_parallel,
             allowed_code=allow_code or (),
@@ -71,8 +71,8 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, words)))
 
 
-def _watching(as_json: bool) -> "AbstractContextManager[VerifyWatch]":
-    return watching(VerifyEvents, VerifyLive, VerifyLines, as_json=as_json, again="verify")
+def _view(as_json: bool) -> "AbstractContextManager[VerifyView]":
+    return choose_view(VerifyEvents, VerifyLive, VerifyLines, as_json=as_json, again="verify")
 
 
 def _end(outcome: "Verified", engine: Engine, storage: str, as_json: bool) -> None:

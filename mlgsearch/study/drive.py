@@ -40,6 +40,7 @@ from mlgsearch.study.file.allowed_code import named_code, offer_code
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.listeners.open import open_listeners
 from mlgsearch.study.listeners.reporting import Reporting
+from mlgsearch.study.progress_view import ProgressView
 from mlgsearch.study.search.ledger import Ledger
 from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.search.optuna_storage import (
@@ -56,7 +57,6 @@ from mlgsearch.study.space.limits import require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.plan_report import predicted_front
 from mlgsearch.study.space.space import Space
-from mlgsearch.study.watch import Watch
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 from mlgsearch.study.writing.pending import PendingTrial
 from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
@@ -111,43 +111,43 @@ class Options:
     address: str | None = None
     max_parallel: int | None = None
     worker: type[tune.Trainable] = TrialWorker
-    prepare_study: Callable[[StudySpec, Path, Watch], Preparation] | None = None
+    prepare_study: Callable[[StudySpec, Path, ProgressView], Preparation] | None = None
     accepts_change: bool = False
     grace_s: float | None = None
 
 
-def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Preparation:
+def prepare_study(spec: StudySpec, cache: Path, view: ProgressView) -> Preparation:
     """Load the data, get the teacher, compute its logits, and tables where something is planned."""
     train = spec.train_spec()
 
     def look_at(shape: NetworkShape, images: Images) -> None:
         require_possible(spec, shape, images)
         if (uncompressed := shape.uncompressed()) is not None:
-            watch.notice(uncompressed)
+            view.notice(uncompressed)
 
     prepared = prepare(
         train,
         cache,
         epochs=train.training.epochs,
         device=best_device(),
-        progress=watch.preparing,
+        progress=view.preparing,
         look_at=look_at,
     )
     for text in prepared.images.notices:
-        watch.notice(f"data: {text}")
+        view.notice(f"data: {text}")
     shape = prepared.network_shape()
     trainings = {"training": train.training}
     if train.teacher.is_trained:
         trainings["teacher.training"] = train.teacher.training
     for key, training in trainings.items():
         if (warning := too_short(training, prepared.training.count)) is not None:
-            watch.notice(f"{key}.optimiser: {warning}")
+            view.notice(f"{key}.optimiser: {warning}")
     packed = PackedSizes(train, prepared.images.classes, prepared.images.input_shape)
-    activations = open_activation_plan(spec, prepared, cache, packed, watch.preparing)
+    activations = open_activation_plan(spec, prepared, cache, packed, view.preparing)
     tables: Tables | None = None
     planned: Sequence[PlannedStudent] = ()
     if needs_tables(spec):
-        tables = open_tables(spec, prepared, cache, watch.preparing)
+        tables = open_tables(spec, prepared, cache, view.preparing)
         planned = predicted_front(spec, prepared.images, tables, activations)
     teacher = prepared.teacher
     return Preparation(
@@ -165,7 +165,7 @@ def prepare_study(spec: StudySpec, cache: Path, watch: Watch) -> Preparation:
 
 
 def drive(
-    spec: StudySpec, study: StudyRecord, engine: Engine, watch: Watch, options: Options
+    spec: StudySpec, study: StudyRecord, engine: Engine, view: ProgressView, options: Options
 ) -> Outcome:
     """Run a study's trials until ``spec.search.n_trials`` have finished, or a signal stops it.
 
@@ -177,7 +177,7 @@ def drive(
             those recorded, and are recorded then.
         study: the record, which must be in the database.
         engine: the database, with its schema.
-        watch: notified of the progress.
+        view: notified of the progress.
         options: how to run.
 
     Raises:
@@ -198,8 +198,8 @@ def drive(
     ):
         stop.last_write = keeper.release
         if not listeners:
-            return _drive(spec, study, engine, watch, options, stop, ray, keeper)
-        reporting = Reporting(watch, listeners, _packer(spec, study, engine))
+            return _drive(spec, study, engine, view, options, stop, ray, keeper)
+        reporting = Reporting(view, listeners, _packer(spec, study, engine))
         try:
             return _drive(spec, study, engine, reporting, options, stop, ray, keeper)
         finally:
@@ -217,7 +217,7 @@ def _drive(
     spec: StudySpec,
     study: StudyRecord,
     engine: Engine,
-    watch: Watch,
+    view: ProgressView,
     options: Options,
     stop: Stop,
     ray: ExitStack,
@@ -237,7 +237,7 @@ def _drive(
     if options.address is not None:
         capacity_on(nodes(), spec.resources)  # raises now if nothing fits
     store = ResultStore(engine, keeper.lease)
-    ground = (options.prepare_study or prepare_study)(spec, cache, watch)
+    ground = (options.prepare_study or prepare_study)(spec, cache, view)
     changes = [
         *file_changes(store.study(study.name), spec),
         *other_changes(
@@ -268,7 +268,7 @@ def _drive(
     artifacts.prepare()
     space = _space(spec, ground)
     for text in space.left_out:
-        watch.notice(text)
+        view.notice(text)
     new_trials = NewTrials(
         spec, space, ground.shape, ground.teacher_hash, library_versions(), ground.tables
     )
@@ -281,7 +281,7 @@ def _drive(
         store=store,
         spool=Spool(directory / "outbox", PendingTrial),
         n_trials=study.n_trials,
-        watch=watch.trial,
+        on_change=view.trial,
         ends=_ends(spec, study, len(space.first), began),
     )
     stop.wait_for_order()
@@ -298,7 +298,7 @@ def _drive(
         if not ledger.has_no_more:
             if options.address is None:
                 ray.enter_context(local_ray(stop.break_off))
-            _run(spec, study, ledger, searcher, watch, options, cache, artifacts, code_folder, ray)
+            _run(spec, study, ledger, searcher, view, options, cache, artifacts, code_folder, ray)
     finally:
         stop.close()
         if isinstance(searcher.failure, LeaseLostError):
@@ -364,7 +364,7 @@ def _run(
     study: StudyRecord,
     ledger: Ledger,
     searcher: StudySearcher,
-    watch: Watch,
+    view: ProgressView,
     options: Options,
     cache: Path,
     artifacts: Artifacts,
@@ -386,10 +386,10 @@ def _run(
     worker = options.worker
     if options.address is not None and options.prepare_study is None:
         train = spec.train_spec()
-        shipped = ship(train, cache, [train.seed], train.training.epochs, watch.notice)
+        shipped = ship(train, cache, [train.seed], train.training.epochs, view.notice)
         worker = tune.with_parameters(worker, shipped=shipped)
-    searcher.room = _Room(slots, watch)
-    watch.started(study, ledger.records, slots.count)
+    searcher.room = _Room(slots, view)
+    view.started(study, ledger.records, slots.count)
     tuner = Tuner(
         tune.with_resources(worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
         param_space={"context": context.to_text()},
@@ -415,21 +415,21 @@ def _run(
 class _Room:
     """Counts the trials that may run now, and reports once each time that none fits anywhere."""
 
-    def __init__(self, slots: Capacity, watch: Watch):
+    def __init__(self, slots: Capacity, view: ProgressView):
         self._slots = slots
-        self._watch = watch
-        self._is_told = False
+        self._view = view
+        self._is_reported = False
 
     def __call__(self) -> int:
         alive = nodes()
         fits = self._slots.fits_on(alive)
-        if not fits and not self._is_told:
+        if not fits and not self._is_reported:
             gpus = f" and {self._slots.gpu:g} GPU" if self._slots.gpu else ""
-            self._watch.notice(
+            self._view.notice(
                 f"no node has room for a trial, which takes {self._slots.cpu:g} CPU{gpus}: what is "
                 "left waits until a node joins"
             )
-        self._is_told = not fits
+        self._is_reported = not fits
         return self._slots.count_on(alive)
 
 

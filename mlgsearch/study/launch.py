@@ -14,9 +14,9 @@ from mlgsearch.study.drift import file_changes, refuse
 from mlgsearch.study.drive import Options, Outcome, drive
 from mlgsearch.study.file.allowed_code import stored_spec
 from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.progress_view import ProgressView
 from mlgsearch.study.remove import remove
 from mlgsearch.study.warm_start import origins, warm_started
-from mlgsearch.study.watch import Watch
 from mlgsearch.train.versions import library_versions
 
 
@@ -24,7 +24,7 @@ def launch(
     spec: StudySpec,
     source: str,
     engine: Engine,
-    watch: Watch,
+    view: ProgressView,
     *,
     n_trials: int | None = None,
     ignores_stop: bool = False,
@@ -38,7 +38,7 @@ def launch(
         spec: what `load_study_file` read.
         source: the file's text.
         engine: the database; its schema is made where it is missing.
-        watch: notified of the progress.
+        view: notified of the progress.
         n_trials: the total wanted, instead of the file's or, where it is larger, the stored one.
         ignores_stop: drop ``search.stop``, from here on.
         options: how to run.
@@ -56,13 +56,13 @@ def launch(
     # A file launched again does not take back what `resume --trials` added.
     total = n_trials or max(study.n_trials, spec.search.n_trials)
     target = with_target(spec, total, ignores_stop=ignores_stop)
-    return drive(target, study, engine, watch, options)
+    return drive(target, study, engine, view, options)
 
 
 def resume(
     name: str,
     engine: Engine,
-    watch: Watch,
+    view: ProgressView,
     *,
     n_trials: int | None = None,
     ignores_stop: bool = False,
@@ -74,7 +74,7 @@ def resume(
     Args:
         name: of the study, whose content is taken from the database.
         engine: the database; its schema is brought up to date.
-        watch: notified of the progress.
+        view: notified of the progress.
         n_trials: the total wanted, instead of the stored one.
         ignores_stop: drop ``search.stop``, from here on.
         allowed_code: every ``module:callable`` that the stored content may have imported.
@@ -92,7 +92,7 @@ def resume(
     # Where the search ended early the stored total is what it had, and the file's what was wanted.
     total = n_trials or max(study.n_trials, stored.search.n_trials if study.ended else 0)
     spec = with_target(stored, total, ignores_stop=ignores_stop)
-    return drive(spec, study, engine, watch, options or Options())
+    return drive(spec, study, engine, view, options or Options())
 
 
 def register(

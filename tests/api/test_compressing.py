@@ -155,9 +155,9 @@ class _Two(nn.Module):
     ],
 )
 def test_a_mistake_is_a_line(options: dict[str, object], message: str) -> None:
-    with pytest.raises(UserError, match=message) as told:
+    with pytest.raises(UserError, match=message) as reported:
         mlgsearch.compress(a_model(), FIVE, **options)  # type: ignore[arg-type]
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(reported.value)
 
 
 def test_a_wrong_key_names_the_nearest() -> None:

@@ -43,22 +43,23 @@ def main() -> int:
         else:
             rounds = Campaign(victim, options.seed).run(options.rounds)
         out = sys.stdout
-        out.write(f"{'round':>5}  {'action':<9} {'alive':>7}  {'told':>5}  violations\n")
+        out.write(f"{'round':>5}  {'action':<9} {'alive':>7}  {'reported':>8}  violations\n")
         violations = 0
         for number, done in enumerate(rounds, 1):
             violations += len(done.violations)
             found = "; ".join(done.violations) or "none"
             out.write(
-                f"{number:>5}  {done.action:<9} {done.alive_s:>5.1f} s  {done.told:>5}  {found}\n"
+                f"{number:>5}  {done.action:<9} {done.alive_s:>5.1f} s  "
+                f"{done.reported:>8}  {found}\n"
             )
             out.flush()
         kills, account = victim.kills, victim.account
         out.write(
             f"{options.storage}, seed {options.seed}: {kills.drivers} drivers and {kills.workers} "
             f"workers killed, {kills.starved} by a limit of memory, {kills.outages} outages; "
-            f"{account.told} results told, {violations} "
-            f"violations, {account.told_twice} told twice, {account.repeated} epochs trained "
-            f"twice; {time.monotonic() - began:.0f} s\n"
+            f"{account.reported} results reported, {violations} "
+            f"violations, {account.reported_twice} reported twice, "
+            f"{account.repeated} epochs trained twice; {time.monotonic() - began:.0f} s\n"
         )
     return 1 if violations else 0
 

@@ -1,4 +1,4 @@
-"""What drivers told, and whether the database still has it."""
+"""What drivers reported, and whether the database still has it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,29 +20,29 @@ _ENDS = (TrialState.COMPLETE.value, TrialState.FAIL.value)
 
 
 class Account:
-    """Keeps what was told of a study in all its drivers' lives: from then on it may not be lost.
+    """What was reported of a study in all its drivers' lives, and so may not be lost.
 
-    ``told_twice`` counts epochs and ends that were told again; ``repeated`` those that were trained
-    again, as the last `check` found.
+    ``reported_twice`` counts epochs and ends that were reported again; ``repeated`` those that were
+    trained again, as the last `check` found.
     """
 
     def __init__(self, study: Study):
         self._study = study
         self.repeated = 0
-        self.told_twice = 0
+        self.reported_twice = 0
         self._epochs: dict[str, float] = {}
         self._ends: dict[str, tuple[str, float | None]] = {}
         self._runs: dict[str, tuple[str, int, float | None]] = {}
 
     @property
-    def told(self) -> int:
-        """How many results were told."""
+    def reported(self) -> int:
+        """How many results were reported."""
         return len(self._epochs) + len(self._ends) + len(self._runs)
 
     def to_json(self) -> dict[str, Any]:
         """Write it down; `restore` reads it."""
         return {
-            "told_twice": self.told_twice,
+            "reported_twice": self.reported_twice,
             "epochs": self._epochs,
             "ends": self._ends,
             "runs": self._runs,
@@ -50,33 +50,33 @@ class Account:
 
     def restore(self, content: dict[str, Any]) -> None:
         """Go on with what an earlier account wrote down."""
-        self.told_twice = content["told_twice"]
+        self.reported_twice = content["reported_twice"]
         self._epochs = content["epochs"]
         self._ends = {key: tuple(end) for key, end in content["ends"].items()}
         self._runs = {key: tuple(run) for key, run in content["runs"].items()}
 
     def take(self, events: Iterable[dict[str, Any]]) -> None:
-        """Note what a driver told."""
+        """Note what a driver reported."""
         for event in events:
             if event["event"] == "epoch":
                 key = f"{event['trial']} {event['epoch']}"
-                self.told_twice += key in self._epochs
+                self.reported_twice += key in self._epochs
                 self._epochs[key] = event["validation_accuracy"]
             elif event["event"] == "trial" and event["state"] in _ENDS:
                 key = str(event["trial"])
-                self.told_twice += key in self._ends
+                self.reported_twice += key in self._ends
                 self._ends[key] = event["state"], event["accuracy"]
             elif event["event"] == "run":
                 key = f"{event['trial']} {event['seed']} {event['epochs']}"
                 is_complete = event["state"] == TrialState.COMPLETE.value
-                self.told_twice += is_complete and self._runs.get(key, ("",))[0] != ""
+                self.reported_twice += is_complete and self._runs.get(key, ("",))[0] != ""
                 state = event["state"] if is_complete else ""
                 self._runs[key] = state, event["epochs_done"], event["test_accuracy"]
 
     def check(self) -> list[str]:
         """Look for results that are lost, and for epochs that were trained again."""
         if not self.is_known():
-            return [] if not self.told else ["the study is lost"]
+            return [] if not self.reported else ["the study is lost"]
         return [*self._lost(), *self._lost_runs(), *self._trained_again()]
 
     def check_end(self) -> list[str]:

@@ -14,7 +14,7 @@ from tests.study.driver import Driver
 
 #: What is done to a study in a round; the driver and all its processes are killed at its end.
 ACTIONS = ("driver", "worker", "database", "verify", "sigterm", "stdout", "limits")
-#: In a campaign's folder: its rounds, and what was told in them.
+#: In a campaign's folder: its rounds, and what was reported in them.
 _DIARY = "campaign.json"
 
 
@@ -92,7 +92,7 @@ class Campaign:
         """Close a search's stdout after some lines; it must go on."""
         driver, reader = self._victim.search(most_lines=chance.randint(1, 12))
         try:
-            found = [] if reader.wait_until_over() else ["the driver told nothing"]
+            found = [] if reader.wait_until_over() else ["the driver reported nothing"]
             before = self._victim.trained()
             driver.linger(chance.uniform(5, 12))
             if not driver.is_running():
@@ -133,7 +133,7 @@ class Campaign:
         return found
 
     def _done(self, action: str, began: float, found: list[str]) -> Round:
-        done = Round(action, time.monotonic() - began, self._victim.account.told, tuple(found))
+        done = Round(action, time.monotonic() - began, self._victim.account.reported, tuple(found))
         self.rounds.append(done)
         diary = {
             "seed": self._seed,

@@ -12,9 +12,9 @@ LONG_STUDY = STUDY.replace("one_cycle, epochs: 4", "one_cycle, epochs: 2000")
 
 
 def outlast(victim: Victim, seconds: float) -> Iterator[Round]:
-    """Take the database away for so long; then all that was trained meanwhile must be told.
+    """Take the database away for so long; then all that was trained meanwhile must be reported.
 
-    The last round's ``told`` counts the epochs that were trained while it was away.
+    The last round's ``reported`` counts the epochs that were trained while it was away.
     """
     driver, reader = victim.search()
     try:
@@ -30,12 +30,12 @@ def outlast(victim: Victim, seconds: float) -> Iterator[Round]:
         if not meanwhile:
             found.append("no epoch was trained meanwhile")
 
-        def told() -> set[tuple[int, int]]:
+        def reported() -> set[tuple[int, int]]:
             events = reader.so_far()
             return {(e["trial"], e["epoch"]) for e in events if e["event"] == "epoch"}
 
-        if not reader.wait_until(lambda: told() >= meanwhile):
-            found.append(f"{len(meanwhile - told())} epochs were not told")
+        if not reader.wait_until(lambda: reported() >= meanwhile):
+            found.append(f"{len(meanwhile - reported())} epochs were not reported")
         found += reader.waited("epoch", 2)
         driver.interrupt()
         driver.wait()
@@ -43,8 +43,8 @@ def outlast(victim: Victim, seconds: float) -> Iterator[Round]:
         driver.kill_with_workers()
     victim.account.take(reader.all())
     found += victim.account.check()
-    if victim.account.told_twice:
-        found.append(f"{victim.account.told_twice} results were told twice")
+    if victim.account.reported_twice:
+        found.append(f"{victim.account.reported_twice} results were reported twice")
     with suppress(StopIteration):
         found.append(f"{next(victim.study.folder.glob('*runs/*/outbox/*.json'))} is left")
     yield Round("outage", time.monotonic() - began, len(meanwhile), tuple(found))

@@ -26,7 +26,7 @@ class Reader:
         self._thread.start()
 
     def wait_for(self, name: str, more: int) -> bool:
-        """Wait until that many events of a name more are told; tell whether they were."""
+        """Wait until that many events of a name more are reported; return whether they were."""
         with self._changed:
             wanted = self.count(name) + more
             self._changed.wait_for(
@@ -40,16 +40,16 @@ class Reader:
             return []
         said = self._driver.errors().splitlines()[-1:]
         why = f"ended by itself: {''.join(said)}" if self._is_over else "goes on"
-        return [f"the driver told no {more} {name}s more, and {why}"]
+        return [f"the driver reported no {more} {name}s more, and {why}"]
 
     def wait_until(self, is_so: Callable[[], bool]) -> bool:
-        """Wait until something is so, looked at whenever an event comes; tell whether it is."""
+        """Wait until something is so, looked at whenever an event comes; return whether it is."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or is_so(), timeout=PATIENCE_S)
             return is_so()
 
     def wait_until_over(self) -> bool:
-        """Wait until nothing more is read; tell whether anything was."""
+        """Wait until nothing more is read; return whether anything was."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_over, timeout=PATIENCE_S)
             return bool(self._events)

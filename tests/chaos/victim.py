@@ -24,11 +24,11 @@ _PATIENT = "resources: {worker_retries: 1000}\n"
 
 @dataclass(frozen=True)
 class Round:
-    """What a round did, how long it took, what was told up to its end, and what it found."""
+    """What a round did, how long it took, what was reported up to its end, and what it found."""
 
     action: str
     alive_s: float
-    told: int
+    reported: int
     violations: tuple[str, ...]
 
 
@@ -43,7 +43,7 @@ class Kills:
 
 
 class Victim:
-    """A study in ``folder``, and the account of what its drivers told."""
+    """A study in ``folder``, and the account of what its drivers reported."""
 
     def __init__(self, folder: Path, cache: Path, database: ChaosDatabase, text: str = STUDY):
         self.database = database
@@ -78,7 +78,7 @@ class Victim:
         return self.account.check()
 
     def kill_worker(self, driver: Driver, chance: random.Random) -> bool:
-        """Kill one of a driver's workers; tell whether it had any."""
+        """Kill one of a driver's workers; return whether it had any."""
         workers = [process for process in driver.family() if _is_worker(process)]
         if workers:
             chance.choice(workers).kill()
@@ -86,7 +86,7 @@ class Victim:
         return bool(workers)
 
     def starve_worker(self, driver: Driver, chance: random.Random) -> bool:
-        """Let a container's limit of memory end one of a driver's workers; tell whether it did.
+        """Let a container's limit of memory end one of a driver's workers; return whether it did.
 
         The worker is put into a control group of its own, in which it may take no more.
         """

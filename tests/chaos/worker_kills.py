@@ -27,4 +27,4 @@ def kill_workers(victim: Victim, seed: int, wanted: int) -> Iterator[Round]:
     victim.account.take(reader.all())
     began = time.monotonic()
     found = [*victim.account.check(), *victim.finish()]
-    yield Round("finish", time.monotonic() - began, victim.account.told, tuple(found))
+    yield Round("finish", time.monotonic() - began, victim.account.reported, tuple(found))

@@ -218,7 +218,7 @@ def test_show_lists_every_trial_with_the_front_starred(run: Run) -> None:
     assert row(result, "5 ")[-1] == "1/10"
 
 
-def test_show_tells_what_changed_and_was_accepted(run: Run, filled: Filled) -> None:
+def test_show_reports_what_changed_and_was_accepted(run: Run, filled: Filled) -> None:
     changes = ["library torch: 2.14.1 -> 2.15.0", "training.epochs: [red]10[/] -> 20"]
     study = filled.store.study(NAME)
     filled.store.accept_change(
@@ -507,7 +507,7 @@ def test_the_installed_command_is_the_same() -> None:
     assert script.load() is main
 
 
-def test_the_end_of_a_study_tells_what_to_do_next(filled: Filled) -> None:
+def test_the_end_of_a_study_reports_what_to_do_next(filled: Filled) -> None:
     lines = list(_next_commands(filled.study, filled.store.trials(NAME), filled.url))
     verbs = ("show", "choose", "verify", "export", "resume")
     assert len(lines) == len(verbs)

@@ -88,12 +88,12 @@ def test_a_driver_keeps_the_front_that_is_printed(file: Path, cache: Path) -> No
 
 def test_a_driver_warns_where_radam_has_too_few_steps(file: Path, cache: Path) -> None:
     spec, _ = load_study_file(file)
-    watch = _Silent()
-    prepare_study(spec, cache, watch)
-    assert watch.notices == []
+    view = _Silent()
+    prepare_study(spec, cache, view)
+    assert view.notices == []
     radam = OptimiserSpec(optimiser="radam", epochs=1)
-    prepare_study(spec.model_copy(update={"training": radam}), cache, watch)
-    (notice,) = watch.notices
+    prepare_study(spec.model_copy(update={"training": radam}), cache, view)
+    (notice,) = view.notices
     assert notice.startswith("training.optimiser: radam warms up over thousands of steps")
 
 
@@ -125,14 +125,14 @@ def test_what_is_kept_is_said_before_the_teacher_is_trained(
     spec, _ = load_study_file(file)
     said: list[str] = []
 
-    class Watch(_Silent):
+    class ProgressView(_Silent):
         def preparing(self, *news: object) -> None:
             said.append(str(news[0]))
 
         def notice(self, text: str) -> None:
             said.append(text)
 
-    prepare_study(spec, tmp_path / "cache", Watch())
+    prepare_study(spec, tmp_path / "cache", ProgressView())
     (notice,) = [text for text in said if "not compressed" in text]
     assert notice.startswith("9.0% of this network's parameters are not compressed and stay at 32")
     assert notice.endswith("most of them in 1")
@@ -245,6 +245,6 @@ def test_what_is_odd_about_the_data_is_printed(
     assert "warning: data: 1 images are in two classes (first: " in result.stderr
     assert result.stdout.startswith("[")
     spec, _ = load_study_file(tmp_path / "odd.yaml")
-    watch = _Silent()
-    prepare_study(spec, tmp_path / "cache", watch)
-    assert any("1 images are in two classes" in text for text in watch.notices)
+    view = _Silent()
+    prepare_study(spec, tmp_path / "cache", view)
+    assert any("1 images are in two classes" in text for text in view.notices)

@@ -35,11 +35,11 @@ def test_the_library_of_charts_is_fetched_again_where_that_failed(visit: Visit) 
     page.route("**/plotly.min.js", fail_once)
     visit.go("/study?name=digits")
     page.wait_for_selector("#study-chart .main-svg .legend")
-    assert [told for told in visit.complaints if "ERR_FAILED" not in told] == []
+    assert [reported for reported in visit.complaints if "ERR_FAILED" not in reported] == []
     visit.complaints.clear()
 
 
-def test_a_library_of_charts_that_never_comes_is_told(visit: Visit) -> None:
+def test_a_library_of_charts_that_never_comes_is_reported(visit: Visit) -> None:
     visit.page.route("**/plotly.min.js", lambda route: route.abort())
     page = visit.go("/study?name=digits")
     expect(page.locator("#banner")).to_have_text(re.compile("did not load: reload the page"))

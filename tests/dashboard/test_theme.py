@@ -1,4 +1,4 @@
-"""Colours that everybody can read and tell apart, on paper of either kind."""
+"""Colours that everybody can read and distinguish, on paper of either kind."""
 
 import re
 from itertools import combinations

@@ -40,7 +40,7 @@ def test_names_in_the_lists_are_there() -> None:
 
 
 def test_the_table_counts_the_files_of_each_list() -> None:
-    told = {
+    reported = {
         name: int(count)
         for name, count in re.findall(r"^\| (an? [\w ]+?) \| (\d+) \|", PAGE, re.MULTILINE)
     }
@@ -49,7 +49,7 @@ def test_the_table_counts_the_files_of_each_list() -> None:
         f"{name[0].lower()}{name[1:]}": len(re.findall(r"^- `(?!docs/)", said, re.MULTILINE))
         for name, said in lists
     }
-    assert told == counted
+    assert reported == counted
 
 
 def test_the_tests_that_add_one_are_there() -> None:

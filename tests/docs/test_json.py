@@ -149,7 +149,7 @@ def test_the_events_of_a_driver() -> None:
     assert list(trial) == ["event", *listed("A trial")]
 
 
-def test_a_trial_that_ends_tells_its_epochs_first() -> None:
+def test_a_trial_that_ends_reports_its_epochs_first() -> None:
     events = written(lambda events: events.trial(a_complete(3, 0.9, 0.1), [an_epoch(1)]))
     assert [event["event"] for event in events] == ["epoch", "trial"]
     assert events[1]["state"] == "COMPLETE"

@@ -266,7 +266,7 @@ def test_unknown_quantisers_are_refused(method: Any, bits: int) -> None:
 
 
 def test_a_sample_is_spread_over_all_positions_of_a_kernel() -> None:
-    weight = torch.arange(9.0).repeat(144, 128)  # every entry tells its kernel position
+    weight = torch.arange(9.0).repeat(144, 128)  # every entry is its kernel position
     sample = spread_sample(weight, 1024)
     assert torch.equal(sample, spread_sample(weight, 1024))
     counts = sample.long().bincount(minlength=9)

@@ -82,7 +82,7 @@ class Driverless:
             store=self.store,
             spool=self.spool,
             n_trials=self.n_trials,
-            watch=lambda record, epochs: self.seen.append((record, epochs)),
+            on_change=lambda record, epochs: self.seen.append((record, epochs)),
             ends=self.ends,
         )
 

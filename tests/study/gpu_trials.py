@@ -1,4 +1,4 @@
-"""A driver whose trials take a share of a GPU each, and tell what Ray gave them.
+"""A driver whose trials take a share of a GPU each, and report what Ray gave them.
 
 Run as ``python -m tests.study.gpu_trials ADDRESS FOLDER SHARE``. There need be no GPU: Ray counts
 what a node says it has.
@@ -69,8 +69,8 @@ class GpuTrial(tune.Trainable):
         pass
 
 
-class Watch:
-    def preparing(self, *told: Any) -> None:
+class ProgressView:
+    def preparing(self, *reported: Any) -> None:
         pass
 
     def notice(self, text: str) -> None:
@@ -79,7 +79,7 @@ class Watch:
     def started(self, study: Any, trials: Any, slots: int) -> None:
         print(slots, flush=True)  # noqa: T201 - the test reads it
 
-    def trial(self, *told: Any) -> None:
+    def trial(self, *reported: Any) -> None:
         pass
 
 
@@ -94,7 +94,7 @@ def main(address: str, folder: Path, share: float) -> None:
         worker=GpuTrial,
         prepare_study=lambda *_: Preparation(resnet8(), "none", 1.0),
     )
-    launch(spec, "", open_engine(f"sqlite:///{folder}/a.db"), Watch(), options=options)
+    launch(spec, "", open_engine(f"sqlite:///{folder}/a.db"), ProgressView(), options=options)
 
 
 if __name__ == "__main__":

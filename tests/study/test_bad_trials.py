@@ -157,7 +157,7 @@ def test_every_write_may_find_the_disk_full_and_nothing_half_is_taken(
         if writes < failing:
             break
         assert "No space left on device" in payloads[-1]["disk_full"]
-        told = [epoch["epoch"] for payload in payloads for epoch in payload["epochs"]]
+        reported = [epoch["epoch"] for payload in payloads for epoch in payload["epochs"]]
         folder = trial_directory(bench.study, 120 + failing)
         assert not list(folder.rglob("*.tmp"))
         again = TrialWorker(config=bench.config(120 + failing, attempt=2))
@@ -165,7 +165,7 @@ def test_every_write_may_find_the_disk_full_and_nothing_half_is_taken(
         while "summary" not in later[-1]:
             later.append(step(again)[0])
         again.cleanup()
-        assert numbers(later[0])[: len(told)] == told  # nothing that was told is lost
+        assert numbers(later[0])[: len(reported)] == reported  # nothing that was reported is lost
         assert later[-1]["summary"]["accuracy"] == undisturbed["accuracy"]
         assert later[-1]["summary"]["loss"] == undisturbed["loss"]
     assert failing > 2, "no write was seen"

@@ -146,8 +146,8 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
             ),
             accepts_change=accepts,
         )
-        watch: Any = SimpleNamespace(trial=lambda *_: None)
-        drive(study.spec, study.store.study("digits"), study.engine, watch, options)
+        view: Any = SimpleNamespace(trial=lambda *_: None)
+        drive(study.spec, study.store.study("digits"), study.engine, view, options)
 
     with pytest.raises(StudyConflictError, match=re.escape(said)):
         resume(accepts=False)

@@ -15,7 +15,7 @@ from mlgsearch.study.drive import Options, Preparation
 from mlgsearch.study.launch import launch
 from tests.study.driver import ROOT
 from tests.study.driverless import a_summary
-from tests.study.gpu_trials import Watch
+from tests.study.gpu_trials import ProgressView
 from tests.study.samples import a_spec, an_epoch, resnet8
 
 TRIALS = 3
@@ -58,7 +58,7 @@ def main(folder: Path) -> None:
         worker=OneTrial,
         prepare_study=lambda *_: Preparation(resnet8(), "none", 1.0),
     )
-    launch(spec, "", open_engine(f"sqlite:///{folder}/a.db"), Watch(), options=options)
+    launch(spec, "", open_engine(f"sqlite:///{folder}/a.db"), ProgressView(), options=options)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Seen:
     listening: list[tuple[str, int]]
     ray_folder_mode: int
     ray_logs: str
-    told: str
+    reported: str
     dump: str
 
 
@@ -86,7 +86,7 @@ def seen(postgres_database: Engine, tmp_path_factory: pytest.TempPathFactory) ->
         driver.read_to_end()
         assert driver.wait() == 130, driver.errors()
         assert not private.exists()
-    told = driver.errors() + "".join(map(str, driver.seen))
+    reported = driver.errors() + "".join(map(str, driver.seen))
     return Seen(
         folder,
         answers,
@@ -95,7 +95,7 @@ def seen(postgres_database: Engine, tmp_path_factory: pytest.TempPathFactory) ->
         listening,
         mode,
         ray_logs,
-        told,
+        reported,
         _dump(postgres_database),
     )
 
@@ -140,11 +140,11 @@ def test_rays_processes_are_not_given_the_url(seen: Seen) -> None:
 
 
 def test_nothing_that_is_written_holds_the_password(seen: Seen) -> None:
-    assert seen.told.startswith("warning: every user of this machine can read the password")
-    assert "'event': 'epoch'" in seen.told
+    assert seen.reported.startswith("warning: every user of this machine can read the password")
+    assert "'event': 'epoch'" in seen.reported
     assert "tiny" in seen.dump
     assert "GCS" in seen.ray_logs
-    for text_ in (seen.told, seen.dump, seen.ray_logs):
+    for text_ in (seen.reported, seen.dump, seen.ray_logs):
         assert "hunter2" not in text_
     files = [path for path in seen.folder.rglob("*") if path.is_file()]
     assert any(path.name == "events.jsonl" for path in files)
@@ -157,7 +157,7 @@ def test_ray_listens_on_the_loopback_alone(seen: Seen) -> None:
 
 
 def test_rays_dashboard_is_off(seen: Seen) -> None:
-    # What is left of it counts usage; with `ray[default]` installed it tells its metrics, locally.
+    # What is left of it counts usage; with `ray[default]` installed it reports metrics, locally.
     (line,) = (line for line in seen.command_lines if "dashboard/dashboard.py" in line)
     assert line.endswith("--modules-to-load=UsageStatsHead --disable-frontend")
     assert DASHBOARD_PORT not in {port for _, port in seen.listening}

@@ -48,10 +48,10 @@ def test_training_goes_on_and_two_signals_end_it(
     assert meanwhile > 3, driver.errors()
     assert "training goes on, results wait in" in driver.errors()
     hole.release()
-    told = driver.read_until(
+    reported = driver.read_until(
         lambda event: event["event"] == "epoch" and event["epoch"] >= before + meanwhile
     )
-    assert told["trial"] == 0
+    assert reported["trial"] == 0
     epochs = [event["epoch"] for event in driver.seen if event["event"] == "epoch"]
     assert epochs == list(range(1, len(epochs) + 1))  # each once
     hole.swallow()

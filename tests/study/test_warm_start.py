@@ -150,14 +150,14 @@ def test_a_launch_records_where_it_began_and_a_resume_needs_the_other_study_no_m
     monkeypatch.setattr(module, "drive", lambda spec, study, *_: driven.append(spec))
     earlier(store)
     engine = open_engine(f"sqlite:///{tmp_path}/a.db")
-    watch: Any = None
+    view: Any = None
     spec = a_spec(name="warm", search={"warm_start": ["cold"]})
-    launch(spec, "", engine, watch)
+    launch(spec, "", engine, view)
     (began,) = store.study("warm").lineage
     assert began["began_with"] == ["study 'cold'"]
     store.delete_study("cold")
-    resume("warm", engine, watch)
-    launch(spec, "", engine, watch)
+    resume("warm", engine, view)
+    launch(spec, "", engine, view)
     engine.dispose()
     assert len(driven) == 3
     assert all(later.search.first == driven[0].search.first for later in driven)

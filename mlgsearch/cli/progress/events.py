@@ -12,7 +12,7 @@ from mlgsearch.results.trial_fields import to_json, trial_fields
 
 
 class JsonEvents:
-    """Writes a driver's progress; implements ``mlgsearch.study.watch.Watch``."""
+    """Writes a driver's progress; implements ``mlgsearch.study.progress_view.ProgressView``."""
 
     def __init__(self, out: TextIO):
         self._out = out

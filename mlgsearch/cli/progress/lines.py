@@ -13,7 +13,7 @@ _EVERY_S = 60.0
 class PlainLines:
     """Writes a line for each stage and for each trial that ends or is taken up again.
 
-    Implements ``mlgsearch.study.watch.Watch``.
+    Implements ``mlgsearch.study.progress_view.ProgressView``.
     """
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic):

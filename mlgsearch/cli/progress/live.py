@@ -14,7 +14,7 @@ from mlgsearch.results.analysis.front import front, front_hypervolume
 
 
 class LiveView(StageView):
-    """Shows stages, then running trials, the front and the time left; implements ``Watch``."""
+    """Shows stages, then running trials, the front and the time left: a `ProgressView`."""
 
     def __init__(self, console: Console):
         super().__init__(console)

@@ -11,7 +11,7 @@ from mlgsearch.results.formats import verified_rows
 
 
 class VerifyEvents:
-    """Writes the progress of `verify`; implements ``mlgsearch.study.verify.verify.VerifyWatch``."""
+    """Writes the progress of `verify`; implements ``mlgsearch.study.verify.verify.VerifyView``."""
 
     def __init__(self, out: TextIO):
         self._events = JsonEvents(out)

@@ -8,7 +8,7 @@ from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
 
 
 class VerifyLines:
-    """Writes a line for each stage and for each training that ends; implements ``VerifyWatch``."""
+    """Writes a line for each stage and for each training that ends; implements ``VerifyView``."""
 
     def __init__(self, out: TextIO):
         self._out = out

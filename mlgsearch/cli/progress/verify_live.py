@@ -13,7 +13,7 @@ from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
 
 
 class VerifyLive(StageView):
-    """Shows stages, then running trainings and the time left; implements ``VerifyWatch``."""
+    """Shows stages, then running trainings and the time left; implements ``VerifyView``."""
 
     def __init__(self, console: Console):
         super().__init__(console)

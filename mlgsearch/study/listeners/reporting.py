@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
-from mlgsearch.study.watch import Watch
+from mlgsearch.study.progress_view import ProgressView
 
 #: So often a packed file is tried, once per event, before a run ends without it.
 _MOST_TRIES = 20
@@ -35,20 +35,20 @@ class Listener(Protocol):
 
 
 class Reporting:
-    """A watch that passes everything on to another one, and to listeners in the background.
+    """A view that passes everything on to another one, and to listeners in the background.
 
     A listener that raises is dropped, with one notice: no tracker stops or slows a study.
 
     Args of the constructor:
-        watch: called at once, in the caller's thread.
+        view: called at once, in the caller's thread.
         listeners: called one after another in a thread of their own.
         pack: writes a COMPLETE trial's packed file to a path.
     """
 
     def __init__(
-        self, watch: Watch, listeners: Sequence[Listener], pack: Callable[[int, Path], object]
+        self, view: ProgressView, listeners: Sequence[Listener], pack: Callable[[int, Path], object]
     ) -> None:
-        self._watch = watch
+        self._view = view
         self._listeners = list(listeners)
         self._pack = pack
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -59,20 +59,20 @@ class Reporting:
 
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
         """Pass it on."""
-        self._watch.preparing(stage, done, total, note)
+        self._view.preparing(stage, done, total, note)
 
     def notice(self, text: str) -> None:
         """Pass it on."""
-        self._watch.notice(text)
+        self._view.notice(text)
 
     def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
         """Pass it on, and open the experiment; trials known from before were reported before."""
-        self._watch.started(study, trials, slots)
+        self._view.started(study, trials, slots)
         self._events.put(lambda: self._to_all(lambda listener: listener.begin(study)))
 
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
         """Pass it on, and report epochs and the end of a trial."""
-        self._watch.trial(record, epochs)
+        self._view.trial(record, epochs)
         known = tuple(epochs)
         self._events.put(lambda: self._report(record, known))
         self._pass_notices_on()
@@ -86,7 +86,7 @@ class Reporting:
         self._pass_notices_on()
         if self._thread.is_alive():
             names = ", ".join(listener.name for listener in self._listeners)
-            self._watch.notice(
+            self._view.notice(
                 f"listeners: {names} did not take everything within {patience_s:g} s: what is "
                 "left is not reported; the database has it"
             )
@@ -135,7 +135,7 @@ class Reporting:
 
     def _pass_notices_on(self) -> None:
         while not self._notices.empty():
-            self._watch.notice(self._notices.get())
+            self._view.notice(self._notices.get())
 
 
 def first_line(error: Exception) -> str:

@@ -26,7 +26,7 @@ from mlgsearch.study.search.limited_sampler import LimitedSampler
 from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.search.sampler import make_sampler
-from mlgsearch.study.search.trial_rows import TrialRows, Watcher
+from mlgsearch.study.search.trial_rows import OnChange, TrialRows
 from mlgsearch.study.space.space import Proposal, Space
 from mlgsearch.study.writing.pending import PendingTrial
 from mlgsearch.study.writing.spool import Spool
@@ -71,7 +71,7 @@ class Ledger:
         store: ResultStore,
         spool: Spool[PendingTrial],
         n_trials: int,
-        watch: Watcher = lambda record, epochs: None,
+        on_change: OnChange = lambda record, epochs: None,
         ends: Callable[[Sequence[TrialRecord]], str | None] = lambda records: None,
     ):
         self._spec = spec
@@ -82,7 +82,7 @@ class Ledger:
         self._ends = ends
         self._ended: str | None = None
         self._spool = spool
-        self._rows = TrialRows(spec, history, store, spool, watch)
+        self._rows = TrialRows(spec, history, store, spool, on_change)
         self._records = self._rows.by_number
         self._make_sampler()  # one that cannot be made raises before any work is done
         self._orphans = deque(self._rows.reconcile(new_trials))
@@ -172,17 +172,17 @@ class Ledger:
 
     def deliver(self) -> bool:
         """Write what the database could not take before; return whether nothing is left."""
-        return self._rows.delivery.flush()
+        return self._rows.retry_queue.flush()
 
     @property
     def away(self) -> str | None:
         """Why the database cannot be written; None while it can."""
-        return self._rows.delivery.away
+        return self._rows.retry_queue.away
 
     @property
     def undelivered(self) -> int:
         """How many trials have results that the database could not take yet."""
-        return len(self._rows.delivery.waiting)
+        return len(self._rows.retry_queue.waiting)
 
     @property
     def spool(self) -> Path:
@@ -312,7 +312,7 @@ class Ledger:
         first = self._space.first
         fixed = first[number] if number < len(first) else None
         asked: list[FrozenTrial] = []
-        if not self._rows.delivery.reach(
+        if not self._rows.retry_queue.reach(
             lambda: asked.append(
                 self._history.ask(self._make_sampler(), self._space.distributions, fixed)
             )

@@ -31,7 +31,7 @@ _OPTUNA_STATES = {
 }
 
 #: Told of every change of a trial: its record as it is now stored, and epochs new with it.
-Watcher = Callable[[TrialRecord, Sequence[EpochRecord]], None]
+OnChange = Callable[[TrialRecord, Sequence[EpochRecord]], None]
 
 
 class TrialRows:
@@ -49,14 +49,14 @@ class TrialRows:
         history: History,
         store: ResultStore,
         spool: Spool[PendingTrial],
-        watch: Watcher,
+        on_change: OnChange,
     ):
         self._name = spec.name
         self._objectives = spec.search.objectives
         self._history = history
         self._store = store
-        self._watch = watch
-        self.delivery = RetryQueue(self._write, spool)
+        self._on_change = on_change
+        self.retry_queue = RetryQueue(self._write, spool)
         self.by_number = {r.number: r for r in store.trials(spec.name)}
         #: States as our own rows have them.
         self._stored = {number: record.state for number, record in self.by_number.items()}
@@ -137,7 +137,7 @@ class TrialRows:
             LeaseLostError: another driver took the study.
         """
         self.by_number[record.number] = record
-        return self.delivery.put(PendingTrial(record, tuple(epochs)))
+        return self.retry_queue.put(PendingTrial(record, tuple(epochs)))
 
     def finish(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
         """Write that a trial ended as its record says.
@@ -164,7 +164,7 @@ class TrialRows:
     def withdraw(self, record: TrialRecord) -> None:
         """Take a trial's change back that the database has not taken; ``record`` is as before."""
         self.by_number[record.number] = record
-        self.delivery.withdraw(PendingTrial(record).key)
+        self.retry_queue.withdraw(PendingTrial(record).key)
 
     def queue(self, record: TrialRecord) -> None:
         """Put an unfinished trial back to WAITING."""
@@ -172,7 +172,7 @@ class TrialRows:
 
     def is_reachable(self) -> bool:
         """Whether nothing waits to be delivered, and the database takes writes under our lease."""
-        return self.delivery.flush() and self.delivery.reach(
+        return self.retry_queue.flush() and self.retry_queue.reach(
             lambda: self._store.check_lease(self._name)
         )
 
@@ -208,7 +208,7 @@ class TrialRows:
             self._tell(record)
         elif record.state == TrialState.WAITING:
             self._history.queue(number)
-        self._watch(record, epochs)
+        self._on_change(record, epochs)
 
     def _leave_notes(self, record: TrialRecord) -> None:
         if record.reused_from is not None:

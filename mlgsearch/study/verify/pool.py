@@ -45,14 +45,14 @@ class VerifyPool:
     def run(
         self,
         tasks: Sequence[VerifyTask],
-        tell: Callable[[VerificationRecord], None],
+        report: Callable[[VerificationRecord], None],
         is_stopping: Callable[[int], bool],
     ) -> None:
         """Run tasks, in their order, until all have ended or a stop is requested.
 
         Args:
             tasks: what to train; none twice.
-            tell: called when a task begins, after each of its epochs, and when it ends.
+            report: called when a task begins, after each of its epochs, and when it ends.
             is_stopping: called several times a second with the number of tasks that run; once it
                 says yes, no step is begun any more, and `run` returns after those in flight.
 
@@ -68,7 +68,7 @@ class VerifyPool:
                 waiting.clear()
             while waiting and len(steps) < self._slots.count_on(nodes()):
                 task = waiting.popleft()
-                tell(task.record(TrialState.RUNNING))
+                report(task.record(TrialState.RUNNING))
                 actor = self._idle.pop() if self._idle else self._begin()
                 steps[actor.step.remote(task)] = actor, task
             if not steps:  # a stop was requested
@@ -82,14 +82,14 @@ class VerifyPool:
                     if self._may_try_again(task, error):
                         waiting.appendleft(replace(task, attempt=task.attempt + 1))
                     else:
-                        tell(self._failure(task, error))
+                        report(self._failure(task, error))
                     continue
                 except RayTaskError as error:
                     if not isinstance(error.cause, DiskFullError | ArtifactsAwayError):
                         raise
-                    trouble = _told(task, error.cause)
+                    trouble = _of_task(task, error.cause)
                     continue
-                tell(record)
+                report(record)
                 if record.state.is_finished:
                     self._idle.append(actor)
                 elif not is_stopping(len(steps) + 1) and trouble is None:
@@ -119,7 +119,7 @@ class VerifyPool:
         return task.record(TrialState.FAIL, error=said)
 
 
-def _told(task: VerifyTask, error: UserError) -> UserError:
+def _of_task(task: VerifyTask, error: UserError) -> UserError:
     return type(error)(
         f"trial {task.trial}, seed {task.seed}: {error}; verifying stops, and loses nothing: "
         "fix that, then call it again"

@@ -24,7 +24,7 @@ class VerifyRows:
         study: its name.
         store: where the rows are.
         spool: where they wait while the database is away.
-        watch: notified of every change that is stored, but not that a training waits again.
+        on_change: notified of every change that is stored, but not that a training waits again.
     """
 
     def __init__(
@@ -32,12 +32,12 @@ class VerifyRows:
         study: str,
         store: VerificationStore,
         spool: Spool[PendingVerification],
-        watch: Callable[[VerificationRecord], None],
+        on_change: Callable[[VerificationRecord], None],
     ):
         self._study = study
         self._store = store
-        self._watch = watch
-        self.delivery = RetryQueue(self._write, spool)
+        self._on_change = on_change
+        self.retry_queue = RetryQueue(self._write, spool)
         self._known = {_key(run): run for run in store.verifications(study)}
         #: Those that are wanted, in the order of their beginning.
         self.wanted: dict[Key, VerificationRecord] = {}
@@ -53,7 +53,7 @@ class VerifyRows:
         }
         return [t for t in tasks if self.wanted[t.key].state is not TrialState.COMPLETE]
 
-    def tell(self, record: VerificationRecord) -> None:
+    def report(self, record: VerificationRecord) -> None:
         """Write that a wanted training changed, now or when the database takes it.
 
         Raises:
@@ -64,7 +64,7 @@ class VerifyRows:
             done = self.wanted[_key(record)].epochs_done
             record = replace(record, epochs_done=done)
         self.wanted[_key(record)] = record
-        self.delivery.put(PendingVerification(record))
+        self.retry_queue.put(PendingVerification(record))
 
     def queue_unfinished(self) -> None:
         """Let everything wait again that is wanted and runs."""
@@ -74,7 +74,7 @@ class VerifyRows:
         for key, run in runs.items():
             if run.state is TrialState.RUNNING:
                 runs[key] = replace(run, state=TrialState.WAITING)
-                self.delivery.put(PendingVerification(runs[key]))
+                self.retry_queue.put(PendingVerification(runs[key]))
 
     def _take_over(self, kept: PendingVerification) -> bool:
         """Deliver what an earlier call could not, unless a later one went on without it.
@@ -91,12 +91,12 @@ class VerifyRows:
             )
             return True
         self._known[_key(late)] = late
-        return self.delivery.put(kept)
+        return self.retry_queue.put(kept)
 
     def _write(self, entry: PendingVerification) -> None:
         self._store.put(self._study, entry.record)
         if entry.record.state is not TrialState.WAITING:
-            self._watch(entry.record)
+            self._on_change(entry.record)
 
 
 def _key(run: VerificationRecord) -> Key:

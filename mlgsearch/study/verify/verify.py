@@ -40,7 +40,7 @@ from mlgsearch.train.teacher.prepared import Prepared, prepare
 _ATTEMPTS_A_LEASE = 10_000
 
 
-class VerifyWatch(Protocol):
+class VerifyView(Protocol):
     """Notified of the progress; called from the driver's thread, must be quick."""
 
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
@@ -75,7 +75,7 @@ def verify(
     name: str,
     engine: Engine,
     request: VerifyRequest,
-    watch: VerifyWatch,
+    view: VerifyView,
     *,
     address: str | None = None,
     max_parallel: int | None = None,
@@ -90,7 +90,7 @@ def verify(
         name: of the study.
         engine: its database; the schema is brought up to date.
         request: what to verify.
-        watch: notified of the progress.
+        view: notified of the progress.
         address: of a running Ray cluster; without it this machine is one.
         max_parallel: most trainings at once, beside the study file's limit.
         allowed_code: every ``module:callable`` that the stored content may have imported.
@@ -116,7 +116,7 @@ def verify(
         LeaseKeeper(engine, name) as keeper,
     ):
         stop.last_write = keeper.release
-        session = _Session(engine, study, spec, request, watch, keeper, code_folder)
+        session = _Session(engine, study, spec, request, view, keeper, code_folder)
         try:
             session.run(address, max_parallel, stop, ray)
         except LeaseLostError as error:
@@ -139,7 +139,7 @@ class _Session:
         study: StudyRecord,
         spec: StudySpec,
         request: VerifyRequest,
-        watch: VerifyWatch,
+        view: VerifyView,
         keeper: LeaseKeeper,
         code_folder: str | None,
     ):
@@ -150,11 +150,11 @@ class _Session:
         runs = runs_directory(str(engine.url))
         self._artifacts = artifacts_of(study, runs)
         self._cache = cache_directory()
-        self._watch = watch
+        self._view = view
         self._keeper = keeper
         self._spool = Spool(study_directory(runs, study) / "verify-outbox", PendingVerification)
         verifications = VerificationStore(engine, keeper.lease)
-        self.rows = VerifyRows(study.name, verifications, self._spool, watch.run)
+        self.rows = VerifyRows(study.name, verifications, self._spool, view.run)
         # Larger than any attempt under an earlier lease.
         attempt = keeper.lease.token * _ATTEMPTS_A_LEASE
         tasks = wanted_tasks(self._store, study, self._spec, request)
@@ -191,10 +191,10 @@ class _Session:
             uses_gpu=slots.gpu > 0,
             code_folder=self._code_folder,
         )
-        self._watch.started(self.study, list(self.rows.wanted.values()), slots.count)
+        self._view.started(self.study, list(self.rows.wanted.values()), slots.count)
         shipped = self._ship() if is_far else None
         pool = VerifyPool(context, slots, self._spec.resources.worker_retries, shipped)
-        pool.run(self._todo, self.rows.tell, self._stopping(stop.is_set))
+        pool.run(self._todo, self.rows.report, self._stopping(stop.is_set))
 
     def _ship(self) -> Shipped:
         """Send what the trainings share to where this disk is not."""
@@ -209,12 +209,12 @@ class _Session:
             DatabaseAwayError: results stay in the spool.
             LeaseLostError: another driver took the study.
         """
-        delivery = self.rows.delivery
-        while not delivery.flush():
+        retry_queue = self.rows.retry_queue
+        while not retry_queue.flush():
             if stop.wait(POLL_S) or self._keeper.lost is not None:
                 raise DatabaseAwayError(
-                    f"the database cannot be written: {delivery.away}; results of "
-                    f"{len(delivery.waiting)} trainings wait in {self._spool.folder}, and are "
+                    f"the database cannot be written: {retry_queue.away}; results of "
+                    f"{len(retry_queue.waiting)} trainings wait in {self._spool.folder}, and are "
                     "delivered when `verify` is called again"
                 )
 
@@ -222,7 +222,7 @@ class _Session:
         """Open what the trainings share, the teacher's logits under each seed among it."""
         train, device = self._spec.train_spec(), best_device()
         prepared = prepare(
-            train, self._cache, epochs=0, device=device, progress=self._watch.preparing
+            train, self._cache, epochs=0, device=device, progress=self._view.preparing
         )
         if self.study.teacher_hash not in (prepared.teacher_hash, prepared.teacher.recipe):
             raise StudyConflictError(
@@ -242,7 +242,7 @@ class _Session:
         epochs = max(task.epochs for task in self._todo)
         for place, seed in enumerate(seeds):
             note = f"seed {seed}, {place + 1} of {len(seeds)}"
-            prepared.logits(seed).ensure(range(1, epochs + 1), _noted(self._watch, note))
+            prepared.logits(seed).ensure(range(1, epochs + 1), _noted(self._view, note))
 
     def _stopping(self, is_asked: Callable[[], bool]) -> Callable[[int], bool]:
         """Return what stops the pool: a signal, or a lease that is lost.
@@ -253,11 +253,11 @@ class _Session:
 
         def is_stopping(running: int) -> bool:
             nonlocal was_reported
-            self.rows.delivery.flush()
+            self.rows.retry_queue.flush()
             is_it = is_asked() or self._keeper.lost is not None
             if is_it and not was_reported:
                 was_reported = True
-                self._watch.stopping(running)
+                self._view.stopping(running)
             return is_it
 
         return is_stopping
@@ -270,10 +270,10 @@ def _teacher_on_test(prepared: Prepared) -> float:
     return accuracy
 
 
-def _noted(watch: VerifyWatch, fixed: str) -> Progress:
-    """Return what notifies a watch of the progress, always with the same note."""
+def _noted(view: VerifyView, fixed: str) -> Progress:
+    """Return what notifies a view of the progress, always with the same note."""
 
     def progress(stage: str, done: int, total: int, note: str) -> None:
-        watch.preparing(stage, done, total, fixed)
+        view.preparing(stage, done, total, fixed)
 
     return progress

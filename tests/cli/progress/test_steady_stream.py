@@ -54,24 +54,28 @@ def gone(request: pytest.FixtureRequest) -> Iterator[TextIO]:
 
 
 def test_it_falls_silent_and_says_so_once(gone: TextIO) -> None:
-    told: list[str] = []
-    stream = steady(gone, told.append)
+    reported: list[str] = []
+    stream = steady(gone, reported.append)
     for _ in range(3):
         stream.write("a line\n" * 5_000)
         stream.flush()
-    assert len(told) == 1
-    assert told[0] in ("Broken pipe", "No space left on device", "I/O operation on closed file.")
+    assert len(reported) == 1
+    assert reported[0] in (
+        "Broken pipe",
+        "No space left on device",
+        "I/O operation on closed file.",
+    )
 
 
 def test_every_view_outlasts_it(gone: TextIO) -> None:
-    told: list[str] = []
-    stream = steady(gone, told.append)
+    reported: list[str] = []
+    stream = steady(gone, reported.append)
     with LiveView(Console(file=stream, force_terminal=True)) as live:
         for view in (PlainLines(stream), JsonEvents(stream), live):
             view.preparing("teacher", 1, 2, "")
             view.started(a_study(), [], 1)
             view.trial(a_complete(0, 0.9, 0.1), [an_epoch(1)])
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 def test_what_an_encoding_lacks_is_escaped(tmp_path: Path) -> None:

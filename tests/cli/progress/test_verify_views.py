@@ -41,7 +41,7 @@ def test_plain_lines() -> None:
         (1, "stopping: 1 training finishes its epoch; Ctrl-C again stops at once"),
     ],
 )
-def test_what_is_waited_for_is_told(running: int, said: str) -> None:
+def test_what_is_waited_for_is_reported(running: int, said: str) -> None:
     assert describe_stopping(running) == said
 
 

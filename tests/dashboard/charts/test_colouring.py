@@ -1,4 +1,4 @@
-"""Trials in groups that colours tell apart."""
+"""Trials in groups that a colour each."""
 
 from dataclasses import replace
 

@@ -115,7 +115,7 @@ def test_the_table_is_downloaded_whole_and_harmless(visit: Visit) -> None:
     assert [row["study"] for row in rows] == [NASTY, "=1+1", "digits", "empty", "failing"]
 
 
-def test_a_driven_study_tells_what_is_left(
+def test_a_driven_study_reports_what_is_left(
     visit: Visit, database_file: Path, driver: LeaseRecord
 ) -> None:
     page = visit.go("/?studies-sort=time_left_s")

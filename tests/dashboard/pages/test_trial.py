@@ -122,5 +122,5 @@ def test_a_running_trial_is_followed(visit: Visit, database_file: Path) -> None:
         ("name=digit&number=0", "no study 'digit'; there is 'digits'"),
     ],
 )
-def test_an_address_that_names_nothing_is_told(visit: Visit, search: str, said: str) -> None:
+def test_an_address_that_names_nothing_is_reported(visit: Visit, search: str, said: str) -> None:
     expect(visit.go(f"/study/trial?{search}").locator(".notice")).to_contain_text(said)

@@ -33,9 +33,9 @@ def test_durations(seconds: float, said: str) -> None:
 )
 def test_ages(seconds: float, said: str) -> None:
     moment = NOW - timedelta(seconds=seconds)
-    told: Any = ago(moment, NOW)  # Dash's types do not know the attributes
-    assert told.children == said
-    assert datetime.fromisoformat(told.dateTime) == moment
+    reported: Any = ago(moment, NOW)  # Dash's types do not know the attributes
+    assert reported.children == said
+    assert datetime.fromisoformat(reported.dateTime) == moment
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(8.4, "8 s ago"), (3 * 60 + 5, "3 min 5 s ago")])

@@ -119,7 +119,7 @@ def test_trials_in_some_states(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "reported"),
     [
         ("limit=0", "limit must be one number from 1 to 1000"),
         ("limit=1001", "limit must be"),
@@ -131,11 +131,11 @@ def test_trials_in_some_states(client: FlaskClient) -> None:
         ("states=RUNNING", "unknown parameter 'states'; there is after, limit, state"),
     ],
 )
-def test_a_wrong_parameter_is_told(client: FlaskClient, query: str, told: str) -> None:
-    assert told in asked(client, f"/api/studies/digits/trials?{query}", 422)["error"]
+def test_a_wrong_parameter_is_reported(client: FlaskClient, query: str, reported: str) -> None:
+    assert reported in asked(client, f"/api/studies/digits/trials?{query}", 422)["error"]
 
 
-def test_what_is_not_there_is_told(client: FlaskClient) -> None:
+def test_what_is_not_there_is_reported(client: FlaskClient) -> None:
     assert "there is 'digits'" in asked(client, "/api/studies/digit/front", 404)["error"]
     assert "openapi.json" in asked(client, "/api/none", 404)["error"]
     answer = client.post("/api/studies")

@@ -24,7 +24,7 @@ def test_a_visitor_is_asked_once_and_led_to_the_page(visit: Visit) -> None:
     page.get_by_label("Token").fill("a wrong guess")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).not_to_be_empty()
-    visit.complaints.clear()  # the browser tells of the answer 403
+    visit.complaints.clear()  # the browser reports the answer 403
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Log in").click()
     expect(page).to_have_url(re.compile(r"/study\?name=digits&trials=12$"))

@@ -37,7 +37,7 @@ def test_what_is_no_token_is_refused(tmp_path: Path, content: bytes) -> None:
         read_token(path)
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read or made"):
         read_token(tmp_path / "no" / "token")
     with pytest.raises(UserError, match="cannot be read or made"):

@@ -251,7 +251,7 @@ def test_what_does_not_fit_is_told_with_what_would(
     assert error.value.why.split("; ")[0] in said
 
 
-def test_nothing_to_choose_from_is_told() -> None:
+def test_nothing_to_choose_from_is_reported() -> None:
     good = a_complete(0, 0.9, 0.1)
     with pytest.raises(UserError, match="no trial is COMPLETE yet"):
         pick("max_kb", 7, a_trial(0))

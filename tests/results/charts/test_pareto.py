@@ -49,7 +49,7 @@ def test_a_step_holds_until_a_better_trial_takes_over() -> None:
     assert (list(flipped.x), flipped.line.shape) == ([80, 90], "vh")
 
 
-def test_the_hover_tells_number_and_values() -> None:
+def test_the_hover_reports_number_and_values() -> None:
     traces = _traces(pareto_chart(_trials(), PAIR, title=""))
     assert traces["front (2)"].text[0] == (
         "<b>trial 0</b><br>validation accuracy: 80.00 %<br>memory ratio: 0.0200"

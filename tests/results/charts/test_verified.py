@@ -26,7 +26,7 @@ def test_a_bar_is_a_standard_deviation_both_ways() -> None:
     assert trace.name == "10 epochs (2)"
 
 
-def test_the_hover_tells_what_is_known() -> None:
+def test_the_hover_reports_what_is_known() -> None:
     (trace,) = verified_chart(_points(1, 3), PAIR, title="digits").data
     assert trace.text[0] == (
         "<b>trial 1</b>, 2 seeds<br>test accuracy: 82.00 \N{PLUS-MINUS SIGN} 1.41 %"
@@ -64,6 +64,6 @@ def test_lengths_of_training_have_shapes_of_their_own() -> None:
     assert short.marker.symbol != long.marker.symbol
 
 
-def test_nothing_verified_is_told() -> None:
+def test_nothing_verified_is_reported() -> None:
     figure = verified_chart([], PAIR, title="", teacher_accuracy=0.9)
     assert "no trial is verified yet" in [note.text for note in figure.layout.annotations]

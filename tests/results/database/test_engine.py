@@ -65,12 +65,12 @@ def test_a_file_whose_name_is_no_text_is_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("query", ["timeout=soon", "check_same_thread=maybe"])
-def test_a_malformed_option_is_told(tmp_path: Path, query: str) -> None:
+def test_a_malformed_option_is_reported(tmp_path: Path, query: str) -> None:
     with pytest.raises(StorageError, match=r"not a database URL: .*(soon|true/false)"):
         open_engine(f"sqlite:///{tmp_path}/a.db?{query}")
 
 
-def test_a_file_that_another_program_holds_is_told(
+def test_a_file_that_another_program_holds_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mlgsearch.results.database.engine.BUSY_TIMEOUT_S", 0)
@@ -96,7 +96,7 @@ def test_an_unreachable_server_is_told_without_its_password() -> None:
     assert "hunter2" not in str(raised.value)
 
 
-def test_an_unknown_database_on_a_server_is_told(postgres_server: str) -> None:
+def test_an_unknown_database_on_a_server_is_reported(postgres_server: str) -> None:
     with pytest.raises(StorageError, match='database "nowhere" does not exist'):
         open_engine(postgres_server.replace("/postgres?", "/nowhere?", 1))
 

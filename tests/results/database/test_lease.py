@@ -31,7 +31,7 @@ HOST = socket.gethostname()
 
 @pytest.fixture
 def take(store: ResultStore, engine: Engine) -> Callable[..., LeaseRecord]:
-    """Acquire the lease of study "digits"; the holder is this test's process unless told."""
+    """Acquire the lease of study "digits"; the holder is by default this test's process."""
     store.create_study(a_study())
 
     def take(holder: str, **changes: Any) -> LeaseRecord:

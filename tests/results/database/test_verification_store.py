@@ -76,7 +76,7 @@ def test_a_complete_one_has_its_figures(verified: VerificationStore, value: floa
     assert verified.verifications("digits") == []
 
 
-def test_what_is_not_there_is_told(verified: VerificationStore) -> None:
+def test_what_is_not_there_is_reported(verified: VerificationStore) -> None:
     with pytest.raises(StudyNotFoundError):
         verified.verifications("digit")
     with pytest.raises(TrialNotFoundError, match="no trial 7"):

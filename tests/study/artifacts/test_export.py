@@ -244,20 +244,20 @@ def test_a_file_is_replaced_only_when_it_is_asked_for(exporter: Exporter) -> Non
         ("9", "has no trial 9"),
     ],
 )
-def test_a_trial_that_cannot_be_exported_is_told(
+def test_a_trial_that_cannot_be_exported_is_reported(
     exporter: Exporter, number: str, said: str
 ) -> None:
     assert said in exporter.refused(number, str(exporter.out))
     assert not exporter.out.exists()
 
 
-def test_a_damaged_checkpoint_is_told(exporter: Exporter) -> None:
+def test_a_damaged_checkpoint_is_reported(exporter: Exporter) -> None:
     for path in trial_directory(exporter.runs, 0).glob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:-7])
     assert "no good checkpoint" in exporter.refused("0", str(exporter.out))
 
 
-def test_a_wrong_place_or_name_is_told(exporter: Exporter, tmp_path: Path) -> None:
+def test_a_wrong_place_or_name_is_reported(exporter: Exporter, tmp_path: Path) -> None:
     assert "is a folder" in exporter.refused("0", str(tmp_path), "--force")
     assert "cannot be written" in exporter.refused("0", str(tmp_path / "a.db" / "x"))
     assert "no study 'digit'; there is 'digits'" in exporter.refused(
@@ -296,8 +296,8 @@ def test_a_card_lies_beside_the_file_and_its_code_runs(
     assert str(exporter.out.parent) not in card
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     exporter.run("0", "of-numbers.safetensors")
-    told, _ = read_packed(Path("of-numbers.safetensors"))
-    mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (told.mean, told.std))
+    reported, _ = read_packed(Path("of-numbers.safetensors"))
+    mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (reported.mean, reported.std))
     pixels = 255 * (trained.images * std + mean)
     scope = {"pixels": pixels if kind == "packed" else pixels.numpy()}
     exec(compile(code, "card", "exec"), scope)

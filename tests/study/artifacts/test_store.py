@@ -192,7 +192,7 @@ def test_a_copy_that_does_not_go_through_at_once_is_tried_again(
         ("reference://a", "missing 1 required positional argument"),
     ],
 )
-def test_a_store_that_is_not_known_is_told(url: str, said: str) -> None:
+def test_a_store_that_is_not_known_is_reported(url: str, said: str) -> None:
     with pytest.raises(ArtifactsAwayError, match=said):
         open_artifacts(url)
 

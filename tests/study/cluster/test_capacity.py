@@ -32,7 +32,7 @@ def test_threads_are_whole_and_at_least_one() -> None:
     assert [Capacity(cpu, 0, 1).threads for cpu in (0.5, 1, 2.5)] == [1, 1, 2]
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     with pytest.raises(StudyFileError, match=r"asks for .*'GPU': 1.0.*no node has"):
         capacity_on([{"CPU": 4.0}], ResourcesSpec(gpu=1.0))
 
@@ -59,20 +59,20 @@ def test_more_than_one_gpu_is_whole_gpus(gpu: float) -> None:
 
 def test_that_no_node_has_room_is_told_once_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     alive: list[dict[str, float]] = [{"CPU": 2.0}]
-    told: list[str] = []
+    reported: list[str] = []
 
     class Watching:
         def notice(self, text: str) -> None:
-            told.append(text)
+            reported.append(text)
 
     monkeypatch.setattr(drive, "nodes", lambda: alive)
     room = drive._Room(Capacity(2.0, 0.5, 1), Watching())  # type: ignore[arg-type]
     alive[:] = [{"CPU": 2.0, "GPU": 1.0}]
-    assert (room(), told) == (1, [])
+    assert (room(), reported) == (1, [])
     for _ in range(2):
         alive[:] = [{"CPU": 1.0}]
         assert [room(), room()] == [1, 1]  # one waits
         alive[:] = [{"CPU": 2.0, "GPU": 1.0}]
         assert room() == 1
     said = "no node has room for a trial, which takes 2 CPU and 0.5 GPU: what is left waits until"
-    assert [text.startswith(said) for text in told] == [True, True]
+    assert [text.startswith(said) for text in reported] == [True, True]

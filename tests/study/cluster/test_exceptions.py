@@ -51,7 +51,7 @@ def test_what_the_frames_held_is_given_back() -> None:
     assert seen[0]() is None
 
 
-def test_a_dying_loader_that_interrupts_the_telling_is_told(
+def test_a_dying_loader_that_interrupts_the_report_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     extract, calls = traceback.extract_tb, []

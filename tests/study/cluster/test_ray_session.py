@@ -184,7 +184,7 @@ def test_the_next_attempt_begins_at_the_checkpoint_made_on_the_dead_node(
     assert second["attempt"] == 2
     assert second["epochs_done"] >= 3
     assert second["pid"] != first["pid"]
-    # What an attempt tells its driver it has published before: so no epoch is done twice.
+    # What an attempt reports to its driver it has published before: so no epoch is done twice.
     done = [event["epoch"] for event in log if event["event"] == "epoch"]
     assert done == list(range(1, EPOCHS + 1))
 
@@ -321,7 +321,7 @@ def test_an_address_where_nothing_listens_is_told_before_anything_long(tmp_path:
     ("address", "said"),
     [("10.0.0.1", "Invalid address format"), ("local", "that is no cluster's")],
 )
-def test_what_is_no_address_is_told(address: str, said: str) -> None:
+def test_what_is_no_address_is_reported(address: str, said: str) -> None:
     with pytest.raises(UserError, match=f"--address {address}: .*{said}"), joined(address):
         pass
 
@@ -330,7 +330,7 @@ def test_a_cluster_that_does_not_know_the_token_is_told_at_once(
     nodes: RayNodes, tmp_path: Path
 ) -> None:
     said = refused(nodes.address, tmp_path, nodes.environment | {"HOME": str(tmp_path)})
-    # Ray's own line goes before: it cannot be told to keep quiet then.
+    # Ray's own line goes before: it cannot be silenced then.
     assert f"error: --address {nodes.address}: no Ray cluster answers" in said
     assert "or not to this machine's token" in said
 
@@ -353,7 +353,7 @@ except UserError as error:
 """
 
 
-def told(nodes: RayNodes, program: str) -> str:
+def reported(nodes: RayNodes, program: str) -> str:
     """Run a program that joins a cluster and prints what that says; gives it."""
     done = subprocess.run(
         [sys.executable, "-c", program, nodes.address],
@@ -365,14 +365,16 @@ def told(nodes: RayNodes, program: str) -> str:
     return done.stdout
 
 
-def test_a_cluster_that_begins_no_task_is_told(nodes: RayNodes) -> None:
+def test_a_cluster_that_begins_no_task_is_reported(nodes: RayNodes) -> None:
     at_once = "import mlgsearch.study.cluster.ray_session as cluster; cluster._TASK_S = 0.0"
-    assert f"--address {nodes.address}: that cluster began no task" in told(nodes, at_once + JOIN)
+    assert f"--address {nodes.address}: that cluster began no task" in reported(
+        nodes, at_once + JOIN
+    )
 
 
 def test_a_cluster_of_another_ray_is_refused(nodes: RayNodes) -> None:
     another = "import ray; ray.__version__ = '2.59.0'\n"
-    said = told(nodes, another + JOIN)
+    said = reported(nodes, another + JOIN)
     assert f"--address {nodes.address}: no Ray cluster answers there, or not to this" in said
     assert "Version mismatch" in said
     assert "2.59.0" in said
@@ -381,6 +383,6 @@ def test_a_cluster_of_another_ray_is_refused(nodes: RayNodes) -> None:
 
 def test_a_cluster_that_asks_for_no_token_is_not_joined(tmp_path: Path) -> None:
     nodes = RayNodes(tmp_path, "disabled", num_cpus=0)
-    said = told(nodes, JOIN)
+    said = reported(nodes, JOIN)
     nodes.stop()
     assert "that cluster asks for no token, so whoever reaches it can run code there" in said

@@ -333,7 +333,7 @@ def test_a_trial_is_stopped_through_rays_scheduler_and_taken_up_later(strict: Dr
     config = searcher.suggest("f")
     assert config is not None
     assert (config["number"], searcher.number("f")) == (1, 1)
-    # What Ray tells late of the trial that was stopped does not touch the one that goes on.
+    # What Ray reports late of the trial that was stopped does not touch the one that goes on.
     searcher.on_trial_complete("b", None, error=True)
     assert strict.trials()[1].state == TrialState.RUNNING
     for trial_id, attempt in {"a": 1, "f": 2}.items():
@@ -369,7 +369,7 @@ def test_nothing_is_recorded_while_the_study_is_stopping(
     assert study.ledger.queue_unfinished() == [0]
 
 
-def test_what_ray_tells_of_trials_it_does_not_run_is_ignored(
+def test_what_ray_reports_of_trials_it_does_not_run_is_ignored(
     searcher: StudySearcher, study: Driverless
 ) -> None:
     searcher.suggest("a")

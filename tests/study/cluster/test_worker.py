@@ -114,7 +114,7 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(bench: Bench, begin: Any) ->
     step(begin(bench.config(4)))
     worker = begin(bench.config(4))
     payload, is_done = step(worker)
-    # First it tells what was done before, so that a driver which missed some catches up.
+    # First it reports what was done before, so that a driver which missed some catches up.
     assert (numbers(payload), is_done) == ([1], False)
     assert bench.events(4)[-1] == ("began", 1)
     payload, is_done = step(worker)
@@ -208,7 +208,7 @@ def test_any_other_error_is_a_result_with_its_place(
     assert payload["error"].startswith("RuntimeError: a kernel that is not there (test_worker.py:")
 
 
-def test_a_cache_that_is_not_there_is_told(bench: Bench, begin: Any, tmp_path: Path) -> None:
+def test_a_cache_that_is_not_there_is_reported(bench: Bench, begin: Any, tmp_path: Path) -> None:
     context = WorkerContext(
         SPEC.model_dump(mode="json"), str(tmp_path / "none"), str(bench.study), 1
     )

@@ -25,7 +25,7 @@ search: {sampler: random, n_trials: 2}
 
 
 def shadow(folder: Path, *names: str) -> None:
-    """Write files that tell when they are imported."""
+    """Write files that report when they are imported."""
     for name in names:
         (folder / f"{name}.py").write_text(f"raise RuntimeError('{name}.py was imported')\n")
 

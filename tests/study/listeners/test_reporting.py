@@ -14,7 +14,7 @@ from tests.results.samples import a_complete, a_study, a_trial, an_epoch
 
 
 class Screen:
-    """What the driver's own watch was called with."""
+    """What the driver's own view was called with."""
 
     def __init__(self) -> None:
         self.notices: list[str] = []

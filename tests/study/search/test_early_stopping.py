@@ -18,7 +18,7 @@ from tests.results.samples import a_trial
 from tests.study.driverless import NARROW, Driverless, a_summary, empty_database
 from tests.study.samples import MIXED, a_spec, an_epoch
 
-#: Twelve settings of one size each, told apart by a hyperparameter that changes no size.
+#: Twelve settings of one size each, which differ in a hyperparameter that changes no size.
 SPACE = NARROW | {
     "B_out": [8, 8],
     "hyperparameters": {"training.learning_rate": {"low": 1e-4, "high": 1e-2}},

@@ -78,7 +78,7 @@ def test_first_trials_come_first_and_in_order(driverless: Make) -> None:
     assert [job.number for job in jobs] == [0, 1, 2, 3]
 
 
-def test_a_complete_trial_has_its_results_and_its_watcher_is_told(driverless: Make) -> None:
+def test_a_complete_trial_has_its_results_and_is_reported(driverless: Make) -> None:
     study = driverless()
     job = next_job(study.ledger)
     study.ledger.add_epochs(job.number, [an_epoch(1)])

@@ -122,7 +122,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
-        with suppress(StudyFailedError):  # told behind the writes
+        with suppress(StudyFailedError):  # reported behind the writes
             self.study.ledger.fail(self._end_one(data), "it broke")
 
     @precondition(lambda self: self.running)

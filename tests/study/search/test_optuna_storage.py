@@ -46,7 +46,7 @@ def test_processes_may_open_an_empty_database_at_once(database_url: str) -> None
         assert (out, process.returncode) == ("0\n", 0), err
 
 
-def test_a_lost_race_is_tried_again_and_a_lasting_trouble_is_told(
+def test_a_lost_race_is_tried_again_and_a_lasting_trouble_is_reported(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[str] = []

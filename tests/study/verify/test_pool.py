@@ -18,7 +18,7 @@ TASKS = [VerifyTask(trial, 1, 2, {}, {}) for trial in range(4)]
 
 
 class PlayedRay:
-    """Trains an epoch a step at once; an actor dies at the steps that are told."""
+    """Trains an epoch a step at once; an actor dies at the given steps."""
 
     def __init__(self, deaths: dict[int, int]) -> None:
         self.deaths = deaths  # of a trial: how many of its workers die
@@ -68,8 +68,8 @@ class PlayedActor:
         return self, task.trial
 
 
-class Told:
-    """Runs the tasks on a played Ray, and keeps what was told."""
+class Reported:
+    """Runs the tasks on a played Ray, and keeps what was reported."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **deaths: int) -> None:
         self.ray = PlayedRay({int(name[1:]): times for name, times in deaths.items()})
@@ -90,31 +90,31 @@ class Told:
 def test_tasks_begin_in_order_on_as_many_workers_as_there_are_slots(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = Told(monkeypatch)
-    told.run(slots=2)
-    assert (told.ray.actors, told.ray.most_at_once) == (2, 2)
-    begun = [r.trial for r in told.records if r.epochs_done == 0]
+    reported = Reported(monkeypatch)
+    reported.run(slots=2)
+    assert (reported.ray.actors, reported.ray.most_at_once) == (2, 2)
+    begun = [r.trial for r in reported.records if r.epochs_done == 0]
     assert begun == [0, 1, 2, 3]
-    assert sorted(told.ended()) == [(trial, "COMPLETE", None) for trial in range(4)]
-    assert [r.epochs_done for r in told.records if r.trial == 2] == [0, 1, 2]
+    assert sorted(reported.ended()) == [(trial, "COMPLETE", None) for trial in range(4)]
+    assert [r.epochs_done for r in reported.records if r.trial == 2] == [0, 1, 2]
 
 
 def test_a_worker_that_dies_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told(monkeypatch, t1=2)
-    told.run(slots=1, retries=2)
-    assert told.ended() == [(trial, "COMPLETE", None) for trial in range(4)]
-    assert told.ray.actors == 3
+    reported = Reported(monkeypatch, t1=2)
+    reported.run(slots=1, retries=2)
+    assert reported.ended() == [(trial, "COMPLETE", None) for trial in range(4)]
+    assert reported.ray.actors == 3
     # Each of its workers has an attempt of its own, so that a late one disturbs none.
-    of_it = [attempt for trial, attempt in told.ray.attempts if trial == 1]
+    of_it = [attempt for trial, attempt in reported.ray.attempts if trial == 1]
     assert of_it == [1, 2, 3, 3]
 
 
 def test_a_task_whose_workers_keep_dying_fails_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = Told(monkeypatch, t1=99)
-    told.run(slots=1, retries=1)
-    assert told.ended() == [
+    reported = Reported(monkeypatch, t1=99)
+    reported.run(slots=1, retries=1)
+    assert reported.ended() == [
         (0, "COMPLETE", None),
         (1, "FAIL", "its worker died 2 times: the memory was full"),
         (2, "COMPLETE", None),
@@ -123,24 +123,24 @@ def test_a_task_whose_workers_keep_dying_fails_and_no_other(
 
 
 def test_told_to_stop_it_begins_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told(monkeypatch)
-    told.run(slots=2, stop_after=3)
-    assert [(r.trial, r.epochs_done) for r in told.records] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    reported = Reported(monkeypatch)
+    reported.run(slots=2, stop_after=3)
+    assert [(r.trial, r.epochs_done) for r in reported.records] == [(0, 0), (1, 0), (0, 1), (1, 1)]
 
 
 def test_on_a_full_disk_it_begins_nothing_more_and_fails_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = Told(monkeypatch)
-    told.ray.full = {1}
+    reported = Reported(monkeypatch)
+    reported.ray.full = {1}
     said = "trial 1, seed 1: no space; verifying stops, and loses nothing"
     with pytest.raises(DiskFullError, match=said):
-        told.run(slots=2)
-    assert told.ended() == [(0, "COMPLETE", None)]  # its step was in flight
-    assert not [r for r in told.records if r.trial > 1]
+        reported.run(slots=2)
+    assert reported.ended() == [(0, "COMPLETE", None)]  # its step was in flight
+    assert not [r for r in reported.records if r.trial > 1]
 
 
 def test_told_to_stop_before_anything_began_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told(monkeypatch)
-    told.run(slots=2, stop_after=0)
-    assert told.records == []
+    reported = Reported(monkeypatch)
+    reported.run(slots=2, stop_after=0)
+    assert reported.records == []

@@ -46,11 +46,11 @@ class Calls:
         store.create_study(a_study())
         store.put_trial("digits", a_complete(0, 0.9, 0.05))
         self.spool = Spool(folder / "outbox", PendingVerification)
-        self.told: list[VerificationRecord] = []
+        self.reported: list[VerificationRecord] = []
 
     def call(self) -> VerifyRows:
         store = VerificationStore(self.engine, self.lease())
-        rows = VerifyRows("digits", store, self.spool, self.told.append)
+        rows = VerifyRows("digits", store, self.spool, self.reported.append)
         rows.want(TASKS)
         return rows
 
@@ -82,37 +82,37 @@ def running(seed: int, epochs_done: int) -> VerificationRecord:
 @pytest.mark.parametrize("calls", ["sqlite", "postgresql"], indirect=True)
 def test_results_wait_in_the_outbox_and_are_told_once(calls: Calls) -> None:
     rows = calls.call()
-    rows.tell(running(1, 0))
-    rows.tell(running(1, 1))
+    rows.report(running(1, 0))
+    rows.report(running(1, 1))
     with calls.database.away():
-        rows.tell(running(1, 9))
-        rows.tell(a_verification(0, 1))
-        rows.tell(running(2, 0))
-        rows.tell(running(2, 4))
-        assert not rows.delivery.flush()
-        assert [run.epochs_done for run in calls.told] == [0, 1]
+        rows.report(running(1, 9))
+        rows.report(a_verification(0, 1))
+        rows.report(running(2, 0))
+        rows.report(running(2, 4))
+        assert not rows.retry_queue.flush()
+        assert [run.epochs_done for run in calls.reported] == [0, 1]
         assert [kept.record.seed for kept in calls.spool.kept()] == [1, 2]
-    assert rows.delivery.flush()
-    assert [(run.seed, run.epochs_done) for run in calls.told[2:]] == [(1, 10), (2, 4)]
+    assert rows.retry_queue.flush()
+    assert [(run.seed, run.epochs_done) for run in calls.reported[2:]] == [(1, 10), (2, 4)]
     assert calls.spool.kept() == []
     assert calls.stored() == [(1, "COMPLETE", 10), (2, "RUNNING", 4)]
     # A training that begins again knows how far it came.
-    rows.tell(running(2, 0))
+    rows.report(running(2, 0))
     assert calls.stored()[1] == (2, "RUNNING", 4)
 
 
 def test_a_later_call_delivers_what_one_that_was_killed_could_not(calls: Calls) -> None:
     rows = calls.call()
-    rows.tell(running(2, 3))
+    rows.report(running(2, 3))
     with calls.database.away():
-        rows.tell(a_verification(0, 1))
-        rows.tell(running(2, 7))
+        rows.report(a_verification(0, 1))
+        rows.report(running(2, 7))
         rows.queue_unfinished()
-    told = len(calls.told)
+    reported = len(calls.reported)
     rows = calls.call()
     assert calls.spool.kept() == []
     assert calls.stored() == [(1, "COMPLETE", 10), (2, "WAITING", 7)]
-    assert [run.seed for run in calls.told[told:]] == [1]
+    assert [run.seed for run in calls.reported[reported:]] == [1]
     assert [task.seed for task in rows.want(TASKS)] == [2, 3]
     assert rows.wanted[TASKS[1].key].epochs_done == 7
 
@@ -121,8 +121,8 @@ def test_what_a_later_call_overtook_is_not_delivered(
     calls: Calls, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = calls.call()
-    rows.tell(a_verification(0, 1, test_accuracy=0.9))
-    rows.tell(running(2, 5))
+    rows.report(a_verification(0, 1, test_accuracy=0.9))
+    rows.report(running(2, 5))
     for late in (a_verification(0, 1, test_accuracy=0.1), running(2, 4)):
         calls.spool.keep(PendingVerification(late))
     calls.call()
@@ -135,10 +135,10 @@ def test_what_a_later_call_overtook_is_not_delivered(
 
 def test_a_call_that_lost_its_lease_writes_nothing(calls: Calls) -> None:
     rows = calls.call()
-    rows.tell(running(1, 1))
+    rows.report(running(1, 1))
     calls.lease()
     with pytest.raises(LeaseLostError, match=r"anna .* lost the lease"):
-        rows.tell(a_verification(0, 1))
+        rows.report(a_verification(0, 1))
     assert calls.stored() == [(1, "RUNNING", 1)]
 
 
@@ -148,12 +148,12 @@ def test_with_no_room_for_the_outbox_either_results_wait_in_memory(calls: Calls)
         failed = 0
         while True:
             with full_disk(failed + 1) as disk:
-                rows.tell(replace(a_verification(0, 1), epochs_done=failed))
+                rows.report(replace(a_verification(0, 1), epochs_done=failed))
             if not disk.is_full:
                 break
             failed += 1
             assert all(kept.record.epochs_done < failed for kept in calls.spool.kept())
         assert failed >= 2
         assert [kept.record.epochs_done for kept in calls.spool.kept()] == [failed]
-    assert rows.delivery.flush()
+    assert rows.retry_queue.flush()
     assert calls.stored() == [(1, "COMPLETE", failed)]

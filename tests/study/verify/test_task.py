@@ -84,7 +84,7 @@ def test_every_seed_and_length_has_a_folder_of_its_own(filled: ResultStore) -> N
     ("number", "said"),
     [(4, "trial 4 of 'digits' is PRUNED: only a COMPLETE one"), (9, "has no trial 9")],
 )
-def test_a_trial_that_cannot_be_verified_is_told(
+def test_a_trial_that_cannot_be_verified_is_reported(
     filled: ResultStore, number: int, said: str
 ) -> None:
     with pytest.raises((UserError, TrialNotFoundError), match=said):

@@ -126,7 +126,7 @@ def test_stopped_or_killed_it_goes_on_from_its_checkpoints(
 
     # A driver that is killed leaves a row that says it runs; the next one takes it up.
     driver = study.start(*command)
-    # It tells first how far it had come, then what is new.
+    # It reports first how far it had come, then what is new.
     before = record.epochs_done
     driver.read_until(lambda event: event["event"] == "run" and event["epochs_done"] > before)
     driver.kill_with_workers()

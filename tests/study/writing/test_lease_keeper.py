@@ -38,14 +38,14 @@ class Renewals:
         return renewed
 
 
-@pytest.mark.parametrize(("ttl_s", "is_told"), [(30.0, False), (0.0, True)])
+@pytest.mark.parametrize(("ttl_s", "is_reported"), [(30.0, False), (0.0, True)])
 def test_a_renewal_that_finds_the_database_busy_is_tried_again_soon(
     engine: Engine,
     store: ResultStore,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     ttl_s: float,
-    is_told: bool,
+    is_reported: bool,
 ) -> None:
     store.create_study(a_study())
     renewals = Renewals(failing=3)
@@ -56,8 +56,8 @@ def test_a_renewal_that_finds_the_database_busy_is_tried_again_soon(
     with caplog.at_level(logging.WARNING), LeaseKeeper(engine, "digits") as keeper:
         assert renewals.renewed.wait(timeout=60)
         assert keeper.lost is None
-    told = [record.getMessage() for record in caplog.records]
-    assert ("the lease of digits has run out: database is locked" in told) is is_told
+    reported = [record.getMessage() for record in caplog.records]
+    assert ("the lease of digits has run out: database is locked" in reported) is is_reported
 
 
 def test_a_lease_that_another_driver_took_is_known_to_be_lost(

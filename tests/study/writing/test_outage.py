@@ -117,9 +117,9 @@ def test_results_wait_in_the_outbox_and_are_delivered_once(
     for _ in range(3):
         study.ledger.next_job()
     study.ledger.add_epochs(0, [an_epoch(1)])
-    told = len(study.seen)
+    reported = len(study.seen)
     database.take()
-    # Training goes on, and what it gives is kept; nothing is told that the database has not.
+    # Training goes on, and what it gives is kept; nothing is reported that the database has not.
     study.ledger.add_epochs(0, [an_epoch(2)])
     study.ledger.add_epochs(0, [an_epoch(3)])
     study.ledger.complete(0, a_summary(0.7))
@@ -127,7 +127,7 @@ def test_results_wait_in_the_outbox_and_are_delivered_once(
     study.ledger.add_epochs(2, [an_epoch(1)])
     assert study.ledger.next_job() is None
     assert not study.ledger.deliver()
-    assert len(study.seen) == told
+    assert len(study.seen) == reported
     assert study.ledger.undelivered == 3
     assert [kept.record.number for kept in study.spool.kept()] == [0, 1, 2]
     assert caplog.text.count("the database cannot be written") == 1

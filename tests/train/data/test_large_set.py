@@ -171,7 +171,7 @@ def test_only_the_limit_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Image, "open", noted)
     images = load_images(DataSpec(name="folder", root=str(root), limit=100), tmp_path / "cache")
     assert images.pixels.shape[0] == 100
-    assert len(opened) == 101  # the first one tells the shape
+    assert len(opened) == 101  # the first one reports the shape
 
 
 def test_sets_of_equal_images_share_their_pixels(tmp_path: Path) -> None:

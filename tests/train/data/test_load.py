@@ -26,7 +26,7 @@ def test_digits_are_whole_and_normalised_on_the_training_part(tmp_path: Path) ->
     assert images.std.item() == pytest.approx(train.std(correction=0).item(), abs=1e-6)
 
 
-def test_equal_specs_give_equal_data_and_the_hash_tells_others(tmp_path: Path) -> None:
+def test_equal_specs_give_equal_data_and_the_hash_reports_others(tmp_path: Path) -> None:
     first, again = (load_images(DataSpec(limit=100), tmp_path) for _ in range(2))
     assert first.data_hash == again.data_hash
     assert torch.equal(first.pixels, again.pixels)

@@ -44,7 +44,7 @@ def test_an_epoch_repeats_whatever_was_drawn_before(batches: TrainingBatches) ->
     assert run(build(), batches, 1).loss != totals.loss
 
 
-def test_it_learns_and_tells_the_last_rate(batches: TrainingBatches) -> None:
+def test_it_learns_and_reports_the_last_rate(batches: TrainingBatches) -> None:
     network = build()
     first, last = run(network, batches, 1), run(network, batches, 1)
     assert last.loss < first.loss
@@ -53,7 +53,7 @@ def test_it_learns_and_tells_the_last_rate(batches: TrainingBatches) -> None:
     assert first.learning_rate == learning_rate(SPEC, steps - 1, 3 * steps)
 
 
-def test_a_loss_that_is_not_finite_tells_where(batches: TrainingBatches) -> None:
+def test_a_loss_that_is_not_finite_reports_where(batches: TrainingBatches) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     calls: list[int] = []
 

@@ -153,12 +153,12 @@ def test_a_checkpoint_of_before_an_option_is_opened(
     assert torch.equal(open_student(tmp_path).network(images), training.network(images))
 
 
-def test_no_checkpoint_is_told(tmp_path: Path) -> None:
+def test_no_checkpoint_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"no good checkpoint in {tmp_path}"):
         open_student(tmp_path)
 
 
-def test_a_checkpoint_of_another_network_is_told(
+def test_a_checkpoint_of_another_network_is_reported(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other(*args: object, **kwargs: object) -> torch.nn.Module:

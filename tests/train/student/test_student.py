@@ -112,7 +112,7 @@ def test_the_seed_decides(prepared: Prepared) -> None:
     assert first != other
 
 
-def test_a_student_learns_and_tells_what_it_took(prepared: Prepared, tmp_path: Path) -> None:
+def test_a_student_learns_and_reports_what_it_took(prepared: Prepared, tmp_path: Path) -> None:
     training = StudentTraining(prepared, job(prepared, (3, 12, 6, 6, 6)), tmp_path)
     assert training.summary().accuracy is None
     records = finish(training)
@@ -236,7 +236,7 @@ def test_nothing_to_resume(prepared: Prepared, tmp_path: Path) -> None:
         assert max(training.projection_error.values()) > 0
 
 
-def test_a_loss_that_is_not_finite_is_told(prepared: Prepared) -> None:
+def test_a_loss_that_is_not_finite_is_reported(prepared: Prepared) -> None:
     hot = prepared.spec.training.model_copy(
         update={"learning_rate": 1e30, "optimiser": "sgd", "schedule": "constant"}
     )

@@ -40,7 +40,7 @@ def test_a_training_of_before_an_option_keeps_its_fingerprint() -> None:
     )
 
 
-def test_a_fingerprint_tells_trainings_apart() -> None:
+def test_a_fingerprint_reports_trainings_apart() -> None:
     jobs = [
         (SETTINGS, SPEC),
         ({**SETTINGS, "a": LayerSetting.plain(7)}, SPEC),

@@ -13,18 +13,18 @@ from rich.console import Console
 from mlgsearch.cli.progress.steady_stream import steady
 from mlgsearch.study.cluster.signals import Interrupted
 
-Watch = TypeVar("Watch")
+View = TypeVar("View")
 
 
 @contextlib.contextmanager
-def watching(
-    events: Callable[[TextIO], Watch],
-    live: Callable[[Console], AbstractContextManager[Watch]],
-    lines: Callable[[TextIO], Watch],
+def choose_view(
+    events: Callable[[TextIO], View],
+    live: Callable[[Console], AbstractContextManager[View]],
+    lines: Callable[[TextIO], View],
     *,
     as_json: bool,
     again: str,
-) -> Iterator[Watch]:
+) -> Iterator[View]:
     """Return the view that fits stdout.
 
     ``again`` is the command that goes on where a signal stopped it at once.

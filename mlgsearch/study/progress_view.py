@@ -6,7 +6,7 @@ from typing import Protocol
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 
 
-class Watch(Protocol):
+class ProgressView(Protocol):
     """Is notified of a driver's progress, from the driver's thread; must be quick."""
 
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
