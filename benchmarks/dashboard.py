@@ -50,7 +50,7 @@ from mlgsearch.records import (
     TrialRecord,
     TrialState,
 )
-from mlgsearch.results.database.engine import open_engine, writing
+from mlgsearch.results.database.connection.engine import open_engine, writing
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.rows import epoch_row, trial_row
 from mlgsearch.results.database.store import ResultStore

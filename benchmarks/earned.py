@@ -25,7 +25,7 @@ from search_arms import FAIR_GRID, Line
 
 from mlgsearch.paths import cache_directory, runs_directory
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.store import artifacts_of
 from mlgsearch.study.drive import Options

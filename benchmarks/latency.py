@@ -24,8 +24,8 @@ import torch
 
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.planning.grid import Ranges
-from mlgsearch.planning.layer_table import rank_correlation
+from mlgsearch.planning.layer.grid import Ranges
+from mlgsearch.planning.layer.layer_table import rank_correlation
 from mlgsearch.study.file.latency import LatencySpec, write_latency
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.target.measure import dense_settings, measure, slowdown

@@ -33,7 +33,7 @@ from ray.tune.utils import flatten_dict
 
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.study.file.spec import StudySpec, load_study_file, parse_study
 from mlgsearch.study.launch import launch
 from mlgsearch.study.progress_view import ProgressView

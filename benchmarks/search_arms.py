@@ -9,7 +9,7 @@ from typing import Any
 from search_report import Runs, Searched
 
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drive import Options
 from mlgsearch.study.file.spec import StudySpec, parse_study

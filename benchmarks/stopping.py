@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime
 
 from mlgsearch.results.analysis.front import front_hypervolume
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StopSpec, parse_study
 from mlgsearch.study.search.stop_rule import StopRule

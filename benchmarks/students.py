@@ -12,7 +12,7 @@ import torch
 
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.paths import cache_directory
-from mlgsearch.planning.allocation import Allocator
+from mlgsearch.planning.budget.allocation import Allocator
 from mlgsearch.study.file.spec import StudySpec, parse_study
 from mlgsearch.study.space.layer_tables import make_allocator, open_tables
 from mlgsearch.train.device import best_device

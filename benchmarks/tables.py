@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from mlgsearch.mlg.network import network_shape
-from mlgsearch.planning.grid import Ranges, Span
+from mlgsearch.planning.layer.grid import Ranges, Span
 from mlgsearch.planning.tables import Tables, build_tables
 from mlgsearch.study.file.spec import SpaceSpec
 from mlgsearch.study.space.layer_tables import CALIBRATION_IMAGES, CHECKED

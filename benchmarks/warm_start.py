@@ -17,7 +17,7 @@ from typing import Any
 from search_arms import SHARED, Line
 
 from mlgsearch.results.analysis.front import front_hypervolume
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drive import Options
 from mlgsearch.study.file.spec import parse_study

@@ -23,9 +23,9 @@ from search_arms import TASKS, read, study_spec
 
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.paths import cache_directory
-from mlgsearch.planning.damage import DamageModel
-from mlgsearch.planning.grid import Ranges
-from mlgsearch.planning.layer_table import rank_correlation
+from mlgsearch.planning.layer.damage import DamageModel
+from mlgsearch.planning.layer.grid import Ranges
+from mlgsearch.planning.layer.layer_table import rank_correlation
 from mlgsearch.planning.moments import layer_moments
 from mlgsearch.planning.weighting import WEIGHTINGS, layer_weights
 from mlgsearch.records import TrialRecord, TrialState

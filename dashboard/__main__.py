@@ -15,7 +15,7 @@ from dashboard.server.serve import serve
 from dashboard.server.token_file import read_token
 from dashboard.server.warm_up import warm_up
 from mlgsearch.errors import UserError
-from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
+from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 
 
 def dashboard(

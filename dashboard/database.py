@@ -10,13 +10,13 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.analysis.hyperparameters import Hyperparameters
+from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.trial_columns import TrialColumns
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.database import schema
-from mlgsearch.results.database.engine import open_engine
-from mlgsearch.results.database.outage import limit_waits
-from mlgsearch.results.database.storage_url import command_line, safe_url, storage_url
+from mlgsearch.results.database.connection.engine import open_engine
+from mlgsearch.results.database.connection.outage import limit_waits
+from mlgsearch.results.database.connection.storage_url import command_line, safe_url, storage_url
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.change_token import pulse

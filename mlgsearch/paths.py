@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 
 from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.database.storage_url import storage_url
+from mlgsearch.results.database.connection.storage_url import storage_url
 
 
 def cache_directory() -> Path:

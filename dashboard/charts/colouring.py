@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.theme import Palette
-from mlgsearch.results.analysis.hyperparameters import is_wide
+from mlgsearch.results.analysis.effects.hyperparameters import is_wide
 from mlgsearch.results.analysis.trial_columns import Floats
 
 #: So many groups can be distinguished; numbers of more values are put into ranges of equally many.

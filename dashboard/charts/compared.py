@@ -9,7 +9,7 @@ from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
 from dashboard.charts.size_axis import SizeAxis
 from dashboard.theme import Palette, Trace, text
 from mlgsearch.records import ReferencePoint
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.words import TIMES
 
 

@@ -20,9 +20,9 @@ from dashboard.charts.zoom import Zoom, front_scales, revision
 from dashboard.parts.page import Scheme
 from dashboard.theme import Figure, Palette, Trace, palette, template
 from mlgsearch.records import OBJECTIVES, PlannedStudent, ReferencePoint, TrialState
-from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.expectation import Expectations
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 
 #: In pixels, what plotly widens its margins to for the words of this chart on a wide page.
 _MARGIN = {"l": 84, "r": 24, "t": 48, "b": 76}

@@ -7,7 +7,7 @@ import numpy as np
 
 from mlgsearch.records import OBJECTIVES, Objective
 from mlgsearch.results.analysis.choice import KILOBYTE
-from mlgsearch.results.analysis.hyperparameters import is_wide
+from mlgsearch.results.analysis.effects.hyperparameters import is_wide
 from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
 from mlgsearch.words import TIMES
 

@@ -10,8 +10,8 @@ from dashboard.charts.size_axis import SizeAxis
 from dashboard.parts.expected import expected
 from dashboard.theme import Trace
 from mlgsearch.records import TrialState
-from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES, Floats, Rows, TrialColumns
+from mlgsearch.results.analysis.uncertainty.expectation import Expectations
 from mlgsearch.words import TIMES
 
 #: More trials of a kind than these are drawn as an image: each mark is an element of the page.

@@ -1,7 +1,7 @@
 """What to expect of trials, in words and as cells of a table."""
 
 from dashboard.parts.table import Column, Row
-from mlgsearch.results.analysis.expectation import Expectation
+from mlgsearch.results.analysis.uncertainty.expectation import Expectation
 
 #: Keys of a row that are downloaded beside the column; see ``expectation_fields``.
 EXTRA = ("expected_low", "expected_high", "verified_seeds")

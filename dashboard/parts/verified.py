@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dashboard.parts.table import Column, Row
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 
 #: Keys of a row, as in `front --verified`.
 KEYS = ("test_accuracy", "test_accuracy_std", "front_probability")

@@ -11,9 +11,9 @@ from mlgsearch.api.plan import Plan
 from mlgsearch.api.words import Section, study_spec
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.network import network_shape, network_sizes
-from mlgsearch.planning.allocation import Allocation
 from mlgsearch.planning.answers import ANSWERS, OutputKind
-from mlgsearch.planning.byte_budget import within_bytes
+from mlgsearch.planning.budget.allocation import Allocation
+from mlgsearch.planning.budget.byte_budget import within_bytes
 from mlgsearch.planning.tables import Tables, build_tables
 from mlgsearch.planning.weighting import MEASURED
 from mlgsearch.study.space.layer_tables import CALIBRATION_IMAGES, choices, make_allocator

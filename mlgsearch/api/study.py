@@ -17,8 +17,8 @@ from mlgsearch.paths import cache_directory, runs_directory
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.analysis.choice import Limit, LimitKind
 from mlgsearch.results.database import schema
-from mlgsearch.results.database.engine import open_engine
-from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
+from mlgsearch.results.database.connection.engine import open_engine
+from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, front_rows
 from mlgsearch.results.model_card import read_model_card

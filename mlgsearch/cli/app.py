@@ -31,74 +31,76 @@ _NO_OTHERS = 0o022
 COMMANDS = (
     LazyCommand(
         "plan",
-        "mlgsearch.cli.planning:plan",
+        "mlgsearch.cli.commands.planning:plan",
         "Show the front that is predicted before any training, or the plan for a budget.",
     ),
     LazyCommand(
         "sensitivity",
-        "mlgsearch.cli.sensitivity:sensitivity",
+        "mlgsearch.cli.commands.sensitivity:sensitivity",
         "Show which layers cost accuracy and which are free, most expensive first.",
     ),
     LazyCommand(
         "measure",
-        "mlgsearch.cli.measuring:measure",
+        "mlgsearch.cli.commands.measuring:measure",
         "Time a study's layers on its target, and write the table that predicts latency.",
     ),
     LazyCommand(
         "launch",
-        "mlgsearch.cli.driving:launch",
+        "mlgsearch.cli.commands.driving:launch",
         "Start the study of a file, or go on with it where it is stored with the same content.",
     ),
     LazyCommand(
         "resume",
-        "mlgsearch.cli.driving:resume",
+        "mlgsearch.cli.commands.driving:resume",
         "Go on with a stored study; a larger --trials extends one that is finished.",
     ),
-    LazyCommand("list", "mlgsearch.cli.list_studies:list_studies", "List the stored studies."),
+    LazyCommand(
+        "list", "mlgsearch.cli.commands.list_studies:list_studies", "List the stored studies."
+    ),
     LazyCommand(
         "show",
-        "mlgsearch.cli.show:show",
+        "mlgsearch.cli.commands.show:show",
         "Show a study and all its trials, or one trial with its settings and curve.",
     ),
     LazyCommand(
         "front",
-        "mlgsearch.cli.front:print_front",
+        "mlgsearch.cli.commands.front:print_front",
         "Print the Pareto front, and what to expect of its students beside what was seen.",
     ),
     LazyCommand(
         "choose",
-        "mlgsearch.cli.choosing:choose_trial",
+        "mlgsearch.cli.commands.choosing:choose_trial",
         "Choose one trial by what to expect of it: "
         "the best within a size, or the smallest so good.",
     ),
     LazyCommand(
         "verify",
-        "mlgsearch.cli.verifying:verify_trials",
+        "mlgsearch.cli.commands.verifying:verify_trials",
         "Train trials again under other seeds, then read the test part once for each.",
     ),
     LazyCommand(
         "export",
-        "mlgsearch.cli.export:export",
+        "mlgsearch.cli.commands.export:export",
         "Write a finished trial's student: packed, as a plain network, as ONNX, or as C.",
     ),
     LazyCommand(
         "evaluate",
-        "mlgsearch.cli.evaluate:evaluate",
+        "mlgsearch.cli.commands.evaluate:evaluate",
         "Measure an exported file again: accuracy, loss, size, latency beside the dense network.",
     ),
     LazyCommand(
         "delete",
-        "mlgsearch.cli.delete:delete",
+        "mlgsearch.cli.commands.delete:delete",
         "Delete a study: its rows, its checkpoints, Optuna's rows.",
     ),
     LazyCommand(
         "sizes",
-        "mlgsearch.cli.sizes:sizes",
+        "mlgsearch.cli.commands.sizes:sizes",
         "Show what a network costs at the paper's uniform setting, before any training.",
     ),
     LazyCommand(
         "dashboard",
-        "mlgsearch.cli.dashboard:dashboard",
+        "mlgsearch.cli.commands.dashboard:dashboard",
         "Serve a web page that shows the studies, and follows those that run.",
     ),
 )
@@ -140,7 +142,7 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except _database_errors() as error:  # a driver outlasts it, but not while it prepares
-        from mlgsearch.results.database.outage import outage, refusal  # loads SQLAlchemy
+        from mlgsearch.results.database.connection.outage import outage, refusal  # loads SQLAlchemy
 
         if (reason := outage(error)) is not None:
             typer.echo(f"error: the database does not answer: {reason}; try again later", err=True)

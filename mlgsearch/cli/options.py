@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlgsearch.results.database.storage_url import exposed, safe_url
+from mlgsearch.results.database.connection.storage_url import exposed, safe_url
 
 
 def _check_storage(context: typer.Context, storage: str) -> str:

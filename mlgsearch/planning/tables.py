@@ -13,10 +13,10 @@ from mlgsearch.mlg.network import NetworkShape, normalisation_parameters
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.answers import OutputKind
-from mlgsearch.planning.damage import DamageModel
 from mlgsearch.planning.divergence import Divergence
-from mlgsearch.planning.grid import Ranges
-from mlgsearch.planning.layer_table import LEVELS, LayerTable, fixed_table, layer_table
+from mlgsearch.planning.layer.damage import DamageModel
+from mlgsearch.planning.layer.grid import Ranges
+from mlgsearch.planning.layer.layer_table import LEVELS, LayerTable, fixed_table, layer_table
 from mlgsearch.planning.moments import Report, layer_moments
 
 #: Bumped when the same network gets other tables.

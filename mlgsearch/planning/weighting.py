@@ -8,8 +8,8 @@ accuracy is a question to measurements, not to theory.
 from collections.abc import Callable, Mapping
 from math import log1p
 
-from mlgsearch.planning.damage import Damages
-from mlgsearch.planning.layer_table import LayerTable
+from mlgsearch.planning.layer.damage import Damages
+from mlgsearch.planning.layer.layer_table import LayerTable
 from mlgsearch.planning.tables import Tables
 
 

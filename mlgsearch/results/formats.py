@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlgsearch.records import TrialRecord
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.trial_fields import FURTHER, TRIAL_FIELDS, object_schema, trial_fields
 
 if TYPE_CHECKING:
-    from mlgsearch.results.analysis.expectation import Expectation, Expectations  # loads scipy
+    from mlgsearch.results.analysis.uncertainty.expectation import (  # loads scipy
+        Expectation,
+        Expectations,
+    )
 
 #: The keys of a row, in order.
 COLUMNS = (

@@ -13,12 +13,12 @@ import yaml
 from sqlalchemy import Engine
 
 from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.read.study_results import read_results, verified_students
 
 if TYPE_CHECKING:
-    from mlgsearch.results.analysis.expectation import Expectation
+    from mlgsearch.results.analysis.uncertainty.expectation import Expectation
 
 CardFormat = Literal["packed", "coded", "dense", "onnx", "dense_onnx", "c"]
 

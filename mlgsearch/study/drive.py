@@ -23,8 +23,8 @@ from mlgsearch.paths import cache_directory, check_place, runs_directory, study_
 from mlgsearch.planning.activation_bits import ActivationPlan
 from mlgsearch.planning.tables import Tables
 from mlgsearch.records import PlannedStudent, StudyRecord, TrialRecord
+from mlgsearch.results.database.connection.outage import limit_waits
 from mlgsearch.results.database.fence import Fence
-from mlgsearch.results.database.outage import limit_waits
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.disk_limit import DiskBound
 from mlgsearch.study.artifacts.export import export_trial

@@ -9,7 +9,7 @@ import torch
 
 import mlgsearch
 from mlgsearch.errors import StudyFileError, StudyNotFoundError, TrialNotFoundError, UserError
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS
 from mlgsearch.results.trial_fields import TRIAL_FIELDS

@@ -8,7 +8,7 @@ import optuna
 from sqlalchemy import Engine
 
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore

@@ -10,7 +10,7 @@ from mlgsearch.cli.app import app
 from mlgsearch.errors import CodeNotAllowedError
 from mlgsearch.paths import study_directory, trial_directory
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.allowed_code import named_code, stored_spec
 from mlgsearch.study.launch import register

@@ -20,12 +20,12 @@ from typer.testing import CliRunner, Result
 
 from mlgsearch import __version__
 from mlgsearch.cli.app import app, main
-from mlgsearch.cli.driving import _end, _next_commands
+from mlgsearch.cli.commands.driving import _end, _next_commands
 from mlgsearch.errors import StudyConflictError, UserError
 from mlgsearch.paths import runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results.database import lease as leases
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.formats import COLUMNS

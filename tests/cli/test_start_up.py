@@ -40,8 +40,10 @@ def test_help_and_version_import_no_command(option: str) -> None:
 
 def test_the_help_of_a_command_imports_only_that_command() -> None:
     loaded = loaded_by("sizes", "--help")
-    assert "mlgsearch.cli.sizes" in loaded
-    others = {command.target.partition(":")[0] for command in COMMANDS} - {"mlgsearch.cli.sizes"}
+    assert "mlgsearch.cli.commands.sizes" in loaded
+    others = {command.target.partition(":")[0] for command in COMMANDS} - {
+        "mlgsearch.cli.commands.sizes"
+    }
     assert not loaded & others
     assert not loaded & {"torch", "torchvision", "ray", "optuna"}
 

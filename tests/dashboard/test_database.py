@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.database import Database, trouble
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
+from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from tests.results.samples import a_complete, a_study
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from dashboard import __main__ as command
 from dashboard.server.hosts import others_have_a_shell
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 
 NOTE = "note: every user of this machine can open it; --token-file FILE asks for a token\n"
 ROOT = Path(__file__).parents[2]

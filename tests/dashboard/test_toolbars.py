@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from mlgsearch.cli.printing.figures import study_chart, write_figure
 from mlgsearch.records import PlannedStudent
-from mlgsearch.results.analysis.verification import verified_points
+from mlgsearch.results.analysis.uncertainty.verification import verified_points
 from mlgsearch.results.charts.plan import LayerBar, layers_chart, plan_chart
 from mlgsearch.results.charts.verified import verified_chart
 from tests.dashboard.conftest import Fill

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlgsearch.cli.app import COMMANDS as LAZY
-from mlgsearch.cli.front import Format
-from mlgsearch.results.database.storage_url import DEFAULT_STORAGE
+from mlgsearch.cli.commands.front import Format
+from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 SECTIONS = dict(re.findall(r"^## `(\w+)[^\n]*`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))

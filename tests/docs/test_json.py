@@ -8,11 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mlgsearch.cli.choosing import Chosen, choice_fields
-from mlgsearch.cli.evaluate import evaluation_fields
+from mlgsearch.cli.commands.choosing import Chosen, choice_fields
+from mlgsearch.cli.commands.evaluate import evaluation_fields
+from mlgsearch.cli.commands.sizes import report_fields
 from mlgsearch.cli.progress.events import JsonEvents
 from mlgsearch.cli.progress.verify_events import VerifyEvents
-from mlgsearch.cli.sizes import report_fields
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.analysis.choice import Limit
 from mlgsearch.results.analysis.trial_columns import TrialColumns

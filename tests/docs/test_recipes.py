@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 
 ROOT = Path(__file__).parents[2]

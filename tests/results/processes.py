@@ -5,7 +5,7 @@ from typing import Any
 
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.process_identity import process_identity
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.lease import acquire
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.schema import check

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.front import is_non_dominated
-from mlgsearch.results.analysis.shrinkage import Runs
+from mlgsearch.results.analysis.uncertainty.expectation import Expectations
+from mlgsearch.results.analysis.uncertainty.shrinkage import Runs
 
 Values = npt.NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from mlgsearch.records import TrialRecord
-from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.front import front
-from mlgsearch.results.analysis.verification import verified_points
+from mlgsearch.results.analysis.uncertainty.expectation import Expectations
+from mlgsearch.results.analysis.uncertainty.verification import verified_points
 from mlgsearch.results.formats import (
     COLUMNS,
     VERIFIED_COLUMNS,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mlgsearch.records import StudyRecord
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.model_card import CardFile, CardFormat, model_card, read_model_card

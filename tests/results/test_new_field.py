@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from dashboard.app import create_app
 from dashboard.database import Database
 from mlgsearch.cli.app import app
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.serving import HOSTS

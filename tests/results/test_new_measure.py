@@ -44,7 +44,7 @@ from dashboard.pages.trial.data import TrialData
 from dashboard.pages.trial.facts import facts
 from dashboard.query import Query
 from mlgsearch.cli.app import app
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.serving import HOSTS
@@ -98,7 +98,7 @@ from dashboard.app import create_app
 from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.database import Database
 from mlgsearch.cli.app import app
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import parse_study

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.records import EpochRecord, LeaseRecord, TrialRecord
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore

@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.study.drive import Options, Preparation
 from mlgsearch.study.launch import launch
 from tests.study.samples import a_spec, an_epoch, resnet8

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from tests.study.driver import ROOT, Study
 

@@ -9,7 +9,7 @@ from typing import Any
 from ray import tune
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drive import Options, Preparation
 from mlgsearch.study.launch import launch

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyConflictError, StudyNotFoundError
 from mlgsearch.records import ReferencePoint, StudyRecord
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study import launch as module
 from mlgsearch.study.file.spec import StudySpec

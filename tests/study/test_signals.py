@@ -10,7 +10,7 @@ import pytest
 
 from mlgsearch.records import TrialState
 from mlgsearch.results.database import lease as leases
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from tests.study.driver import Driver, Study
 

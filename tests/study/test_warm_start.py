@@ -12,9 +12,9 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import FiveNumbers
-from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.front import front
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.analysis.uncertainty.expectation import Expectations
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import front_rows, to_csv
 from mlgsearch.study import launch as module

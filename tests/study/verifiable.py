@@ -9,7 +9,7 @@ import torch
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers, TrialRecord, TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StudySpec, parse_study
 from mlgsearch.study.file.strict_yaml import load

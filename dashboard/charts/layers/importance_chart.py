@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from dashboard.charts.layers.layer_rows import WITH_AXIS, lay_out_rows
 from dashboard.parts.page import Scheme
 from dashboard.theme import dress, palette, text
-from mlgsearch.results.analysis.importance import Importance, LayerImportance
+from mlgsearch.results.analysis.effects.importance import Importance, LayerImportance
 from mlgsearch.results.read.layer_grid import Floats
 
 _TOP = 48

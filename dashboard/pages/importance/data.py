@@ -9,14 +9,14 @@ import numpy as np
 
 from dashboard.database import Database
 from mlgsearch.records import LayerRecord, StudyRecord, TrialState
-from mlgsearch.results.analysis.importance import (
+from mlgsearch.results.analysis.effects.importance import (
     LEAST_PER_FEATURE,
     Importance,
     chosen_trials,
     layer_importance,
 )
+from mlgsearch.results.analysis.effects.trial_sensitivity import LEAST_TRIALS, LayerCost, costs_of
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL
-from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS, LayerCost, costs_of
 from mlgsearch.results.read.layer_grid import Floats, LayerGrid, read_layer_grid
 
 #: Up to this share of the variance explained, the order of layers says next to nothing.

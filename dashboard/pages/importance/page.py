@@ -15,8 +15,8 @@ from dashboard.parts.menu import menu
 from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.parts.table import Column, Table
 from dashboard.query import Query
-from mlgsearch.results.analysis.importance import LEAST_PER_FEATURE, MOST_TRIALS
-from mlgsearch.results.analysis.trial_sensitivity import LEAST_TRIALS
+from mlgsearch.results.analysis.effects.importance import LEAST_PER_FEATURE, MOST_TRIALS
+from mlgsearch.results.analysis.effects.trial_sensitivity import LEAST_TRIALS
 
 PATH = "/study/importance"
 

@@ -13,8 +13,8 @@ from dashboard.database import Database
 from dashboard.parts.student import Student, students
 from dashboard.query import Query
 from mlgsearch.records import StudyRecord, TrialState
+from mlgsearch.results.analysis.effects.importance import chosen_trials
 from mlgsearch.results.analysis.grid_scan import GridScan, grid_scan
-from mlgsearch.results.analysis.importance import chosen_trials
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.read.layer_grid import NUMBERS, LayerGrid, read_layer_grid
 from mlgsearch.results.read.trial_details import settings_of

@@ -10,9 +10,9 @@ from dashboard.database import Database
 from dashboard.pages.study.filtered import Filtered
 from dashboard.pages.study.view import StudyView
 from mlgsearch.records import EpochRecord, StudyRecord, TrialState
-from mlgsearch.results.analysis.hyperparameters import Hyperparameters
+from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.trial_columns import Course, Rows, TrialColumns
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.read.driving import Driving
 from mlgsearch.results.read.study_results import StudyResults
 

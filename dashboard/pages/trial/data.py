@@ -8,8 +8,8 @@ from dashboard.database import Database
 from dashboard.query import Query
 from mlgsearch.errors import UserError
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, VerificationRecord
-from mlgsearch.results.analysis.expectation import Expectation
 from mlgsearch.results.analysis.neighbours import Neighbours, neighbours
+from mlgsearch.results.analysis.uncertainty.expectation import Expectation
 from mlgsearch.results.read.layer_grid import NUMBERS
 
 

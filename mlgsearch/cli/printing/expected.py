@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlgsearch.results.analysis.expectation import Expectation, Expectations
+    from mlgsearch.results.analysis.uncertainty.expectation import Expectation, Expectations
 
 
 def expected(found: "Expectation | None") -> str:

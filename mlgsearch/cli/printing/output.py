@@ -36,7 +36,7 @@ def open_store(storage: str) -> "tuple[Engine, ResultStore]":
         StorageError: it is not there, or not ours.
     """
     from mlgsearch.results.database import schema  # loads SQLAlchemy
-    from mlgsearch.results.database.engine import open_engine
+    from mlgsearch.results.database.connection.engine import open_engine
     from mlgsearch.results.database.store import ResultStore
 
     engine = open_engine(storage, read_only=True)

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from mlgsearch.results.database.storage_url import command_line
+from mlgsearch.results.database.connection.storage_url import command_line
 
 
 def command(storage: str, *words: str | int) -> str:

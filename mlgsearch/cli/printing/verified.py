@@ -6,7 +6,7 @@ from rich.table import Table
 
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.analysis.choice import KILOBYTE
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 
 
 def verified_table(study: StudyRecord, points: list[VerifiedPoint]) -> Table:

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from mlgsearch.cli.progress.events import JsonEvents
 from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.formats import verified_rows
 
 

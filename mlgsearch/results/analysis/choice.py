@@ -16,7 +16,7 @@ from mlgsearch.results.analysis.neighbours import Trade, beside, trade
 from mlgsearch.results.analysis.trial_columns import Floats, Rows, TrialColumns
 
 if TYPE_CHECKING:
-    from mlgsearch.results.analysis.expectation import Expectations  # loads scipy
+    from mlgsearch.results.analysis.uncertainty.expectation import Expectations  # loads scipy
 
 LimitKind = Literal["max_kb", "max_ratio", "max_ms", "within", "at_least"]
 

@@ -7,7 +7,7 @@ from itertools import groupby
 import plotly.graph_objects as go
 
 from mlgsearch.records import OBJECTIVES, Objective
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.charts.axis import axis_of
 from mlgsearch.results.charts.layout import BLUE, GREY, draw_teacher, lay_out, say_empty
 from mlgsearch.words import TIMES

@@ -19,7 +19,7 @@ from mlgsearch.errors import LeaseLostError, StudyConflictError
 from mlgsearch.process_identity import is_gone
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results.database.clock import DatabaseClock
-from mlgsearch.results.database.engine import writing
+from mlgsearch.results.database.connection.engine import writing
 from mlgsearch.results.database.lookup import find_study
 from mlgsearch.results.database.tables import lease_table, study_table
 

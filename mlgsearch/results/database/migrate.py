@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.engine import BUSY_TIMEOUT_S, shown_url, writing
+from mlgsearch.results.database.connection.engine import BUSY_TIMEOUT_S, shown_url, writing
 from mlgsearch.results.database.schema import head, refuse_unknown, revision
 from mlgsearch.results.database.tables import PREFIX
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, String, column, inspect, select, table
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.engine import shown_url
+from mlgsearch.results.database.connection.engine import shown_url
 
 #: Optuna keeps its own ``alembic_version`` in the same database.
 VERSION_TABLE = "mlg_alembic_version"

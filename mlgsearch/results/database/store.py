@@ -20,7 +20,7 @@ from mlgsearch.records import (
     TrialState,
 )
 from mlgsearch.results.database.clock import database_now
-from mlgsearch.results.database.engine import writing
+from mlgsearch.results.database.connection.engine import writing
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.lookup import find_study, find_trial, no_study
 from mlgsearch.results.database.rows import (

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, RowMapping, select
 
 from mlgsearch.records import LeaseRecord, TrialState, VerificationRecord
 from mlgsearch.results.database.clock import database_now
-from mlgsearch.results.database.engine import writing
+from mlgsearch.results.database.connection.engine import writing
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.lookup import find_study, find_trial
 from mlgsearch.results.database.tables import trial_table, verification_table

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Engine, select
 
-from mlgsearch.results.analysis.hyperparameters import Hyperparameters
+from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.database.lookup import find_study
 from mlgsearch.results.database.tables import trial_table

@@ -10,14 +10,14 @@ from sqlalchemy import Engine
 from mlgsearch.records import StudyRecord, TrialRecord, TrialState, VerificationRecord
 from mlgsearch.results.analysis.reached import Reached
 from mlgsearch.results.analysis.trial_columns import Course, Rows, TrialColumns
-from mlgsearch.results.analysis.verification import VerifiedPoint, verified_points
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint, verified_points
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.study_reader import StudyReader
 from mlgsearch.results.read.trial_page import some_trials
 
 if TYPE_CHECKING:
-    from mlgsearch.results.analysis.expectation import Expectations
+    from mlgsearch.results.analysis.uncertainty.expectation import Expectations
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class StudyResults:
     @cached_property
     def expectations(self) -> "Expectations":
         """What to expect of the trials."""
-        from mlgsearch.results.analysis.expectation import Expectations  # loads scipy
+        from mlgsearch.results.analysis.uncertainty.expectation import Expectations  # loads scipy
 
         return Expectations.of_columns(self.columns, self.runs, self.record.validation_samples)
 

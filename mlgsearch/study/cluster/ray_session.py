@@ -62,7 +62,7 @@ from ray.exceptions import GetTimeoutError  # noqa: E402
 from ray.job_config import JobConfig  # noqa: E402
 
 from mlgsearch.errors import RayLostError, UserError  # noqa: E402
-from mlgsearch.results.database.storage_url import safe_url  # noqa: E402
+from mlgsearch.results.database.connection.storage_url import safe_url  # noqa: E402
 from mlgsearch.study.cluster.machine import processors  # noqa: E402
 from mlgsearch.study.cluster.ray_death import watched  # noqa: E402
 from mlgsearch.study.cluster.ray_folder import SESSION, owned_folder, session_place  # noqa: E402

@@ -19,9 +19,10 @@ class SpaceKind:
     ``needs_plan``: it cannot do without what is predicted of layers. ``can_plan``: it can say the
     settings of single layers, so that a plan and settings of other studies may be tried in it;
     ``planned`` is how many planned ones are, where the file does not say. ``levels_stay``: see
-    `mlgsearch.planning.grid.Ranges`. ``has_budget``: a file may bound its budget. ``has_head`` says
-    whether the head is searched where the file does not say; None where it never is. ``decides``
-    names hyperparameters that are no coordinates where they are searched: the kind's own decide.
+    `mlgsearch.planning.layer.grid.Ranges`. ``has_budget``: a file may bound its budget.
+    ``has_head`` says whether the head is searched where the file does not say; None where it never
+    is. ``decides`` names hyperparameters that are no coordinates where they are searched: the
+    kind's own decide.
     """
 
     coordinates: str

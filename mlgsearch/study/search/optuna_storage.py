@@ -13,10 +13,10 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from mlgsearch.records import OBJECTIVES
-from mlgsearch.results.database.engine import BUSY_TIMEOUT_S
+from mlgsearch.results.database.connection.engine import BUSY_TIMEOUT_S
+from mlgsearch.results.database.connection.file_identity import reopen_replaced
+from mlgsearch.results.database.connection.silence import bound_silence
 from mlgsearch.results.database.fence import Fence
-from mlgsearch.results.database.file_identity import reopen_replaced
-from mlgsearch.results.database.silence import bound_silence
 
 logger = logging.getLogger(__name__)
 

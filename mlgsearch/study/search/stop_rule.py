@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mlgsearch.records import OBJECTIVES, TrialRecord, TrialState
-from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.front import front, front_hypervolume
+from mlgsearch.results.analysis.uncertainty.expectation import Expectations
 from mlgsearch.study.file.spec import StopSpec
 
 #: Half the width of a 90 % interval in standard deviations.

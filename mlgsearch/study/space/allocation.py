@@ -11,7 +11,7 @@ from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.planning.allocation import HOPELESS, Allocation, Allocator
+from mlgsearch.planning.budget.allocation import HOPELESS, Allocation, Allocator
 from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
 from mlgsearch.study.space.coordinates import Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers

@@ -10,9 +10,9 @@ import torch
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.planning.allocation import Allocator
-from mlgsearch.planning.grid import Ranges, Span
-from mlgsearch.planning.resources import LayerSum
+from mlgsearch.planning.budget.allocation import Allocator
+from mlgsearch.planning.budget.resources import LayerSum
+from mlgsearch.planning.layer.grid import Ranges, Span
 from mlgsearch.planning.tables import FORMAT, Tables, build_tables
 from mlgsearch.planning.weighting import MEASURED
 from mlgsearch.study.file.spec import LATENCY, SpaceSpec, StudySpec

@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution
 
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.planning.allocation import HOPELESS, UNHARMED, Allocator
+from mlgsearch.planning.budget.allocation import HOPELESS, UNHARMED, Allocator
 from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
 from mlgsearch.study.space.coordinates import NUMBERS, Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers

@@ -7,7 +7,7 @@ from itertools import product
 from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import NetworkShape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.planning.grid import Ranges
+from mlgsearch.planning.layer.grid import Ranges
 from mlgsearch.study.file.spec import LATENCY, StudySpec
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.layer_tables import choices

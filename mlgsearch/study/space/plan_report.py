@@ -13,8 +13,8 @@ from mlgsearch.mlg.input_quantiser import LayerInBits
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.activation_bits import ActivationPlan
-from mlgsearch.planning.allocation import Allocation, Allocator
-from mlgsearch.planning.byte_budget import within_bytes
+from mlgsearch.planning.budget.allocation import Allocation, Allocator
+from mlgsearch.planning.budget.byte_budget import within_bytes
 from mlgsearch.planning.tables import Tables
 from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.file.allowed_code import offer_code

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlgsearch.planning.layer_table import LayerTable
+from mlgsearch.planning.layer.layer_table import LayerTable
 from mlgsearch.planning.tables import Tables
 from mlgsearch.planning.weighting import layer_weights
-from mlgsearch.results.analysis.trial_sensitivity import LayerCost
+from mlgsearch.results.analysis.effects.trial_sensitivity import LayerCost
 from mlgsearch.train.files.size_report import layer_kind
 
 #: A damage that training repairs as a rule, and shares of a layer's own 32 bits to look at.

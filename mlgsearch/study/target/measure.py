@@ -10,7 +10,7 @@ import torch
 
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.planning.grid import Ranges
+from mlgsearch.planning.layer.grid import Ranges
 from mlgsearch.study.file.latency import REST, LatencyRow
 from mlgsearch.study.space.latency_table import counted_bases, form_on
 from mlgsearch.study.target.runners import Run, Runner

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyConflictError
 from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, VerificationRecord
+from mlgsearch.results.database.connection.outage import limit_waits
 from mlgsearch.results.database.migrate import upgrade
-from mlgsearch.results.database.outage import limit_waits
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.artifacts.store import artifacts_of

@@ -15,7 +15,7 @@ from mlgsearch.errors import LeaseLostError
 from mlgsearch.process_identity import process_identity
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results.database import lease as leases
-from mlgsearch.results.database.file_identity import FileIdentity
+from mlgsearch.results.database.connection.file_identity import FileIdentity
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.outage import outage, refusal
+from mlgsearch.results.database.connection.outage import outage, refusal
 from mlgsearch.study.writing.spool import P, Spool
 
 logger = logging.getLogger(__name__)

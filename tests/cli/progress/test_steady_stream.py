@@ -15,7 +15,7 @@ from mlgsearch.cli.progress.lines import PlainLines
 from mlgsearch.cli.progress.live import LiveView
 from mlgsearch.cli.progress.steady_stream import steady
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from tests.results.samples import a_complete, a_study, an_epoch
 from tests.study.driver import ROOT, Study

@@ -17,7 +17,7 @@ from dashboard.charts.zoom import Zoom
 from dashboard.parts.page import Scheme
 from mlgsearch.records import PlannedStudent, ReferencePoint
 from mlgsearch.results.analysis.trial_columns import TrialColumns
-from mlgsearch.results.analysis.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from tests.dashboard.columns import many_columns, some_columns
 from tests.results.samples import a_complete
 

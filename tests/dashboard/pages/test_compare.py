@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from dashboard.database import Database
 from dashboard.pages.compare import OVERVIEW
 from dashboard.query import Query
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.conftest import Fill

@@ -3,7 +3,7 @@
 from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.facts import facts
-from mlgsearch.results.analysis.hyperparameters import Hyperparameters
+from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.read.study_results import StudyResults
 from tests.results.samples import a_complete, a_study

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results.database import lease
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.conftest import Fill
 from tests.dashboard.samples import NASTY, add_trial, fill_some_studies

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 
 from mlgsearch.records import PlannedStudent
 from mlgsearch.results.database import lease
-from mlgsearch.results.database.engine import open_engine, writing
+from mlgsearch.results.database.connection.engine import open_engine, writing
 from mlgsearch.results.database.rows import trial_row
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import study_table, trial_table

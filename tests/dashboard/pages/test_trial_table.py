@@ -11,7 +11,7 @@ from dashboard.pages.study.inspector.cards import cards
 from dashboard.pages.study.trials.table import TRIALS_TABLE
 from dashboard.pages.study.view import StudyView
 from dashboard.query import Query
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.verification_store import VerificationStore
 from tests.results.samples import a_verification
 

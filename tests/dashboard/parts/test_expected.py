@@ -17,8 +17,8 @@ from dashboard.pages.trial.data import TrialData
 from dashboard.pages.trial.facts import facts
 from dashboard.parts.expected import EXPECTED, expected
 from dashboard.query import Query
-from mlgsearch.results.analysis.expectation import Expectation
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.analysis.uncertainty.expectation import Expectation
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore

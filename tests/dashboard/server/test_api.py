@@ -17,7 +17,7 @@ from dashboard.database import Database
 from dashboard.server.api import openapi
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.front import front
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS
 from mlgsearch.results.trial_fields import trial_fields

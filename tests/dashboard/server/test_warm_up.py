@@ -6,7 +6,7 @@ import pytest
 
 from dashboard.database import Database
 from dashboard.server.warm_up import warm_up
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.analysis.choice import Choice, Limit, LimitError, LimitKind, choose
-from mlgsearch.results.analysis.expectation import Expectation, Expectations
 from mlgsearch.results.analysis.neighbours import Trade
 from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
+from mlgsearch.results.analysis.uncertainty.expectation import Expectation, Expectations
 from tests.results.samples import a_complete, a_trial
 
 TEACHER = 0.95

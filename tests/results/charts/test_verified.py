@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlgsearch.results.analysis.verification import VerifiedPoint, verified_points
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint, verified_points
 from mlgsearch.results.charts.verified import verified_chart
 from tests.results.samples import a_complete, a_verification
 

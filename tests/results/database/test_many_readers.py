@@ -5,7 +5,7 @@ from threading import Barrier, Event
 
 from sqlalchemy import Engine
 
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from tests.results.samples import a_complete, a_study, an_epoch
 

@@ -7,7 +7,7 @@ from alembic import command
 from sqlalchemy import Engine, text
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.engine import open_engine, writing
+from mlgsearch.results.database.connection.engine import open_engine, writing
 from mlgsearch.results.database.migrate import alembic_config, upgrade
 from mlgsearch.results.database.schema import check
 from mlgsearch.results.database.store import ResultStore

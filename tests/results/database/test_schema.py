@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Engine, inspect, text
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import alembic_config, is_ours, upgrade
 from mlgsearch.results.database.schema import REVISIONS, VERSION_TABLE, check, head
 from mlgsearch.results.database.tables import PREFIX, metadata

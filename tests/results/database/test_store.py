@@ -14,7 +14,7 @@ from mlgsearch.errors import (
     UserError,
 )
 from mlgsearch.records import LayerRecord, PlannedStudent, TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import metadata
 from mlgsearch.results.database.verification_store import VerificationStore

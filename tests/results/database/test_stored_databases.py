@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import StorageError
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.schema import check, head
 from mlgsearch.results.database.store import ResultStore

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, update
 
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import open_engine, writing
+from mlgsearch.results.database.connection.engine import open_engine, writing
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import trial_table

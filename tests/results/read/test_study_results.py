@@ -8,10 +8,10 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import TrialState
-from mlgsearch.results.analysis.expectation import Expectations
 from mlgsearch.results.analysis.front import front, front_hypervolume
 from mlgsearch.results.analysis.trial_columns import TrialColumns
-from mlgsearch.results.analysis.verification import verified_points
+from mlgsearch.results.analysis.uncertainty.expectation import Expectations
+from mlgsearch.results.analysis.uncertainty.verification import verified_points
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.study_reader import StudyReaders

@@ -5,7 +5,7 @@ from pathlib import Path
 import optuna
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from tests.study.driver import Study
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.artifacts.export import export_trial

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.allowed_code import offer_code
 from tests.study.driver import Study

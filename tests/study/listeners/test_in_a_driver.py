@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.train.files.packed_file import load_packed
 from tests.study.driver import STUDY, Study

@@ -5,7 +5,7 @@ from optuna.trial import FrozenTrial, create_trial
 
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.planning.allocation import Allocator
+from mlgsearch.planning.budget.allocation import Allocator
 from mlgsearch.records import TrialState
 from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.space.space import Space

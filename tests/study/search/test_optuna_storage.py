@@ -8,13 +8,13 @@ from optuna.study import StudyDirection
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.study.search import optuna_storage
 from mlgsearch.study.search.optuna_storage import directions, metric_names, open_optuna_storage
 
 OPEN = """
 import sys
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.study.search.optuna_storage import open_optuna_storage
 engine = open_engine(sys.argv[1])
 print("ready", flush=True)

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, event, text
 
 from mlgsearch.errors import StudyConflictError
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.study.search.optuna_storage import directions, metric_names, open_optuna_storage
 from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.search.sampler import make_sampler

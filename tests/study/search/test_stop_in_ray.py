@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from tests.study.driver import STUDY, Study
 

@@ -4,8 +4,8 @@ import pytest
 
 from mlgsearch.errors import BudgetError, StudyFileError
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.planning.allocation import Allocator
-from mlgsearch.planning.resources import LayerSum
+from mlgsearch.planning.budget.allocation import Allocator
+from mlgsearch.planning.budget.resources import LayerSum
 from mlgsearch.study.file.latency import LatencySpec
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.limits import require_possible

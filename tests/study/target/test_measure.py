@@ -5,7 +5,7 @@ import pytest
 
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.planning.grid import Ranges
+from mlgsearch.planning.layer.grid import Ranges
 from mlgsearch.study.file.latency import LatencySpec, write_latency
 from mlgsearch.study.space.latency_table import LatencyTable, counted_bases, form_on
 from mlgsearch.study.target.measure import CALIBRATED, dense_settings, measure, points, slowdown

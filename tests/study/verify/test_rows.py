@@ -10,10 +10,10 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import LeaseRecord, TrialState, VerificationRecord
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
+from mlgsearch.results.database.connection.outage import limit_waits
 from mlgsearch.results.database.lease import acquire
 from mlgsearch.results.database.migrate import upgrade
-from mlgsearch.results.database.outage import limit_waits
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.verify.rows import VerifyRows

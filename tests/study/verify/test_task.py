@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from mlgsearch.errors import TrialNotFoundError, UserError
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.verify.task import VerifyRequest, VerifyTask, wanted_tasks
 from mlgsearch.train.student.trial import TrialJob

@@ -18,7 +18,7 @@ from mlgsearch.errors import MlgsearchError
 from mlgsearch.process_identity import process_identity
 from mlgsearch.records import TrialState
 from mlgsearch.results.database import lease as leases
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from tests.study.driver import Study

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results.database import lease as leases
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.writing import lease_keeper
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper

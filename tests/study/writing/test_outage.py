@@ -20,11 +20,11 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import TrialState
-from mlgsearch.results.database import outage as outages
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection import outage as outages
+from mlgsearch.results.database.connection.engine import open_engine
+from mlgsearch.results.database.connection.outage import limit_waits, outage
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.lease import acquire
-from mlgsearch.results.database.outage import limit_waits, outage
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.search.optuna_storage import open_optuna_storage
 from mlgsearch.study.search.trial_rows import TrialRows

@@ -18,8 +18,8 @@ from dashboard.charts.layers.layers_chart import (
 from dashboard.charts.layers.scan_chart import is_area, present, scan_chart, scan_summary
 from dashboard.parts.student import Student, written_bytes
 from mlgsearch.records import LayerRecord
+from mlgsearch.results.analysis.effects.importance import Importance, LayerImportance
 from mlgsearch.results.analysis.grid_scan import GridScan
-from mlgsearch.results.analysis.importance import Importance, LayerImportance
 from mlgsearch.results.read.layer_grid import LayerGrid
 from tests.dashboard.vision import contrast
 

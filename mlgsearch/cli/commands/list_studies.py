@@ -1,0 +1,26 @@
+"""`list`: the studies of a database."""
+
+import typer
+
+from mlgsearch.cli.options import Json, Storage
+from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
+from mlgsearch.cli.printing.tables import studies_table
+from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
+from mlgsearch.results.read.study_list import study_fields, study_rows
+
+#: The fields of a study that `--json` prints; the API has more of them.
+FIELDS = ("study", "n_trials", "states", "hypervolume", "driver")
+
+
+def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
+    """List the stored studies."""
+    engine, _ = open_store(storage)
+    studies = study_rows(engine)
+    if as_json:
+        for study in studies:
+            fields = study_fields(study)
+            print_json({name: fields[name] for name in FIELDS})
+    elif studies:
+        stdout_console().print(studies_table(studies))
+    else:
+        typer.echo("No studies yet; start one with: search.py launch studies/digits.yaml")

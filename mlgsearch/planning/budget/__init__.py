@@ -1,0 +1,1 @@
+"""Settings for a whole network that keep a budget."""

@@ -1,0 +1,1 @@
+"""What one layer loses at each setting, and how many bits that takes."""

@@ -1,0 +1,1 @@
+"""Which layers and hyperparameters matter."""

@@ -1,0 +1,1 @@
+"""How much of a result is luck: noise of seeds and samples, and what to expect."""

@@ -1,0 +1,1 @@
+"""Connections to a database: opened, bounded in time, and known when they fail."""
