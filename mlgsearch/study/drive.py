@@ -53,9 +53,9 @@ from mlgsearch.study.search.optuna_trials import History
 from mlgsearch.study.search.stop_rule import StopRule
 from mlgsearch.study.space.activation_table import open_activation_plan
 from mlgsearch.study.space.layer_tables import needs_tables, open_tables
-from mlgsearch.study.space.limits import require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.plan_report import predicted_front
+from mlgsearch.study.space.possible_limits import require_possible
 from mlgsearch.study.space.space import Space
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 from mlgsearch.study.writing.pending import PendingTrial

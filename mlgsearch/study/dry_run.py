@@ -19,7 +19,7 @@ from mlgsearch.study.cluster.machine import processors
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import choices
-from mlgsearch.study.space.limits import require_possible
+from mlgsearch.study.space.possible_limits import require_possible
 from mlgsearch.train.data.augmentation import Augmentation
 from mlgsearch.train.data.batches import TrainingBatches, batch_bounds
 from mlgsearch.train.data.images import Images

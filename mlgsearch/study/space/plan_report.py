@@ -22,8 +22,9 @@ from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.activation_table import open_activation_plan
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.layer_tables import make_allocator, open_tables
-from mlgsearch.study.space.limits import PACKED_BYTES, PEAK_BYTES, require_possible
+from mlgsearch.study.space.limits import PACKED_BYTES, PEAK_BYTES
 from mlgsearch.study.space.packed_sizes import PackedSizes
+from mlgsearch.study.space.possible_limits import require_possible
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.device import best_device
 from mlgsearch.train.progress import Progress

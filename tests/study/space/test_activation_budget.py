@@ -14,8 +14,8 @@ from mlgsearch.planning.activation_bits import ActivationPlan
 from mlgsearch.planning.input_noise import input_noise
 from mlgsearch.study.file.spec import FirstTrial, StudySpec
 from mlgsearch.study.search.new_trial import NewTrials
-from mlgsearch.study.space.limits import require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
+from mlgsearch.study.space.possible_limits import require_possible
 from mlgsearch.study.space.space import Space
 from tests.planning import samples
 from tests.study.samples import a_spec

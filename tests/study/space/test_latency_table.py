@@ -8,7 +8,7 @@ from mlgsearch.planning.budget.allocation import Allocator
 from mlgsearch.planning.budget.resources import LayerSum
 from mlgsearch.study.file.latency import LatencySpec
 from mlgsearch.study.space.latency_table import LatencyTable
-from mlgsearch.study.space.limits import require_possible
+from mlgsearch.study.space.possible_limits import require_possible
 from mlgsearch.study.space.space import Space
 from tests.planning import samples
 from tests.study.driverless import Driverless, next_job
@@ -120,6 +120,38 @@ def test_an_impossible_limit_says_the_least_and_what_binds() -> None:
         require_possible(spec, resnet8(), DIGITS)
     possible = spec.model_copy(update={"limits": {"latency_ms": 3.0}})
     require_possible(possible, resnet8(), DIGITS)
+
+
+def test_limits_that_are_possible_only_one_by_one_are_refused() -> None:
+    # Here more bases are faster, as on a target that computes eight channels at once.
+    name = "layer3.0.conv2"
+    table = f"{HEAD},rest,0,0,2,\n{name},dense,0,0,9,\n{name},level2,0,5,9,\n{name},level2,0,8,1,\n"
+
+    def with_limits(**limits: float) -> Any:
+        return a_spec(
+            space={"kind": "allocation", "B_out": [5, 8]},
+            latency={"file": "t.csv", "table": table},
+            limits=limits,
+        )
+
+    least = _least(with_limits(memory_ratio=1e-9))
+    require_possible(with_limits(memory_ratio=1.0001 * least), resnet8(), DIGITS)
+    require_possible(with_limits(latency_ms=3.5), resnet8(), DIGITS)
+    said = (
+        r"limits.memory_ratio: 0.\d+ cannot be kept together with limits.latency_ms: 3.5: "
+        rf"the smallest network in range has about 0.\d+; the layers that bind are .*{name}"
+    )
+    with pytest.raises(StudyFileError, match=said):
+        require_possible(
+            with_limits(memory_ratio=1.0001 * least, latency_ms=3.5), resnet8(), DIGITS
+        )
+    require_possible(with_limits(memory_ratio=1.5 * least, latency_ms=3.5), resnet8(), DIGITS)
+
+
+def _least(spec: Any) -> float:
+    with pytest.raises(StudyFileError) as raised:
+        require_possible(spec, resnet8(), DIGITS)
+    return float(str(raised.value).split("has ")[1].split(";")[0])
 
 
 def test_a_plan_keeps_a_limit_of_latency() -> None:

@@ -10,8 +10,8 @@ from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.search.new_trial import NewTrials
-from mlgsearch.study.space.limits import require_possible
 from mlgsearch.study.space.packed_sizes import PackedSizes
+from mlgsearch.study.space.possible_limits import require_possible
 from mlgsearch.study.space.space import Space
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import to_bytes
