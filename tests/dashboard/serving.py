@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import ConsoleMessage, Page, Route
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
 from dashboard.app import create_app
@@ -38,6 +39,9 @@ def serving(database_url: str, token: str | None = None) -> Iterator[str]:
         server.trigger.pull_trigger(sockets.clear)  # the loop ends when it has nothing to watch
         thread.join()
         server.task_dispatcher.shutdown()
+        for channel in list(open_sockets.values()):
+            if isinstance(channel, HTTPChannel):
+                channel.handle_close()  # `close` alone would leave its temporary files open
         wasyncore.close_all(open_sockets)
         database.close()
 
