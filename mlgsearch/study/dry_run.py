@@ -25,6 +25,7 @@ from mlgsearch.train.data.batches import TrainingBatches, batch_bounds
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import best_device, memory_format, set_up_device
+from mlgsearch.train.light_torch import without_compiler
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.loop.optim import build_optimiser
 from mlgsearch.train.loop.steps import Steps
@@ -145,6 +146,7 @@ def _middling(spec: StudySpec, shape: NetworkShape) -> dict[str, LayerSetting]:
     }
 
 
+@without_compiler()
 def _training_s(
     network: nn.Module,
     training: OptimiserSpec,

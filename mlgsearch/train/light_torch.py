@@ -4,8 +4,9 @@ Nothing here compiles, but two ways lead to `torch._dynamo` (which brings sympy 
 
 - `torchvision.ops.roi_align` (0.24 to 0.29) imports ``is_compile_supported`` from it, and not where
   it calls it: so import torchvision's `datasets`, `models` and `v2` from here;
-- torch computes shapes on ``meta`` in Python, in functions that `torch._dynamo.disable` wraps at
-  their first call: so build networks `without_compiler`.
+- torch computes shapes on ``meta`` in Python, and keeps its optimisers' lists, in functions that
+  `torch._dynamo.disable` wraps at their first call: so build and train networks
+  `without_compiler`.
 
 Both are answered by stand-ins meanwhile, which step back for whoever wants more of the compiler.
 May go when neither imports it any more (tests fail then).
@@ -24,7 +25,7 @@ _UTILITIES = "torch._dynamo.utils"
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Compute on ``meta`` (shapes and types, no values) without loading torch's compiler."""
+    """Compute on ``meta`` (shapes and types, no values), or train, without torch's compiler."""
     if _COMPILER in sys.modules:
         yield
         return

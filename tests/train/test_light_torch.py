@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -74,3 +75,33 @@ def test_shapes_are_those_of_the_network_with_memory() -> None:
         assert out.shape == (2, 10)
         shapes = {name: (t.shape, t.dtype) for name, t in network.state_dict().items()}
         assert shapes == {name: (t.shape, t.dtype) for name, t in real.state_dict().items()}
+
+
+def test_nothing_that_trains_imports_the_compiler(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+import torch
+from mlgsearch.mlg.uniform import uniform_settings
+from mlgsearch.study.file.spec import parse_study
+from mlgsearch.study.space.packed_sizes import PackedSizes
+from mlgsearch.train.student.student import StudentTraining
+from mlgsearch.train.student.trial import TrialJob
+from mlgsearch.train.teacher.prepared import prepare
+content = {{"name": "x", "data": {{"limit": 300}}, "model": {{"width": 4}}}}
+content |= {{"training": {{"epochs": 1}}, "teacher": {{"training": {{"epochs": 1}}}}}}
+spec = parse_study(content, "x").train_spec()
+folder = Path({str(tmp_path)!r})
+looked_at = []
+prepared = prepare(
+    spec, folder, epochs=1, device=torch.device("cpu"), look_at=lambda *it: looked_at.append(it)
+)
+shape, images = looked_at[0]
+PackedSizes(spec, images.classes, images.input_shape).activations
+job = TrialJob(uniform_settings(shape, (1, 4, 4, 4, 4)), spec)
+training = StudentTraining(prepared, job, folder / "trial")
+training.run_epoch()
+again = StudentTraining(prepared, job, folder / "trial", resumes=True)
+print(training.is_done, again.epochs_done, "torch._dynamo" in sys.modules)
+"""
+    assert run(script) == "True 1 False"

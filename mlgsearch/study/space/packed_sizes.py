@@ -10,6 +10,7 @@ from mlgsearch.mlg.input_quantiser import bits_by_layer
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
+from mlgsearch.train.light_torch import without_compiler
 from mlgsearch.train.networks.models import build_without_memory
 from mlgsearch.train.spec import QuantisationSpec, TrainSpec
 
@@ -41,7 +42,8 @@ class PackedSizes:
     @cached_property
     def activations(self) -> Activations:
         """What a forward pass of one image keeps, step by step."""
-        return trace_activations(self._network, self._input_shape)
+        with without_compiler():
+            return trace_activations(self._network, self._input_shape)
 
     def peak_activation_bytes(
         self, settings: Mapping[str, LayerSetting], quantisation: QuantisationSpec

@@ -19,6 +19,7 @@ from mlgsearch.train.data.batches import batch_bounds
 from mlgsearch.train.device import memory_format, release_memory, set_up_device
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import to_bytes
+from mlgsearch.train.light_torch import without_compiler
 from mlgsearch.train.loop import checkpoint
 from mlgsearch.train.loop.batch_norm import reestimate_on
 from mlgsearch.train.loop.distillation import SoftTargets
@@ -54,6 +55,7 @@ class StudentTraining:
         SettingError: the settings do not fit the network.
     """
 
+    @without_compiler()
     def __init__(
         self,
         prepared: Prepared,
@@ -108,6 +110,7 @@ class StudentTraining:
         """Whether all epochs are finished."""
         return self.epochs_done >= self.job.spec.training.epochs
 
+    @without_compiler()
     def run_epoch(self) -> EpochRecord:
         """Train one epoch, look at the validation part, write a checkpoint.
 

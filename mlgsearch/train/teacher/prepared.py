@@ -26,8 +26,8 @@ from mlgsearch.train.teacher.teacher import (
     build_network,
     check_network,
     load_or_train_teacher,
-    network_without_memory,
     open_teacher,
+    shape_without_memory,
 )
 
 
@@ -138,8 +138,7 @@ def prepare(
     progress("data", 1, 1, f"{len(images.labels)} images of {images.classes} classes")
     with errors_of(spec.model.name):
         if look_at is not None:
-            shape = network_shape(network_without_memory(spec.model, images), images.input_shape)
-            look_at(shape, images)
+            look_at(shape_without_memory(spec.model, images), images)
         teacher = load_or_train_teacher(spec, images, cache, device, progress)
         prepared = Prepared(spec, cache, device, images, teacher)
         if spec.distillation.weight > 0:

@@ -16,11 +16,12 @@ from torch.nn import functional
 
 from mlgsearch.errors import DataError
 from mlgsearch.mlg.folding import fold
-from mlgsearch.mlg.network import network_shape
+from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.train.data.augmentation import Augmentation
 from mlgsearch.train.data.batches import TrainingBatches
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.device import memory_format
+from mlgsearch.train.light_torch import without_compiler
 from mlgsearch.train.loop import checkpoint
 from mlgsearch.train.loop.epoch import train_epoch
 from mlgsearch.train.loop.evaluation import HeldOutPart
@@ -83,12 +84,14 @@ def build_network(
     )
 
 
-def network_without_memory(spec: ModelSpec, images: Images) -> nn.Module:
-    """Build the network of a study on ``meta``; see `build_without_memory`."""
+def shape_without_memory(spec: ModelSpec, images: Images) -> NetworkShape:
+    """Return the shape of a study's network, built on ``meta``: see `build_without_memory`."""
     channels, height, width = images.input_shape
-    return build_without_memory(
-        spec, classes=images.classes, channels=channels, image_size=(height, width)
-    )
+    with without_compiler():
+        network = build_without_memory(
+            spec, classes=images.classes, channels=channels, image_size=(height, width)
+        )
+        return network_shape(network, images.input_shape)
 
 
 def check_network(spec: ModelSpec, classes: int, input_shape: tuple[int, int, int]) -> None:
@@ -229,7 +232,7 @@ def new_head(spec: ModelSpec, teacher: TeacherSpec, images: Images) -> str | Non
     """
     if teacher.head != "new":
         return None
-    head = network_shape(network_without_memory(spec, images), images.input_shape).head
+    head = shape_without_memory(spec, images).head
     if head is None:
         raise DataError(f"teacher.head: new needs a linear layer at the end, {spec.name} has none")
     return head
@@ -267,6 +270,7 @@ def training_phases(spec: TeacherSpec, head: str | None) -> list[Phase]:
     return [phase for phase in phases if phase.training.epochs > 0]
 
 
+@without_compiler()
 def _train(
     spec: TrainSpec,
     network: nn.Module,
