@@ -59,7 +59,7 @@ def test_a_page_outlives_its_database_and_follows_again(
     expect(banner).to_contain_text("the database cannot be read")
     expect(page.locator("#study-state")).to_contain_text("40 of 60")
     # What is asked of it meanwhile is answered, and changes nothing of what is shown.
-    page.get_by_role("combobox", name="Size").select_option("packed file in KB")
+    page.get_by_role("combobox", name="Across").select_option("packed file in KB")
     page.get_by_role("link", name="Layers", exact=True).click()
     expect(page.locator("#content")).to_contain_text("the database cannot be read")
     page.go_back()
@@ -70,5 +70,5 @@ def test_a_page_outlives_its_database_and_follows_again(
     add_trial(ResultStore(engine), "digits", 40)
     engine.dispose()
     expect(page.locator("#study-state")).to_contain_text("41 of 60")
-    expect(page.get_by_role("combobox", name="Size")).to_have_value("packed_kb")
+    expect(page.get_by_role("combobox", name="Across")).to_have_value("packed_kb")
     assert page.locator(".trial-card h3").all_inner_texts() == ["Trial 12"]
