@@ -89,18 +89,18 @@ def create_app(
     register(app, database, PAGES)
     for page in PAGES:
         page.register(app, database)
-    _add_pulse(server, database)
+    _add_change_token(server, database)
     _add_downloads(server, database)
     _add_status(server)
     add_api(server, database)
     return server
 
 
-def _add_pulse(server: Flask, database: Database) -> None:
-    @server.get("/pulse")
-    def _pulse() -> Response:
+def _add_change_token(server: Flask, database: Database) -> None:
+    @server.get("/change-token")
+    def _change_token() -> Response:
         try:
-            return jsonify(pulse=database.pulse(tuple(request.args.getlist("name"))))
+            return jsonify(change_token=database.change_token(tuple(request.args.getlist("name"))))
         except (StorageError, DBAPIError) as error:
             return jsonify(trouble=trouble(error))
 

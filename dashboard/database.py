@@ -19,7 +19,7 @@ from mlgsearch.results.database.connection.outage import limit_waits
 from mlgsearch.results.database.connection.storage_url import command_line, safe_url, storage_url
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
-from mlgsearch.results.read.change_token import pulse
+from mlgsearch.results.read.change_token import change_token
 from mlgsearch.results.read.driving import Driving, read_driving
 from mlgsearch.results.read.hyperparameter_reader import HyperparameterReader
 from mlgsearch.results.read.study_list import StudyList, StudyRow
@@ -142,12 +142,12 @@ class Database:
         """Return who drives a study now, and how fast; None where nobody does."""
         return read_driving(self.engine, study)
 
-    def pulse(self, studies: tuple[str, ...]) -> str:
+    def change_token(self, studies: tuple[str, ...]) -> str:
         """Return a text that differs when anything of these studies changed.
 
         With no study it is about all, and differs each minute: their ages are in the text.
         """
-        seen = pulse(self.engine, studies)
+        seen = change_token(self.engine, studies)
         minute = "" if studies else int(time.time() // 60)
         return f"{self._openings}.{seen}.{minute}"
 

@@ -6,7 +6,7 @@
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   // How often an open page asks whether there is news.
-  const PULSE_MS = 1000;
+  const ASK_MS = 1000;
   // Who changes this parameter makes a step of the browser's history, which Back takes back.
   const STEP = "trials";
 
@@ -18,7 +18,7 @@
   // What `shown` is the view of; and whether the browser went back to it.
   let shownOn = null;
   let is_back = false;
-  // The pulse that what is shown was made at; null while a page is on its way.
+  // The change token that what is shown was made at; null while a page is on its way.
   let seen = null;
   // What the page was asked for by, and the studies it is about; none stands for all.
   let route = null;
@@ -51,27 +51,27 @@
     clientside.set_props("banner", { children: sentence, hidden: !sentence });
   };
 
-  const pulse = async () => {
+  const askForNews = async () => {
     if (asking || document.hidden || seen === null) return;
     asking = true;
     try {
       const names = about.map((name) => `name=${encodeURIComponent(name)}`);
-      const answer = await fetch(`/pulse?${names.join("&")}`);
+      const answer = await fetch(`/change-token?${names.join("&")}`);
       if (answer.status === 401) {
         window.location.reload();
         return;
       }
-      const { pulse: now, trouble } = await answer.json();
+      const { change_token: now, trouble } = await answer.json();
       say(trouble || clientside.charts.trouble());
       if (trouble || now === seen || seen === null) return;
       // In place of a page stands why there is none, which may not be so any more.
       if (document.querySelector("#content .notice") && !document.querySelector("#content .card")) {
         seen = null;
-        clientside.set_props("route", { data: { ...route, pulse: now } });
+        clientside.set_props("route", { data: { ...route, change_token: now } });
         return;
       }
       seen = now;
-      clientside.set_props("pulse", { data: now });
+      clientside.set_props("change-token", { data: now });
     } catch {
       say("The dashboard's server does not answer; what is shown may be old.");
     } finally {
@@ -80,7 +80,7 @@
   };
 
   // Not Dash's interval, which has the whole page look at each of its ticks.
-  window.setInterval(pulse, PULSE_MS);
+  window.setInterval(askForNews, ASK_MS);
 
   dark.addEventListener("change", () => {
     clientside.set_props("scheme", { data: dark.matches ? "dark" : "light" });
@@ -137,7 +137,7 @@
     arrived: (data) => {
       if (data) {
         if (data.title) document.title = data.title;
-        seen = data.pulse;
+        seen = data.change_token;
       }
       clientside.charts.begin();
       return keep();

@@ -16,7 +16,17 @@ from dashboard.database import Database
 from dashboard.pages.study.view import AXIS, ZOOM, axis_of
 from dashboard.parts.chart import chart
 from dashboard.parts.menu import menu
-from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice, view_id
+from dashboard.parts.page import (
+    CHANGE_TOKEN,
+    SCHEME,
+    VIEW,
+    Page,
+    Scheme,
+    View,
+    link,
+    notice,
+    view_id,
+)
 from dashboard.parts.table import Column, Row, Table
 from dashboard.query import Query
 from mlgsearch.errors import StudyNotFoundError
@@ -286,14 +296,14 @@ def _register(app: Dash, database: Database) -> None:
         Output("compare-chart", "figure"),
         Output("compare-chart-summary", "children"),
         Output("compare-drawn", "data"),
-        Input(PULSE, "data"),
+        Input(CHANGE_TOKEN, "data"),
         Input(VIEW, "data"),
         Input(SCHEME, "data"),
         State("compare-drawn", "data"),
         prevent_initial_call=True,
     )
     def _follow(
-        _pulse: str, asked: Mapping[str, Any], scheme: Scheme, drawn: str
+        _token: str, asked: Mapping[str, Any], scheme: Scheme, drawn: str
     ) -> tuple[Any, Any, Any]:
         query = Query(asked)
         try:

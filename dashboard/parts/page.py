@@ -24,12 +24,13 @@ pages share one app. One that raises a `UserError`, as when its study was delete
 notice in the page's place.
 
 **Following.** The frame looks once a second whether what the page is about has changed (all studies
-where the address has no ``name``), and then puts a new text into the store ``PULSE``. So a callback
-with ``PULSE`` as Input runs only where there is news. It should ask ``database.trials(name)``,
-which reads only what changed, and answer ``no_update`` or a ``Patch`` where it can. Every figure
-has a constant ``uirevision`` (what it shows, for example the axes), so that zoom and legend stay.
-While the database is away PULSE stops and a banner says so; a callback that meets
-``StorageError`` or a database's error then changes nothing, without the page's doing anything.
+where the address has no ``name``), and then puts a new text into the store ``CHANGE_TOKEN``. So a
+callback with ``CHANGE_TOKEN`` as Input runs only where there is news. It should ask
+``database.trials(name)``, which reads only what changed, and answer ``no_update`` or a ``Patch``
+where it can. Every figure has a constant ``uirevision`` (what it shows, for example the axes), so
+that zoom and legend stay. While the database is away CHANGE_TOKEN stops and a banner says so; a
+callback that meets ``StorageError`` or a database's error then changes nothing, without the page's
+doing anything.
 
 **The view in the address.** A control takes part by its id alone: ``id=view_id("x", "accuracy")``
 names the parameter, and the default, which is not written. It may be any component with ``value``
@@ -76,7 +77,7 @@ from dashboard.parts.table import Table
 from dashboard.query import Query, address
 
 #: Ids of the frame's stores, all read through ``data``.
-PULSE = "pulse"
+CHANGE_TOKEN = "change-token"
 VIEW = "view"
 SCHEME = "scheme"
 

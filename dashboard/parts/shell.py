@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from dashboard.database import Database, trouble
 from dashboard.parts.attributes import attributes
 from dashboard.parts.markup import lighten
-from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, View, link, notice
+from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, View, link, notice
 from dashboard.parts.table import digest
 from dashboard.query import Query
 from mlgsearch.errors import StorageError, UserError
@@ -30,7 +30,7 @@ from mlgsearch.errors import StorageError, UserError
 PRODUCT = "mlgsearch"
 
 _ROUTE: Final = "route"
-#: What came with the page: its title, and the pulse that it was made at.
+#: What came with the page: its title, and the change token that it was made at.
 _ARRIVED: Final = "arrived"
 _TABS = {
     "Study": "/study",
@@ -46,7 +46,7 @@ def frame() -> html.Div:
             dcc.Location(id="location", refresh=False),
             dcc.Store(id=_ROUTE),
             dcc.Store(id=VIEW, data={}),
-            dcc.Store(id=PULSE, data=""),
+            dcc.Store(id=CHANGE_TOKEN, data=""),
             dcc.Store(id=SCHEME),
             dcc.Store(id=_ARRIVED),
             html.A("To the content", href="#content", className="skip"),
@@ -113,30 +113,30 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
             sentence = "There is no page at this address."
             return notice(sentence, link("All studies", "/")), None, _arrived(PRODUCT, None)
         view = View(Query(route["query"]), route["scheme"])
-        place, title, pulse = _place(page, view.query), f"{page.title(view.query)} - {PRODUCT}", ""
+        place, title, token = _place(page, view.query), f"{page.title(view.query)} - {PRODUCT}", ""
         try:
             # First, so that what changes meanwhile is news.
-            pulse = database.pulse(view.query.all("name"))
+            token = database.change_token(view.query.all("name"))
             content = page.layout(database, view)
         except (StorageError, DBAPIError) as error:
             content = notice(trouble(error))
         except UserError as error:
             content, place = notice(str(error), link("All studies", "/")), None
-        return lighten(content), lighten(place), _arrived(title, pulse)
+        return lighten(content), lighten(place), _arrived(title, token)
 
     tables = {table.key: table for page in pages for table in page.tables}
 
     @app.callback(
         Output({"table": ALL}, "nodes"),
         Output({"table": ALL}, "drawn"),
-        Input(PULSE, "data"),
+        Input(CHANGE_TOKEN, "data"),
         Input(VIEW, "data"),
         State({"table": ALL}, "id"),
         State({"table": ALL}, "drawn"),
         prevent_initial_call=True,
     )
     def _rows(
-        _pulse: str, view: Mapping[str, Any], ids: Sequence[Mapping[str, str]], drawn: Sequence[str]
+        _token: str, view: Mapping[str, Any], ids: Sequence[Mapping[str, str]], drawn: Sequence[str]
     ) -> tuple[list[Any], list[Any]]:
         found = [tables[id_["table"]].nodes(database, Query(view)) for id_ in ids]
         digests = [digest(nodes) for nodes in found]
@@ -154,17 +154,18 @@ def answer_trouble(error: Exception) -> None:
     A study that was deleted meanwhile leaves a notice. Any other error is ours.
     """
     if isinstance(error, StorageError | DBAPIError):
-        # What the page has seen is not what it shows: the next pulse is news, whatever it is.
-        set_props(_ARRIVED, {"data": {"pulse": "", "at": time.time()}})
+        # What the page has seen is not what it shows: the next change token is news, whatever it
+        # is.
+        set_props(_ARRIVED, {"data": {"change_token": "", "at": time.time()}})
         return
     if not isinstance(error, UserError):
         raise error
     set_props("content", {"children": lighten(notice(str(error), link("All studies", "/")))})
 
 
-def _arrived(title: str, pulse: str | None) -> dict[str, str | None]:
-    """Send the browser what came; without a pulse the page waits for no news."""
-    return {"title": title, "pulse": pulse}
+def _arrived(title: str, token: str | None) -> dict[str, str | None]:
+    """Send the browser what came; without a change token the page waits for no news."""
+    return {"title": title, "change_token": token}
 
 
 def _place(page: Page, query: Query) -> Component | None:

@@ -33,7 +33,7 @@ def add_api(server: Flask, database: Database) -> None:
     @server.get("/healthz")
     def _health() -> Response:
         try:
-            database.pulse(())
+            database.change_token(())
         except (StorageError, DBAPIError):
             return _answer({"status": "the database is away"}, 503)
         return _answer({"status": "ok"})

@@ -20,7 +20,7 @@ _MOST_ADDRESSES = 10_000
 #: What is for everybody: it says nothing about the studies.
 _OPEN = ("/login", "/healthz", "/assets/")
 #: What a script asks for, which a page to log in does not help.
-_FOR_SCRIPTS = ("/api/", "/pulse", "/download/", "/_dash")
+_FOR_SCRIPTS = ("/api/", "/change-token", "/download/", "/_dash")
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -18,12 +18,12 @@ def test_what_was_read_is_followed_and_nothing_is_written(
 ) -> None:
     store.create_study(a_study("one"))
     database = Database(database_url)
-    before = database.pulse(("one",))
+    before = database.change_token(("one",))
     assert (len(database.studies()), len(database.trials("one"))) == (1, 0)
     store.put_trial("one", a_complete(0, 0.9, 0.1))
     assert len(database.trials("one")) == 1
     assert database.studies()[0].reached.best_accuracy == 0.9
-    assert database.pulse(("one",)) != before
+    assert database.change_token(("one",)) != before
     assert database.verifications.verifications("one") == []
     with pytest.raises(DBAPIError) as refused:
         ResultStore(database.engine).delete_study("one")
@@ -31,16 +31,16 @@ def test_what_was_read_is_followed_and_nothing_is_written(
     database.close()
 
 
-def test_pulses_of_all_studies_tell_the_time_as_well(
+def test_change_tokens_of_all_studies_tell_the_time_as_well(
     store: ResultStore, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.create_study(a_study("one"))
     database = Database(database_url)
     now = 0.0
     monkeypatch.setattr("dashboard.database.time.time", lambda: now)
-    before = database.pulse(()), database.pulse(("one",))
+    before = database.change_token(()), database.change_token(("one",))
     now = 61.0
-    after = database.pulse(()), database.pulse(("one",))
+    after = database.change_token(()), database.change_token(("one",))
     assert after[0] != before[0]
     assert after[1] == before[1]
     database.close()

@@ -12,7 +12,7 @@ from dashboard.pages.importance.data import StudyImportance, is_uniform
 from dashboard.parts.cells import number, percent
 from dashboard.parts.chart import chart
 from dashboard.parts.menu import menu
-from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice
+from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.parts.table import Column, Table
 from dashboard.query import Query
 from mlgsearch.results.analysis.effects.importance import LEAST_PER_FEATURE, MOST_TRIALS
@@ -84,14 +84,14 @@ def _register(app: Dash, database: Database) -> None:
         Output("importance-chart-summary", "children"),
         Output("importance-certainty", "children"),
         Output("importance-shown", "data"),
-        Input(PULSE, "data"),
+        Input(CHANGE_TOKEN, "data"),
         Input(VIEW, "data"),
         Input(SCHEME, "data"),
         State("importance-shown", "data"),
         prevent_initial_call=True,
     )
     def _follow(
-        _pulse: str, view: Mapping[str, Any], scheme: Scheme, before: str
+        _token: str, view: Mapping[str, Any], scheme: Scheme, before: str
     ) -> tuple[Any, ...]:
         query = Query(view)
         found = StudyImportance.read(database, query.one("name"))

@@ -23,7 +23,7 @@ from dashboard.parts.cells import SETTING, number, percent, size
 from dashboard.parts.chart import chart
 from dashboard.parts.markup import lighten
 from dashboard.parts.menu import menu
-from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, notice
+from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.parts.table import Column, Table
 from dashboard.query import Query, address
 from mlgsearch.records import StudyRecord
@@ -178,14 +178,14 @@ def _register(app: Dash, database: Database) -> None:
         Output("layers-trial", "children"),
         Output("layers-open", "children"),
         Output("layers-shown", "data"),
-        Input(PULSE, "data"),
+        Input(CHANGE_TOKEN, "data"),
         Input(VIEW, "data"),
         Input(SCHEME, "data"),
         State("layers-shown", "data"),
         prevent_initial_call=True,
     )
     def _follow(
-        _pulse: str, view: Mapping[str, Any], scheme: Scheme, before: list[Any]
+        _token: str, view: Mapping[str, Any], scheme: Scheme, before: list[Any]
     ) -> tuple[Any, ...]:
         query = Query(view)
         layers = FrontLayers.read(database, query.one("name"))
@@ -225,12 +225,12 @@ def _register(app: Dash, database: Database) -> None:
     @app.callback(
         Output("layers-scan", "figure"),
         Output("layers-scan-summary", "children"),
-        Input(PULSE, "data"),
+        Input(CHANGE_TOKEN, "data"),
         Input(SCHEME, "data"),
         State(VIEW, "data"),
         prevent_initial_call=True,
     )
-    def _follow_scan(_pulse: str, scheme: Scheme, view: Mapping[str, Any]) -> tuple[Any, Any]:
+    def _follow_scan(_token: str, scheme: Scheme, view: Mapping[str, Any]) -> tuple[Any, Any]:
         found = scan(database, database.store.study(Query(view).one("name")))
         if found is None or not is_area(found):
             return no_update, no_update

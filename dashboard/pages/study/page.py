@@ -33,7 +33,7 @@ from dashboard.parts.attributes import attributes
 from dashboard.parts.chart import chart
 from dashboard.parts.copyable import copy_link
 from dashboard.parts.markup import lighten
-from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link, view_id
+from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link, view_id
 from dashboard.query import Query
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.results.read.trial_details import curves_of
@@ -249,14 +249,14 @@ def _parts(
 def _register(app: Dash, database: Database) -> None:
     @app.callback(
         _OUTPUTS,
-        Input(PULSE, "data"),
+        Input(CHANGE_TOKEN, "data"),
         Input(VIEW, "data"),
         Input(SCHEME, "data"),
         State("study-drawn", "data"),
         prevent_initial_call=True,
     )
     def _follow(
-        _pulse: str, asked: Mapping[str, Any], scheme: Scheme, drawn: Mapping[str, str]
+        _token: str, asked: Mapping[str, Any], scheme: Scheme, drawn: Mapping[str, str]
     ) -> dict[str, Any]:
         query = Query(asked)
         try:

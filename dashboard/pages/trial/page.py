@@ -13,7 +13,7 @@ from dashboard.pages.trial.facts import around, facts, origin, take_home
 from dashboard.parts.cells import SETTING, number, percent, size
 from dashboard.parts.chart import chart
 from dashboard.parts.markup import lighten
-from dashboard.parts.page import PULSE, SCHEME, VIEW, Page, Scheme, View, link
+from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link
 from dashboard.parts.table import Column, Table
 from dashboard.query import Query
 
@@ -118,14 +118,14 @@ def _register(app: Dash, database: Database) -> None:
         Output("trial-learning", "figure"),
         Output("trial-learning-summary", "children"),
         Output("trial-shown", "data"),
-        Input(PULSE, "data"),
+        Input(CHANGE_TOKEN, "data"),
         Input(SCHEME, "data"),
         State(VIEW, "data"),
         State("trial-shown", "data"),
         prevent_initial_call=True,
     )
     def _follow(
-        _pulse: str, scheme: Scheme, view: Mapping[str, Any], before: str
+        _token: str, scheme: Scheme, view: Mapping[str, Any], before: str
     ) -> tuple[Any, ...]:
         data = TrialData.read(database, Query(view))
         shown = data.shown(scheme)

@@ -9,7 +9,7 @@ from mlgsearch.results.database.lease import held
 from mlgsearch.results.database.tables import study_table, trial_table, verification_table
 
 
-def pulse(engine: Engine, studies: Sequence[str] = ()) -> str:
+def change_token(engine: Engine, studies: Sequence[str] = ()) -> str:
     """Return a text that is another one once a study, trial, verification or driver has changed.
 
     It costs a few looks into indices for each study, however many trials there are. Unknown names

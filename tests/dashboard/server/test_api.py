@@ -149,13 +149,13 @@ def test_a_database_that_is_away(client: FlaskClient, database_file: Path) -> No
     aside = database_file.rename(database_file.with_suffix(".aside"))
     assert asked(client, "/healthz", 503) == {"status": "the database is away"}
     assert "is gone" in asked(client, "/api/studies", 503)["error"]
-    assert "is gone" in asked(client, "/pulse")["trouble"]
+    assert "is gone" in asked(client, "/change-token")["trouble"]
     aside.rename(database_file)
     assert asked(client, "/healthz") == {"status": "ok"}
 
 
 def test_another_database_in_its_place(client: FlaskClient, database_file: Path) -> None:
-    before = asked(client, "/pulse?name=digits")["pulse"]
+    before = asked(client, "/change-token?name=digits")["change_token"]
     assert len(asked(client, "/api/studies/digits/front")["front"]) > 0
     aside = database_file.rename(database_file.with_suffix(".aside"))
     engine = open_engine(f"sqlite:///{database_file}")
@@ -168,6 +168,6 @@ def test_another_database_in_its_place(client: FlaskClient, database_file: Path)
     ResultStore(engine).create_study(a_study("digits"))
     engine.dispose()
     assert asked(client, "/api/studies/digits/front")["front"] == []
-    assert asked(client, "/pulse?name=digits")["pulse"] != before
+    assert asked(client, "/change-token?name=digits")["change_token"] != before
     aside.rename(database_file)
     assert len(asked(client, "/api/studies/digits/front")["front"]) > 0

@@ -33,7 +33,9 @@ def guarded(database: Database) -> FlaskClient:
     return create_app(database, HOSTS, TOKEN).test_client()
 
 
-@pytest.mark.parametrize("path", ["/", "/pulse", "/api/studies", "/assets/style.css", "/healthz"])
+@pytest.mark.parametrize(
+    "path", ["/", "/change-token", "/api/studies", "/assets/style.css", "/healthz"]
+)
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "", "[", "a@localhost:x"]
 )
@@ -118,7 +120,7 @@ def test_the_token_is_asked_for_once(guarded: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/pulse", "/api/studies", "/_dash-layout", "/download/a.csv"]
+    "path", ["/", "/change-token", "/api/studies", "/_dash-layout", "/download/a.csv"]
 )
 @pytest.mark.parametrize(
     "headers",

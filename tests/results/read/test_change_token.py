@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from mlgsearch.results.database import lease
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
-from mlgsearch.results.read.change_token import pulse
+from mlgsearch.results.read.change_token import change_token
 from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 
 CHANGES: dict[str, Callable[[ResultStore, Engine], object]] = {
@@ -33,24 +33,24 @@ def test_each_change_is_told_to_who_asks_about_it(
     store.create_study(a_study("two"))
     store.put_trial("one", a_trial(0))
     about = ((), ("one",), ("two", "one"))
-    before, other = [pulse(engine, names) for names in about], pulse(engine, ("two",))
-    assert [pulse(engine, names) for names in about] == before
+    before, other = [change_token(engine, names) for names in about], change_token(engine, ("two",))
+    assert [change_token(engine, names) for names in about] == before
     CHANGES[what](store, engine)
-    after = [pulse(engine, names) for names in about]
+    after = [change_token(engine, names) for names in about]
     assert all(new != old for new, old in zip(after, before, strict=True))
-    assert pulse(engine, ("two",)) == other
+    assert change_token(engine, ("two",)) == other
 
 
 def test_renewing_a_lease_is_no_news_but_losing_it_is(store: ResultStore, engine: Engine) -> None:
     store.create_study(a_study("one"))
-    free = pulse(engine, ["one"])
+    free = change_token(engine, ["one"])
     held = lease.acquire(engine, "one", holder="a", host="b", pid=1, ttl_s=600)
-    driven = pulse(engine, ["one"])
+    driven = change_token(engine, ["one"])
     held = lease.renew(engine, held, ttl_s=700)
-    assert pulse(engine, ["one"]) == driven
+    assert change_token(engine, ["one"]) == driven
     lease.renew(engine, held, ttl_s=-1)
-    assert pulse(engine, ["one"]) == free != driven
+    assert change_token(engine, ["one"]) == free != driven
 
 
 def test_who_is_not_there(engine: Engine) -> None:
-    assert pulse(engine, ["none"]) == pulse(engine)
+    assert change_token(engine, ["none"]) == change_token(engine)
