@@ -4,13 +4,17 @@ import shlex
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
+from mlgsearch.records import StudyRecord
 from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters
+from mlgsearch.results.analysis.layer_groups import LayerGroups
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.database import schema
@@ -21,7 +25,12 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.change_token import change_token
 from mlgsearch.results.read.driving import Driving, read_driving
-from mlgsearch.results.read.hyperparameter_reader import HyperparameterReader
+from mlgsearch.results.read.fixed_values import (
+    FixedValues,
+    Whole,
+    hyperparameter_reader,
+    layer_group_reader,
+)
 from mlgsearch.results.read.study_list import StudyList, StudyRow
 from mlgsearch.results.read.study_reader import StudyReaders
 from mlgsearch.results.read.study_results import StudyResults, verified_students
@@ -56,7 +65,7 @@ class Database:
         self._openings = 1
         self._results: dict[str, StudyResults] = {}
         self._verified: dict[str, tuple[StudyResults, list[VerifiedPoint]]] = {}
-        self._hyperparameters: dict[str, tuple[object, HyperparameterReader]] = {}
+        self._fixed: dict[tuple[str, object], tuple[object, FixedValues[Any]]] = {}
 
     @property
     def safe_url(self) -> str:
@@ -129,14 +138,27 @@ class Database:
         Raises:
             StudyNotFoundError: the study was deleted meanwhile.
         """
-        record = results.record
-        # A study made again under the same name, or in another file, is another one.
-        identity = (record.created_at, self._openings)
-        known = self._hyperparameters.get(record.name)
+        return self._reader(hyperparameter_reader, results.record).read(results.columns)
+
+    def layer_groups(self, results: StudyResults) -> LayerGroups:
+        """Return what groups of layers take in a study's trials, in the order of its columns.
+
+        Raises:
+            StudyNotFoundError: the study was deleted meanwhile.
+        """
+        return self._reader(layer_group_reader, results.record).read(results.columns)
+
+    def _reader(
+        self, make: Callable[[Engine, StudyRecord], FixedValues[Whole]], record: StudyRecord
+    ) -> FixedValues[Whole]:
+        """Return what keeps values of a study's trials, made anew for another study of its name."""
+        # One that was made again, or is in another file; layers are known from the first launch on.
+        identity = (record.created_at, self._openings, record.layers)
+        known = self._fixed.get((record.name, make))
         if known is None or known[0] != identity:
-            known = identity, HyperparameterReader(self.engine, record.name)
-            self._hyperparameters[record.name] = known
-        return known[1].read(results.columns)
+            known = identity, make(self.engine, record)
+            self._fixed[record.name, make] = known
+        return known[1]
 
     def driving(self, study: str) -> Driving | None:
         """Return who drives a study now, and how fast; None where nobody does."""

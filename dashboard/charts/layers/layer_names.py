@@ -1,17 +1,15 @@
 """Names of layers, shortened for a chart so that they still differ."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
+
+from mlgsearch.results.analysis.layer_groups import group_names, without_common
 
 #: Letters that a name has room for beside a chart.
 MOST_LETTERS = 22
 
 #: Fewer letters of a word do not remind of it.
 _LEAST_OF_A_WORD = 3
-
-#: A first part that so many of the names have says nothing.
-_NEARLY_ALL = 0.8
 
 _WORD = re.compile(r"[A-Za-z_]+")
 
@@ -23,7 +21,7 @@ def short_names(names: Sequence[str], *, most: int = MOST_LETTERS) -> list[str]:
     before the last dot are cut to what distinguishes them from the network's other words:
     `denseblock3.conv2` becomes `denseb3.conv2`. What still is too long loses its middle.
     """
-    steps = (list(names), _without_common(names))
+    steps = (list(names), without_common(names))
     for tried in (*steps, _cut_words(steps[-1])):
         if max(map(len, tried), default=0) <= most:
             return tried
@@ -33,22 +31,9 @@ def short_names(names: Sequence[str], *, most: int = MOST_LETTERS) -> list[str]:
 
 
 def groups(names: Sequence[str]) -> list[int]:
-    """Return where a new block of the network begins: indices, without 0.
-
-    A block is what has the same first part; where nearly all have the same one, it is the second.
-    """
-    first = [name.split(".")[0] for name in _without_common(names)]
-    return [i for i in range(1, len(first)) if first[i] != first[i - 1]]
-
-
-def _without_common(names: Sequence[str]) -> list[str]:
-    """Drop a first part that nearly all have; the others stay as they are."""
-    firsts = Counter(name.split(".")[0] for name in names)
-    short = list(names)
-    if firsts and max(firsts.values()) >= _NEARLY_ALL * len(names):
-        (common, _), *_ = firsts.most_common(1)
-        short = [name.removeprefix(f"{common}.") for name in names]
-    return short if len(set(short)) == len(set(names)) else list(names)
+    """Return where a new group of layers begins: indices, without 0."""
+    group = group_names(names)
+    return [i for i in range(1, len(group)) if group[i] != group[i - 1]]
 
 
 def _cut_words(names: Sequence[str]) -> list[str]:

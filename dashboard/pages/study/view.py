@@ -24,6 +24,8 @@ COLUMNS, FIND = "columns", "find"
 PERCENT = "percent"
 #: How a hyperparameter begins as a value of ``AXIS`` or ``COLOUR``; its name follows.
 HYPERPARAMETER = "h."
+#: How a group of layers begins as a value of ``COLUMNS``; its name follows.
+LAYERS = "l."
 #: Whether the planned front is drawn; with any value it is.
 PLANNED = "planned"
 ACCURACY = ("accuracy-from", "accuracy-to")

@@ -8,11 +8,15 @@ import pytest
 from dashboard.database import Database
 from dashboard.pages.study.data import read_study
 from dashboard.pages.study.inspector.cards import cards
+from dashboard.pages.study.trials.columns import columns_offered
 from dashboard.pages.study.trials.table import TRIALS_TABLE
 from dashboard.pages.study.view import StudyView
+from dashboard.parts.student import written_bytes
 from dashboard.query import Query
 from mlgsearch.results.database.connection.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
+from tests.dashboard.layered import layered_study
 from tests.results.samples import a_verification
 
 
@@ -85,3 +89,26 @@ def test_verified_results_are_columns_once_there_are_some(database: Database, ur
     assert rows[2]["test_accuracy"] is None
     card = str(cards(read_study(database, "digits"), StudyView(selected=(12,)), "light"))
     assert "verified: 72.00 \N{PLUS-MINUS SIGN} 2.83 % on the test part, 2 seeds, on the" in card
+
+
+def test_bytes_of_groups_of_layers_are_columns_to_choose(database: Database, url: str) -> None:
+    engine = open_engine(url)
+    trials = layered_study(ResultStore(engine), trials=6)
+    engine.dispose()
+    query = Query.parse("name=resnet20&columns=l.layer1&columns=l.fc&study-trials-sort=-l.layer1")
+    rows = TRIALS_TABLE.data(database, query)
+    expected = {
+        trial.number: sum(b for name, b in trial.layer_bits.items() if name[:6] == "layer1") / 8
+        for trial in trials
+    }
+    assert {row["trial"]: row["l.layer1"] for row in rows} == expected
+    assert [row["l.layer1"] for row in rows] == sorted(expected.values(), reverse=True)
+    shown = str(TRIALS_TABLE.nodes(database, query))
+    assert "bytes of layer1" in shown
+    assert written_bytes(rows[0]["l.layer1"]) in shown
+    assert "l.layer1,l.fc,expected_low" in TRIALS_TABLE.csv(database, query).splitlines()[0]
+    assert "l.layer2" not in rows[0]
+    offered = columns_offered(read_study(database, "resnet20"))
+    assert [key for key in offered if key.startswith("l.")] == [
+        "l.conv1", "l.layer1", "l.layer2", "l.layer3", "l.fc",
+    ]  # fmt: skip

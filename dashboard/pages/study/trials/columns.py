@@ -8,8 +8,9 @@ from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.database import Database
 from dashboard.pages.study.data import StudyData, read_study
 from dashboard.pages.study.trials.rows import OTHER_OBJECTIVES
-from dashboard.pages.study.view import COLUMNS, HYPERPARAMETER, SELECTED
+from dashboard.pages.study.view import COLUMNS, HYPERPARAMETER, LAYERS, SELECTED
 from dashboard.parts.attributes import attributes
+from dashboard.parts.cells import size
 from dashboard.parts.expected import EXPECTED
 from dashboard.parts.page import link
 from dashboard.parts.states import STATE_WORDS
@@ -17,15 +18,18 @@ from dashboard.parts.table import Column, Row
 from dashboard.parts.verified import VERIFIED
 from dashboard.query import Query
 from mlgsearch.records import OBJECTIVES
+from mlgsearch.results.analysis.layer_groups import group_names
 from mlgsearch.words import TIMES
 
 
 def columns_offered(data: StudyData) -> dict[str, str]:
-    """Return what more columns there are: key to words; hyperparameters first."""
-    names = data.hyperparameters.values
+    """Return what more columns there are: key to words; layers last."""
+    groups = group_names([layer.name for layer in data.record.layers])
     known = [name for name in OTHER_OBJECTIVES if (data.columns.objective(name) > 0).any()]
-    return {f"{HYPERPARAMETER}{name}": name for name in names} | {
-        name: OBJECTIVES[name].label for name in known if name not in data.record.objectives
+    return {
+        **{f"{HYPERPARAMETER}{name}": name for name in data.hyperparameters.values},
+        **{name: OBJECTIVES[name].label for name in known if name not in data.record.objectives},
+        **{f"{LAYERS}{name}": f"bytes of {name}" for name in groups},
     }
 
 
@@ -37,11 +41,14 @@ def more_columns(database: Database, query: Query) -> Sequence[Column]:
     asked = [key for key in offered if key in query.all(COLUMNS)]
     return [
         *(_objective(name) for name in objectives),
-        *(
-            _hyperparameter(key, data) if key not in OBJECTIVES else _objective(key)
-            for key in asked
-        ),
+        *(_column(key, offered[key], data) for key in asked),
     ]
+
+
+def _column(key: str, label: str, data: StudyData) -> Column:
+    if key.startswith(LAYERS):
+        return size(key, label)
+    return _hyperparameter(key, data) if key.startswith(HYPERPARAMETER) else _objective(key)
 
 
 def _objective(name: str) -> Column:

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.pages.study.data import StudyData
-from dashboard.pages.study.view import HYPERPARAMETER, StudyView
+from dashboard.pages.study.view import HYPERPARAMETER, LAYERS, StudyView
 from dashboard.parts.expected import EXPECTED
 from dashboard.parts.states import STATE_WORDS
 from dashboard.parts.table import Row
 from dashboard.parts.verified import KEYS as VERIFIED_KEYS
 from dashboard.parts.verified import longest, verified_fields
 from mlgsearch.records import OBJECTIVES
+from mlgsearch.results.analysis.layer_groups import LayerGroups
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES, Rows
 from mlgsearch.results.formats import expectation_fields
 from mlgsearch.results.read.study_results import StudyResults
@@ -22,15 +23,24 @@ from mlgsearch.results.read.study_results import StudyResults
 class TrialRows(Sequence[Row]):
     """Trials as rows of plain data, made where they are looked at; what is not known is None.
 
-    ``rows`` are the trials' rows in the study's columns, in the order of the table.
+    ``rows`` are the trials' rows in the study's columns, in the order of the table. They have what
+    ``groups`` of layers take where these are given.
     """
 
-    def __init__(self, data: StudyData, rows: Rows, front: Rows, view: StudyView) -> None:
+    def __init__(
+        self,
+        data: StudyData,
+        rows: Rows,
+        front: Rows,
+        view: StudyView,
+        groups: LayerGroups | None = None,
+    ) -> None:
         self._data = data
         self._results = data.results
         self._rows = rows
         self._front = front
         self._view = view
+        self._groups = groups
         self._points = longest(data.verified)
 
     def __len__(self) -> int:
@@ -61,7 +71,7 @@ class TrialRows(Sequence[Row]):
         order = np.argsort(-ranks if falls else ranks, kind="stable")
         is_missing = _missing(values)[order]
         order = np.concatenate([order[~is_missing], order[is_missing]])
-        return type(self)(self._data, self._rows[order], self._front, self._view)
+        return type(self)(self._data, self._rows[order], self._front, self._view, self._groups)
 
     def place_of(self, number: int) -> int | None:
         """Return where a trial is among these; None where it is not."""
@@ -81,6 +91,8 @@ class TrialRows(Sequence[Row]):
             return np.array([np.nan if one is None else one.accuracy for one in found])
         if key.startswith(HYPERPARAMETER):
             return self._hyperparameter(key.removeprefix(HYPERPARAMETER))[rows]
+        if self._groups is not None and key.startswith(LAYERS):
+            return self._groups.of(key.removeprefix(LAYERS))[rows]
         values: NDArray[Any] = getattr(columns, key)[rows]
         return values
 
@@ -124,9 +136,11 @@ class TrialRows(Sequence[Row]):
                     "is_found": number == self._view.found,
                 }
             )
-        for key in OTHER_OBJECTIVES:
-            values = columns.objective(key)[rows].tolist()
-            for row, value in zip(found, values, strict=True):
+        numbers = {key: columns.objective(key) for key in OTHER_OBJECTIVES}
+        if self._groups is not None:
+            numbers |= {f"{LAYERS}{name}": self._groups.of(name) for name in self._groups.names}
+        for key, values in numbers.items():
+            for row, value in zip(found, values[rows].tolist(), strict=True):
                 row[key] = None if value != value else value
         for name, all_values in self._data.hyperparameters.values.items():
             for row, place in zip(found, rows.tolist(), strict=True):

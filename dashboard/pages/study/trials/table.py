@@ -11,7 +11,7 @@ from dashboard.pages.study.filtered import Filtered
 from dashboard.pages.study.inspector.notes import export_notes, marked_row
 from dashboard.pages.study.trials.columns import COMMON, columns_offered, more_columns
 from dashboard.pages.study.trials.rows import TrialRows
-from dashboard.pages.study.view import COLUMNS, FIND, StudyView
+from dashboard.pages.study.view import COLUMNS, FIND, LAYERS, StudyView
 from dashboard.parts.attributes import attributes
 from dashboard.parts.expected import EXTRA
 from dashboard.parts.page import view_id
@@ -57,7 +57,10 @@ def table_tools(data: StudyData, query: Query) -> html.Div:
 def _rows(database: Database, query: Query) -> TrialRows:
     data, view = read_study(database, query.one("name")), StudyView.of(query)
     left = Filtered.of(data.results, view)
-    return TrialRows(data, left.rows, left.front, view)
+    # Layers are read where they are asked for.
+    is_asked = any(key.startswith(LAYERS) for key in query.all(COLUMNS))
+    groups = database.layer_groups(data.results) if is_asked else None
+    return TrialRows(data, left.rows, left.front, view, groups)
 
 
 def _is_verified(database: Database, query: Query) -> bool:

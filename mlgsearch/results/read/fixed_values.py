@@ -1,0 +1,108 @@
+"""Reading again and again what never changes of a trial once it is there: so once each."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from sqlalchemy import Connection, Engine, Select, select
+
+from mlgsearch.records import StudyRecord
+from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters
+from mlgsearch.results.analysis.layer_groups import LayerGroups, group_names
+from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
+from mlgsearch.results.database.lookup import find_study
+from mlgsearch.results.database.tables import trial_table
+
+#: Numbers a statement may name: SQLite takes 32,766 at most.
+_PART = 10_000
+
+Whole = TypeVar("Whole")
+
+
+class FixedValues(Generic[Whole]):
+    """Keeps a value per trial of one study, which never changes; any thread may use it.
+
+    ``query`` selects trials' numbers and what is stored of each; ``parse`` turns that into what is
+    kept of it. ``whole`` makes of these, in the order of the study's columns and None for a trial
+    that has none, what readers get.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        query: Callable[[Connection], Select[Any]],
+        whole: Callable[[Sequence[Any]], Whole],
+        parse: Callable[[Any], Any] = lambda stored: stored,
+    ) -> None:
+        self._engine = engine
+        self._query = query
+        self._whole = whole
+        self._parse = parse
+        self._lock = threading.Lock()
+        self._known: dict[int, Any] = {}
+        self._last: tuple[TrialColumns, Whole] | None = None
+
+    def read(self, columns: TrialColumns) -> Whole:
+        """Return what is known of the trials of ``columns``; the same object for the same columns.
+
+        Raises:
+            StudyNotFoundError: there is no such study.
+        """
+        with self._lock:
+            if self._last is None or self._last[0] is not columns:
+                numbers: list[int] = columns.number.tolist()
+                self._read([number for number in numbers if number not in self._known])
+                self._last = columns, self._whole([self._known.get(n) for n in numbers])
+            return self._last[1]
+
+    def _read(self, numbers: list[int]) -> None:
+        if not numbers:
+            return
+        with self._engine.connect() as connection:
+            query = self._query(connection)
+            (number_column, *_) = query.selected_columns
+            for start in range(0, len(numbers), _PART):
+                part = numbers[start : start + _PART]
+                for number, stored in connection.execute(query.where(number_column.in_(part))):
+                    self._known[number] = self._parse(stored)
+
+
+def hyperparameter_reader(engine: Engine, study: StudyRecord) -> FixedValues[Hyperparameters]:
+    """Return what reads the hyperparameters of a study's trials."""
+
+    def query(connection: Connection) -> Select[Any]:
+        return select(trial_table.c.number, trial_table.c.hyperparameters).where(
+            trial_table.c.study_id == find_study(connection, study.name)
+        )
+
+    return FixedValues(
+        engine, query, lambda trials: Hyperparameters.of([trial or {} for trial in trials])
+    )
+
+
+def layer_group_reader(engine: Engine, study: StudyRecord) -> FixedValues[LayerGroups]:
+    """Return what reads the bytes that each group of layers takes in a study's trials.
+
+    A study that was last driven by a version that did not keep its layers has no groups.
+    """
+    of_layer = group_names([layer.name for layer in study.layers])
+    groups = {name: place for place, name in enumerate(dict.fromkeys(of_layer))}
+
+    def query(connection: Connection) -> Select[Any]:
+        return select(trial_table.c.number, trial_table.c.layer_bits).where(
+            trial_table.c.study_id == find_study(connection, study.name)
+        )
+
+    def summed(bits: Mapping[str, int] | None) -> Floats:
+        found = np.zeros(len(groups))
+        for layer, group in zip(study.layers, of_layer, strict=True):
+            found[groups[group]] += (bits or {}).get(layer.name, np.nan) / 8
+        return found
+
+    def whole(trials: Sequence[Floats | None]) -> LayerGroups:
+        unknown = np.full(len(groups), np.nan)
+        found = np.array([unknown if trial is None else trial for trial in trials])
+        return LayerGroups(tuple(groups), found.reshape(len(trials), len(groups)))
+
+    return FixedValues(engine, query, whole, summed)

@@ -1,0 +1,54 @@
+"""Reading again and again what never changes of a trial."""
+
+import math
+
+import pytest
+from sqlalchemy import Engine, event
+
+from mlgsearch.records import LayerRecord
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.results.read.fixed_values import hyperparameter_reader, layer_group_reader
+from mlgsearch.results.read.study_reader import StudyReader
+from tests.results.samples import a_study, a_trial
+
+
+def test_each_trial_is_read_once(
+    store: ResultStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlgsearch.results.read.fixed_values._PART", 2)
+    store.create_study(study := a_study())
+    for number in range(5):
+        store.put_trial("digits", a_trial(number, hyperparameters={"rate": number / 10}))
+    columns, reader = StudyReader(engine, "digits"), hyperparameter_reader(engine, study)
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _u, text, *_: asked.append(text))
+    first = columns.read()
+    found = reader.read(first)
+    assert found.values == {"rate": [0.0, 0.1, 0.2, 0.3, 0.4]}
+    assert reader.read(first) is found
+    assert sum("hyperparameters" in text for text in asked) == 3
+    asked.clear()
+    store.put_trial("digits", a_trial(7, hyperparameters={"rate": 0.7, "optimiser": "sgd"}))
+    found = reader.read(columns.read())
+    assert found.values["rate"] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.7]
+    assert found.values["optimiser"] == [None] * 5 + ["sgd"]
+    read = [text for text in asked if text.startswith("SELECT") and "hyperparameters" in text]
+    assert len(read) == 1
+
+
+def test_the_bytes_of_groups_are_those_of_their_layers(store: ResultStore, engine: Engine) -> None:
+    layers = tuple(
+        LayerRecord(name, "conv", "8", 8, 256, is_searched=True)
+        for name in ("stem", "layer1.0.conv1", "layer1.0.conv2", "fc")
+    )
+    store.create_study(study := a_study(layers=layers))
+    bits = {"stem": 80, "layer1.0.conv1": 12, "layer1.0.conv2": 8, "fc": 40}
+    store.put_trial("digits", a_trial(0, layer_bits=bits))
+    store.put_trial("digits", a_trial(1, layer_bits={"stem": 16}))
+    columns = StudyReader(engine, "digits").read()
+    groups = layer_group_reader(engine, study).read(columns)
+    assert groups.names == ("stem", "layer1", "fc")
+    assert groups.of("layer1").tolist() == pytest.approx([2.5, math.nan], nan_ok=True)
+    assert groups.bytes[:, 0].tolist() == [10, 2]
+    without = layer_group_reader(engine, a_study()).read(columns)
+    assert without.bytes.shape == (2, 0)
