@@ -15,7 +15,7 @@ from mlgsearch.errors import StorageError
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.layer_groups import LayerGroups
-from mlgsearch.results.analysis.trial_columns import TrialColumns
+from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.database import schema
 from mlgsearch.results.database.connection.engine import open_engine
@@ -28,6 +28,7 @@ from mlgsearch.results.read.driving import Driving, read_driving
 from mlgsearch.results.read.fixed_values import (
     FixedValues,
     Whole,
+    budget_reader,
     hyperparameter_reader,
     layer_group_reader,
 )
@@ -147,6 +148,15 @@ class Database:
             StudyNotFoundError: the study was deleted meanwhile.
         """
         return self._reader(layer_group_reader, results.record).read(results.columns)
+
+    def budgets(self, results: StudyResults) -> Floats | None:
+        """Return the budget in KB that each trial's network was planned within, shape (n,).
+
+        NaN for a trial without one; None where the study's space has no budgets.
+        """
+        if results.record.section("space").get("kind") != "allocation":
+            return None
+        return self._reader(budget_reader, results.record).read(results.columns)
 
     def _reader(
         self, make: Callable[[Engine, StudyRecord], FixedValues[Whole]], record: StudyRecord

@@ -206,6 +206,11 @@ class TrialRecord:
         return float(getattr(self.sizes, name))
 
 
+#: The parameter of an allocation space that Optuna's table has of each trial: a network's bytes
+#: by the paper's count, in KB of 1,000.
+BUDGET_KB = "budget_kb"
+
+
 @dataclass(frozen=True)
 class LayerRecord:
     """A layer that can be compressed, as a study's readers need it.

@@ -152,6 +152,16 @@
   };
   clientside.frame.empty = empty;
 
+  // Puts a value into a parameter's list, or takes it out; tells whether it is in it now.
+  const flip = (name, value) => {
+    const before = shown[name] || [];
+    const kept = before.filter((other) => other !== value && other !== "");
+    const added = before.includes(value) ? [] : [value];
+    clientside.set_props({ view: name, default: "" }, { data: [...kept, ...added] });
+    return added.length > 0;
+  };
+  clientside.frame.flip = flip;
+
   // A step back or forth that changes the selection alone is made on the page that is there.
   const others = (query) => Object.entries(query).filter(([name]) => name !== STEP).sort();
   window.addEventListener("popstate", () => {
@@ -189,11 +199,9 @@
       clientside.set_props({ view: set, default: button.dataset.default || "" }, { data: value });
       if (button.dataset.resets) empty(button.dataset.resets);
     } else if (toggle) {
-      const kept = (shown[toggle] || []).filter((other) => other !== value && other !== "");
-      const added = (shown[toggle] || []).includes(value) ? [] : [value];
+      const is_added = flip(toggle, value);
       // At once, for whoever cannot see that the page is at work.
-      if (button.role === "checkbox") button.ariaChecked = String(added.length > 0);
-      clientside.set_props({ view: toggle, default: "" }, { data: [...kept, ...added] });
+      if (button.role === "checkbox") button.ariaChecked = String(is_added);
     }
   });
 })();

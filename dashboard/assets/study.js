@@ -6,6 +6,8 @@
   const replayed = "until";
   // As dashboard.pages.study.view.
   const MOST_SELECTED = 12;
+  // A click so near to a line is one on it.
+  const REACH_PX = 10;
   const short = (number) => Number(number.toPrecision(6));
 
   clientside.study = {
@@ -76,6 +78,41 @@
       return [next, is_over ? true : keep(), is_over ? "Play" : keep()];
     },
   };
+
+  // How far from a point, all in pixels, the line between two others passes.
+  const distance = (x, y, [left, from], [right, to]) => {
+    const [across, up] = [right - left, to - from];
+    const along = ((x - left) * across + (y - from) * up) / (across ** 2 + up ** 2);
+    const share = Math.min(Math.max(along, 0), 1);
+    return Math.hypot(x - left - share * across, y - from - share * up);
+  };
+
+  // The trial whose line passes under the pointer or next to it, the one on top first.
+  const lineAt = (graph, event) => {
+    const { xaxis, yaxis } = graph._fullLayout;
+    const box = graph.getBoundingClientRect();
+    const x = event.clientX - box.left - xaxis._offset;
+    const y = event.clientY - box.top - yaxis._offset;
+    let [nearest, found] = [REACH_PX, null];
+    for (const { x: across, y: up, customdata } of graph.data) {
+      if (!customdata) continue;
+      const points = up.map((height, i) => [xaxis.d2p(across[i]), yaxis.d2p(height)]);
+      for (let i = 1; i < points.length; i += 1) {
+        if (up[i - 1] === null || up[i] === null) continue;
+        const away = distance(x, y, points[i - 1], points[i]);
+        if (away <= nearest) [nearest, found] = [away, customdata[i][0]];
+      }
+    }
+    return found;
+  };
+
+  // Plotly has clicks on a line's points alone.
+  document.addEventListener("click", (event) => {
+    const graph = event.target.closest("#study-parallel .js-plotly-plot");
+    if (!graph || !event.target.closest(".draglayer")) return;
+    const number = lineAt(graph, event);
+    if (number !== null) clientside.frame.flip("trials", String(number));
+  });
 
   // A chip takes its filter back: all of it, or the one value of several that it stands for.
   document.addEventListener("click", (event) => {

@@ -47,6 +47,7 @@ def chart(
     is_sketched: bool = False,
     selects: bool = False,
     more: Component | None = None,
+    least_width: int | None = None,
 ) -> html.Figure:
     """Place a chart; its ``dcc.Graph`` has the id ``id_``, its summary ``id_ + "-summary"``.
 
@@ -56,11 +57,17 @@ def chart(
     that is elsewhere on the page. ``height`` in pixels is for a figure that needs more or less
     of it than others, as one with a row a layer. One that ``is_sketched`` is seen before plotly has
     been read. One that ``selects`` lets a box or a lasso mark several points, and lines be dragged.
-    ``more`` is placed under the chart.
+    ``more`` is placed under the chart. Where there is less room than ``least_width``, in pixels,
+    the drawing is scrolled.
     """
     assert isinstance(figure, dict) or not is_sketched, "a sketch is made of plotly's JSON"
     summary_id, table_id = f"{id_}-summary", f"{id_}-table"
     parts = [] if more is None else [more]
+    style = {"height": f"{height}px"}  # without a height it shrinks to none once its figure changes
+    scrolls = {}
+    if least_width is not None:
+        style["minWidth"] = f"{least_width}px"
+        scrolls = {"role": "region", "tabIndex": "0", **attributes(aria_label=title)}
     if isinstance(table, str):
         table_id = table
     else:
@@ -85,11 +92,11 @@ def chart(
                         figure=figure,
                         config=_CONFIG if not selects else _SELECTING,
                         responsive=True,
-                        # Without a height it shrinks to none once its figure changes.
-                        style={"height": f"{height}px"},
+                        style=style,
                     ),
                 ],
                 className="drawing",
+                **scrolls,
                 # Room for it from the first, or what is below would jump.
                 style={"minHeight": f"{height}px"},
                 # charts.js names plotly's drawing by these: its toolbar is no part of an image.

@@ -81,7 +81,7 @@ class _Axis:
         """Yield values within the axis with the lines that are written at them."""
         values = self.settings.get("tickvals")
         if values is None:
-            values = _round_values(self._low, self._high)
+            values = round_values(self._low, self._high)
         words = self.settings.get("ticktext", map(self._write, values))
         for value, text in zip(values, words, strict=True):
             if 0 <= self.right(value) <= _SIDE:
@@ -96,9 +96,9 @@ class _Axis:
         return f"{value:g}{prefix}{self.settings.get('ticksuffix', '')}"
 
 
-def _round_values(low: float, high: float) -> list[float]:
-    """Return some four to ten round values of a range, as plotly chooses them."""
-    rough = (high - low) / 10
+def round_values(low: float, high: float, *, most: int = 10) -> list[float]:
+    """Return at most so many and one round values of a range, as plotly chooses them for 10."""
+    rough = (high - low) / most
     power: float = 10 ** math.floor(math.log10(rough))
     step = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
     return [step * place for place in range(math.ceil(low / step), math.floor(high / step) + 1)]

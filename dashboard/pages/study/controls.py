@@ -1,4 +1,4 @@
-"""What the page of a study is steered by: axes, colour, filters, replay."""
+"""What the page of a study is steered by: chart, axes, colour, filters, replay."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,12 @@ from dashboard.pages.study.picture import axes_offered, colours_offered
 from dashboard.pages.study.view import (
     ACCURACY,
     AXIS,
+    CHART,
     COLOUR,
     FRONT,
     HIDE,
     ONLY,
+    PARALLEL,
     PERCENT,
     PLANNED,
     RATIO,
@@ -29,6 +31,10 @@ from dashboard.query import Query
 
 _STATES: Mapping[str, str] = {state.value: word for state, word in STATE_WORDS.items()}
 
+#: What trials are drawn as.
+_FRONT = "front"
+_CHARTS = {_FRONT: "accuracy against size", PARALLEL: "parallel coordinates"}
+
 #: How high accuracies stand.
 _BELOW = "below"
 _SCALES = {_BELOW: "points below the teacher", PERCENT: "percent"}
@@ -41,7 +47,7 @@ _STEP_MS = 250
 
 
 def controls(query: Query, data: StudyData) -> html.Div:
-    """Place axes, colour and filters, each as the address wants it.
+    """Place chart, axes, colour and filters, each as the address wants it.
 
     Where something is planned there is a box for it: the plan's damage has an axis of its own that
     runs the other way, so it is drawn for who asks.
@@ -50,6 +56,7 @@ def controls(query: Query, data: StudyData) -> html.Div:
     across = {name: axis.shown.label for name, axis in SIZE_AXES.items()} | axes_offered(data)
     colours = {"": "state"} | colours_offered(data)
     menus = [
+        menu("Chart", CHART, _CHARTS, query.choice(CHART, _CHARTS, _FRONT), default=_FRONT),
         menu(
             "Across", AXIS, across, query.choice(AXIS, across, DEFAULT_AXIS), default=DEFAULT_AXIS
         ),
@@ -57,7 +64,7 @@ def controls(query: Query, data: StudyData) -> html.Div:
     ]
     if data.record.teacher_accuracy is not None:
         upwards = query.choice(SCALE, _SCALES, _BELOW)
-        menus.insert(1, menu("Accuracy", SCALE, _SCALES, upwards, default=_BELOW))
+        menus.insert(2, menu("Accuracy", SCALE, _SCALES, upwards, default=_BELOW))
     return html.Div([*menus, _filters(view, query, data)], className="card controls")
 
 
@@ -107,7 +114,7 @@ def replay(data: StudyData, view: StudyView, moment: str) -> html.Div:
             html.Output(moment, id="study-moment"),
             dcc.Interval(id="study-player", interval=_STEP_MS, disabled=True),
         ],
-        className="replay",
+        className="card replay",
     )
 
 

@@ -25,6 +25,7 @@ from dashboard.pages.study.facts import FAILURES, facts, failures, failures_titl
 from dashboard.pages.study.in_browser import register_in_browser
 from dashboard.pages.study.inspector.choosing import choose_form, chosen_student
 from dashboard.pages.study.inspector.selection import inspect
+from dashboard.pages.study.parallel import draw_parallel, parallel_of
 from dashboard.pages.study.picture import picture_of, tell_front, tell_objectives
 from dashboard.pages.study.state_line import origin, state_line
 from dashboard.pages.study.trials.table import TRIALS_TABLE, table_tools
@@ -44,6 +45,8 @@ _SMALL = 340
 _OUTPUTS = {
     "front": Output("study-chart", "figure"),
     "front_summary": Output("study-chart-summary", "children"),
+    "parallel": Output("study-lines", "children"),
+    "is_parallel": Output("study-front", "hidden"),
     "moment": Output("study-moment", "children"),
     "chips": Output("study-chips", "children"),
     "course": Output("study-course", "figure"),
@@ -104,16 +107,26 @@ def _layout(database: Database, view: View) -> Component:
             ),
             html.Div(
                 [
-                    chart(
-                        "study-chart",
-                        parts["front"],
-                        title="Accuracy against size",
-                        summary=parts["front_summary"],
-                        file=f"{name}-front",
-                        table="study-table",
-                        is_sketched=True,
-                        selects=True,
-                        more=replay(data, StudyView.of(view.query), parts["moment"]),
+                    html.Div(
+                        [
+                            html.Div(
+                                chart(
+                                    "study-chart",
+                                    parts["front"],
+                                    title="Accuracy against size",
+                                    summary=parts["front_summary"],
+                                    file=f"{name}-front",
+                                    table="study-table",
+                                    is_sketched=True,
+                                    selects=True,
+                                ),
+                                id="study-front",
+                                hidden=parts["is_parallel"],
+                            ),
+                            html.Div(parts["parallel"], id="study-lines"),
+                            replay(data, StudyView.of(view.query), parts["moment"]),
+                        ],
+                        className="charts",
                     ),
                     html.Div(
                         [
@@ -192,8 +205,10 @@ def _parts(
     """
     parts: dict[str, Any] = dict.fromkeys(_OUTPUTS, no_update)
     name = data.record.name
+    drawing = "parallel" if view.is_parallel else "front"
     digests = {
-        "front": data.digest(view, scheme),
+        drawing: data.digest(view, scheme),
+        "chips": data.digest(view.filters),
         "course": data.digest(view.until, scheme),
         # Of trials that were not chosen there is nothing to show.
         "chosen": data.digest(view.filters, view.selected, scheme, data.written(view.selected))
@@ -205,11 +220,20 @@ def _parts(
         "failures": data.failures_digest(),
     }
     news = {part for part, digest in digests.items() if drawn.get(part) != digest}
-    if "front" in news:
+    if "front" in news or not drawn:  # at first it is placed, seen or not
         picture = picture_of(data, view)
         zoom = read_zoom(view.zoom, picture.axis, picture.scale)
         parts["front"] = front_chart(picture, scheme, zoom)
         parts["front_summary"] = tell_front(picture) + tell_objectives(data.record.objectives)
+    if "parallel" in news:
+        parts["parallel"] = draw_parallel(
+            parallel_of(database, data, view), name, scheme, is_there="parallel" in drawn
+        )
+    elif drawing in news:
+        parts["parallel"] = None
+    if drawing in news:
+        parts["is_parallel"] = view.is_parallel
+    if "chips" in news:
         parts["chips"] = lighten(chips(data, view))
     if "course" in news:
         parts["course"] = hypervolume_chart(

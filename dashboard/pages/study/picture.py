@@ -19,7 +19,7 @@ def picture_of(data: StudyData, view: StudyView) -> FrontPicture:
     """Return what the chart of the front draws in a view."""
     columns, left = data.columns, data.filtered(view)
     drawn = ~columns.is_in(TrialState.WAITING)  # one that waits has no place
-    axis, scale, record = _axis(data, view), _scale(data, view), data.record
+    axis, scale, record = _axis(data, view), accuracy_scale(data, view), data.record
     tested = record.teacher_test_accuracy
     return FrontPicture(
         columns=columns,
@@ -40,7 +40,7 @@ def picture_of(data: StudyData, view: StudyView) -> FrontPicture:
         verified_scale=AccuracyScale(100 * tested, scale.least)
         if scale.is_log and tested is not None
         else scale,
-        colouring=_colouring(data, view),
+        colouring=colouring_of(data, view),
     )
 
 
@@ -113,7 +113,8 @@ def _axis(data: StudyData, view: StudyView) -> SizeAxis:
     return HyperparameterAxis.of(name, data.hyperparameters.numbers(name))
 
 
-def _scale(data: StudyData, view: StudyView) -> AccuracyScale:
+def accuracy_scale(data: StudyData, view: StudyView) -> AccuracyScale:
+    """Return how high accuracies stand in a view."""
     teacher, images = data.record.teacher_accuracy, data.record.validation_samples
     if teacher is None or view.is_in_percent:
         return AccuracyScale()
@@ -137,7 +138,8 @@ def _limit_line(data: StudyData, view: StudyView, axis: SizeAxis) -> LimitLine |
     return limit_line(limit, axis, data.record.teacher_accuracy)
 
 
-def _colouring(data: StudyData, view: StudyView) -> Colouring | None:
+def colouring_of(data: StudyData, view: StudyView) -> Colouring | None:
+    """Return the groups whose colours trials have in a view; None for those of their states."""
     name = view.colour
     if name not in colours_offered(data):
         return None

@@ -26,6 +26,8 @@ PERCENT = "percent"
 HYPERPARAMETER = "h."
 #: How a group of layers begins as a value of ``COLUMNS``; its name follows.
 LAYERS = "l."
+#: Which chart is drawn; with this value the parallel coordinates, else the front.
+CHART, PARALLEL = "chart", "parallel"
 #: Whether the planned front is drawn; with any value it is.
 PLANNED = "planned"
 ACCURACY = ("accuracy-from", "accuracy-to")
@@ -51,6 +53,7 @@ class StudyView:
     ``limit`` is what a student is chosen by, ``zoom`` as `charts.zoom.read_zoom` reads it.
     ``hyperparameter`` names one that is to the right in place of ``axis``, and ``colour`` a
     hyperparameter (after ``HYPERPARAMETER``) or an objective. The table is opened at ``found``.
+    Trials are drawn as lines of parallel coordinates where it ``is_parallel``.
     """
 
     axis: SizeAxis = SIZE_AXES[DEFAULT_AXIS]
@@ -67,6 +70,7 @@ class StudyView:
     is_in_percent: bool = False
     colour: str = ""
     found: int | None = None
+    is_parallel: bool = False
 
     @classmethod
     def of(cls, query: Query) -> Self:
@@ -86,6 +90,7 @@ class StudyView:
             is_in_percent=query.one(SCALE) == PERCENT,
             colour=query.one(COLOUR),
             found=query.integer(FIND),
+            is_parallel=query.one(CHART) == PARALLEL,
         )
 
     @property

@@ -29,7 +29,7 @@ def scale_of(objective: Objective, values: Sequence[float]) -> dict[str, Any]:
     axis: dict[str, Any] = {"title": {"text": _title(objective), "standoff": 12}}
     if objective.is_log10:
         low, high = _range([math.log10(value) for value in values], 0.3, empty=(-2.0, 0.0))
-        ticks = _log_ticks(low, high)
+        ticks = log_ticks(low, high)
         axis |= {"type": "log", "range": [low, high], "tickvals": ticks, "tickformat": "~s"}
         if _is_ratio(objective):
             axis["ticktext"] = [f"{tick:g}<br>{TIMES}{1 / tick:.3g}" for tick in ticks]
@@ -51,7 +51,7 @@ def _range(
     return low - air, high + air
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> list[float]:
     """Return round values between 10**low and 10**high, the fewer a decade the more decades."""
     mantissas = [1.0] if high - low > 3 else [1.0, 2.0, 5.0]
     if high - low < 0.7:

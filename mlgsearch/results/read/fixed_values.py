@@ -5,14 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, column, inspect, select, table
 
-from mlgsearch.records import StudyRecord
+from mlgsearch.records import BUDGET_KB, StudyRecord
 from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.layer_groups import LayerGroups, group_names
 from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
 from mlgsearch.results.database.lookup import find_study
 from mlgsearch.results.database.tables import trial_table
+
+#: Optuna's own tables, as far as they are read here.
+_PARAMETERS = table("trial_params", *map(column, ("trial_id", "param_name", "param_value")))
+_TRIALS = table("trials", *map(column, ("trial_id", "study_id", "number")))
+_STUDIES = table("studies", *map(column, ("study_id", "study_name")))
 
 #: Numbers a statement may name: SQLite takes 32,766 at most.
 _PART = 10_000
@@ -23,15 +28,15 @@ Whole = TypeVar("Whole")
 class FixedValues(Generic[Whole]):
     """Keeps a value per trial of one study, which never changes; any thread may use it.
 
-    ``query`` selects trials' numbers and what is stored of each; ``parse`` turns that into what is
-    kept of it. ``whole`` makes of these, in the order of the study's columns and None for a trial
-    that has none, what readers get.
+    ``query`` selects trials' numbers and what is stored of each, None where nothing is; ``parse``
+    turns that into what is kept of it. ``whole`` makes of these, in the order of the study's
+    columns and None for a trial that has none, what readers get.
     """
 
     def __init__(
         self,
         engine: Engine,
-        query: Callable[[Connection], Select[Any]],
+        query: Callable[[Connection], Select[Any] | None],
         whole: Callable[[Sequence[Any]], Whole],
         parse: Callable[[Any], Any] = lambda stored: stored,
     ) -> None:
@@ -61,6 +66,8 @@ class FixedValues(Generic[Whole]):
             return
         with self._engine.connect() as connection:
             query = self._query(connection)
+            if query is None:
+                return
             (number_column, *_) = query.selected_columns
             for start in range(0, len(numbers), _PART):
                 part = numbers[start : start + _PART]
@@ -106,3 +113,20 @@ def layer_group_reader(engine: Engine, study: StudyRecord) -> FixedValues[LayerG
         return LayerGroups(tuple(groups), found.reshape(len(trials), len(groups)))
 
     return FixedValues(engine, query, whole, summed)
+
+
+def budget_reader(engine: Engine, study: StudyRecord) -> FixedValues[Floats]:
+    """Return what reads the budgets of an allocation space's trials in KB, shape (n,), else NaN."""
+
+    def query(connection: Connection) -> Select[Any] | None:
+        if not inspect(connection).has_table(_PARAMETERS.name):
+            return None
+        return (
+            select(_TRIALS.c.number, _PARAMETERS.c.param_value)
+            .join_from(_PARAMETERS, _TRIALS, _PARAMETERS.c.trial_id == _TRIALS.c.trial_id)
+            .join(_STUDIES, _STUDIES.c.study_id == _TRIALS.c.study_id)
+            .where(_STUDIES.c.study_name == study.name)
+            .where(_PARAMETERS.c.param_name == BUDGET_KB)
+        )
+
+    return FixedValues(engine, query, lambda trials: np.array(trials, dtype=np.float64))

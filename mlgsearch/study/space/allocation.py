@@ -12,14 +12,13 @@ from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.planning.budget.allocation import HOPELESS, Allocation, Allocator
+from mlgsearch.records import BUDGET_KB
 from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
 from mlgsearch.study.space.coordinates import Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
 
 #: The largest gain, and minus the smallest: a layer's damage counts for 7.4 times as much at most.
 MOST_GAIN = 2.0
-
-_BUDGET = "budget_kb"
 
 #: What a budget that breaks a limit is lowered to at a time.
 _STEP = 0.98
@@ -54,7 +53,7 @@ class AllocationCoordinates(Coordinates):
         self.distributions: dict[str, BaseDistribution] = {}
         low, high = self._span(space)
         self.distributions = {
-            _BUDGET: FloatDistribution(low, high, log=True),
+            BUDGET_KB: FloatDistribution(low, high, log=True),
             **{_gain(name): FloatDistribution(-MOST_GAIN, MOST_GAIN) for name in self._gains},
         }
 
@@ -87,12 +86,12 @@ class AllocationCoordinates(Coordinates):
         norm_bits = next((width for width in widths if width == wanted), max(widths))
         gains = self._allocator.gains_towards(settings)
         bits = network_sizes(shape, settings, norm_bits).bits
-        parameters: Parameters = {_BUDGET: self._within(bits / 8000)} | {
+        parameters: Parameters = {BUDGET_KB: self._within(bits / 8000)} | {
             _gain(name): min(max(gains[name], -MOST_GAIN), MOST_GAIN) for name in self._gains
         }
         while self._place(parameters) in self._given:
-            low = self._span_of(_BUDGET)[0]
-            parameters[_BUDGET] = self._within(math.nextafter(parameters[_BUDGET], low))
+            low = self._span_of(BUDGET_KB)[0]
+            parameters[BUDGET_KB] = self._within(math.nextafter(parameters[BUDGET_KB], low))
         self._given[self._place(parameters)] = settings, norm_bits
         return parameters
 
@@ -100,21 +99,21 @@ class AllocationCoordinates(Coordinates):
         """Return the planned front without gains: budgets spread evenly by ratio, none hopeless."""
         if not count:
             return []
-        low, high = (round(8000 * bound) for bound in self._span_of(_BUDGET))
+        low, high = (round(8000 * bound) for bound in self._span_of(BUDGET_KB))
         low = min(max(low, self._allocator.bits_at(HOPELESS)), high)
         front = self._allocator.front(count, (low, high))
         return [self._plain(self._within(found.bits / 8000)) for found in front]
 
     def lowered(self, parameters: Parameters) -> Parameters | None:
         """Lower the budget by a step; None where it is the lowest."""
-        low = self._span_of(_BUDGET)[0]
-        if parameters[_BUDGET] <= low:
+        low = self._span_of(BUDGET_KB)[0]
+        if parameters[BUDGET_KB] <= low:
             return None
-        return {**parameters, _BUDGET: max(low, _STEP * parameters[_BUDGET])}
+        return {**parameters, BUDGET_KB: max(low, _STEP * parameters[BUDGET_KB])}
 
     def _allocate(self, parameters: Mapping[str, Any]) -> Allocation:
         gains = {name: parameters[_gain(name)] for name in self._gains}
-        bits = round(8000 * parameters[_BUDGET])
+        bits = round(8000 * parameters[BUDGET_KB])
         return self._allocator.allocate(max(bits, self._allocator.smallest), gains)
 
     def _span(self, space: SpaceSpec) -> tuple[float, float]:
@@ -159,7 +158,7 @@ class AllocationCoordinates(Coordinates):
         return low
 
     def _plain(self, budget_kb: float) -> Parameters:
-        return {_BUDGET: budget_kb, **{_gain(name): 0.0 for name in self._gains}}
+        return {BUDGET_KB: budget_kb, **{_gain(name): 0.0 for name in self._gains}}
 
     def _span_of(self, name: str) -> tuple[float, float]:
         distribution = self.distributions[name]
@@ -167,11 +166,11 @@ class AllocationCoordinates(Coordinates):
         return distribution.low, distribution.high
 
     def _within(self, budget_kb: float) -> float:
-        low, high = self._span_of(_BUDGET)
+        low, high = self._span_of(BUDGET_KB)
         return min(max(budget_kb, low), high)
 
     def _place(self, parameters: Mapping[str, Any]) -> tuple[float, ...]:
-        return (parameters[_BUDGET], *(parameters[_gain(name)] for name in self._gains))
+        return (parameters[BUDGET_KB], *(parameters[_gain(name)] for name in self._gains))
 
 
 def _gain(layer: str) -> str:

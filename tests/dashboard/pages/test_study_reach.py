@@ -10,10 +10,9 @@ from playwright.sync_api import Page, expect
 from dashboard.pages.study.view import MOST_SELECTED
 from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.conftest import Fill
-from tests.dashboard.layered import layered_study
+from tests.dashboard.layered import a_layered_study, layered_study
 from tests.dashboard.marks import click_trial, legend
 from tests.dashboard.serving import Visit
-from tests.results.samples import a_study
 
 #: The focused element, and whether it is in a row of a table.
 _IN_A_ROW = "document.activeElement.closest('#study-table tbody tr') !== null"
@@ -24,9 +23,8 @@ def fill() -> Fill:
     def write(store: ResultStore) -> None:
         drawn = layered_study(store, "source", trials=40)
         store.create_study(
-            a_study(
-                "tuned",
-                n_trials=40,
+            replace(
+                a_layered_study("tuned", "resnet20", 40),
                 teacher_accuracy=0.95,
                 objectives=("accuracy", "memory_ratio", "latency_ms"),
             )
@@ -240,3 +238,50 @@ def test_the_limits_line_is_dragged(visit: Visit) -> None:
     assert moved is not None
     assert moved["x"] == pytest.approx(box["x"] - 60, abs=4)
     assert moved["height"] == pytest.approx(box["height"], abs=1)
+
+
+#: A place on a trial's line in the parallel coordinates, between its last two axes.
+_BETWEEN = """(number) => {
+  const graph = document.querySelector("#study-parallel .js-plotly-plot");
+  const { xaxis, yaxis } = graph._fullLayout;
+  const { left, top } = graph.getBoundingClientRect();
+  const is_its = (mark) => mark?.[0] === number;
+  const trace = graph.data.find(({ customdata }) => customdata?.some(is_its));
+  const at = trace.customdata.findLastIndex(is_its);
+  const between = (values) => 0.3 * values[at - 1] + 0.7 * values[at];
+  return [left + xaxis._offset + xaxis.d2p(between(trace.x)),
+    top + yaxis._offset + yaxis.d2p(between(trace.y))];
+}"""
+
+
+def test_parallel_coordinates_are_a_view_whose_lines_select(visit: Visit) -> None:
+    page = study(visit)
+    page.get_by_role("combobox", name="Chart").select_option("parallel coordinates")
+    chart = page.locator("#study-parallel")
+    expect(chart.locator(".main-svg .legend")).to_be_visible()
+    expect(page.locator("#study-chart")).to_be_hidden()
+    expect(page).to_have_url(re.compile("chart=parallel"))
+    summary = page.locator("#study-parallel-summary")
+    expect(summary).to_contain_text("40 lines, one per trial with an accuracy; 17 are on")
+    expect(chart.locator(".xtick")).to_have_text(
+        ["rate", "optimiser", "conv1", "layer1", "layer2", "layer3", "memoryratio",
+         "predictedlatency inms", "pointsbelow theteacher"]
+    )  # fmt: skip
+    assert chart.locator(".gl-container canvas").count() == 0
+    # On the line, far from its points; once more takes it out.
+    best = page.locator("#study-table tbody th").first.inner_text()
+    chart.scroll_into_view_if_needed()
+    page.mouse.click(*page.evaluate(_BETWEEN, int(best)))
+    expect(page.locator("#study-cards h3")).to_have_text([f"Trial {best}"])
+    expect(chart.locator(".legendtext").last).to_have_text(f"trial {best}")
+    page.mouse.click(*page.evaluate(_BETWEEN, int(best)))
+    expect(page.locator("#study-choose")).to_be_visible()
+    page.get_by_role("combobox", name="Colour by").select_option("optimiser")
+    expect(chart.locator(".legendtext")).to_have_text([re.compile("optimiser (sgd|adam)")] * 2)
+    again = visit.go("/study?name=tuned&chart=parallel&only=front")
+    expect(again.locator("#study-parallel-summary")).to_contain_text(
+        "17 lines, one per trial with an accuracy; 17 are on"
+    )
+    again.get_by_role("combobox", name="Chart").select_option("accuracy against size")
+    expect(again.locator("#study-chart .main-svg .legend")).to_be_visible()
+    expect(again.locator("#study-lines")).to_be_empty()

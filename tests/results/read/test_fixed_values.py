@@ -2,13 +2,21 @@
 
 import math
 
+import numpy as np
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from sqlalchemy import Engine, event
 
 from mlgsearch.records import LayerRecord
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.results.read.fixed_values import hyperparameter_reader, layer_group_reader
+from mlgsearch.results.read.fixed_values import (
+    budget_reader,
+    hyperparameter_reader,
+    layer_group_reader,
+)
 from mlgsearch.results.read.study_reader import StudyReader
+from mlgsearch.study.search.optuna_storage import open_optuna_storage
 from tests.results.samples import a_study, a_trial
 
 
@@ -52,3 +60,28 @@ def test_the_bytes_of_groups_are_those_of_their_layers(store: ResultStore, engin
     assert groups.bytes[:, 0].tolist() == [10, 2]
     without = layer_group_reader(engine, a_study()).read(columns)
     assert without.bytes.shape == (2, 0)
+
+
+def test_budgets_are_those_of_optunas_tables(store: ResultStore, engine: Engine) -> None:
+    store.create_study(study := a_study())
+    for number in (0, 1):
+        store.put_trial("digits", a_trial(number))
+    columns = StudyReader(engine, "digits").read()
+    assert np.isnan(budget_reader(engine, study).read(columns)).all()
+    storage = open_optuna_storage(engine)
+    for name in ("other", "digits"):
+        trials = optuna.create_study(storage=storage, study_name=name)
+        trials.add_trial(a_proposal(12.5 if name == "digits" else 99.0))
+        trials.add_trial(optuna.trial.create_trial(value=1.0))
+    storage.remove_session()
+    storage.engine.dispose()
+    assert budget_reader(engine, study).read(columns).tolist() == pytest.approx(
+        [12.5, math.nan], nan_ok=True
+    )
+
+
+def a_proposal(budget: float) -> optuna.trial.FrozenTrial:
+    distributions = {"budget_kb": FloatDistribution(1, 100, log=True)}
+    return optuna.trial.create_trial(
+        params={"budget_kb": budget}, distributions=distributions, value=1.0
+    )
