@@ -12,7 +12,7 @@ from dashboard.charts.hypervolume_chart import hypervolume_chart
 from dashboard.charts.zoom import read_zoom
 from dashboard.database import Database
 from dashboard.pages.study.chart_tables import COURSE_TABLE, CURVES_TABLE
-from dashboard.pages.study.chips import chips
+from dashboard.pages.study.chips import chips, left_out
 from dashboard.pages.study.controls import controls, replay
 from dashboard.pages.study.data import (
     StudyData,
@@ -49,6 +49,7 @@ _OUTPUTS = {
     "is_parallel": Output("study-front", "hidden"),
     "moment": Output("study-moment", "children"),
     "chips": Output("study-chips", "children"),
+    "left_out": Output("study-left-out", "children"),
     "course": Output("study-course", "figure"),
     "course_summary": Output("study-course-summary", "children"),
     "curves": Output("study-curves", "figure"),
@@ -166,6 +167,7 @@ def _layout(database: Database, view: View) -> Component:
                 [
                     html.H2("Trials"),
                     table_tools(data, view.query),
+                    html.Div(parts["left_out"], id="study-left-out", role="status"),
                     html.Div(TRIALS_TABLE.render(database, view.query), id="study-table"),
                 ],
                 className="card",
@@ -208,7 +210,7 @@ def _parts(
     drawing = "parallel" if view.is_parallel else "front"
     digests = {
         drawing: data.digest(view, scheme),
-        "chips": data.digest(view.filters),
+        "chips": data.digest(view.filters, view.found),
         "course": data.digest(view.until, scheme),
         # Of trials that were not chosen there is nothing to show.
         "chosen": data.digest(view.filters, view.selected, scheme, data.written(view.selected))
@@ -235,6 +237,7 @@ def _parts(
         parts["is_parallel"] = view.is_parallel
     if "chips" in news:
         parts["chips"] = lighten(chips(data, view))
+        parts["left_out"] = lighten(left_out(data, view))
     if "course" in news:
         parts["course"] = hypervolume_chart(
             data.columns, data.course, scheme, seen=data.results_until(view.until)

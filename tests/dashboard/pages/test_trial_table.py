@@ -1,16 +1,19 @@
 """The table of a study's trials without a browser: what is in it, in which order."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dashboard.database import Database
+from dashboard.pages.study.chips import left_out
 from dashboard.pages.study.data import read_study
 from dashboard.pages.study.inspector.cards import cards
 from dashboard.pages.study.trials.columns import columns_offered
 from dashboard.pages.study.trials.table import TRIALS_TABLE
 from dashboard.pages.study.view import StudyView
+from dashboard.parts.markup import nodes_of
 from dashboard.parts.student import written_bytes
 from dashboard.query import Query
 from mlgsearch.results.database.connection.engine import open_engine
@@ -89,6 +92,29 @@ def test_verified_results_are_columns_once_there_are_some(database: Database, ur
     assert rows[2]["test_accuracy"] is None
     card = str(cards(read_study(database, "digits"), StudyView(selected=(12,)), "light"))
     assert "verified: 72.00 \N{PLUS-MINUS SIGN} 2.83 % on the test part, 2 seeds, on the" in card
+
+
+@pytest.mark.parametrize(
+    ("search", "said", "chips"),
+    [
+        ("find=6", "", []),
+        ("find=99&hide=FAIL", "This study has no trial 99.", []),
+        ("find=6&hide=FAIL&hide=PRUNED", "left out by a filter; remove it:", ["hide"]),
+        ("find=39&hide=FAIL&until=20", "left out by a filter; remove it:", ["until"]),
+        (
+            "find=6&only=front&accuracy-from=90&ratio-from=0",
+            "left out by filters; remove them:",
+            ["accuracy-from accuracy-to", "only"],
+        ),
+    ],
+)
+def test_a_trial_that_filters_leave_out_is_said_with_what_they_are(
+    database: Database, search: str, said: str, chips: list[str]
+) -> None:
+    query = Query.parse(f"name=digits&{search}")
+    shown = str(nodes_of(left_out(read_study(database, "digits"), StudyView.of(query))))
+    assert said in shown
+    assert re.findall(r"'data-clear': '(.*?)'", shown) == chips
 
 
 def test_bytes_of_groups_of_layers_are_columns_to_choose(database: Database, url: str) -> None:

@@ -81,7 +81,7 @@ def test_budgets_are_those_of_optunas_tables(store: ResultStore, engine: Engine)
 
 
 def a_proposal(budget: float) -> optuna.trial.FrozenTrial:
-    distributions = {"budget_kb": FloatDistribution(1, 100, log=True)}
+    budgets = FloatDistribution(1, 100, log=True)
     return optuna.trial.create_trial(
-        params={"budget_kb": budget}, distributions=distributions, value=1.0
+        params={"budget_kb": budget}, distributions={"budget_kb": budgets}, value=1.0
     )
