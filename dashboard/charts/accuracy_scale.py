@@ -9,7 +9,7 @@ import numpy as np
 
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.results.analysis.trial_columns import Floats
-from mlgsearch.results.charts.axis import scale_of
+from mlgsearch.results.charts.axis import log_ticks, scale_of
 
 #: Points below the teacher that a chart tells apart where it has no trial.
 _LEAST = 1.0
@@ -88,10 +88,8 @@ class AccuracyScale:
 
     def _ticks(self, low: float, high: float) -> list[float]:
         """Return round points below the teacher between two heights, the more the closer."""
-        mantissas = (1, 2, 5) if high - low > 0.8 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
-        decades = range(math.floor(-high), math.ceil(-low) + 1)
-        points = [float(f"{mantissa}e{decade}") for decade in decades for mantissa in mantissas]
-        return [one for one in points if one >= self.least and low <= -math.log10(one) <= high]
+        points = log_ticks(-high, -low)
+        return [one for one in points if one >= self.least]
 
 
 #: Heights that are percents.

@@ -153,7 +153,7 @@ def _trials(
             "failed",
             {"symbol": "triangle-up", "size": 9, "color": colours.fail},
         ),
-        _steps(picture, marks, colours),
+        _step_line(picture, marks, colours),
         marks.points(
             front,
             f"front ({len(front)})",
@@ -180,7 +180,7 @@ def _scale(colour: str, colours: Palette) -> tuple[str, str]:
     return blend(colours.paper, colour, 0.3), blend(colour, colours.ink, 0.4)
 
 
-def _steps(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
+def _step_line(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     """Bound the region the trials reach: each holds until a more accurate one takes over."""
     rows = marks.drawable(picture.steps)
     rows = rows[np.lexsort((marks.y[rows], marks.x[rows]))]

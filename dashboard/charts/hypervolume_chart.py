@@ -4,7 +4,7 @@ import numpy as np
 
 from dashboard.parts.page import Scheme
 from dashboard.theme import Figure, palette, template
-from mlgsearch.results.analysis.trial_columns import Course, TrialColumns
+from mlgsearch.results.analysis.trial_columns import Course, Floats, Rows, TrialColumns
 
 #: The axis goes on behind the last trial, and so does the line.
 _ROOM = 1.03
@@ -25,7 +25,7 @@ def hypervolume_chart(
     """
     colours = palette(scheme)
     rows, volumes = course
-    grown = np.flatnonzero(np.diff(volumes, prepend=0.0) > 0)
+    grown = rises(volumes)
     numbers = columns.number[rows[grown]].tolist()
     # The last step goes on to the end.
     xs = [*(grown + 1).tolist(), _ROOM * len(rows)] if len(grown) else []
@@ -69,3 +69,8 @@ def hypervolume_chart(
             "shapes": [] if seen is None else [moment],
         },
     }
+
+
+def rises(volumes: Floats) -> Rows:
+    """Return where the hypervolume, shape (n,), is more than before: places, shape (k,)."""
+    return np.flatnonzero(np.diff(volumes, prepend=0.0) > 0)

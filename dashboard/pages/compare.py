@@ -14,6 +14,7 @@ from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
 from dashboard.charts.zoom import read_zoom
 from dashboard.database import Database
 from dashboard.pages.study.view import AXIS, ZOOM, axis_of
+from dashboard.parts.cells import number, percent
 from dashboard.parts.chart import chart
 from dashboard.parts.menu import menu
 from dashboard.parts.page import (
@@ -126,10 +127,6 @@ def _file_differences(database: Database, query: Query) -> list[dict[str, Any]]:
     ]
 
 
-def _percent(key: str) -> Callable[[Row], str]:
-    return lambda row: "" if row[key] is None else f"{100 * row[key]:.2f} %"
-
-
 def _in_each(_database: Database, query: Query) -> list[Column]:
     """Return a column per study compared."""
 
@@ -158,17 +155,12 @@ OVERVIEW = Table(
     label="The studies compared",
     columns=(
         Column("study", "study", lambda row: link(row["study"], "/study", name=row["study"])),
-        Column("hypervolume", "hypervolume", lambda row: f"{row['hypervolume']:.4f}", True),
+        number("hypervolume", "hypervolume", "{:.4f}"),
         Column("complete", "complete", is_number=True),
         Column("front", "on the front", is_number=True),
-        Column("best_accuracy", "best accuracy", _percent("best_accuracy"), True),
-        Column(
-            "smallest_ratio",
-            "smallest memory ratio",
-            lambda row: "" if row["smallest_ratio"] is None else f"{row['smallest_ratio']:.4f}",
-            True,
-        ),
-        Column("teacher_accuracy", "teacher", _percent("teacher_accuracy"), True),
+        percent("best_accuracy", "best accuracy"),
+        number("smallest_ratio", "smallest memory ratio", "{:.4f}"),
+        percent("teacher_accuracy", "teacher"),
     ),
     rows=_overview,
     sort="-hypervolume",

@@ -22,6 +22,28 @@ def toggles(
     return html.Fieldset([store, html.Legend(legend), *boxes], className="toggles")
 
 
+def toggling(
+    words: str,
+    parameter: str,
+    value: str,
+    *,
+    title: str | None = None,
+    label: str | None = None,
+    classes: str | None = None,
+) -> html.Button:
+    """Make a button that adds a value to the list of a parameter, or takes it out.
+
+    ``label`` is its name where ``words`` are not enough of one.
+    """
+    return html.Button(
+        words,
+        type="button",
+        title=title,
+        className=classes,
+        **attributes(aria_label=label, data_toggle=parameter, data_value=value),
+    )
+
+
 def _box(parameter: str, option: str, text: str, is_ticked: bool) -> Component:
     return html.Button(
         text,

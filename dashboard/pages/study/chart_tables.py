@@ -25,7 +25,7 @@ def _epochs(database: Database, query: Query) -> list[dict[str, Any]]:
     ]
 
 
-def _steps(database: Database, query: Query) -> list[dict[str, Any]]:
+def _rises(database: Database, query: Query) -> list[dict[str, Any]]:
     data = read_study(database, query.one("name"))
     rows, course = data.course
     return [
@@ -58,7 +58,7 @@ COURSE_TABLE = Table(
         Column("trial", "since trial", is_number=True),
         number("hypervolume", "hypervolume", "{:.4f}"),
     ),
-    rows=_steps,
+    rows=_rises,
     sort="-results",
     page_size=10,
     empty="No trial has a result yet.",

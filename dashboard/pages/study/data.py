@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from dashboard.charts.hypervolume_chart import rises
 from dashboard.database import Database
 from dashboard.pages.study.filtered import Filtered
 from dashboard.pages.study.view import StudyView
@@ -43,7 +44,7 @@ class StudyData:
     @property
     def steps(self) -> Rows:
         """Where the hypervolume rose: places in ``course``, shape (k,)."""
-        return np.flatnonzero(np.diff(self.course[1], prepend=0.0) > 0)
+        return rises(self.course[1])
 
     def filtered(self, view: StudyView) -> Filtered:
         """Return the trials that a view leaves."""

@@ -26,7 +26,7 @@ def picture_of(data: StudyData, view: StudyView) -> FrontPicture:
         axis=axis,
         shown=left.rows[drawn[left.rows]],
         front=left.front,
-        steps=_steps(columns, axis, left.seen),
+        steps=_bounding(columns, axis, left.seen),
         ranged=left.ranged[drawn[left.ranged]],
         selected=view.selected,
         teacher_accuracy=record.teacher_accuracy,
@@ -123,7 +123,7 @@ def accuracy_scale(data: StudyData, view: StudyView) -> AccuracyScale:
     return AccuracyScale.below(100 * teacher, reached, 100 / images if images else 0.0)
 
 
-def _steps(columns: TrialColumns, axis: SizeAxis, seen: Rows) -> Rows:
+def _bounding(columns: TrialColumns, axis: SizeAxis, seen: Rows) -> Rows:
     """Return the rows of the line that bounds what was reached; a hyperparameter bounds nothing."""
     if not axis.objective:
         return seen[:0]

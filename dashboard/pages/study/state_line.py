@@ -12,6 +12,7 @@ from dashboard.pages.study.view import SELECTED
 from dashboard.parts.attributes import attributes
 from dashboard.parts.copyable import copyable
 from dashboard.parts.duration import age
+from dashboard.parts.toggles import toggling
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results.read.driving import Driving
 from mlgsearch.words import duration
@@ -121,12 +122,12 @@ def _running(data: StudyData, driving: Driving | None) -> list[Component]:
     shown = [
         html.Li(
             [
-                html.Button(
+                toggling(
                     f"trial {number}",
-                    type="button",
-                    className="link",
+                    SELECTED,
+                    str(number),
                     title=f"Select trial {number}, or take it out of the selection",
-                    **attributes(data_toggle=SELECTED, data_value=str(number)),
+                    classes="link",
                 ),
                 html.Span(f"epoch {done} of {wanted}"),
                 html.Span("" if accuracy != accuracy else f"{100 * accuracy:.2f} %"),

@@ -7,10 +7,10 @@ from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.inspector.notes import note, star
 from dashboard.pages.study.view import SELECTED, StudyView
-from dashboard.parts.attributes import attributes
 from dashboard.parts.expected import expected
 from dashboard.parts.page import Scheme, link
 from dashboard.parts.states import STATE_WORDS
+from dashboard.parts.toggles import toggling
 from dashboard.parts.verified import longest, verified
 from dashboard.theme import palette
 from mlgsearch.results.analysis.neighbours import Neighbours, Trade, neighbours
@@ -43,15 +43,8 @@ def _out(number: int) -> html.P:
 
 
 def _remove(number: int) -> html.Button:
-    return html.Button(
-        "Remove",
-        type="button",
-        **attributes(
-            aria_label=f"Remove trial {number} from the selection",
-            data_toggle=SELECTED,
-            data_value=str(number),
-        ),
-    )
+    label = f"Remove trial {number} from the selection"
+    return toggling("Remove", SELECTED, str(number), label=label)
 
 
 def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Article:
@@ -106,10 +99,5 @@ def _pick(trade: Trade, view: StudyView) -> Component | str:
     name = f"trial {trade.number}"
     if trade.number in view.selected:
         return name
-    return html.Button(
-        name,
-        type="button",
-        title=f"Add {name} to the selection",
-        className="link",
-        **attributes(data_toggle=SELECTED, data_value=str(trade.number)),
-    )
+    title = f"Add {name} to the selection"
+    return toggling(name, SELECTED, str(trade.number), title=title, classes="link")

@@ -3,15 +3,16 @@
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.database import Database
 from dashboard.pages.study.limit import DEFAULT_KIND, KIND, KINDS, MOST, limit_of
 from dashboard.pages.study.view import SELECTED
-from dashboard.parts.attributes import attributes
 from dashboard.parts.copyable import copyable
 from dashboard.parts.expected import expected
 from dashboard.parts.menu import menu
 from dashboard.parts.page import view_id
 from dashboard.parts.student import written_bytes
+from dashboard.parts.toggles import toggling
 from dashboard.query import Query
 from mlgsearch.errors import UserError
 from mlgsearch.results.analysis.choice import Limit, LimitError
@@ -106,7 +107,7 @@ def _facts(results: StudyResults, number: int) -> html.Dl:
     rows = [
         ("expected", expected(results.expectations[number])),
         ("seen", f"{100 * columns.accuracy[row]:.2f} %"),
-        ("memory ratio", f"{ratio:.4f} ({TIMES}{1 / ratio:.1f} smaller)"),
+        ("memory ratio", SIZE_AXES["memory_ratio"].write(ratio)),
     ]
     if size > 0:  # NaN is not
         rows.append(("packed file", written_bytes(size)))
@@ -125,10 +126,5 @@ def _traded(trade: Trade) -> str:
 
 
 def _select(number: int, classes: str = "link") -> html.Button:
-    return html.Button(
-        f"trial {number}" if classes == "link" else f"Trial {number}",
-        type="button",
-        title=f"Select trial {number}",
-        className=classes,
-        **attributes(data_toggle=SELECTED, data_value=str(number)),
-    )
+    words = f"trial {number}" if classes == "link" else f"Trial {number}"
+    return toggling(words, SELECTED, str(number), title=f"Select trial {number}", classes=classes)

@@ -43,7 +43,7 @@ def _head(data: StudyData, there: list[int]) -> html.Div:
     steps: list[Component] = []
     said = f"{len(there)} trials"
     if len(there) == 1:
-        steps, said = _steps(data, there[0])
+        steps, said = _along_front(data, there[0])
     return html.Div(
         [
             html.Span(said, className="faint"),
@@ -53,7 +53,7 @@ def _head(data: StudyData, there: list[int]) -> html.Div:
     )
 
 
-def _steps(data: StudyData, number: int) -> tuple[list[Component], str]:
+def _along_front(data: StudyData, number: int) -> tuple[list[Component], str]:
     """Return the buttons to the trials before and after on the front, and the trial's rank."""
     columns, front = data.columns, data.results.front
     numbers = columns.number[front].tolist()

@@ -9,15 +9,16 @@ from dashboard.database import Database
 from dashboard.pages.study.data import StudyData, read_study
 from dashboard.pages.study.trials.rows import OTHER_OBJECTIVES
 from dashboard.pages.study.view import COLUMNS, HYPERPARAMETER, LAYERS, SELECTED
-from dashboard.parts.attributes import attributes
-from dashboard.parts.cells import size
+from dashboard.parts.cells import number, percent, size
 from dashboard.parts.expected import EXPECTED
 from dashboard.parts.page import link
 from dashboard.parts.states import STATE_WORDS
 from dashboard.parts.table import Column, Row
+from dashboard.parts.toggles import toggling
 from dashboard.parts.verified import VERIFIED
 from dashboard.query import Query
 from mlgsearch.records import OBJECTIVES
+from mlgsearch.results.analysis.choice import KILOBYTE
 from mlgsearch.results.analysis.layer_groups import group_names
 from mlgsearch.words import TIMES
 
@@ -73,18 +74,6 @@ def _hyperparameter(key: str, data: StudyData) -> Column:
     return Column(key, name, show, is_number=name in data.hyperparameters.numeric)
 
 
-def _percent(row: Row) -> str:
-    return "" if row["accuracy"] is None else f"{100 * row['accuracy']:.2f} %"
-
-
-def _times(row: Row) -> str:
-    return "" if row["compression"] is None else f"{TIMES}{row['compression']:.1f}"
-
-
-def _kilobytes(row: Row) -> str:
-    return "" if row["packed_bytes"] is None else f"{row['packed_bytes'] / 1000:,.1f}"
-
-
 def _finished(row: Row) -> str:
     return "" if row["finished_at"] is None else row["finished_at"][:19].replace("T", " ")
 
@@ -96,15 +85,8 @@ def _state(row: Row) -> str:
 
 def _pick(row: Row) -> html.Button:
     word = "Remove" if row["is_selected"] else "Select"
-    return html.Button(
-        word,
-        type="button",
-        **attributes(
-            aria_label=f"{word} trial {row['trial']}",
-            data_toggle=SELECTED,
-            data_value=str(row["trial"]),
-        ),
-    )
+    number = str(row["trial"])
+    return toggling(word, SELECTED, number, label=f"{word} trial {number}")
 
 
 #: Of every study.
@@ -116,14 +98,12 @@ COMMON = (
         is_number=True,
     ),
     Column("state", "state", _state),
-    Column("accuracy", "accuracy", _percent, is_number=True),
+    percent("accuracy", "accuracy"),
     EXPECTED,
     *VERIFIED,
-    Column(
-        "memory_ratio", "memory ratio", lambda row: f"{row['memory_ratio']:.4f}", is_number=True
-    ),
-    Column("compression", "smaller", _times, is_number=True),
-    Column("packed_bytes", "packed KB", _kilobytes, is_number=True),
+    number("memory_ratio", "memory ratio", "{:.4f}"),
+    number("compression", "smaller", f"{TIMES}{{:.1f}}"),
+    number("packed_bytes", "packed KB", "{:,.1f}", scale=1 / KILOBYTE),
     Column("epochs_done", "epochs", is_number=True),
     Column("finished_at", "finished (UTC)", _finished),
     Column("pick", "selection", _pick, is_data=False),
