@@ -10,7 +10,7 @@ from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
 from dashboard.charts.colouring import Colouring
 from dashboard.charts.compared import reference_marks, verified_marks
 from dashboard.charts.density import blend
-from dashboard.charts.group_marks import GroupMarks
+from dashboard.charts.group_marks import NAME_ALONE, GroupMarks
 from dashboard.charts.limit_line import LimitLine, drawn
 from dashboard.charts.planned_line import PlannedLine
 from dashboard.charts.size_axis import SizeAxis
@@ -120,9 +120,14 @@ def _trials(
     failed = shown[columns.is_in(TrialState.FAIL)[shown]]
     front = picture.front[np.isin(picture.front, there)]
     front_colours: str | list[str] = colours.front
+    name = f"front ({len(front)})"
+    ring = {"symbol": "circle", "size": 11, "line": {"width": 1.5, "color": colours.paper}}
+    in_legend: list[Trace] = []
     if picture.colouring is not None:
         groups = GroupMarks(picture.colouring, marks, colours)
         front_colours = groups.colours_of(front)
+        # Of marks of many colours plotly's legend has the first one's.
+        in_legend = [NAME_ALONE | {"marker": ring | {"color": colours.ink}, "name": name}]
     return [
         marks.mass(
             pruned,
@@ -154,15 +159,12 @@ def _trials(
             {"symbol": "triangle-up", "size": 9, "color": colours.fail},
         ),
         _step_line(picture, marks, colours),
+        *in_legend,
         marks.points(
             front,
-            f"front ({len(front)})",
-            {
-                "symbol": "circle",
-                "size": 11,
-                "color": front_colours,
-                "line": {"width": 1.5, "color": colours.paper},
-            },
+            name,
+            ring | {"color": front_colours},
+            **({"showlegend": False} if in_legend else {}),
         ),
     ]
 

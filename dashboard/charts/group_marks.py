@@ -7,7 +7,7 @@ from dashboard.theme import Palette, Trace, text
 from mlgsearch.results.analysis.trial_columns import Rows
 
 #: A trace for the legend alone: plotly names none without a point.
-_NAME_ALONE = {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "showlegend": True}
+NAME_ALONE = {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "showlegend": True}
 
 
 class GroupMarks:
@@ -47,7 +47,7 @@ class GroupMarks:
             if not is_image:
                 drawn.append(self._marks.points(own, name, marker))
             elif len(own):
-                drawn.append(_NAME_ALONE | {"marker": marker, "name": name})
+                drawn.append(NAME_ALONE | {"marker": marker, "name": name})
         others = rows[groups == NO_GROUP]
         if len(others) and not is_image:
             marker = {"symbol": "circle", "size": 7, "color": self._palette.complete}

@@ -15,6 +15,7 @@ from tests.results.samples import a_complete, a_study
 PAGES = {
     "/": 0,
     "/study?name=deep&trials=3": 3,
+    "/study?name=deep&trials=3&chart=parallel": 4,
     "/study/layers?name=deep": 2,
     "/study/layers?name=uniform": 3,
     "/study/trial?name=deep&number=3": 1,

@@ -41,6 +41,7 @@ def table_tools(data: StudyData, query: Query) -> html.Div:
                     ),
                 ]
             ),
+            export_notes(data.record.name),
             html.Details(
                 [
                     html.Summary("Columns"),
@@ -48,7 +49,6 @@ def table_tools(data: StudyData, query: Query) -> html.Div:
                 ],
                 open=bool(query.all(COLUMNS)),
             ),
-            export_notes(data.record.name),
         ],
         className="controls",
     )
