@@ -164,7 +164,7 @@ def _trials(
             front,
             name,
             ring | {"color": front_colours},
-            **({"showlegend": False} if in_legend else {}),
+            showlegend=len(front) > 0 and not in_legend,
         ),
     ]
 

@@ -19,13 +19,13 @@ MOST_LINES = 200
 
 #: In pixels, what a lane needs for its ticks and its title.
 LANE_WIDTH = 72
-_MARGIN = {"l": 64, "r": 24, "t": 48, "b": 64}
+_MARGIN = {"l": 64, "r": 40, "t": 48, "b": 64}
 
 #: The front's lines are thick, also where colours are those of groups.
 _THIN, _THICK = 1, 2.25
 
 #: How much is seen of other lines where some are selected.
-_FAINT = 0.35
+_FAINT = 0.5
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def parallel_chart(picture: ParallelPicture, scheme: Scheme) -> Figure:
                 "tickvals": list(range(count)),
                 "ticktext": [lane.heading for lane in picture.lanes],
                 "tickangle": 0,
+                "ticklabeloverflow": "allow",  # the last one's goes into the margin
                 "gridcolor": colours.faint,
                 "showline": False,
                 "ticks": "",

@@ -36,9 +36,15 @@ class Lane:
 
     @classmethod
     def of_numbers(
-        cls, title: str, values: Floats, rows: Rows, write: Callable[[float], str]
+        cls,
+        title: str,
+        values: Floats,
+        rows: Rows,
+        write: Callable[[float], str],
+        *,
+        is_size: bool = False,
     ) -> Self | None:
-        """Return the lane of numbers, shape (n,): by their logarithms where they are wide.
+        """Return the lane of numbers, shape (n,): by their logarithms where wide, or sizes.
 
         It reaches from the least to the most of those in ``rows``; None where these do not differ.
         """
@@ -46,7 +52,7 @@ class Lane:
         if len(known) < 2:
             return None
         low, high = float(known[0]), float(known[-1])
-        is_log = is_wide(known)
+        is_log = (is_size and low > 0) or is_wide(known)
         is_few = len(known) <= _MOST_TICKS
         heights = np.log10(np.where(values > 0, values, np.nan)) if is_log else values
         span = (math.log10(low), math.log10(high)) if is_log else (low, high)

@@ -1,5 +1,6 @@
 """A study's parallel coordinates in a view: which lanes, which lines, and what is said of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from dash._no_update import NoUpdate
 from dashboard.charts.layers.layer_names import short_names
 from dashboard.charts.parallel.chart import LANE_WIDTH, ParallelPicture, lines_of, parallel_chart
 from dashboard.charts.parallel.lanes import LINE, Lane
-from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.charts.size_axis import SIZE_AXES, SizeAxis
 from dashboard.database import Database
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.picture import accuracy_scale, colouring_of
@@ -18,7 +19,7 @@ from dashboard.parts.chart import chart
 from dashboard.parts.page import Scheme
 from dashboard.parts.student import written_bytes
 from mlgsearch.results.analysis.layer_groups import LayerGroups
-from mlgsearch.results.analysis.trial_columns import Rows
+from mlgsearch.results.analysis.trial_columns import Floats, Rows
 
 #: The chart's id.
 _CHART = "study-parallel"
@@ -86,18 +87,24 @@ def _lanes(
         ),
     ]
     lanes = [
-        None if budgets is None else Lane.of_numbers("budget in KB", budgets, rows, _brief),
+        None
+        if budgets is None
+        else Lane.of_numbers("budget in KB", budgets, rows, _brief, is_size=True),
         *(
-            Lane.of_numbers(name, known.numbers(name), rows, _brief)
+            Lane.of_numbers(title, known.numbers(name), rows, _brief)
             if name in known.numeric
-            else Lane.of_words(name, known.values[name], rows)
-            for name in known.varied
+            else Lane.of_words(title, known.values[name], rows)
+            for name, title in zip(known.varied, _last_parts(known.varied), strict=True)
         ),
         *_group_lanes(groups, rows),
-        *(Lane.of_numbers(axis.shown.label, axis.values(columns), rows, _brief) for axis in sizes),
+        *(_size_lane(axis, axis.values(columns), rows) for axis in sizes),
         Lane.of_accuracies(100 * columns.accuracy, rows, accuracy_scale(data, view)),
     ]
     return [lane for lane in lanes if lane is not None]
+
+
+def _size_lane(axis: SizeAxis, values: Floats, rows: Rows) -> Lane | None:
+    return Lane.of_numbers(axis.shown.label, values, rows, _brief, is_size=axis.shown.is_log10)
 
 
 def _group_lanes(groups: LayerGroups, rows: Rows) -> list[Lane | None]:
@@ -106,7 +113,16 @@ def _group_lanes(groups: LayerGroups, rows: Rows) -> list[Lane | None]:
     largest = np.sort(np.argsort(-taken, kind="stable")[:MOST_GROUPS]).tolist()
     titles = short_names(groups.names, most=LINE)
     return [
-        Lane.of_numbers(titles[place], groups.bytes[:, place], rows, _written) for place in largest
+        Lane.of_numbers(titles[place], groups.bytes[:, place], rows, _written, is_size=True)
+        for place in largest
+    ]
+
+
+def _last_parts(names: Sequence[str]) -> list[str]:
+    """Return what follows the last dot of hyperparameters' names, where that tells them apart."""
+    last = [name.rpartition(".")[2] for name in names]
+    return [
+        short if last.count(short) == 1 else name for short, name in zip(last, names, strict=True)
     ]
 
 

@@ -27,6 +27,13 @@ def test_wide_numbers_stand_by_their_logarithms_at_round_ticks() -> None:
     assert [*lane.ticks.values()] == ["0.0001", "0.001", "0.01", "0.1", "1"]
 
 
+def test_sizes_stand_by_their_logarithms_where_all_are_positive() -> None:
+    for values in (np.array([1.0, 2.0, 4.0]), np.array([0.0, 2.0, 4.0])):
+        lane = Lane.of_numbers("size", values, ALL[:3], "{:g}".format, is_size=True)
+        assert lane is not None
+        assert lane.places.tolist() == pytest.approx([0, 0.5, 1])
+
+
 def test_words_have_a_place_each_the_first_on_top() -> None:
     lane = Lane.of_words("optimiser", ["sgd", "adam", None, "lion", "sgd"], ALL)
     assert lane is not None

@@ -80,4 +80,4 @@ def test_selected_trials_are_drawn_on_top_and_others_step_back() -> None:
     *others, selected, _ticks = figure["data"]
     assert selected["name"] == "trial 3"  # the failed one has no line
     assert selected["line"]["color"] == PALETTES["light"].series[0]
-    assert {trace["opacity"] for trace in others} == {0.35}
+    assert {trace["opacity"] for trace in others} == {0.5}
