@@ -94,10 +94,10 @@ def parallel_chart(picture: ParallelPicture, scheme: Scheme) -> Figure:
 def _lines(picture: ParallelPicture, colours: Palette) -> list[Trace]:
     columns = picture.columns
     rows = picture.rows[::-1]  # the best are drawn last
-    is_selected = np.isin(rows, columns.rows_of(picture.selected))
-    is_front = np.isin(rows, picture.front) & ~is_selected
-    is_complete = columns.is_in(TrialState.COMPLETE)[rows] & ~is_front & ~is_selected
-    others = rows[~is_complete & ~is_front & ~is_selected]
+    is_front = np.isin(rows, picture.front)
+    is_complete = columns.is_in(TrialState.COMPLETE)[rows] & ~is_front
+    others = rows[~is_complete & ~is_front]
+    selected = _selected(picture, colours)
     kinds = [
         ("not complete", colours.pruned, others, _THIN),
         *_grouped(picture, "complete", colours.complete, rows[is_complete], _THIN, colours),
@@ -108,7 +108,7 @@ def _lines(picture: ParallelPicture, colours: Palette) -> list[Trace]:
         counts[name] += len(own)
     named = set[str]()
     lines = []
-    opacity = _FAINT if is_selected.any() else 1
+    opacity = _FAINT if selected else 1
     for name, colour, own, width in kinds:
         if len(own):
             line = {"width": width, "color": colour}
@@ -116,7 +116,7 @@ def _lines(picture: ParallelPicture, colours: Palette) -> list[Trace]:
             in_legend = {"legendgroup": name, "showlegend": name not in named}
             lines.append(trace | in_legend | {"opacity": opacity})
             named.add(name)
-    return [*lines, *_selected(picture, colours)]
+    return [*lines, *selected]
 
 
 def _grouped(
