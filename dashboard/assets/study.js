@@ -87,7 +87,8 @@
     return Math.hypot(x - left - share * across, y - from - share * up);
   };
 
-  // The trial whose line passes under the pointer or next to it, the one on top first.
+  // The line that passes under the pointer or next to it, the one on top first: its trial, and the
+  // points of it.
   const lineAt = (graph, event) => {
     const { xaxis, yaxis } = graph._fullLayout;
     const box = graph.getBoundingClientRect();
@@ -100,18 +101,34 @@
       for (let i = 1; i < points.length; i += 1) {
         if (up[i - 1] === null || up[i] === null) continue;
         const away = distance(x, y, points[i - 1], points[i]);
-        if (away <= nearest) [nearest, found] = [away, customdata[i][0]];
+        if (away > nearest) continue;
+        const number = customdata[i][0];
+        const is_its = (_point, place) => customdata[place]?.[0] === number && up[place] !== null;
+        [nearest, found] = [away, { number, points: points.filter(is_its) }];
       }
     }
     return found;
   };
 
-  // Plotly has clicks on a line's points alone.
-  document.addEventListener("click", (event) => {
+  // Plotly has clicks and hovers on a line's points alone.
+  const onLines = (kind, act) => document.addEventListener(kind, (event) => {
     const graph = event.target.closest("#study-parallel .js-plotly-plot");
-    if (!graph || !event.target.closest(".draglayer")) return;
-    const number = lineAt(graph, event);
-    if (number !== null) clientside.frame.flip("trials", String(number));
+    act(graph && event.target.closest(".draglayer") ? graph : null, event);
+  });
+
+  onLines("click", (graph, event) => {
+    const line = graph && lineAt(graph, event);
+    if (line) clientside.frame.flip("trials", String(line.number));
+  });
+
+  onLines("mousemove", (graph, event) => {
+    for (const before of document.querySelectorAll(".under-pointer")) before.remove();
+    const line = graph && lineAt(graph, event);
+    if (!line) return;
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("class", "under-pointer");
+    path.setAttribute("d", `M${line.points.map((point) => point.join(" ")).join("L")}`);
+    graph.querySelector(".scatterlayer").parentNode.append(path);
   });
 
   // A chip takes its filter back: all of it, or the one value of several that it stands for.

@@ -285,7 +285,12 @@ def test_parallel_coordinates_are_a_view_whose_lines_select(visit: Visit) -> Non
     # On the line, far from its points; once more takes it out.
     best = page.locator("#study-table tbody th").first.inner_text()
     chart.scroll_into_view_if_needed()
-    page.mouse.click(*page.evaluate(_BETWEEN, int(best)))
+    place = page.evaluate(_BETWEEN, int(best))
+    page.mouse.move(*place)
+    expect(chart.locator(".under-pointer")).to_have_count(1)
+    page.mouse.move(0, 0)
+    expect(chart.locator(".under-pointer")).to_have_count(0)
+    page.mouse.click(*place)
     expect(page.locator("#study-cards h3")).to_have_text([f"Trial {best}"])
     expect(chart.locator(".legendtext").last).to_have_text(f"trial {best}")
     page.mouse.click(*page.evaluate(_BETWEEN, int(best)))
