@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 from dashboard.charts.colouring import NO_GROUP, Colouring
 from dashboard.charts.parallel.lanes import Lane
 from dashboard.parts.page import Scheme
-from dashboard.theme import Figure, Palette, Trace, palette, template, text
+from dashboard.theme import Figure, Palette, Trace, dress, palette, template, text
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
+from mlgsearch.results.charts.layout import say_empty
 
 #: Each line is sent and drawn whole: so many are to be told apart at most.
 MOST_LINES = 200
+
+#: Of fewer there are no lines.
+LEAST_LANES = 2
 
 #: In pixels, what a lane needs for its ticks and its title.
 LANE_WIDTH = 72
@@ -68,6 +73,8 @@ def parallel_chart(picture: ParallelPicture, scheme: Scheme) -> Figure:
     """
     colours = palette(scheme)
     count = len(picture.lanes)
+    if count < LEAST_LANES:
+        return _empty(scheme, colours)
     return {
         "data": [*_lines(picture, colours), _ticks(picture.lanes, colours)],
         "layout": {
@@ -89,6 +96,13 @@ def parallel_chart(picture: ParallelPicture, scheme: Scheme) -> Figure:
             "uirevision": "parallel",
         },
     }
+
+
+def _empty(scheme: Scheme, colours: Palette) -> Figure:
+    figure = go.Figure(layout={"xaxis": {"visible": False}, "yaxis": {"visible": False}})
+    say_empty(figure, "no two trials with an accuracy differ yet", colour=colours.faint, size=15)
+    drawn: Figure = dress(figure, scheme).to_plotly_json()
+    return drawn
 
 
 def _lines(picture: ParallelPicture, colours: Palette) -> list[Trace]:

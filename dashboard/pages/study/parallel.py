@@ -8,7 +8,13 @@ from dash import html, no_update, set_props
 from dash._no_update import NoUpdate
 
 from dashboard.charts.layers.layer_names import short_names
-from dashboard.charts.parallel.chart import LANE_WIDTH, ParallelPicture, lines_of, parallel_chart
+from dashboard.charts.parallel.chart import (
+    LANE_WIDTH,
+    LEAST_LANES,
+    ParallelPicture,
+    lines_of,
+    parallel_chart,
+)
 from dashboard.charts.parallel.lanes import LINE, Lane
 from dashboard.charts.size_axis import SIZE_AXES, SizeAxis
 from dashboard.database import Database
@@ -40,10 +46,13 @@ def parallel_of(database: Database, data: StudyData, view: StudyView) -> Paralle
     """Return what the parallel coordinates draw in a view."""
     columns, left = data.columns, data.filtered(view)
     groups = database.layer_groups(data.results)
+    rows = lines_of(columns, left.rows, left.front, view.selected)
+    # Lanes have room for what a replay ends with.
+    last = lines_of(columns, left.ranged, data.results.front, view.selected)
     picture = ParallelPicture(
         columns=columns,
-        lanes=_lanes(database, data, view, groups, left.ranged),
-        rows=lines_of(columns, left.rows, left.front, view.selected),
+        lanes=_lanes(database, data, view, groups, np.union1d(rows, last)),
+        rows=rows,
         front=left.front,
         selected=view.selected,
         colouring=colouring_of(data, view),
@@ -74,9 +83,8 @@ def draw_parallel(
 def _lanes(
     database: Database, data: StudyData, view: StudyView, groups: LayerGroups, rows: Rows
 ) -> list[Lane]:
-    """Return the lanes: budget, hyperparameters, groups of layers, sizes, accuracy."""
+    """Return the lanes with room for rows: budget, hyperparameters, groups, sizes, accuracy."""
     columns, known = data.columns, data.hyperparameters
-    rows = rows[np.isfinite(columns.accuracy[rows])]
     budgets = database.budgets(data.results)
     sizes = [
         view.axis,
@@ -139,6 +147,8 @@ def _summary(picture: ParallelPicture, shown: Rows, groups: int) -> str:
     known = int(np.isfinite(picture.columns.accuracy[shown]).sum())
     if not known:
         return "No trial with an accuracy is shown."
+    if len(picture.lanes) < LEAST_LANES:
+        return "No two trials with an accuracy differ yet."
     drawn, on_front = len(picture.rows), int(np.isin(picture.rows, picture.front).sum())
     said = (
         f"{drawn:,} lines, one per trial with an accuracy; {on_front:,} are on the front."

@@ -75,6 +75,12 @@ def test_groups_have_their_colours_and_one_name_each() -> None:
     assert sorted(named) == ["not complete (2)", "optimiser adam (2)", "optimiser sgd (1)"]
 
 
+def test_where_nothing_differs_it_says_so() -> None:
+    figure = parallel_chart(picture(some_columns(("COMPLETE", 0.8, 0.02))), "light")
+    assert not figure["data"]
+    assert "no two trials with an accuracy differ yet" in str(figure["layout"]["annotations"])
+
+
 def test_selected_trials_are_drawn_on_top_and_others_step_back() -> None:
     figure = parallel_chart(replace(picture(), selected=(3, 2)), "light")
     *others, selected, _ticks = figure["data"]
