@@ -1,8 +1,8 @@
 """Drive a study: from its specification and its database to a finished front."""
 
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +44,7 @@ from mlgsearch.study.progress_view import ProgressView
 from mlgsearch.study.search.ledger import Ledger
 from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.search.optuna_storage import (
+    close_optuna_storage,
     directions,
     guard,
     metric_names,
@@ -277,7 +278,7 @@ def _drive(
         spec=spec,
         space=space,
         new_trials=new_trials,
-        history=_history(study, engine, keeper),
+        history=ray.enter_context(_history(study, engine, keeper)),
         store=store,
         spool=Spool(directory / "outbox", PendingTrial),
         n_trials=study.n_trials,
@@ -333,14 +334,18 @@ def _ends(
     return lambda records: rule.reason(records, began, datetime.now(UTC))
 
 
-def _history(study: StudyRecord, engine: Engine, keeper: LeaseKeeper) -> History:
+@contextmanager
+def _history(study: StudyRecord, engine: Engine, keeper: LeaseKeeper) -> Iterator[History]:
     """Open Optuna's tables of a study, for this driver alone to write to."""
     storage = open_optuna_storage(engine)
     limit_waits(storage.engine, LOCK_WAIT_S)
     guard(storage, Fence(keeper.lease), study.name)
-    return History(
-        storage, study.name, directions(study.objectives), metric_names(study.objectives)
-    )
+    try:
+        yield History(
+            storage, study.name, directions(study.objectives), metric_names(study.objectives)
+        )
+    finally:
+        close_optuna_storage(storage)
 
 
 def _deliver_rest(ledger: Ledger, searcher: StudySearcher, stop: Stop) -> None:

@@ -4,7 +4,7 @@ from sqlalchemy import Engine
 
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.search.optuna_storage import open_optuna_storage
+from mlgsearch.study.search.optuna_storage import close_optuna_storage, open_optuna_storage
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 
 
@@ -19,4 +19,5 @@ def remove(study: StudyRecord, engine: Engine) -> None:
         for known in storage.get_all_studies():
             if known.study_name == study.name:
                 storage.delete_study(known._study_id)
+        close_optuna_storage(storage)
         ResultStore(engine, keeper.lease).delete_study(study.name)

@@ -44,9 +44,14 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
         reopen_replaced(storage.engine)
     elif engine.dialect.driver == "psycopg":
         bound_silence(storage.engine)
+    close_optuna_storage(storage)
+    return storage
+
+
+def close_optuna_storage(storage: RDBStorage) -> None:
+    """Close this thread's session and all connections; what is asked later opens new ones."""
     storage.remove_session()
     storage.engine.dispose()
-    return storage
 
 
 def guard(storage: RDBStorage, fence: Fence, study: str) -> None:
