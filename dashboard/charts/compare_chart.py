@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from dashboard.charts.axes.size_axis import SizeAxis
+from dashboard.charts.axes.zoom import Zoom, front_scales
 from dashboard.charts.compared import reference_marks
-from dashboard.charts.size_axis import SizeAxis
 from dashboard.charts.trial_marks import TrialMarks
-from dashboard.charts.zoom import Zoom, front_scales
 from dashboard.parts.page import Scheme
 from dashboard.theme import dress, palette, text
 from mlgsearch.records import ReferencePoint

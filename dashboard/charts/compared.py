@@ -5,8 +5,8 @@ from textwrap import wrap
 
 import numpy as np
 
-from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
-from dashboard.charts.size_axis import SizeAxis
+from dashboard.charts.axes.accuracy_scale import IN_PERCENT, AccuracyScale
+from dashboard.charts.axes.size_axis import SizeAxis
 from dashboard.theme import Palette, Trace, text
 from mlgsearch.records import ReferencePoint
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from dashboard.charts.epoch_line import epoch_axis, epoch_line
-from dashboard.charts.teacher_line import teacher_line
+from dashboard.charts.lines.epoch_line import epoch_axis, epoch_line
+from dashboard.charts.lines.teacher_line import teacher_line
 from dashboard.parts.page import Scheme
 from dashboard.theme import dress, palette
 from mlgsearch.records import EpochRecord

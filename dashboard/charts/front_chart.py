@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
+from dashboard.charts.axes.accuracy_scale import IN_PERCENT, AccuracyScale
+from dashboard.charts.axes.size_axis import SizeAxis
+from dashboard.charts.axes.zoom import Zoom, front_scales, revision
 from dashboard.charts.colouring import Colouring
 from dashboard.charts.compared import reference_marks, verified_marks
 from dashboard.charts.density import blend
 from dashboard.charts.group_marks import NAME_ALONE, GroupMarks
-from dashboard.charts.limit_line import LimitLine, drawn
-from dashboard.charts.planned_line import PlannedLine
-from dashboard.charts.size_axis import SizeAxis
-from dashboard.charts.teacher_line import teacher_line
+from dashboard.charts.lines.limit_line import LimitLine, drawn
+from dashboard.charts.lines.planned_line import PlannedLine
+from dashboard.charts.lines.teacher_line import teacher_line
 from dashboard.charts.trial_marks import TrialMarks, short
-from dashboard.charts.zoom import Zoom, front_scales, revision
 from dashboard.parts.page import Scheme
 from dashboard.theme import Figure, Palette, Trace, palette, template
 from mlgsearch.records import OBJECTIVES, PlannedStudent, ReferencePoint, TrialState

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from dashboard.charts.epoch_line import epoch_axis, epoch_line
-from dashboard.charts.teacher_line import teacher_line
+from dashboard.charts.lines.epoch_line import epoch_axis, epoch_line
+from dashboard.charts.lines.teacher_line import teacher_line
 from dashboard.parts.page import Scheme
 from dashboard.theme import Palette, Trace, dress, palette
 from mlgsearch.records import EpochRecord, TrialState

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
+from dashboard.charts.axes.accuracy_scale import IN_PERCENT, AccuracyScale
+from dashboard.charts.axes.size_axis import SizeAxis
 from dashboard.charts.density import density
-from dashboard.charts.size_axis import SizeAxis
-from dashboard.parts.expected import expected
+from dashboard.parts.values.expected import expected
 from dashboard.theme import Trace
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES, Floats, Rows, TrialColumns

@@ -9,12 +9,11 @@ import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
+from dashboard.charts.axes.zoom import read_zoom
 from dashboard.charts.compare_chart import StudyFront, compare_chart
-from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
-from dashboard.charts.zoom import read_zoom
 from dashboard.database import Database
 from dashboard.pages.study.view import AXIS, ZOOM, axis_of
-from dashboard.parts.cells import number, percent
 from dashboard.parts.chart import chart
 from dashboard.parts.menu import menu
 from dashboard.parts.page import (
@@ -29,6 +28,7 @@ from dashboard.parts.page import (
     view_id,
 )
 from dashboard.parts.table import Column, Row, Table
+from dashboard.parts.values.cells import number, percent
 from dashboard.query import Query
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import StudyRecord, TrialState

@@ -95,7 +95,7 @@ from typer.testing import CliRunner
 
 import mlgsearch
 from dashboard.app import create_app
-from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.database import Database
 from mlgsearch.cli.app import app
 from mlgsearch.results.database.connection.engine import open_engine

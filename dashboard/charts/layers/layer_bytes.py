@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.layers.layer_rows import WITH_AXIS, lay_out_rows
 from dashboard.parts.page import Scheme
-from dashboard.parts.student import Student, written_bytes
+from dashboard.parts.values.student import Student, written_bytes
 from dashboard.theme import dress, palette, text
 from mlgsearch.results.charts.layout import say_empty
 from mlgsearch.results.read.layer_grid import LayerGrid

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dashboard.charts.layers.layer_measure import Measure
 from dashboard.charts.layers.layer_rows import BARE, lay_out_rows
 from dashboard.charts.layers.layer_scale import Scale
-from dashboard.parts.student import Student
+from dashboard.parts.values.student import Student
 from dashboard.theme import Palette, dress, ink_on, palette, text
 from mlgsearch.results.read.layer_grid import Floats, LayerGrid
 

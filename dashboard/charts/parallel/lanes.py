@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from dashboard.charts.accuracy_scale import AccuracyScale
+from dashboard.charts.axes.accuracy_scale import AccuracyScale
 from dashboard.parts.sketch import round_values
 from dashboard.theme import text
 from mlgsearch.results.analysis.effects.hyperparameters import is_wide

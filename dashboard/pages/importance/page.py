@@ -9,11 +9,11 @@ from dash.development.base_component import Component
 from dashboard.charts.layers.importance_chart import importance_chart, importance_summary
 from dashboard.database import Database
 from dashboard.pages.importance.data import StudyImportance, is_uniform
-from dashboard.parts.cells import number, percent
 from dashboard.parts.chart import chart
 from dashboard.parts.menu import menu
 from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.parts.table import Column, Table
+from dashboard.parts.values.cells import number, percent
 from dashboard.query import Query
 from mlgsearch.results.analysis.effects.importance import LEAST_PER_FEATURE, MOST_TRIALS
 from mlgsearch.results.analysis.effects.trial_sensitivity import LEAST_TRIALS

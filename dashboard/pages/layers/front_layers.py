@@ -10,7 +10,7 @@ import numpy as np
 from dashboard.charts.layers.layer_measure import Measure, available
 from dashboard.charts.layers.scan_chart import present
 from dashboard.database import Database
-from dashboard.parts.student import Student, students
+from dashboard.parts.values.student import Student, students
 from dashboard.query import Query
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results.analysis.effects.importance import chosen_trials

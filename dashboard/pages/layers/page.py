@@ -19,12 +19,12 @@ from dashboard.charts.layers.layers_chart import (
 from dashboard.charts.layers.scan_chart import is_area, scan_chart, scan_summary
 from dashboard.database import Database
 from dashboard.pages.layers.front_layers import COLOUR, TRIAL, FrontLayers, scan
-from dashboard.parts.cells import SETTING, number, percent, size
 from dashboard.parts.chart import chart
 from dashboard.parts.markup import lighten
 from dashboard.parts.menu import menu
 from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link, notice
 from dashboard.parts.table import Column, Table
+from dashboard.parts.values.cells import SETTING, number, percent, size
 from dashboard.query import Query, address
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.analysis.grid_scan import GridScan

@@ -7,9 +7,9 @@ from dash.development.base_component import Component
 
 from dashboard.database import Database
 from dashboard.parts.attributes import attributes
-from dashboard.parts.duration import ago
 from dashboard.parts.page import link
 from dashboard.parts.table import Column, Row, Table
+from dashboard.parts.values.duration import ago
 from dashboard.query import Query
 from mlgsearch.records import TrialState
 from mlgsearch.results.read.study_list import StudyRow

@@ -5,8 +5,8 @@ from typing import Any
 from dashboard.database import Database
 from dashboard.pages.study.data import read_study
 from dashboard.pages.study.view import StudyView
-from dashboard.parts.cells import number, percent
 from dashboard.parts.table import Column, Table
+from dashboard.parts.values.cells import number, percent
 from dashboard.query import Query
 from mlgsearch.results.read.trial_details import curves_of
 

@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 from dashboard.pages.study.data import StudyData, tell_moment
 from dashboard.pages.study.view import ACCURACY, FRONT, HIDE, ONLY, RATIO, UNTIL, StudyView
 from dashboard.parts.attributes import attributes
-from dashboard.parts.states import STATE_WORDS
+from dashboard.parts.values.states import STATE_WORDS
 
 _CROSS = "\N{MULTIPLICATION SIGN}"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from dash import dcc, html
 
-from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES
+from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.picture import axes_offered, colours_offered
 from dashboard.pages.study.view import (
@@ -25,8 +25,8 @@ from dashboard.pages.study.view import (
 )
 from dashboard.parts.menu import menu
 from dashboard.parts.page import view_id
-from dashboard.parts.states import STATE_WORDS
 from dashboard.parts.toggles import toggles
+from dashboard.parts.values.states import STATE_WORDS
 from dashboard.query import Query
 
 _STATES: Mapping[str, str] = {state.value: word for state, word in STATE_WORDS.items()}

@@ -8,7 +8,7 @@ from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.verdict import verdict
 from dashboard.parts.attributes import attributes
 from dashboard.parts.page import link
-from dashboard.parts.states import STATE_WORDS
+from dashboard.parts.values.states import STATE_WORDS
 from mlgsearch.records import TrialState
 from mlgsearch.results.read.trial_details import failure_reasons
 

@@ -6,10 +6,10 @@ from typing import Any
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
+from dashboard.charts.axes.zoom import read_zoom
 from dashboard.charts.curves_chart import curves_chart
 from dashboard.charts.front_chart import front_chart
 from dashboard.charts.hypervolume_chart import hypervolume_chart
-from dashboard.charts.zoom import read_zoom
 from dashboard.database import Database
 from dashboard.pages.study.chart_tables import COURSE_TABLE, CURVES_TABLE
 from dashboard.pages.study.chips import chips, left_out

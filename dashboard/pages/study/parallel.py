@@ -7,6 +7,7 @@ import numpy as np
 from dash import html, no_update, set_props
 from dash._no_update import NoUpdate
 
+from dashboard.charts.axes.size_axis import SIZE_AXES, SizeAxis
 from dashboard.charts.layers.layer_names import short_names
 from dashboard.charts.parallel.chart import (
     LANE_WIDTH,
@@ -16,14 +17,13 @@ from dashboard.charts.parallel.chart import (
     parallel_chart,
 )
 from dashboard.charts.parallel.lanes import LINE, Lane
-from dashboard.charts.size_axis import SIZE_AXES, SizeAxis
 from dashboard.database import Database
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.picture import accuracy_scale, colouring_of
 from dashboard.pages.study.view import StudyView
 from dashboard.parts.chart import chart
 from dashboard.parts.page import Scheme
-from dashboard.parts.student import written_bytes
+from dashboard.parts.values.student import written_bytes
 from mlgsearch.results.analysis.layer_groups import LayerGroups
 from mlgsearch.results.analysis.trial_columns import Floats, Rows
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from dashboard.charts.accuracy_scale import AccuracyScale
+from dashboard.charts.axes.accuracy_scale import AccuracyScale
+from dashboard.charts.axes.size_axis import HyperparameterAxis, SizeAxis
 from dashboard.charts.colouring import Colouring
 from dashboard.charts.front_chart import FrontPicture
-from dashboard.charts.limit_line import LimitLine, limit_line
-from dashboard.charts.size_axis import HyperparameterAxis, SizeAxis
+from dashboard.charts.lines.limit_line import LimitLine, limit_line
 from dashboard.pages.study.data import StudyData, trials_counted
 from dashboard.pages.study.filtered import columns_at
 from dashboard.pages.study.view import HYPERPARAMETER, StudyView
-from dashboard.parts.states import STATE_WORDS
+from dashboard.parts.values.states import STATE_WORDS
 from mlgsearch.records import OBJECTIVES, TrialState
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 

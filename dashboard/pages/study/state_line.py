@@ -11,8 +11,8 @@ from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.view import SELECTED
 from dashboard.parts.attributes import attributes
 from dashboard.parts.copyable import copyable
-from dashboard.parts.duration import age
 from dashboard.parts.toggles import toggling
+from dashboard.parts.values.duration import age
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results.read.driving import Driving
 from mlgsearch.words import duration

@@ -1,6 +1,6 @@
 """What a study comes to in a sentence: how small a student as good as its teacher is."""
 
-from dashboard.parts.student import written_bytes
+from dashboard.parts.values.student import written_bytes
 from mlgsearch.errors import UserError
 from mlgsearch.results.analysis.choice import Limit
 from mlgsearch.results.read.study_choice import StudyChoice, teacher_of

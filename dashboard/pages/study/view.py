@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
+from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
 from dashboard.pages.study.limit import limit_of
 from dashboard.query import Query
 from mlgsearch.records import TrialState

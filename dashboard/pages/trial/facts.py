@@ -10,10 +10,10 @@ from dashboard.database import Database
 from dashboard.pages.trial.data import TrialData
 from dashboard.pages.trial.first_entry import first_entry
 from dashboard.parts.copyable import copyable
-from dashboard.parts.expected import expected
 from dashboard.parts.page import link
-from dashboard.parts.states import STATE_WORDS
-from dashboard.parts.student import written_bytes
+from dashboard.parts.values.expected import expected
+from dashboard.parts.values.states import STATE_WORDS
+from dashboard.parts.values.student import written_bytes
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.neighbours import Trade
 from mlgsearch.results.trial_fields import further_measures

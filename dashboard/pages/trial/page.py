@@ -10,11 +10,11 @@ from dashboard.charts.learning_chart import learning_chart, learning_summary
 from dashboard.database import Database
 from dashboard.pages.trial.data import TrialData, epoch_rows, layer_rows, run_rows
 from dashboard.pages.trial.facts import around, facts, origin, take_home
-from dashboard.parts.cells import SETTING, number, percent, size
 from dashboard.parts.chart import chart
 from dashboard.parts.markup import lighten
 from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link
 from dashboard.parts.table import Column, Table
+from dashboard.parts.values.cells import SETTING, number, percent, size
 from dashboard.query import Query
 
 PATH = "/study/trial"

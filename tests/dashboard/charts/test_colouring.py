@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from dashboard.charts.axes.size_axis import SIZE_AXES, HyperparameterAxis
 from dashboard.charts.colouring import MOST_GROUPS, NO_GROUP, Colouring
 from dashboard.charts.front_chart import FrontPicture, front_chart
-from dashboard.charts.size_axis import SIZE_AXES, HyperparameterAxis
 from dashboard.parts.sketch import sketch
 from dashboard.theme import palette
 from tests.dashboard.columns import many_columns, some_columns

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.charts.compare_chart import StudyFront, compare_chart
-from dashboard.charts.size_axis import SIZE_AXES
 from mlgsearch.records import ReferencePoint
 from tests.dashboard.columns import some_columns
 

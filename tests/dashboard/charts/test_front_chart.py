@@ -9,11 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from dashboard.charts.axes.size_axis import SIZE_AXES
+from dashboard.charts.axes.zoom import Zoom
 from dashboard.charts.front_chart import FrontPicture
 from dashboard.charts.front_chart import front_chart as plain_front_chart
-from dashboard.charts.size_axis import SIZE_AXES
 from dashboard.charts.trial_marks import MOST_MARKS, RUG_CELLS
-from dashboard.charts.zoom import Zoom
 from dashboard.parts.page import Scheme
 from mlgsearch.records import PlannedStudent, ReferencePoint
 from mlgsearch.results.analysis.trial_columns import TrialColumns

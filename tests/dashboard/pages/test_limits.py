@@ -1,6 +1,6 @@
 """What the page of a study says of the file's limits, and a trial's of what it has of them."""
 
-from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.facts import facts
 from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters

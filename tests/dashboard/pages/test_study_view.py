@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.pages.study.view import MOST_SELECTED, StudyView, last_moment
 from dashboard.query import Query
 from mlgsearch.records import TrialState

@@ -14,7 +14,7 @@ from dashboard.pages.study.trials.columns import columns_offered
 from dashboard.pages.study.trials.table import TRIALS_TABLE
 from dashboard.pages.study.view import StudyView
 from dashboard.parts.markup import nodes_of
-from dashboard.parts.student import written_bytes
+from dashboard.parts.values.student import written_bytes
 from dashboard.query import Query
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore

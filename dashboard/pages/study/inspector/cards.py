@@ -3,15 +3,15 @@
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.inspector.notes import note, star
 from dashboard.pages.study.view import SELECTED, StudyView
-from dashboard.parts.expected import expected
 from dashboard.parts.page import Scheme, link
-from dashboard.parts.states import STATE_WORDS
 from dashboard.parts.toggles import toggling
-from dashboard.parts.verified import longest, verified
+from dashboard.parts.values.expected import expected
+from dashboard.parts.values.states import STATE_WORDS
+from dashboard.parts.values.verified import longest, verified
 from dashboard.theme import palette
 from mlgsearch.results.analysis.neighbours import Neighbours, Trade, neighbours
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES

@@ -3,16 +3,16 @@
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.database import Database
 from dashboard.pages.study.limit import DEFAULT_KIND, KIND, KINDS, MOST, limit_of
 from dashboard.pages.study.view import SELECTED
 from dashboard.parts.copyable import copyable
-from dashboard.parts.expected import expected
 from dashboard.parts.menu import menu
 from dashboard.parts.page import view_id
-from dashboard.parts.student import written_bytes
 from dashboard.parts.toggles import toggling
+from dashboard.parts.values.expected import expected
+from dashboard.parts.values.student import written_bytes
 from dashboard.query import Query
 from mlgsearch.errors import UserError
 from mlgsearch.results.analysis.choice import Limit, LimitError

@@ -8,7 +8,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.parts.attributes import attributes
-from dashboard.parts.student import written_bytes
+from dashboard.parts.values.student import written_bytes
 from mlgsearch.records import FiveNumbers, TrialRecord
 from mlgsearch.results.trial_fields import further_measures
 

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 from dash import html
 
-from dashboard.charts.size_axis import SIZE_AXES
+from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.database import Database
 from dashboard.pages.study.data import StudyData, read_study
 from dashboard.pages.study.trials.rows import OTHER_OBJECTIVES
 from dashboard.pages.study.view import COLUMNS, HYPERPARAMETER, LAYERS, SELECTED
-from dashboard.parts.cells import number, percent, size
-from dashboard.parts.expected import EXPECTED
 from dashboard.parts.page import link
-from dashboard.parts.states import STATE_WORDS
 from dashboard.parts.table import Column, Row
 from dashboard.parts.toggles import toggling
-from dashboard.parts.verified import VERIFIED
+from dashboard.parts.values.cells import number, percent, size
+from dashboard.parts.values.expected import EXPECTED
+from dashboard.parts.values.states import STATE_WORDS
+from dashboard.parts.values.verified import VERIFIED
 from dashboard.query import Query
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.results.analysis.choice import KILOBYTE

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.view import HYPERPARAMETER, LAYERS, StudyView
-from dashboard.parts.expected import EXPECTED
-from dashboard.parts.states import STATE_WORDS
 from dashboard.parts.table import Row
-from dashboard.parts.verified import KEYS as VERIFIED_KEYS
-from dashboard.parts.verified import longest, verified_fields
+from dashboard.parts.values.expected import EXPECTED
+from dashboard.parts.values.states import STATE_WORDS
+from dashboard.parts.values.verified import KEYS as VERIFIED_KEYS
+from dashboard.parts.values.verified import longest, verified_fields
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.results.analysis.layer_groups import LayerGroups
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL, STATES, Rows

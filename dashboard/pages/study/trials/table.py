@@ -13,11 +13,11 @@ from dashboard.pages.study.trials.columns import COMMON, columns_offered, more_c
 from dashboard.pages.study.trials.rows import TrialRows
 from dashboard.pages.study.view import COLUMNS, FIND, LAYERS, StudyView
 from dashboard.parts.attributes import attributes
-from dashboard.parts.expected import EXTRA
 from dashboard.parts.page import view_id
 from dashboard.parts.table import Row, Table
 from dashboard.parts.toggles import toggles
-from dashboard.parts.verified import KEYS as VERIFIED_KEYS
+from dashboard.parts.values.expected import EXTRA
+from dashboard.parts.values.verified import KEYS as VERIFIED_KEYS
 from dashboard.query import Query
 from mlgsearch.records import TrialState
 from mlgsearch.results.read.trial_details import settings_of

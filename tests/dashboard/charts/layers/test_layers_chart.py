@@ -16,7 +16,7 @@ from dashboard.charts.layers.layers_chart import (
     layers_summary,
 )
 from dashboard.charts.layers.scan_chart import is_area, present, scan_chart, scan_summary
-from dashboard.parts.student import Student, written_bytes
+from dashboard.parts.values.student import Student, written_bytes
 from mlgsearch.records import LayerRecord
 from mlgsearch.results.analysis.effects.importance import Importance, LayerImportance
 from mlgsearch.results.analysis.grid_scan import GridScan

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dashboard.charts.accuracy_scale import AccuracyScale
+from dashboard.charts.axes.accuracy_scale import AccuracyScale
 from dashboard.charts.parallel.lanes import Lane
 
 ALL = np.arange(5)

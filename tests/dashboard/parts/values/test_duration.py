@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.parts.duration import age, ago
+from dashboard.parts.values.duration import age, ago
 from mlgsearch.words import duration
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

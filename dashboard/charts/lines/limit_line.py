@@ -3,8 +3,8 @@
 import math
 from typing import Any, NamedTuple
 
-from dashboard.charts.accuracy_scale import AccuracyScale
-from dashboard.charts.size_axis import SizeAxis
+from dashboard.charts.axes.accuracy_scale import AccuracyScale
+from dashboard.charts.axes.size_axis import SizeAxis
 from dashboard.theme import Palette
 from mlgsearch.results.analysis.choice import KILOBYTE, Limit
 

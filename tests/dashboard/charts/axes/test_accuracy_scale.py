@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
+from dashboard.charts.axes.accuracy_scale import IN_PERCENT, AccuracyScale
 from dashboard.parts.sketch import sketch
 from dashboard.theme import template
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES
+from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES
 from tests.dashboard.columns import some_columns
 
 COLUMNS = some_columns(("COMPLETE", 0.9, 0.05), ("PRUNED", 0.5, 0.02))

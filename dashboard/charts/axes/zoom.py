@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
-from dashboard.charts.size_axis import SizeAxis
+from dashboard.charts.axes.accuracy_scale import IN_PERCENT, AccuracyScale
+from dashboard.charts.axes.size_axis import SizeAxis
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.results.charts.axis import scale_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.charts.size_axis import DEFAULT_AXIS, SIZE_AXES
+from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES
 from dashboard.charts.trial_marks import TrialMarks
 from dashboard.database import Database
 from dashboard.pages.study.data import read_study
@@ -15,7 +15,7 @@ from dashboard.pages.study.trials.table import TRIALS_TABLE
 from dashboard.pages.study.view import StudyView
 from dashboard.pages.trial.data import TrialData
 from dashboard.pages.trial.facts import facts
-from dashboard.parts.expected import EXPECTED, expected
+from dashboard.parts.values.expected import EXPECTED, expected
 from dashboard.query import Query
 from mlgsearch.results.analysis.uncertainty.expectation import Expectation
 from mlgsearch.results.database.connection.engine import open_engine

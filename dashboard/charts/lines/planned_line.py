@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dashboard.charts.size_axis import SizeAxis
+from dashboard.charts.axes.size_axis import SizeAxis
 from dashboard.theme import Palette, Trace
 from mlgsearch.records import PlannedStudent
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from dashboard.charts.accuracy_scale import IN_PERCENT, AccuracyScale
+from dashboard.charts.axes.accuracy_scale import IN_PERCENT, AccuracyScale
 from dashboard.theme import Palette
 
 

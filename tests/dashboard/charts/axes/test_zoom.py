@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.charts.size_axis import SIZE_AXES
-from dashboard.charts.zoom import read_zoom
+from dashboard.charts.axes.size_axis import SIZE_AXES
+from dashboard.charts.axes.zoom import read_zoom
 
 _ends = st.floats(-90, 90)
 

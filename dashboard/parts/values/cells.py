@@ -1,7 +1,7 @@
 """Columns of tables by what their values are."""
 
-from dashboard.parts.student import written_bytes
 from dashboard.parts.table import Column, Row
+from dashboard.parts.values.student import written_bytes
 from mlgsearch.results.read.layer_grid import NUMBERS
 
 

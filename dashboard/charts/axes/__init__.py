@@ -1,0 +1,1 @@
+"""What places a trial: accuracy, size, and the part of both that is shown."""

@@ -1,0 +1,1 @@
+"""Lines that charts of trials share."""
