@@ -18,7 +18,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,12 +34,14 @@ from ray.tune.utils import flatten_dict
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.database.connection.engine import open_engine
+from mlgsearch.study.cluster.messages import Report
 from mlgsearch.study.file.spec import StudySpec, load_study_file, parse_study
 from mlgsearch.study.launch import launch
 from mlgsearch.study.progress_view import ProgressView
 from mlgsearch.study.space.space import Space
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
+from mlgsearch.train.student.trial import TrialSummary
 
 WORKERS = 2
 #: Trials at both ends of a long run that are compared.
@@ -51,6 +53,24 @@ space: {kind: layerwise, B_out: [1, 512]}
 training: {epochs: 1}
 search: {sampler: tpe, n_trials: 200, seed: 0}
 """
+
+
+def instant_report(settings: Mapping[str, Sequence[int]], attempt: int) -> Report:
+    """Return what a worker reports of a trial that is trained in no time."""
+    numbers = [sum(five) for five in settings.values()]
+    accuracy = 1 - 1 / (1 + sum(numbers) / len(numbers))
+    summary = TrialSummary(
+        epochs_done=1,
+        accuracy=accuracy,
+        loss=1.0,
+        packed_bytes=1_000,
+        stage_seconds={"train": 0.0},
+        projection_error={name: 1 / (1 + sum(five)) for name, five in settings.items()},
+        versions={},
+        teacher_hash="none",
+    )
+    epoch = EpochRecord(1, 1.0, accuracy, 1.0, accuracy, 0.1, 0.0)
+    return Report(attempt, (epoch,), summary)
 
 
 class InstantWorker(tune.Trainable):
@@ -67,18 +87,7 @@ class InstantWorker(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Return one epoch and the summary."""
-        numbers = [sum(five) for five in json.loads(self._settings).values()]
-        accuracy = 1 - 1 / (1 + sum(numbers) / len(numbers))
-        epoch = EpochRecord(1, 1.0, accuracy, 1.0, accuracy, 0.1, 0.0)
-        summary = {
-            "accuracy": accuracy,
-            "loss": 1.0,
-            "packed_bytes": 1_000,
-            "projection_error": {},
-            "stage_seconds": {"train": 0.0},
-        }
-        payload = {"attempt": self._attempt, "epochs": [epoch.__dict__], "summary": summary}
-        return {"payload": json.dumps(payload), "accuracy": accuracy, "done": True}
+        return instant_report(json.loads(self._settings), self._attempt).to_result()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Keep nothing."""
