@@ -275,6 +275,10 @@ class StudyScheduler(DriverOnly, FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._searcher = searcher
 
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Let Ray drop the trials that ended before."""
+        drop_ended(tune_controller._tune_controller, self._searcher)
+
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Pass on why a worker died, which Ray does not report to its searcher."""
         # Not `get_error`, which looks where Ray copies this file later.
@@ -286,3 +290,24 @@ class StudyScheduler(DriverOnly, FIFOScheduler):
         """Return Ray's word for going on or for stopping."""
         goes_on = self._searcher.goes_on(trial.trial_id, result)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+
+def drop_ended(controller: Any, searcher: StudySearcher) -> None:
+    """Drop trials that ended from the lists that Ray keeps of them until the study ends.
+
+    It reads none of them again, and holds some 30 KiB of each (2.60): its configuration, its last
+    result, and means of every number in it. One whose end the searcher has not heard of stays, for
+    it is looked for in Ray's list.
+    """
+    ended = {
+        trial
+        for trial in controller._stopped_trials | controller._failed_trials
+        if searcher.number(trial.trial_id) is None and trial not in controller._trial_to_actor
+    }
+    for trials in (
+        controller._stopped_trials,
+        controller._failed_trials,
+        controller._trials_to_cache,
+    ):
+        trials.difference_update(ended)
+    controller._trials[:] = [trial for trial in controller._trials if trial not in ended]

@@ -1,6 +1,8 @@
+import gc
 import json
 import pickle
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -8,8 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.train._internal.storage import StorageContext
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
-from ray.tune.search import Searcher
+from ray.tune.search import Searcher, SearchGenerator
 
 from mlgsearch.errors import DiskFullError, LeaseLostError, StudyFailedError
 from mlgsearch.records import EpochRecord, TrialState
@@ -387,3 +392,29 @@ def test_ray_may_save_it_and_gets_nothing_of_the_drivers(
     assert (tmp_path / "state").stat().st_size > 0
     # The ledger holds a database's engine, which cannot be pickled.
     assert pickle.loads(pickle.dumps(searcher)).__dict__ == {}
+
+
+def test_ray_keeps_no_trial_that_ended(searcher: StudySearcher, tmp_path: Path) -> None:
+    storage = StorageContext(str(tmp_path), "tune")
+    controller: Any = TuneController(
+        search_alg=SearchGenerator(searcher), scheduler=StudyScheduler(searcher), storage=storage
+    )
+
+    def begin(trial_id: str) -> Trial:
+        searcher.suggest(trial_id)
+        trial = Trial("stub", stub=True, storage=storage, trial_id=trial_id)
+        controller.add_trial(trial)
+        controller._set_trial_status(trial, Trial.RUNNING)
+        controller._pending_trials_list.clear()  # as Ray does where it starts trials
+        return trial
+
+    ended, running = begin("a"), begin("b")
+    controller.stop_trial(ended)
+    known = weakref.ref(ended)
+    del ended
+    unheard = begin("c")
+    assert controller.get_trials() == [running, unheard]
+    gc.collect()
+    assert known() is None
+    controller._set_trial_status(unheard, Trial.ERROR)  # of this one no searcher hears
+    assert controller.get_trials() == [running, unheard, begin("d")]
