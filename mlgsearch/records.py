@@ -200,10 +200,10 @@ class TrialRecord:
 
     def objective_value(self, name: str) -> float | None:
         """Return the value of an objective as shown, or None where it is not known yet."""
-        if name in {measure.name for measure in MEASURES}:
-            value: float | None = getattr(self, name)
-            return value
-        return float(getattr(self.sizes, name))
+        if hasattr(self.sizes, name):
+            return float(getattr(self.sizes, name))
+        value: float | None = getattr(self, name)
+        return value
 
 
 #: The parameter of an allocation space that Optuna's table has of each trial: a network's bytes

@@ -20,6 +20,10 @@ _FEW = 8
 _LOOKS = 5
 
 
+#: Unix seconds, from and to.
+Span = tuple[float, float]
+
+
 class StopRule:
     """Says why no further trial is proposed.
 
@@ -50,6 +54,7 @@ class StopRule:
         self._given = given
         self._counted = -1
         self._reason: str | None = None
+        self._spans: list[Span] = []  # in which the finished trials were trained
 
     def reason(self, records: Iterable[TrialRecord], began: datetime, now: datetime) -> str | None:
         """Return why the search is to end, None where it goes on.
@@ -60,15 +65,16 @@ class StopRule:
                 finished.
             now: the present time, with a timezone as ``began``.
         """
-        records = list(records)
-        finished = sorted(
-            (r for r in records if r.state.is_finished),
-            key=lambda r: (r.finished_at is None, r.finished_at or began, r.number),
-        )
+        finished: list[TrialRecord] = []
+        unfinished: list[TrialRecord] = []
+        for record in records:
+            (finished if record.state.is_finished else unfinished).append(record)
         if len(finished) != self._counted:
             self._counted = len(finished)
+            finished.sort(key=lambda r: (r.finished_at is None, r.finished_at or began, r.number))
             self._reason = self._reached(finished) or self._without_gain(finished)
-        return self._reason or self._out_of_time(records, began, now)
+            self._spans = _union(_spans(finished, began, now))
+        return self._reason or self._out_of_time(_spans(unfinished, began, now))
 
     def _reached(self, finished: Sequence[TrialRecord]) -> str | None:
         goal = self._spec.front_reaches
@@ -125,11 +131,9 @@ class StopRule:
     def _hypervolume(self, trials: Sequence[TrialRecord]) -> float:
         return front_hypervolume(trials, self._objectives, self._reference)
 
-    def _out_of_time(
-        self, records: Sequence[TrialRecord], began: datetime, now: datetime
-    ) -> str | None:
+    def _out_of_time(self, in_flight: Sequence[Span]) -> str | None:
         hours = self._spec.hours
-        if hours is None or trained_s(records, began, now) < 3600 * hours:
+        if hours is None or _length(_union([*self._spans, *in_flight])) < 3600 * hours:
             return None
         return f"trials were trained for {hours:g} hours (search.stop.hours)"
 
@@ -145,6 +149,11 @@ def trained_s(records: Iterable[TrialRecord], began: datetime, now: datetime) ->
     A finished trial was trained for its stages' seconds up to its end, whatever pauses it had; of
     one that was stopped early or failed only the time from its creation is known.
     """
+    return _length(_union(_spans(records, began, now)))
+
+
+def _spans(records: Iterable[TrialRecord], began: datetime, now: datetime) -> list[Span]:
+    """Return when each trial was trained."""
     spans = []
     for record in records:
         end = record.finished_at if record.state.is_finished else now
@@ -158,11 +167,22 @@ def trained_s(records: Iterable[TrialRecord], began: datetime, now: datetime) ->
         elif record.stage_seconds:
             start = max(start, end - timedelta(seconds=sum(record.stage_seconds.values())))
         spans.append((start.timestamp(), end.timestamp()))
-    total, reached = 0.0, -math.inf
-    for start_s, end_s in sorted(spans):
-        total += max(0.0, end_s - max(start_s, reached))
-        reached = max(reached, end_s)
-    return total
+    return spans
+
+
+def _union(spans: Iterable[Span]) -> list[Span]:
+    """Join spans that overlap or touch."""
+    joined: list[Span] = []
+    for start_s, end_s in sorted(span for span in spans if span[0] <= span[1]):
+        if joined and start_s <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end_s)
+        else:
+            joined.append((start_s, end_s))
+    return joined
+
+
+def _length(spans: Iterable[Span]) -> float:
+    return sum(end_s - start_s for start_s, end_s in spans)
 
 
 def _lowered(trials: Sequence[TrialRecord], number: int, by: float) -> list[TrialRecord]:
