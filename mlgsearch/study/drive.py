@@ -320,10 +320,10 @@ def _drive(
 
 def _ends(
     spec: StudySpec, study: StudyRecord, given: int, began: datetime
-) -> Callable[[Sequence[TrialRecord]], str | None]:
-    """Return what says why a search is to end before its total of trials."""
+) -> Callable[[Sequence[TrialRecord]], str | None] | None:
+    """Return what says why a search is to end before its total of trials; None: nothing ends it."""
     if spec.search.stop is None:
-        return lambda records: None
+        return None
     rule = StopRule(
         spec.search.stop,
         study.objectives,

@@ -60,7 +60,7 @@ class Driverless:
         register(self.spec, "", self.store)
         self.seen: list[tuple[TrialRecord, Sequence[EpochRecord]]] = []
         self.n_trials = n_trials
-        self.ends: Callable[[Sequence[TrialRecord]], str | None] = lambda records: None
+        self.ends: Callable[[Sequence[TrialRecord]], str | None] | None = None
         # Not a TemporaryDirectory: a study that a test drops would warn wherever it is collected.
         self._folder = Path(tempfile.mkdtemp())
         self.spool = Spool(self._folder, PendingTrial)

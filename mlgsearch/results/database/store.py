@@ -1,7 +1,7 @@
 """The store of results: studies, trials and epochs as the database holds them."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,6 +37,8 @@ from mlgsearch.results.database.tables import epoch_table, lease_table, study_ta
 from mlgsearch.results.database.upsert import upsert
 
 _NAME_LENGTH = 128
+#: Rows that are read ahead where they are wanted one by one.
+_READ_AHEAD = 100
 
 
 class ResultStore:
@@ -272,13 +274,21 @@ class ResultStore:
 
     def trials(self, study: str, states: Iterable[TrialState] | None = None) -> list[TrialRecord]:
         """Return the study's trials, or those in the given states, by number."""
+        return list(self.each_trial(study, states))
+
+    def each_trial(
+        self, study: str, states: Iterable[TrialState] | None = None
+    ) -> Iterator[TrialRecord]:
+        """Yield the study's trials, or those in the given states, by number; few are read ahead."""
         with self._engine.connect() as connection:
             study_id = find_study(connection, study)
             query = select(trial_table).where(trial_table.c.study_id == study_id)
             if states is not None:
                 query = query.where(trial_table.c.state.in_([state.value for state in states]))
-            rows = connection.execute(query.order_by(trial_table.c.number))
-            return [trial_record(row) for row in rows.mappings()]
+            query = query.order_by(trial_table.c.number)
+            rows = connection.execution_options(yield_per=_READ_AHEAD).execute(query)
+            for row in rows.mappings():
+                yield trial_record(row)
 
     def trial(self, study: str, number: int) -> TrialRecord:
         """Return one trial.

@@ -9,7 +9,7 @@ A trial's life::
            WAITING  the next driver adopts both, with the same number and parameters
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +72,7 @@ class Ledger:
         spool: Spool[PendingTrial],
         n_trials: int,
         on_change: OnChange = lambda record, epochs: None,
-        ends: Callable[[Sequence[TrialRecord]], str | None] = lambda records: None,
+        ends: Callable[[Sequence[TrialRecord]], str | None] | None = None,
     ):
         self._spec = spec
         self._space = space
@@ -100,14 +100,18 @@ class Ledger:
         self._deaths: Counter[int] = Counter()
         self._failures = 0
         self._followers: dict[int, list[int]] = {}
-        stopped = [r for r in self.records if r.state == TrialState.PRUNED]
-        for number in {r.reused_from for r in stopped if r.reused_from is not None}:
+        #: Trials that share the result of one that was stopped early, by that one's number.
+        self._sharers: defaultdict[int, set[int]] = defaultdict(set)
+        for record in self.records:
+            if record.state == TrialState.PRUNED and record.reused_from is not None:
+                self._sharers[record.reused_from].add(record.number)
+        for number in list(self._sharers):
             self._pass_on(number)
         self._early_stopping = EarlyStopping(spec, self._records, store)
 
     @property
     def records(self) -> list[TrialRecord]:
-        """Every trial's record by number."""
+        """Every trial's record by number; of COMPLETE and FAIL ones only what is read again."""
         return [self._records[number] for number in sorted(self._records)]
 
     @property
@@ -297,7 +301,7 @@ class Ledger:
 
     @property
     def _wants_another(self) -> bool:
-        if self._ended is None and len(self._history) < self._n_trials:
+        if self._ended is None and self._ends and len(self._history) < self._n_trials:
             self._ended = self._ends(self.records)
         return self._ended is None and len(self._history) < self._n_trials
 
@@ -330,20 +334,21 @@ class Ledger:
             study_seed=self._spec.search.seed,
             number=len(self._history),
             space=space,
+            better=self._history.better,
         )
         return LimitedSampler(sampler, space, self._space.allowed) if self._spec.limits else sampler
 
     def _adopt(self) -> FrozenTrial:
         number = self._orphans.popleft()
         self._rows.start(number)
-        return self._history.trials()[number]
+        return self._history.trial(number)
 
     def _take_up(self, number: int) -> FrozenTrial:
         """Let a stopped trial go on."""
         self._early_stopping.take_up(number)
         del self._stopped[self._records[number].fingerprint]
         self._rows.reopen(number)
-        return self._history.trials()[number]
+        return self._history.trial(number)
 
     def _stop(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
         """End a trial early, in one write with the epochs that decided it."""
@@ -369,12 +374,11 @@ class Ledger:
             return
         outdated = [
             r.number
-            for r in self._records.values()
-            if r.reused_from == number
-            and r.state == TrialState.PRUNED
-            and (r.state, r.epochs_done) != (ended.state, ended.epochs_done)
+            for r in (self._records[other] for other in sorted(self._sharers.get(number, ())))
+            if (r.state, r.epochs_done) != (ended.state, ended.epochs_done)
         ]
         for other in outdated:
+            self._sharers[number].discard(other)
             self._rows.reopen(other)
         for other in [*self._leave(number), *outdated]:
             if ended.state == TrialState.FAIL:
@@ -395,6 +399,8 @@ class Ledger:
             projection_error=twin.projection_error,
             reused_from=twin.number,
         )
+        if twin.state == TrialState.PRUNED:
+            self._sharers[source].add(number)
         self._rows.finish(record)
 
     def _leave(self, number: int) -> list[int]:

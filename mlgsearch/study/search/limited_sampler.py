@@ -89,12 +89,13 @@ class LimitedSampler(BaseSampler):
             if found is not None and given.items() <= found.items():
                 return {name: found[name] for name in search_space}
         earlier = [
-            {name: known.params[name] for name in search_space}
+            known.params
             for known in study.get_trials(deepcopy=False)
             if known.number != trial.number and known.params.keys() >= search_space.keys()
         ]
         if earlier and not given:
-            anchor = earlier[trial.number % len(earlier)]  # the nearest one would soon be repeated
+            one = earlier[trial.number % len(earlier)]  # the nearest one would soon be repeated
+            anchor = {name: one[name] for name in search_space}
             for halving in range(_HALVINGS):
                 found = self._allowed({**fixed, **self._between(anchor, whole, 0.5**halving)})
                 if found is not None:

@@ -21,18 +21,22 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import select, update
 
 from mlgsearch.errors import StudyConflictError
+from mlgsearch.study.search.better_trials import BetterTrials
 
 #: Where a proposal's row keeps what its sampler wrote on the study while making it.
 _SAMPLER_STATE = "mlgsearch:sampler_state"
 #: Kept by Optuna's TPE so that other processes see a running trial's parameters; ours has them all.
 _TPE_SHARED = "tpe:relative_params"
+#: Trials that are read from the database at once: SQLAlchemy holds some 200 KiB of each meanwhile.
+_READ_AT_ONCE = 100
 
 
 class History:
     """Trials of one study; only the driver, which holds the study's lease, may change them.
 
     Invariants, checked at every write: a trial has the same number in both storages, and the
-    database's row is written before the memory's.
+    database's row is written before the memory's. The memory holds every trial for as long as the
+    driver runs, so of a finished one it holds no more than samplers read.
     """
 
     def __init__(
@@ -48,36 +52,58 @@ class History:
         self._memory = optuna.create_study(
             storage=InMemoryStorage(), study_name=name, directions=directions
         )
+        #: The trials as TPE splits them.
+        self.better = BetterTrials(directions)
+        #: Of most trials, if not of all: each would have objects and names of its own otherwise.
+        self._distributions: dict[str, BaseDistribution] = {}
         self._row_ids: list[int] = []
         #: A proposal that the database could not take; it is the next one.
         self._unstored: FrozenTrial | None = None
         self._load()
 
     def _load(self) -> None:
-        memory = self._memory._storage
-        memory_id = self._memory._study_id
-        rows = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        for row in sorted(rows, key=lambda row: row.number):
-            assert row.number == len(self._row_ids), (row.number, len(self._row_ids))
-            copy = FrozenTrial(
-                number=row.number,
-                trial_id=row.number,
-                # A queued row is ours to hand out: Optuna's `ask` would take it otherwise.
-                state=TrialState.RUNNING if row.state == TrialState.WAITING else row.state,
-                value=None,
-                values=row.values,
-                datetime_start=row.datetime_start or row.datetime_complete,
-                datetime_complete=row.datetime_complete,
-                params=row.params,
-                distributions=row.distributions,
-                user_attrs=row.user_attrs,
-                system_attrs={k: v for k, v in row.system_attrs.items() if k != _SAMPLER_STATE},
-                intermediate_values=row.intermediate_values,
-            )
-            memory.create_new_trial(memory_id, template_trial=copy)
-            for key, value in row.system_attrs.get(_SAMPLER_STATE, {}).items():
-                memory.set_study_system_attr(memory_id, key, value)
-            self._row_ids.append(row._trial_id)
+        rows = TrialModel.__table__
+        with self._storage.engine.connect() as connection:
+            ids = connection.execute(
+                select(rows.c.trial_id)
+                .where(rows.c.study_id == self._study_id)
+                .order_by(rows.c.number)
+            ).scalars()
+            self._row_ids = list(ids)
+        for start in range(0, len(self._row_ids), _READ_AT_ONCE):
+            part = self._row_ids[start : start + _READ_AT_ONCE]
+            read = self._storage._get_trials(self._study_id, None, set(part), max(self._row_ids))
+            for number, row in enumerate(sorted(read, key=lambda row: row.number), start):
+                assert row.number == number, (row.number, number)
+                self._remember(row)
+
+    def _remember(self, row: FrozenTrial) -> None:
+        """Hold a stored trial in memory."""
+        memory, memory_id = self._memory._storage, self._memory._study_id
+        for key, value in row.system_attrs.pop(_SAMPLER_STATE, {}).items():
+            memory.set_study_system_attr(memory_id, key, value)
+        if row.state == TrialState.WAITING:
+            row.state = TrialState.RUNNING  # ours to hand out: Optuna's `ask` would take it
+        if row.datetime_start is None:
+            row.datetime_start = row.datetime_complete
+        params, distributions = row.params, row.distributions
+        row.params, row.distributions = {}, {}  # what is created is a deep copy
+        memory.create_new_trial(memory_id, template_trial=row)
+        held = self.trial(row.number)
+        held.params, held.distributions = params, distributions
+        self._settle(held)
+
+    def _settle(self, trial: FrozenTrial) -> None:
+        """Note a trial's state, and drop what only the proposal of a trial needs."""
+        if trial.distributions == self._distributions:
+            trial.distributions = self._distributions
+            trial.params = {name: trial.params[name] for name in self._distributions}
+        elif not self._distributions:
+            self._distributions = trial.distributions
+        trial.system_attrs = {
+            k: v for k, v in trial.system_attrs.items() if not k.startswith(_TPE_SHARED)
+        }
+        self.better.put(trial)
 
     def __len__(self) -> int:
         return len(self._row_ids)
@@ -87,6 +113,10 @@ class History:
         return self._memory._storage.get_all_trials(
             self._memory._study_id, deepcopy=False, states=states
         )
+
+    def trial(self, number: int) -> FrozenTrial:
+        """Return a trial; no copy, so not to be changed."""
+        return self._memory._storage.get_trial(number)  # in memory a trial's id is its number
 
     def ask(
         self,
@@ -124,7 +154,7 @@ class History:
             row_id = stored._trial_id
         self._row_ids.append(row_id)
         self._unstored = None
-        return self.trials()[row.number]
+        return self.trial(row.number)
 
     def _propose(
         self,
@@ -139,8 +169,9 @@ class History:
             self._memory.enqueue_trial(dict(fixed))
         self._memory.sampler = sampler
         trial_id = self._memory.ask(dict(distributions))._trial_id
-        proposal = memory.get_trial(trial_id)
-        assert proposal.number == len(self._row_ids), (proposal.number, len(self._row_ids))
+        proposal = self.trial(trial_id)
+        assert proposal.number == trial_id == len(self._row_ids), (trial_id, len(self._row_ids))
+        self._settle(proposal)
         after = memory.get_study_system_attrs(self._memory._study_id)
         row = FrozenTrial(
             number=proposal.number,
@@ -153,9 +184,7 @@ class History:
             params=proposal.params,
             distributions=proposal.distributions,
             user_attrs=proposal.user_attrs,
-            system_attrs={
-                k: v for k, v in proposal.system_attrs.items() if not k.startswith(_TPE_SHARED)
-            },
+            system_attrs=dict(proposal.system_attrs),
             intermediate_values={},
         )
         changed = {k: v for k, v in after.items() if before.get(k) != v}
@@ -186,6 +215,7 @@ class History:
         if not self._storage.get_trial(row_id).state.is_finished():
             self._storage.set_trial_state_values(row_id, state, values)
         self._memory.tell(number, values, state=state, skip_if_finished=True)
+        self.better.put(self.trial(number))
 
     def reopen(self, number: int) -> None:
         """Make a PRUNED trial RUNNING again, as Optuna itself never does; do nothing to a RUNNING.
@@ -202,10 +232,11 @@ class History:
                 .values(state=TrialState.RUNNING, datetime_complete=None)
             )
         # What the storage hands out without a copy is what it holds.
-        trial = self.trials()[number]
+        trial = self.trial(number)
         assert trial.state in (TrialState.PRUNED, TrialState.RUNNING), trial.state
         trial.state = TrialState.RUNNING
         trial.datetime_complete = None
+        self.better.put(trial)
 
     def set_note(self, number: int, key: str, value: str | int) -> None:
         """Leave a user attribute on a trial, for readers with Optuna's own tools.

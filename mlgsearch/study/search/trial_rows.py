@@ -6,6 +6,7 @@ the database was away in between: each write may be repeated.
 """
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,6 +38,8 @@ OnChange = Callable[[TrialRecord, Sequence[EpochRecord]], None]
 class TrialRows:
     """Writes both rows of every trial; ``by_number`` holds the records as the driver knows them.
 
+    Of a trial that has ended for good it holds only what is read again.
+
     What an earlier driver left in the spool is delivered first.
 
     Raises:
@@ -57,7 +60,9 @@ class TrialRows:
         self._store = store
         self._on_change = on_change
         self.retry_queue = RetryQueue(self._write, spool)
-        self.by_number = {r.number: r for r in store.trials(spec.name)}
+        self.by_number: dict[int, TrialRecord] = {}
+        for record in store.each_trial(spec.name):
+            self._hold(record)
         #: States as our own rows have them.
         self._stored = {number: record.state for number, record in self.by_number.items()}
         if len(self.by_number) > len(history):
@@ -110,7 +115,7 @@ class TrialRows:
                 error = f"finished outside mlgsearch as {trial.state.name}"
                 self.put(replace(record, state=state, error=error))
             elif record.state.is_finished and not trial.state.is_finished():
-                self.put(record)
+                self.put(self._store.trial(self._name, trial.number))
             elif not record.state.is_finished:
                 self._renew(record, new_trials.record(trial))
                 orphans.append(trial.number)
@@ -136,8 +141,26 @@ class TrialRows:
         Raises:
             LeaseLostError: another driver took the study.
         """
+        assert record.settings or not record.fingerprint, "only a part of it is held"
         self.by_number[record.number] = record
         return self.retry_queue.put(PendingTrial(record, tuple(epochs)))
+
+    def _hold(self, record: TrialRecord) -> None:
+        """Hold a stored record; of a trial that has ended for good, only what is read again.
+
+        That is a quarter of it: what it is per layer is not. A PRUNED trial may be written again.
+        """
+        if record.state in (TrialState.COMPLETE, TrialState.FAIL):
+            record = replace(
+                record,
+                settings={},
+                layer_bits={},
+                layer_damage={},
+                versions={},
+                projection_error={sys.intern(k): v for k, v in record.projection_error.items()},
+                stage_seconds={sys.intern(k): v for k, v in record.stage_seconds.items()},
+            )
+        self.by_number[record.number] = record
 
     def finish(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
         """Write that a trial ended as its record says.
@@ -194,7 +217,7 @@ class TrialRows:
         """Write both rows of a trial, in the order that a crash may cut anywhere."""
         record, epochs = entry.record, entry.epochs
         number = record.number
-        theirs = self._history.trials()[number].state
+        theirs = self._history.trial(number).state
         if theirs == OptunaState.PRUNED and record.state != TrialState.PRUNED:
             self._history.reopen(number)
         if self._stored.get(number) == TrialState.WAITING != record.state:
@@ -202,7 +225,7 @@ class TrialRows:
         if record.state.is_finished:
             self._leave_notes(record)
         record = self._store.put_trial_with_epochs(self._name, record, epochs)
-        self.by_number[number] = record
+        self._hold(record)
         self._stored[number] = record.state
         if record.state.is_finished:
             self._tell(record)

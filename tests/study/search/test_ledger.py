@@ -93,7 +93,11 @@ def test_a_complete_trial_has_its_results_and_is_reported(driverless: Make) -> N
     assert record.error is None
     assert [r.state.value for r, _ in study.seen] == ["RUNNING", "RUNNING", "RUNNING", "COMPLETE"]
     assert [len(epochs) for _, epochs in study.seen] == [0, 0, 1, 0]
-    assert study.ledger.records == [record]
+    # The driver holds no more of it than it reads again.
+    assert study.ledger.records == [replace(record, settings={}, layer_bits={}, versions={})]
+    assert record.settings
+    study.restart()
+    assert study.ledger.records == [replace(record, settings={}, layer_bits={}, versions={})]
 
 
 def test_epochs_told_again_are_left_as_they_are(driverless: Make) -> None:

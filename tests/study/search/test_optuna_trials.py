@@ -131,6 +131,19 @@ def test_a_reload_gives_the_same_trials(url: str, opened: Opener) -> None:
     assert ask(again).number == 8
 
 
+def test_a_finished_trial_shares_what_is_the_same_in_all(url: str, opened: Opener) -> None:
+    history = opened(url)
+    for number in range(12):  # TPE proposes from the eleventh on
+        ask(history, "tpe")
+        tell(history, number)
+    for known in (history, opened(url)):
+        first, *others = known.trials()
+        for other in others:
+            assert other.distributions is first.distributions
+            assert all(a is b for a, b in zip(other.params, first.params, strict=True))
+            assert other.system_attrs == {}
+
+
 def test_a_proposal_is_one_transaction(url: str, opened: Opener) -> None:
     history = opened(url)
     ask(history)

@@ -1,3 +1,4 @@
+import cProfile
 import sys
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ from optuna.storages import InMemoryStorage
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.study.search import sampler
+from mlgsearch.study.search.better_trials import BetterTrials
 from mlgsearch.study.search.sampler import find_callable, make_sampler, proposal_seed
 from mlgsearch.study.space.space import Space
 from tests.study.samples import MIXED, a_spec
@@ -165,3 +167,24 @@ def test_a_users_sampler_that_is_of_no_use_is_refused(module: str, name: str, sa
 def test_a_callable_is_reported_under_the_key_it_stands_at() -> None:
     with pytest.raises(StudyFileError, match=r"^model\.name: math:tau is not callable$"):
         find_callable("math:tau", "model.name")
+
+
+def test_tpe_does_as_much_for_a_proposal_after_2000_trials_as_after_400() -> None:
+    study = optuna.create_study(storage=InMemoryStorage(), directions=["maximize", "minimize"])
+    study.sampler = RandomSampler(seed=0)
+    known = BetterTrials(study.directions)
+
+    def calls(number: int) -> int:
+        """Count the functions, C's too, that are called for a proposal."""
+        for n in range(len(study.get_trials(deepcopy=False)), number):
+            study.ask(dict(SPACE))
+            study.tell(n, [((n * 7) % 110) / 110, -((n * 5) % 130) / 130])
+            known.put(study._storage.get_trial(n))
+        made = make_sampler("tpe", study_seed=0, number=number, space=dict(SPACE), better=known)
+        trial = study.get_trials(deepcopy=False)[-1]
+        space = made.infer_relative_search_space(study, trial)
+        profile = cProfile.Profile()
+        profile.runcall(made.sample_relative, study, trial, space)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    assert calls(2_000) < 1.1 * calls(400)
