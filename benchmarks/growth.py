@@ -43,7 +43,7 @@ from sqlalchemy import Engine, insert
 
 from mlgsearch.records import OBJECTIVES, StudyRecord, TrialRecord
 from mlgsearch.records import TrialState as OurState
-from mlgsearch.results.database.engine import open_engine
+from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import load_study_file

@@ -348,7 +348,11 @@ class VerificationRecord:
 
 @dataclass(frozen=True)
 class LeaseRecord:
-    """Who drives a study: one driver at a time. Times are UTC, by the database's clock."""
+    """Who drives a study: one driver at a time. Times are UTC, by the database's clock.
+
+    ``waits_for`` says in a sentence what keeps its driver from training, as that no node has room
+    for a trial; empty where nothing does.
+    """
 
     study: str
     holder: str
@@ -359,3 +363,4 @@ class LeaseRecord:
     token: int
     acquired_at: datetime
     expires_at: datetime
+    waits_for: str = ""

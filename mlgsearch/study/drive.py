@@ -299,7 +299,19 @@ def _drive(
         if not ledger.has_no_more:
             if options.address is None:
                 ray.enter_context(local_ray(stop.break_off))
-            _run(spec, study, ledger, searcher, view, options, cache, artifacts, code_folder, ray)
+            _run(
+                spec,
+                study,
+                ledger,
+                searcher,
+                view,
+                options,
+                cache,
+                artifacts,
+                code_folder,
+                ray,
+                keeper,
+            )
     finally:
         stop.close()
         if isinstance(searcher.failure, LeaseLostError):
@@ -375,6 +387,7 @@ def _run(
     artifacts: Artifacts,
     code_folder: str | None,
     ray: ExitStack,
+    keeper: LeaseKeeper,
 ) -> None:
     place = Path(tempfile.gettempdir())
     scratch = str(ray.enter_context(owned_folder("mlgsearch-ray-", place)))
@@ -393,7 +406,7 @@ def _run(
         train = spec.train_spec()
         shipped = ship(train, cache, [train.seed], train.training.epochs, view.notice)
         worker = tune.with_parameters(worker, shipped=shipped)
-    searcher.room = _Room(slots, view)
+    searcher.room = _Room(slots, view, keeper)
     view.started(study, ledger.records, slots.count)
     tuner = Tuner(
         tune.with_resources(worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
@@ -418,23 +431,27 @@ def _run(
 
 
 class _Room:
-    """Counts the trials that may run now, and reports once each time that none fits anywhere."""
+    """Counts the trials that may run now; reports once each time that none fits anywhere.
 
-    def __init__(self, slots: Capacity, view: ProgressView):
+    For the page the lease says so, for as long as it is so.
+    """
+
+    def __init__(self, slots: Capacity, view: ProgressView, keeper: LeaseKeeper):
         self._slots = slots
         self._view = view
-        self._is_reported = False
+        self._keeper = keeper
+        gpus = f" and {slots.gpu:g} GPU" if slots.gpu else ""
+        self._none_fits = (
+            f"no node has room for a trial, which takes {slots.cpu:g} CPU{gpus}: what is left "
+            "waits until a node joins"
+        )
 
     def __call__(self) -> int:
         alive = nodes()
-        fits = self._slots.fits_on(alive)
-        if not fits and not self._is_reported:
-            gpus = f" and {self._slots.gpu:g} GPU" if self._slots.gpu else ""
-            self._view.notice(
-                f"no node has room for a trial, which takes {self._slots.cpu:g} CPU{gpus}: what is "
-                "left waits until a node joins"
-            )
-        self._is_reported = not fits
+        waits_for = "" if self._slots.fits_on(alive) else self._none_fits
+        if waits_for and not self._keeper.waits_for:
+            self._view.notice(waits_for)
+        self._keeper.waits_for = waits_for
         return self._slots.count_on(alive)
 
 

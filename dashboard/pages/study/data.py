@@ -88,7 +88,11 @@ class StudyData:
         columns = self.columns
         running = columns.number[columns.is_in(TrialState.RUNNING)].tolist()
         reached = self.results.reached.finished, self.record.n_trials, self.record.ended
-        lease = None if driving is None else (driving.lease.token, driving.pace)
+        lease = (
+            None
+            if driving is None
+            else (driving.lease.token, driving.lease.waits_for, driving.pace)
+        )
         return repr((reached, lease, running, self.written(running)))
 
     def failures_digest(self) -> str:

@@ -40,6 +40,8 @@ def state_line(database: Database, data: StudyData) -> list[Component]:
     now = datetime.now(UTC)
     reached, record = data.results.reached, data.record
     line: list[Component] = [_state(data, driving, database, now)]
+    if driving is not None and driving.lease.waits_for:
+        line.append(html.Strong(driving.lease.waits_for))
     line.append(html.Span(f"{reached.finished:,} of {record.n_trials:,} trials"))
     line += [] if driving is None else _pace(driving, record.n_trials - reached.finished)
     if (last := _last_result(data)) is not None:

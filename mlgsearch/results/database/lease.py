@@ -61,6 +61,7 @@ def acquire(
                 host=host,
                 pid=pid,
                 process=process,
+                waits_for=None,
                 acquired_unix_s=DatabaseClock(),
                 expires_unix_s=DatabaseClock() + ttl_s,
             )
@@ -73,7 +74,7 @@ def acquire(
 
 
 def renew(engine: Engine, lease: LeaseRecord, *, ttl_s: float = 30) -> LeaseRecord:
-    """Hold the lease for another ``ttl_s`` seconds from now.
+    """Hold the lease for another ``ttl_s`` seconds from now, and store what it waits for.
 
     A lease that ran out but that nobody took is still good: nobody drove in between.
 
@@ -82,7 +83,10 @@ def renew(engine: Engine, lease: LeaseRecord, *, ttl_s: float = 30) -> LeaseReco
             driver must stop without writing anything more.
     """
     with writing(engine) as connection:
-        values = {"expires_unix_s": DatabaseClock() + ttl_s}
+        values = {
+            "expires_unix_s": DatabaseClock() + ttl_s,
+            "waits_for": lease.waits_for or None,
+        }
         if connection.execute(_update_own(lease, values)).rowcount == 1:
             return _record(lease.study, _read(connection, find_study(connection, lease.study)))
         study_id = connection.execute(_study_id(lease.study)).scalar()
@@ -159,6 +163,7 @@ def _record(study: str, row: RowMapping) -> LeaseRecord:
         token=row["token"],
         acquired_at=datetime.fromtimestamp(row["acquired_unix_s"], UTC),
         expires_at=datetime.fromtimestamp(row["expires_unix_s"], UTC),
+        waits_for=row["waits_for"] or "",
     )
 
 

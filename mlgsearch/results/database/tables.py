@@ -179,6 +179,8 @@ lease_table = Table(
     Column("expires_unix_s", Double, nullable=False),
     # NULL: written before it was kept.
     Column("process", String(255)),
+    # NULL: it waits for nothing, or was written before it was kept.
+    Column("waits_for", CleanText),
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",
 )

@@ -53,5 +53,6 @@ def change_token(engine: Engine, studies: Sequence[str] = ()) -> str:
     with engine.connect() as connection:
         rows = connection.execute(query).all()
         leases = held(connection)
-    seen = [(*row, leases[row.name].token if row.name in leases else None) for row in rows]
+    drivers = {name: (lease.token, lease.waits_for) for name, lease in leases.items()}
+    seen = [(*row, drivers.get(row.name)) for row in rows]
     return sha256(repr(seen).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import replace
 from types import TracebackType
 
 from sqlalchemy import Engine
@@ -41,6 +42,8 @@ class LeaseKeeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._file = FileIdentity(engine)
+        #: What keeps the driver from training; stored with the next renewal, for the page.
+        self.waits_for = ""
         #: Why the lease is lost; None while it is held.
         self.lost: str | None = None
 
@@ -91,7 +94,8 @@ class LeaseKeeper:
                 )
                 return
             try:
-                self._lease = leases.renew(self._engine, self.lease, ttl_s=TTL_S)
+                lease = replace(self.lease, waits_for=self.waits_for)
+                self._lease = leases.renew(self._engine, lease, ttl_s=TTL_S)
             except LeaseLostError as error:
                 self.lost = str(error)
                 return

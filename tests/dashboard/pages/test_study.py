@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -195,6 +196,10 @@ def test_the_state_is_said_while_a_study_runs_and_when_it_stops(
     expect(state.get_by_role("list", name="Trials that run now")).to_contain_text(
         "trial 3epoch 4 of 1087.50 %"
     )
+    lease.renew(engine, replace(held, waits_for="no node has room for a trial"))
+    expect(state).to_contain_text("running on node7no node has room for a trial3 of 8 trials")
+    lease.renew(engine, held)
+    expect(state).to_contain_text("running on node73 of 8 trials")
     state.get_by_role("button", name="trial 3").click()
     expect(page.locator("#study-cards h3")).to_have_text(["Trial 3"])
     assert page.locator("#study-resume").count() == 0

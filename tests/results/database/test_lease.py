@@ -89,6 +89,18 @@ def test_renewing_moves_the_end_on(engine: Engine, take: Callable[..., LeaseReco
     assert current(engine, "digits") == renewed
 
 
+def test_what_a_driver_waits_for_is_stored_until_it_goes_on_or_another_drives(
+    engine: Engine, take: Callable[..., LeaseRecord]
+) -> None:
+    lease = take("anna")
+    assert lease.waits_for == ""
+    assert renew(engine, replace(lease, waits_for="a node")).waits_for == "a node"
+    assert renew(engine, lease).waits_for == ""
+    renew(engine, replace(lease, waits_for="a node"))
+    release(engine, lease)
+    assert take("bert").waits_for == ""
+
+
 def test_a_released_lease_is_free_and_cannot_be_renewed(
     engine: Engine, take: Callable[..., LeaseRecord]
 ) -> None:

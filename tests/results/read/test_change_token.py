@@ -1,6 +1,7 @@
 """A text that changes with a study, on every database."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine
@@ -26,7 +27,7 @@ CHANGES: dict[str, Callable[[ResultStore, Engine], object]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_each_change_is_told_to_who_asks_about_it(
+def test_each_change_is_reported_to_who_asks_about_it(
     store: ResultStore, engine: Engine, what: str
 ) -> None:
     store.create_study(a_study("one"))
@@ -41,13 +42,17 @@ def test_each_change_is_told_to_who_asks_about_it(
     assert change_token(engine, ("two",)) == other
 
 
-def test_renewing_a_lease_is_no_news_but_losing_it_is(store: ResultStore, engine: Engine) -> None:
+def test_renewing_a_lease_is_no_news_but_waiting_or_losing_it_is(
+    store: ResultStore, engine: Engine
+) -> None:
     store.create_study(a_study("one"))
     free = change_token(engine, ["one"])
     held = lease.acquire(engine, "one", holder="a", host="b", pid=1, ttl_s=600)
     driven = change_token(engine, ["one"])
     held = lease.renew(engine, held, ttl_s=700)
     assert change_token(engine, ["one"]) == driven
+    held = lease.renew(engine, replace(held, waits_for="a node"), ttl_s=700)
+    assert change_token(engine, ["one"]) not in (driven, free)
     lease.renew(engine, held, ttl_s=-1)
     assert change_token(engine, ["one"]) == free != driven
 

@@ -1,9 +1,11 @@
 import pytest
+from sqlalchemy import create_engine
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.study import drive
 from mlgsearch.study.cluster.capacity import Capacity, capacity_on
 from mlgsearch.study.file.spec import ResourcesSpec
+from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 from tests.study.samples import a_spec
 
 
@@ -66,13 +68,15 @@ def test_that_no_node_has_room_is_told_once_each_time(monkeypatch: pytest.Monkey
             reported.append(text)
 
     monkeypatch.setattr(drive, "nodes", lambda: alive)
-    room = drive._Room(Capacity(2.0, 0.5, 1), Watching())  # type: ignore[arg-type]
+    keeper = LeaseKeeper(create_engine("sqlite://"), "digits")
+    room = drive._Room(Capacity(2.0, 0.5, 1), Watching(), keeper)  # type: ignore[arg-type]
     alive[:] = [{"CPU": 2.0, "GPU": 1.0}]
-    assert (room(), reported) == (1, [])
+    assert (room(), reported, keeper.waits_for) == (1, [], "")
     for _ in range(2):
         alive[:] = [{"CPU": 1.0}]
         assert [room(), room()] == [1, 1]  # one waits
+        assert keeper.waits_for == reported[-1]
         alive[:] = [{"CPU": 2.0, "GPU": 1.0}]
-        assert room() == 1
+        assert (room(), keeper.waits_for) == (1, "")
     said = "no node has room for a trial, which takes 2 CPU and 0.5 GPU: what is left waits until"
     assert [text.startswith(said) for text in reported] == [True, True]

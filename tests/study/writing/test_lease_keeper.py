@@ -38,6 +38,23 @@ class Renewals:
         return renewed
 
 
+def test_what_the_driver_waits_for_is_stored_with_a_renewal(
+    engine: Engine, store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create_study(a_study())
+    renewals = Renewals(failing=0)
+    monkeypatch.setattr(leases, "renew", renewals)
+    monkeypatch.setattr(lease_keeper, "_RENEW_S", 0.01)
+    with LeaseKeeper(engine, "digits") as keeper:
+        keeper.waits_for = "a node"
+        for _ in range(2):  # the first may have begun before
+            renewals.renewed.clear()
+            assert renewals.renewed.wait(timeout=60)
+        found = leases.current(engine, "digits")
+    assert found is not None
+    assert found.waits_for == "a node"
+
+
 @pytest.mark.parametrize(("ttl_s", "is_reported"), [(30.0, False), (0.0, True)])
 def test_a_renewal_that_finds_the_database_busy_is_tried_again_soon(
     engine: Engine,

@@ -1,0 +1,15 @@
+"""What keeps a study's driver from training, such as that no node has room for a trial."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+
+
+def upgrade() -> None:
+    op.add_column("mlg_lease", sa.Column("waits_for", sa.Text()))
+
+
+def downgrade() -> None:
+    op.drop_column("mlg_lease", "waits_for")
