@@ -33,7 +33,13 @@ from mlgsearch.study.cluster.capacity import Capacity, capacity_on
 from mlgsearch.study.cluster.object_store import ship
 from mlgsearch.study.cluster.ray_folder import owned_folder, session_place
 from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
-from mlgsearch.study.cluster.tune_adapter import DriverOnly, Informer, StudyScheduler, StudySearcher
+from mlgsearch.study.cluster.tune_adapter import (
+    DriverOnly,
+    Informer,
+    NoReporter,
+    StudyScheduler,
+    StudySearcher,
+)
 from mlgsearch.study.cluster.worker import TrialWorker, WorkerContext
 from mlgsearch.study.drift import file_changes, other_changes, refuse
 from mlgsearch.study.file.allowed_code import named_code, offer_code
@@ -424,7 +430,7 @@ def _run(
             storage_path=scratch,
             verbose=0,
             stop=_StopWhen(searcher),
-            callbacks=[Informer(searcher)],
+            callbacks=[Informer(searcher), NoReporter()],
         ),
     )
     tuner.fit()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -262,6 +263,19 @@ class Informer(DriverOnly, Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note the moment."""
         self._searcher.on_trial_start(trial.trial_id)
+
+
+class NoReporter(DriverOnly, TrialProgressCallback):
+    """Takes the place of Ray's own reporter of results, which keeps every trial to the end (2.60).
+
+    Ray adds that one, whatever ``verbose`` says, unless one of its kind is given.
+    """
+
+    def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
+        """Print nothing of a result, and remember nothing."""
+
+    def on_trial_complete(self, *args: Any, **info: Any) -> None:
+        """Print nothing of a trial's end, and remember nothing."""
 
 
 class StudyScheduler(DriverOnly, FIFOScheduler):
