@@ -50,7 +50,7 @@ from mlgsearch.study.file.spec import load_study_file
 from mlgsearch.study.launch import launch, register
 from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.search.optuna_storage import directions, metric_names, open_optuna_storage
-from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.search.optuna_trials import OptunaTrials
 from mlgsearch.study.space.space import Space
 from mlgsearch.train.versions import library_versions
 
@@ -67,7 +67,7 @@ def fill(folder: Path, count: int) -> None:
     store = ResultStore(engine)
     study = register(spec, source, store)
     storage = open_optuna_storage(engine)
-    History(storage, spec.name, directions(study.objectives), metric_names(study.objectives))
+    OptunaTrials(storage, spec.name, directions(study.objectives), metric_names(study.objectives))
     shape = resnet18_shape()
     space = Space(spec, shape)
     new_trials = NewTrials(spec, space, shape, "none", library_versions())

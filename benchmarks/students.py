@@ -109,11 +109,13 @@ def train(
         quantisation=dict(quantisation),
         seed=seed,
     )
-    ground = prepared(task, root)
-    student = StudentTraining(ground, TrialJob(settings, spec.train_spec()))
+    teacher_and_data = prepared(task, root)
+    student = StudentTraining(teacher_and_data, TrialJob(settings, spec.train_spec()))
     while not student.is_done:
         record = student.run_epoch()
-    test = HeldOutPart(ground.images, ground.images.test, ground.device)
+    test = HeldOutPart(
+        teacher_and_data.images, teacher_and_data.images.test, teacher_and_data.device
+    )
     _, accuracy = test.evaluate(student.network)
     student.close()
     return {"validation": record.validation_accuracy, "test": accuracy}

@@ -56,7 +56,7 @@ from mlgsearch.study.search.optuna_storage import (
     metric_names,
     open_optuna_storage,
 )
-from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.search.optuna_trials import OptunaTrials
 from mlgsearch.study.search.stop_rule import StopRule
 from mlgsearch.study.space.activation_table import open_activation_plan
 from mlgsearch.study.space.layer_tables import needs_tables, open_tables
@@ -244,15 +244,15 @@ def _drive(
     if options.address is not None:
         capacity_on(nodes(), spec.resources)  # raises now if nothing fits
     store = ResultStore(engine, keeper.lease)
-    ground = (options.prepare_study or prepare_study)(spec, cache, view)
+    prepared = (options.prepare_study or prepare_study)(spec, cache, view)
     changes = [
         *file_changes(store.study(study.name), spec),
         *other_changes(
             study,
             library_versions(),
-            ground.data_hash,
-            ground.teacher_hash,
-            ground.teacher_recipe,
+            prepared.data_hash,
+            prepared.teacher_hash,
+            prepared.teacher_recipe,
         ),
     ]
     refuse(study.name, changes, accepts=options.accepts_change)
@@ -265,26 +265,33 @@ def _drive(
             source=study.source,
             versions=library_versions(),
         )
-    store.set_data(study.name, ground.data_hash, ground.validation_samples)
-    store.set_teacher(study.name, ground.teacher_hash, ground.teacher_accuracy)
+    store.set_data(study.name, prepared.data_hash, prepared.validation_samples)
+    store.set_teacher(study.name, prepared.teacher_hash, prepared.teacher_accuracy)
     store.set_target(study.name, spec.search.n_trials)
     store.set_content(study.name, spec.content())
     study = store.study(study.name)
     began = datetime.now(UTC)
     artifacts = artifacts_of(study, runs)
     artifacts.prepare()
-    space = _space(spec, ground)
+    space = _space(spec, prepared)
     for text in space.left_out:
         view.notice(text)
     new_trials = NewTrials(
-        spec, space, ground.shape, ground.teacher_hash, library_versions(), ground.tables
+        spec,
+        space,
+        prepared.shape,
+        prepared.teacher_hash,
+        library_versions(),
+        prepared.tables,
     )
-    store.set_network(study.name, new_trials.layers(), ground.planned, ground.shape.uncompressed())
+    store.set_network(
+        study.name, new_trials.layers(), prepared.planned, prepared.shape.uncompressed()
+    )
     ledger = Ledger(
         spec=spec,
         space=space,
         new_trials=new_trials,
-        history=ray.enter_context(_history(study, engine, keeper)),
+        optuna_trials=ray.enter_context(_optuna_trials(study, engine, keeper)),
         store=store,
         spool=Spool(directory / "outbox", PendingTrial),
         n_trials=study.n_trials,
@@ -353,13 +360,15 @@ def _ends(
 
 
 @contextmanager
-def _history(study: StudyRecord, engine: Engine, keeper: LeaseKeeper) -> Iterator[History]:
+def _optuna_trials(
+    study: StudyRecord, engine: Engine, keeper: LeaseKeeper
+) -> Iterator[OptunaTrials]:
     """Open Optuna's tables of a study, for this driver alone to write to."""
     storage = open_optuna_storage(engine)
     limit_waits(storage.engine, LOCK_WAIT_S)
     guard(storage, Fence(keeper.lease), study.name)
     try:
-        yield History(
+        yield OptunaTrials(
             storage, study.name, directions(study.objectives), metric_names(study.objectives)
         )
     finally:
@@ -475,8 +484,8 @@ class _StopWhen(DriverOnly, Stopper):
         return self._searcher.is_stopping
 
 
-def _space(spec: StudySpec, ground: Preparation) -> Space:
+def _space(spec: StudySpec, prepared: Preparation) -> Space:
     try:
-        return Space(spec, ground.shape, ground.tables, ground.packed, ground.activations)
+        return Space(spec, prepared.shape, prepared.tables, prepared.packed, prepared.activations)
     except StudyFileError as error:
         raise StudyFileError(f"study {spec.name!r}: {error}") from None

@@ -26,7 +26,7 @@ from mlgsearch.study.search.optuna_storage import (
     metric_names,
     open_optuna_storage,
 )
-from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.search.optuna_trials import OptunaTrials
 from mlgsearch.study.space.space import Space
 from mlgsearch.study.writing.pending import PendingTrial
 from mlgsearch.study.writing.spool import Spool
@@ -76,7 +76,7 @@ class Driverless:
             spec=self.spec,
             space=space,
             new_trials=NewTrials(self.spec, space, self.shape, "beef", {"torch": "2"}),
-            history=History(
+            optuna_trials=OptunaTrials(
                 self.storage, self.spec.name, directions(objectives), metric_names(objectives)
             ),
             store=self.store,

@@ -85,7 +85,7 @@ def _data_spec(data: str, root: Path | None) -> "DataSpec":
     from pydantic import ValidationError
 
     from mlgsearch.study.file.spec import load_study_file
-    from mlgsearch.study.file.validation_messages import complaints  # loads pydantic
+    from mlgsearch.study.file.validation_messages import validation_messages  # loads pydantic
     from mlgsearch.train.spec import DataSpec
 
     if data.endswith((".yaml", ".yml")):
@@ -94,7 +94,7 @@ def _data_spec(data: str, root: Path | None) -> "DataSpec":
     try:
         return DataSpec.model_validate({"name": data, "root": None if root is None else str(root)})
     except ValidationError as error:
-        raise DataError(complaints(error, DataSpec, f"--data {data}")[0]) from None
+        raise DataError(validation_messages(error, DataSpec, f"--data {data}")[0]) from None
 
 
 def _print(file: Path, report: "FileReport") -> None:

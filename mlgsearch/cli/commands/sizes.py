@@ -60,7 +60,7 @@ def sizes(
 
     from pydantic import ValidationError
 
-    from mlgsearch.study.file.validation_messages import complaints
+    from mlgsearch.study.file.validation_messages import validation_messages
     from mlgsearch.train.files.size_report import size_report  # loads torch
     from mlgsearch.train.own_code import add_code_folder, names_code
     from mlgsearch.train.spec import ModelSpec
@@ -68,7 +68,7 @@ def sizes(
     try:
         spec = ModelSpec(name=model, stem=stem.value, width=width, head_bias=head_bias)
     except ValidationError as error:  # the options were bounded above: it is the name
-        said = complaints(error, ModelSpec, "MODEL")[0]
+        said = validation_messages(error, ModelSpec, "MODEL")[0]
         raise UserError(f"{said}; write for example resnet8, resnet18 or module:callable") from None
     if names_code(spec.name):
         add_code_folder(Path.cwd())

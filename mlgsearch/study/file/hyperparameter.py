@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_origin
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from mlgsearch.study.file.validation_messages import complaints
+from mlgsearch.study.file.validation_messages import validation_messages
 from mlgsearch.train.spec import Spec, TrainSpec
 
 
@@ -90,7 +90,7 @@ def _fit_training(given: dict[str, HyperparameterSpec]) -> dict[str, Hyperparame
             try:
                 _part_model(part).model_validate({key: value})
             except ValidationError as error:
-                said = complaints(error, _part_model(part), place)[0]
+                said = validation_messages(error, _part_model(part), place)[0]
                 raise ValueError(f"{name}.{said}") from None
     return given
 

@@ -26,7 +26,7 @@ from mlgsearch.study.file.hyperparameter import Hyperparameters
 from mlgsearch.study.file.latency import LatencySpec, read_latency
 from mlgsearch.study.file.reference import ReferenceSpec
 from mlgsearch.study.file.space_kinds import SPACE_KINDS, SpaceKind, kinds_that
-from mlgsearch.study.file.validation_messages import complaints
+from mlgsearch.study.file.validation_messages import validation_messages
 from mlgsearch.train.spec import TIMM, Positive, Spec, TrainSpec, one_of
 
 
@@ -417,7 +417,7 @@ def parse_study(content: Any, where: str) -> StudySpec:
     try:
         return StudySpec.model_validate(content)
     except ValidationError as error:
-        lines = complaints(error, StudySpec, where)
+        lines = validation_messages(error, StudySpec, where)
         raise StudyFileError("\n".join(lines)) from None
 
 

@@ -37,7 +37,7 @@ _SHORT.maxlevel = 3
 _LINE_LENGTH = 600
 
 
-def complaints(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
+def validation_messages(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
     """Return one line a mistake: `where: key: what is wrong, what to write instead`.
 
     Args:

@@ -24,7 +24,7 @@ from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.search.early_stopping import EarlyStopping, is_stopped
 from mlgsearch.study.search.limited_sampler import LimitedSampler
 from mlgsearch.study.search.new_trial import NewTrials
-from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.search.optuna_trials import OptunaTrials
 from mlgsearch.study.search.sampler import make_sampler
 from mlgsearch.study.search.trial_rows import OnChange, TrialRows
 from mlgsearch.study.space.space import Proposal, Space
@@ -67,7 +67,7 @@ class Ledger:
         spec: StudySpec,
         space: Space,
         new_trials: NewTrials,
-        history: History,
+        optuna_trials: OptunaTrials,
         store: ResultStore,
         spool: Spool[PendingTrial],
         n_trials: int,
@@ -77,12 +77,12 @@ class Ledger:
         self._spec = spec
         self._space = space
         self._new_trials = new_trials
-        self._history = history
+        self._optuna_trials = optuna_trials
         self._n_trials = n_trials
         self._ends = ends
         self._ended: str | None = None
         self._spool = spool
-        self._rows = TrialRows(spec, history, store, spool, on_change)
+        self._rows = TrialRows(spec, optuna_trials, store, spool, on_change)
         self._records = self._rows.by_number
         self._make_sampler()  # one that cannot be made raises before any work is done
         self._orphans = deque(self._rows.reconcile(new_trials))
@@ -301,9 +301,9 @@ class Ledger:
 
     @property
     def _wants_another(self) -> bool:
-        if self._ended is None and self._ends and len(self._history) < self._n_trials:
+        if self._ended is None and self._ends and len(self._optuna_trials) < self._n_trials:
             self._ended = self._ends(self.records)
-        return self._ended is None and len(self._history) < self._n_trials
+        return self._ended is None and len(self._optuna_trials) < self._n_trials
 
     def _may_hand_out(self) -> bool:
         """Whether there is something to hand out, and the database to write it to."""
@@ -312,13 +312,13 @@ class Ledger:
         return is_any and self._rows.is_reachable()
 
     def _ask(self) -> FrozenTrial | None:
-        number = len(self._history)
+        number = len(self._optuna_trials)
         first = self._space.first
         fixed = first[number] if number < len(first) else None
         asked: list[FrozenTrial] = []
         if not self._rows.retry_queue.reach(
             lambda: asked.append(
-                self._history.ask(self._make_sampler(), self._space.distributions, fixed)
+                self._optuna_trials.ask(self._make_sampler(), self._space.distributions, fixed)
             )
         ):
             return None
@@ -332,23 +332,23 @@ class Ledger:
         sampler = make_sampler(
             self._spec.search.sampler,
             study_seed=self._spec.search.seed,
-            number=len(self._history),
+            number=len(self._optuna_trials),
             space=space,
-            better=self._history.better,
+            better=self._optuna_trials.better,
         )
         return LimitedSampler(sampler, space, self._space.allowed) if self._spec.limits else sampler
 
     def _adopt(self) -> FrozenTrial:
         number = self._orphans.popleft()
         self._rows.start(number)
-        return self._history.trial(number)
+        return self._optuna_trials.trial(number)
 
     def _take_up(self, number: int) -> FrozenTrial:
         """Let a stopped trial go on."""
         self._early_stopping.take_up(number)
         del self._stopped[self._records[number].fingerprint]
         self._rows.reopen(number)
-        return self._history.trial(number)
+        return self._optuna_trials.trial(number)
 
     def _stop(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
         """End a trial early, in one write with the epochs that decided it."""

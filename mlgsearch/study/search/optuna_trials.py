@@ -31,7 +31,7 @@ _TPE_SHARED = "tpe:relative_params"
 _READ_AT_ONCE = 100
 
 
-class History:
+class OptunaTrials:
     """Trials of one study; only the driver, which holds the study's lease, may change them.
 
     Invariants, checked at every write: a trial has the same number in both storages, and the

@@ -18,7 +18,7 @@ from mlgsearch.records import MEASURES, OBJECTIVES, EpochRecord, TrialRecord, Tr
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.search.new_trial import NewTrials
-from mlgsearch.study.search.optuna_trials import History
+from mlgsearch.study.search.optuna_trials import OptunaTrials
 from mlgsearch.study.writing.pending import PendingTrial
 from mlgsearch.study.writing.retry_queue import RetryQueue
 from mlgsearch.study.writing.spool import Spool
@@ -49,14 +49,14 @@ class TrialRows:
     def __init__(
         self,
         spec: StudySpec,
-        history: History,
+        optuna_trials: OptunaTrials,
         store: ResultStore,
         spool: Spool[PendingTrial],
         on_change: OnChange,
     ):
         self._name = spec.name
         self._objectives = spec.search.objectives
-        self._history = history
+        self._optuna_trials = optuna_trials
         self._store = store
         self._on_change = on_change
         self.retry_queue = RetryQueue(self._write, spool)
@@ -65,11 +65,11 @@ class TrialRows:
             self._hold(record)
         #: States as our own rows have them.
         self._stored = {number: record.state for number, record in self.by_number.items()}
-        if len(self.by_number) > len(history):
+        if len(self.by_number) > len(optuna_trials):
             raise StudyConflictError(
                 f"study {spec.name!r}: the database holds {len(self.by_number)} trials, but "
-                f"Optuna's tables only {len(history)}: part of it was deleted; delete the study, "
-                "or bring the database back from a copy"
+                f"Optuna's tables only {len(optuna_trials)}: part of it was deleted; delete the "
+                "study, or bring the database back from a copy"
             )
         for kept in spool.kept():
             if self._take_over(kept):
@@ -82,7 +82,7 @@ class TrialRows:
             Whether the spool need keep it no longer.
         """
         late, now = kept.record, self.by_number.get(kept.record.number)
-        if now is None and late.number >= len(self._history):
+        if now is None and late.number >= len(self._optuna_trials):
             is_newer = False  # another driver has given the number to another trial, or will
         elif now is None:
             is_newer = True
@@ -103,7 +103,7 @@ class TrialRows:
     def reconcile(self, new_trials: NewTrials) -> list[int]:
         """Repair rows that a crash left inconsistent; return the numbers of orphaned trials."""
         orphans = []
-        for trial in self._history.trials():
+        for trial in self._optuna_trials.trials():
             record = self.by_number.get(trial.number)
             if record is None:
                 record = new_trials.record(trial)
@@ -217,11 +217,11 @@ class TrialRows:
         """Write both rows of a trial, in the order that a crash may cut anywhere."""
         record, epochs = entry.record, entry.epochs
         number = record.number
-        theirs = self._history.trial(number).state
+        theirs = self._optuna_trials.trial(number).state
         if theirs == OptunaState.PRUNED and record.state != TrialState.PRUNED:
-            self._history.reopen(number)
+            self._optuna_trials.reopen(number)
         if self._stored.get(number) == TrialState.WAITING != record.state:
-            self._history.start(number)
+            self._optuna_trials.start(number)
         if record.state.is_finished:
             self._leave_notes(record)
         record = self._store.put_trial_with_epochs(self._name, record, epochs)
@@ -230,15 +230,15 @@ class TrialRows:
         if record.state.is_finished:
             self._tell(record)
         elif record.state == TrialState.WAITING:
-            self._history.queue(number)
+            self._optuna_trials.queue(number)
         self._on_change(record, epochs)
 
     def _leave_notes(self, record: TrialRecord) -> None:
         if record.reused_from is not None:
-            self._history.set_note(record.number, "reused_from", record.reused_from)
+            self._optuna_trials.set_note(record.number, "reused_from", record.reused_from)
         if record.error is not None:
-            self._history.set_note(record.number, "error", record.error[:2000])
+            self._optuna_trials.set_note(record.number, "error", record.error[:2000])
 
     def _tell(self, record: TrialRecord) -> None:
         values = self.values(record) if record.state == TrialState.COMPLETE else None
-        self._history.tell(record.number, _OPTUNA_STATES[record.state], values)
+        self._optuna_trials.tell(record.number, _OPTUNA_STATES[record.state], values)

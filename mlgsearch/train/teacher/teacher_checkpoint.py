@@ -78,7 +78,7 @@ def load_checkpoint(
     misshaped = [
         name for name in expected if name in state and state[name].shape != expected[name].shape
     ]
-    complaints = [
+    messages = [
         _first("missing", [name for name in expected if name not in state]),
         _first("unexpected", [name for name in state if name not in expected]),
         _first(
@@ -89,14 +89,14 @@ def load_checkpoint(
             ],
         ),
     ]
-    if any(complaints):
+    if any(messages):
         hint = ""
         missing = [name for name in expected if name not in state]
-        if not complaints[1] and len(_modules([*misshaped, *missing])) == 1:
+        if not messages[1] and len(_modules([*misshaped, *missing])) == 1:
             hint = "; write teacher.head: new to take all but this layer, and train"
         raise DataError(
             f"teacher.checkpoint: {path} does not fit the network of model.name: "
-            + "; ".join(filter(None, complaints))
+            + "; ".join(filter(None, messages))
             + hint
         )
     for name, tensor in state.items():

@@ -106,7 +106,7 @@ def test_a_stopped_trial_is_taken_up_before_anything_new_and_finished(driverless
     stored = study.optuna_study().trials[1]
     assert (stored.datetime_complete, stored.params) == (
         None,
-        study.ledger._history.trials()[1].params,
+        study.ledger._optuna_trials.trials()[1].params,
     )
     assert train(study.ledger, 1, 0.95, begin=2) == 9
     assert study.states() == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
@@ -236,7 +236,7 @@ def test_a_failed_trial_is_no_measure_and_others_may_go_on_then(driverless: Make
 
 def same_again(study: Driverless, number: int) -> int:
     """Propose a trial's training once more; give the new trial's number."""
-    parameters = study.ledger._history.trials()[number].params
+    parameters = study.ledger._optuna_trials.trials()[number].params
     space = study.ledger._space
     space.first[:] = [parameters] * (len(study.trials()) + 1)
     study.ledger.next_job()
@@ -308,7 +308,7 @@ def test_a_kill_between_the_two_rows_of_a_trial_is_mended(
         raise Killed
 
     if method == "tell":  # ours is PRUNED, Optuna's still RUNNING
-        monkeypatch.setattr(study.ledger._history, "tell", killed)
+        monkeypatch.setattr(study.ledger._optuna_trials, "tell", killed)
         with suppress(Killed):
             train(study.ledger, last.number, 0.1)
         assert study.trials()[3].state == TrialState.PRUNED

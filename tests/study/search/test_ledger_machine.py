@@ -185,7 +185,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.fuse.is_away = False
         self.running.clear()
         self.study.restart(n_trials)
-        self.fuse.guard(self.study.ledger._history, "reopen")
+        self.fuse.guard(self.study.ledger._optuna_trials, "reopen")
         # Whatever the kill cut in two is whole again.
         ours = [trial.state.is_finished for trial in self.study.trials()]
         theirs = [trial.state.is_finished() for trial in self.study.optuna_study().trials]

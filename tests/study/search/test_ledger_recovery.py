@@ -44,7 +44,7 @@ def test_optunas_row_without_ours_is_made_up_for(driverless: Make) -> None:
     job = next_job(study.ledger)
     other = Driverless(study.url, space=study.spec.space.model_dump(mode="json"))
     space = other.ledger._space
-    other.ledger._history.ask(other.ledger._make_sampler(), space.distributions)
+    other.ledger._optuna_trials.ask(other.ledger._make_sampler(), space.distributions)
     other.close()
     assert (len(study.trials()), len(study.optuna_states())) == (1, 2)
     study.restart()
@@ -62,7 +62,7 @@ def test_our_finished_row_without_optunas_is_made_up_for(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study.ledger._history, "tell", killed)
+    monkeypatch.setattr(study.ledger._optuna_trials, "tell", killed)
 
     def finish() -> None:
         if state == TrialState.COMPLETE:

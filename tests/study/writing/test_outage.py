@@ -165,7 +165,7 @@ def test_a_proposal_that_could_not_be_stored_is_the_next_one(
     with locked_sqlite(tmp_path) as database:
         study = Driverless(database.url, n_trials=2, search={"sampler": "random"})
         limit_waits(study.storage.engine, 0.01)
-        ask = study.ledger._history.ask
+        ask = study.ledger._optuna_trials.ask
 
         def ask_when_it_is_gone(*arguments: Any) -> FrozenTrial:
             database.take()  # between the look at the database and the proposal
@@ -175,7 +175,7 @@ def test_a_proposal_that_could_not_be_stored_is_the_next_one(
                 database.give()
 
         with monkeypatch.context() as patch:
-            patch.setattr(study.ledger._history, "ask", ask_when_it_is_gone)
+            patch.setattr(study.ledger._optuna_trials, "ask", ask_when_it_is_gone)
             # Optuna tries five times by itself, with waits of up to two seconds.
             patch.setattr("optuna.storages._rdb.storage.time.sleep", lambda _: None)
             assert study.ledger.next_job() is None
@@ -403,7 +403,7 @@ def test_nobody_takes_the_lease_between_a_look_at_it_and_optunas_write(
             return study_id
 
         monkeypatch.setattr(Fence, "check", check_and_try_to_write)
-        history = study.ledger._history
+        history = study.ledger._optuna_trials
         writes: list[Callable[[], object]] = [
             lambda: history.set_note(0, "error", "late"),
             lambda: history.queue(0),
@@ -448,7 +448,7 @@ def test_optunas_rows_are_fenced_as_well(tmp_path: Path) -> None:
         job = study.ledger.next_job()
         assert job is not None
         acquire(study.engine, "digits", holder="bert", ttl_s=0, **SOMEBODY)
-        history = study.ledger._history
+        history = study.ledger._optuna_trials
         writes: list[Callable[[], object]] = [
             lambda: history.set_note(0, "error", "late"),
             lambda: history.queue(0),

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from mlgsearch.errors import DataError
-from mlgsearch.study.file.validation_messages import complaints
+from mlgsearch.study.file.validation_messages import validation_messages
 from mlgsearch.train.data.augmentation import Augmentation
 from mlgsearch.train.data.images import Arrays, LabelledImages
 from mlgsearch.train.data.load import load_images
@@ -60,7 +60,7 @@ def test_its_reader_complains_in_its_own_words(tmp_path: Path) -> None:
 def test_an_unknown_name_lists_the_known_and_the_nearest() -> None:
     with pytest.raises(ValidationError) as caught:
         DataSpec(name="fodler", root="x")
-    (line,) = complaints(caught.value, DataSpec, "a.yaml")
+    (line,) = validation_messages(caught.value, DataSpec, "a.yaml")
     assert line.startswith("a.yaml: name: expected 'digits', 'folder', ")
     assert line.endswith("'FashionMNIST' or 'module:callable', got 'fodler'; did you mean folder?")
 
