@@ -109,13 +109,11 @@ def train(
         quantisation=dict(quantisation),
         seed=seed,
     )
-    teacher_and_data = prepared(task, root)
-    student = StudentTraining(teacher_and_data, TrialJob(settings, spec.train_spec()))
+    shared = prepared(task, root)
+    student = StudentTraining(shared, TrialJob(settings, spec.train_spec()))
     while not student.is_done:
         record = student.run_epoch()
-    test = HeldOutPart(
-        teacher_and_data.images, teacher_and_data.images.test, teacher_and_data.device
-    )
+    test = HeldOutPart(shared.images, shared.images.test, shared.device)
     _, accuracy = test.evaluate(student.network)
     student.close()
     return {"validation": record.validation_accuracy, "test": accuracy}
