@@ -13,13 +13,21 @@ import pytest
 from ray.train._internal.storage import StorageContext
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher, SearchGenerator
+from ray.tune.utils.callback import _create_default_callbacks
 
 from mlgsearch.errors import DiskFullError, LeaseLostError, StudyFailedError
 from mlgsearch.records import EpochRecord, TrialState
 from mlgsearch.results.database.lease import acquire
-from mlgsearch.study.cluster.tune_adapter import GIVEN_UP_S, Informer, StudyScheduler, StudySearcher
+from mlgsearch.study.cluster.tune_adapter import (
+    GIVEN_UP_S,
+    Informer,
+    NoReporter,
+    StudyScheduler,
+    StudySearcher,
+)
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
 
@@ -392,6 +400,17 @@ def test_ray_may_save_it_and_gets_nothing_of_the_drivers(
     assert (tmp_path / "state").stat().st_size > 0
     # The ledger holds a database's engine, which cannot be pickled.
     assert pickle.loads(pickle.dumps(searcher)).__dict__ == {}
+
+
+def test_ray_adds_no_reporter_of_its_own_which_would_keep_every_trial() -> None:
+    callbacks: list[Any] = _create_default_callbacks([NoReporter()])
+    (reporter,) = (each for each in callbacks if isinstance(each, TrialProgressCallback))
+    before = {name: len(kept) for name, kept in vars(reporter).items() if kept is not None}
+    trial = Trial("stub", stub=True)
+    reporter.on_trial_result(1, [trial], trial, {"done": True})
+    reporter.on_trial_complete(1, [trial], trial)
+    reporter.on_trial_error(1, [trial], trial)
+    assert before == {name: len(kept) for name, kept in vars(reporter).items() if kept is not None}
 
 
 def test_ray_keeps_no_trial_that_ended(searcher: StudySearcher, tmp_path: Path) -> None:
