@@ -55,6 +55,8 @@ from mlgsearch.study.space.space import Space
 from mlgsearch.train.versions import library_versions
 
 _FRESH = multiprocessing.get_context("spawn")
+#: A driver that fails before its first trial ends the wait of the others.
+_LONGEST_WAIT_S = 1800
 
 
 def fill(folder: Path, count: int) -> None:
@@ -221,7 +223,7 @@ def main() -> None:
         for folder in folders:
             folder.mkdir()
         _at_once(fill, [(folder, int(folder.name)) for folder in folders])
-        ready = _FRESH.Barrier(len(folders))
+        ready = _FRESH.Barrier(len(folders), timeout=_LONGEST_WAIT_S)
         _at_once(go_on, [(folder, arguments.trials, ready) for folder in folders])
 
 
