@@ -37,7 +37,7 @@ WRITES: dict[str, Callable[[ResultStore], object]] = {
 }
 READS = {
     *("study", "studies", "trials", "trial", "epochs", "accuracies", "state_counts"),
-    "last_activity",
+    *("last_activity", "each_trial"),
 }
 ELSEWHERE: dict[str, Any] = {"host": "elsewhere", "pid": 7}
 
