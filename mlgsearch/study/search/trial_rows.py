@@ -31,7 +31,7 @@ _OPTUNA_STATES = {
     TrialState.FAIL: OptunaState.FAIL,
 }
 
-#: Told of every change of a trial: its record as it is now stored, and epochs new with it.
+#: Called at every change of a trial: its record as it is now stored, and epochs new with it.
 OnChange = Callable[[TrialRecord, Sequence[EpochRecord]], None]
 
 
@@ -115,7 +115,7 @@ class TrialRows:
                 error = f"finished outside mlgsearch as {trial.state.name}"
                 self.put(replace(record, state=state, error=error))
             elif record.state.is_finished and not trial.state.is_finished():
-                self.put(self._store.trial(self._name, trial.number))
+                self.put(self._whole(record))
             elif not record.state.is_finished:
                 self._renew(record, new_trials.record(trial))
                 orphans.append(trial.number)
@@ -161,6 +161,14 @@ class TrialRows:
                 stage_seconds={sys.intern(k): v for k, v in record.stage_seconds.items()},
             )
         self.by_number[record.number] = record
+
+    def _whole(self, record: TrialRecord) -> TrialRecord:
+        """Return a record in full, from the database where `_hold` has kept a part of it.
+
+        One that still waits to be written is whole, and the database has an older one.
+        """
+        is_part = record.fingerprint and not record.settings
+        return self._store.trial(self._name, record.number) if is_part else record
 
     def finish(self, record: TrialRecord, epochs: Sequence[EpochRecord] = ()) -> None:
         """Write that a trial ended as its record says.
