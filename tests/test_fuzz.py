@@ -82,7 +82,7 @@ def _places(content: Any) -> list[tuple[Any, Any]]:
 
 @st.composite
 def study_files(draw: st.DrawFn) -> bytes:
-    """Give one of our study files with some values replaced, or some bytes, or anything at all."""
+    """Return one of our study files with some values or bytes replaced, or anything at all."""
     text = draw(st.sampled_from(STUDIES)).read_text()
     kind = draw(st.sampled_from(["values", "values", "characters", "anything"]))
     if kind == "values":

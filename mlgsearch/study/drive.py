@@ -200,15 +200,15 @@ def drive(
     listeners = open_listeners(spec.listeners)
     with (
         stopping_on_signals(options.grace_s) as stop,
-        ExitStack() as ray,  # ends last: neither the rows nor the lease wait for it
+        ExitStack() as at_end,  # ends last: neither the rows nor the lease wait for it
         LeaseKeeper(engine, study.name) as keeper,
     ):
         stop.last_write = keeper.release
         if not listeners:
-            return _drive(spec, study, engine, view, options, stop, ray, keeper)
+            return _drive(spec, study, engine, view, options, stop, at_end, keeper)
         reporting = Reporting(view, listeners, _packer(spec, study, engine))
         try:
-            return _drive(spec, study, engine, reporting, options, stop, ray, keeper)
+            return _drive(spec, study, engine, reporting, options, stop, at_end, keeper)
         finally:
             reporting.close(_REPORTING_S if stop.number is None else _REPORTING_STOPPED_S)
 
@@ -227,7 +227,7 @@ def _drive(
     view: ProgressView,
     options: Options,
     stop: Stop,
-    ray: ExitStack,
+    at_end: ExitStack,
     keeper: LeaseKeeper,
 ) -> Outcome:
     """Drive a study whose lease is held; whoever calls it ends Ray."""
@@ -240,7 +240,7 @@ def _drive(
     check_place(runs, "MLGSEARCH_RUNS")
     if options.address is None:
         session_place()  # raises now where there is none
-    ray.enter_context(joined(options.address))
+    at_end.enter_context(joined(options.address))
     if options.address is not None:
         capacity_on(nodes(), spec.resources)  # raises now if nothing fits
     store = ResultStore(engine, keeper.lease)
@@ -291,7 +291,7 @@ def _drive(
         spec=spec,
         space=space,
         new_trials=new_trials,
-        optuna_trials=ray.enter_context(_optuna_trials(study, engine, keeper)),
+        optuna_trials=at_end.enter_context(_optuna_trials(study, engine, keeper)),
         store=store,
         spool=Spool(directory / "outbox", PendingTrial),
         n_trials=study.n_trials,
@@ -311,7 +311,7 @@ def _drive(
     try:
         if not ledger.has_no_more:
             if options.address is None:
-                ray.enter_context(local_ray(stop.break_off))
+                at_end.enter_context(local_ray(stop.break_off))
             _run(
                 spec,
                 study,
@@ -322,7 +322,7 @@ def _drive(
                 cache,
                 artifacts,
                 code_folder,
-                ray,
+                at_end,
                 keeper,
             )
     finally:
@@ -401,11 +401,11 @@ def _run(
     cache: Path,
     artifacts: Artifacts,
     code_folder: str | None,
-    ray: ExitStack,
+    at_end: ExitStack,
     keeper: LeaseKeeper,
 ) -> None:
     place = Path(tempfile.gettempdir())
-    scratch = str(ray.enter_context(owned_folder("mlgsearch-ray-", place)))
+    scratch = str(at_end.enter_context(owned_folder("mlgsearch-ray-", place)))
     slots = capacity_on(nodes(), spec.resources, options.max_parallel)
     context = WorkerContext(
         train=spec.train_spec().model_dump(mode="json"),

@@ -16,7 +16,7 @@ from tests.study.driver import STUDY
 
 
 def main() -> int:
-    """Give 0 where no promise was broken."""
+    """Return 0 where no promise was broken."""
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="Kill the driver so many times.")
     parser.add_argument("--seed", type=int, default=0)

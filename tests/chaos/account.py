@@ -110,7 +110,7 @@ class Account:
             return bool(ResultStore(engine).studies())
 
     def trials(self) -> list[TrialRecord]:
-        """Give its trials; none where it is not known yet."""
+        """Return its trials; none where it is not known yet."""
         if not self.is_known():
             return []
         with self._engine() as engine:

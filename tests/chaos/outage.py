@@ -51,7 +51,7 @@ def outlast(victim: Victim, seconds: float) -> Iterator[Round]:
 
 
 def _trained(victim: Victim) -> set[tuple[int, int]]:
-    """Give the epochs that workers finished, by their own logs."""
+    """Return the epochs that workers finished, by their own logs."""
     return {
         (number, event["epoch"])
         for number, events in victim.study.logged().items()

@@ -59,12 +59,12 @@ class Reader:
         return sum(event["event"] == name for event in self.so_far())
 
     def all(self) -> list[dict[str, Any]]:
-        """Give all events, when the driver has ended."""
+        """Return all events, when the driver has ended."""
         self._thread.join()
         return self._events
 
     def so_far(self) -> list[dict[str, Any]]:
-        """Give the events up to now."""
+        """Return the events up to now."""
         with self._changed:
             return list(self._events)
 

@@ -118,7 +118,7 @@ class Victim:
         return [*self.account.check(), *self.account.check_end()]
 
     def complete(self) -> list[int]:
-        """Give the numbers of the trials that can be verified, each trained by itself."""
+        """Return the numbers of the trials that can be verified, each trained by itself."""
         trials = self.account.trials()
         return [
             t.number for t in trials if t.state is TrialState.COMPLETE and t.reused_from is None

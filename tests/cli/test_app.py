@@ -103,7 +103,7 @@ def lines(result: Result) -> list[str]:
 
 
 def row(result: Result, first: str) -> list[str]:
-    """Give the cells of the table row that begins so."""
+    """Return the cells of the table row that begins so."""
     (found,) = [line for line in lines(result) if line.startswith(first)]
     return found.split()
 

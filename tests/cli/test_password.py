@@ -14,7 +14,7 @@ URL = "postgresql://ann:hunter2@127.0.0.1:9/db"
 
 
 def run(*arguments: str, storage: str | None = None) -> tuple[str, str]:
-    """Give what is written, and the error; neither may hold the password."""
+    """Return what is written, and the error; neither may hold the password."""
     environment = {"MLGSEARCH_STORAGE": storage}
     done = CliRunner().invoke(app, ["list", *arguments], env=environment)
     assert isinstance(done.exception, StorageError)

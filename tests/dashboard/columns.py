@@ -11,7 +11,7 @@ _BEGIN = np.datetime64("2026-01-01T00:00:00")
 
 
 def some_columns(*trials: Sequence[Any], **changes: Sequence[Any]) -> TrialColumns:
-    """Give trials 0, 1, ... of (state, accuracy, memory ratio) that finished a minute apart.
+    """Return trials 0, 1, ... of (state, accuracy, memory ratio) that finished a minute apart.
 
     Packed files have a million bytes a unit of memory ratio; only COMPLETE trials have one.
     """
@@ -46,7 +46,7 @@ def some_columns(*trials: Sequence[Any], **changes: Sequence[Any]) -> TrialColum
 
 
 def many_columns(n: int, seed: int = 0) -> TrialColumns:
-    """Give n trials of all kinds, spread as in a search."""
+    """Return n trials of all kinds, spread as in a search."""
     draw = np.random.default_rng(seed)
     ratios = 10 ** draw.uniform(-2.3, -0.6, n)
     accuracies = 0.93 - 0.3 * np.exp(-20 * ratios) - 0.2 * draw.beta(1, 4, n)

@@ -122,7 +122,7 @@ def _trial(number: int, layers: Sequence[_Layer], draw: np.random.Generator) -> 
 
 
 def _setting(layer: _Layer, share: float) -> tuple[FiveNumbers, float]:
-    """Give a canonical setting that takes about so much, and what it loses."""
+    """Return a canonical setting that takes about so much, and what it loses."""
     bits = 2 + round(6 * share)
     if layer.name in ("fc", "classifier"):
         return (0, 0, 8, 0, 0), 1e-4

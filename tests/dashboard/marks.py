@@ -34,7 +34,7 @@ def click_trial(page: Page, chart: str, number: int) -> None:
 
 
 def zoom_in(page: Page, chart: str) -> list[float]:
-    """Drag over the middle of a chart; gives the ranges of its axes afterwards."""
+    """Drag over the middle of a chart; return the ranges of its axes afterwards."""
     page.locator(f"#{chart}").scroll_into_view_if_needed()
     plot = page.locator(f"#{chart} .nsewdrag").first.bounding_box()
     assert plot is not None
@@ -48,12 +48,12 @@ def zoom_in(page: Page, chart: str) -> list[float]:
 
 
 def ranges(page: Page, chart: str) -> list[float]:
-    """Give low and high of the axis to the right, then of the one upwards."""
+    """Return low and high of the axis to the right, then of the one upwards."""
     found: list[float] = page.evaluate(_RANGES, chart)
     return found
 
 
 def legend(page: Page, chart: str) -> list[str]:
-    """Give the names in a chart's legend."""
+    """Return the names in a chart's legend."""
     found: list[Any] = page.evaluate(_NAMES, chart)
     return [str(name) for name in found]

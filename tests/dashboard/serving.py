@@ -19,7 +19,7 @@ HOSTS = ("127.0.0.1", "localhost")
 
 @contextmanager
 def serving(database_url: str, token: str | None = None) -> Iterator[str]:
-    """Serve a database on a free port; gives the address without a slash at its end."""
+    """Serve a database on a free port; yields the address without a slash at its end."""
     database = Database(database_url)
     sockets: dict[int, object] = {}
     server = create_server(
@@ -60,7 +60,7 @@ class Visit:
         self.page.on("request", lambda request: self._asked(request.url))
 
     def hold(self, pattern: str) -> list[Route]:
-        """Let what the page asks for wait; gives the list that what came grows on."""
+        """Let what the page asks for wait; return the list that grows with it."""
         held: list[Route] = []
 
         def keep(route: Route) -> None:

@@ -92,7 +92,7 @@ def test_what_is_saved_is_as_new_as_the_page(visit: Visit, writer: ResultStore) 
 
 
 def _with_one_more(visit: Visit, writer: ResultStore, number: int) -> tuple[Page, int, int]:
-    """Add a trial to a page; gives the page, and how many its lowest chart went over, and should.
+    """Add a trial to a page; return the page, and how many its lowest chart went over, and should.
 
     The chart lies below the window.
     """

@@ -25,7 +25,7 @@ TEXTS = [
 
 
 def sheet(scheme: str) -> dict[str, str]:
-    """Give the colours of the sheet of style by name."""
+    """Return the colours of the sheet of style by name."""
     style = Path(__file__).parents[2] / "dashboard" / "assets" / "style.css"
     blocks = re.findall(r":root \{(.*?)\}", style.read_text(), re.DOTALL)
     light, dark = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block)) for block in blocks[:2])

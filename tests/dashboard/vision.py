@@ -40,13 +40,13 @@ _TO_XYZ = np.array(
 
 
 def contrast(one: str, other: str) -> float:
-    """Give the contrast of two colours, #RRGGBB, from 1 to 21 (WCAG 2.2)."""
+    """Return the contrast of two colours, #RRGGBB, from 1 to 21 (WCAG 2.2)."""
     low, high = sorted(float(_LUMINANCE @ _linear(colour)) for colour in (one, other))
     return (high + 0.05) / (low + 0.05)
 
 
 def distance(one: str, other: str, vision: str) -> float:
-    """Give how far two colours are apart in CIELAB; 2.3 is just to be seen side by side."""
+    """Return how far two colours are apart in CIELAB; 2.3 is just to be seen side by side."""
     return float(np.linalg.norm(_lab(one, vision) - _lab(other, vision)))
 
 

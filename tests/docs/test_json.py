@@ -35,7 +35,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
 
 
 def listed(heading: str) -> list[str]:
-    """Give the fields in the table under a heading."""
+    """Return the fields in the table under a heading."""
     found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", PAGE, re.DOTALL | re.MULTILINE)
     assert found is not None, heading
     return re.findall(r"^\| `(\w+)` \|", found[1], re.MULTILINE)

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def shown() -> set[str]:
-    """Give the names of the pictures in docs/ that a page of documentation shows."""
+    """Return the names of the pictures in docs/ that a page of documentation shows."""
     pages = [ROOT / "README.md", *DOCS.glob("*.md")]
     links = [link for page in pages for link in re.findall(r"!\[.*?\]\((.*?)\)", page.read_text())]
     return {link.removeprefix("docs/") for link in links}

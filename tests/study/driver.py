@@ -126,7 +126,7 @@ class Driver:
         return self.seen
 
     def lines(self) -> Iterator[str]:
-        """Give the lines that it prints, as they come, up to its end."""
+        """Return the lines that it prints, as they come, up to its end."""
         assert self._process.stdout is not None
         yield from self._process.stdout
 
@@ -168,12 +168,12 @@ class Driver:
         self.wait()
 
     def wait(self) -> int:
-        """Wait for its end; gives the exit code."""
+        """Wait for its end; return the exit code."""
         code = self._process.wait(timeout=120)
         if self._process.stdout is not None:
             self._process.stdout.close()
         return code
 
     def errors(self) -> str:
-        """Give what it wrote on stderr."""
+        """Return what it wrote on stderr."""
         return self._errors.read_text()

@@ -32,7 +32,7 @@ def resnet8() -> NetworkShape:
 
 
 def a_spec(*, space: Mapping[str, Any] | None = None, **content: Any) -> StudySpec:
-    """Give a specification; its space needs no plan unless it says so."""
+    """Return a specification; its space needs no plan unless it says so."""
     space = {"kind": "layerwise", **(space or {})}
     return parse_study({"name": "digits", "space": space, **content}, "x.yaml")
 

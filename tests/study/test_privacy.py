@@ -101,7 +101,7 @@ def seen(postgres_database: Engine, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _option(name: str, command_lines: list[str]) -> str:
-    """Give what an option of one of Ray's processes says."""
+    """Return what an option of one of Ray's processes says."""
     words = (word for line in command_lines for word in line.split())
     return next(word.partition("=")[2] for word in words if word.startswith(f"--{name}="))
 
@@ -119,7 +119,7 @@ def _ask_cluster(address: str, auth_mode: str) -> str:
 
 
 def _dump(database: Engine) -> str:
-    """Give every row of every table as text."""
+    """Return every row of every table as text."""
     with database.connect() as connection:
         return "\n".join(
             str(row)

@@ -16,7 +16,7 @@ from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 from mlgsearch.results.charts.layout import say_empty
 
-#: Each line is sent and drawn whole: so many are to be told apart at most.
+#: The chart draws at most this many lines: more cannot be distinguished, and each costs its bytes.
 MOST_LINES = 200
 
 #: Of fewer there are no lines.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.tables import Tables
 
@@ -57,7 +58,7 @@ def resources_of(
         limits: the most by objective; others than those of ``SUMS`` and ``sums`` are passed over.
         sums: further objectives that are sums over the layers.
     """
-    known = {name: _sum_of(tables, name) for name in SUMS} | dict(sums or {})
+    known = {name: layer_sum(tables.shape, name) for name in SUMS} | dict(sums or {})
     return [
         Resource(
             name,
@@ -75,8 +76,8 @@ def resources_of(
     ]
 
 
-def _sum_of(tables: Tables, name: str) -> LayerSum:
-    shape = tables.shape
+def layer_sum(shape: NetworkShape, name: str) -> LayerSum:
+    """Return the sum over a network's layers that is called so in ``SUMS``, in its own unit."""
     if name == "parameter_ratio":
         full = shape.full_parameters
         return LayerSum(
@@ -85,4 +86,5 @@ def _sum_of(tables: Tables, name: str) -> LayerSum:
         )
     if name == "generation_macs":
         return LayerSum(0.0, lambda layer, at: at.generation_macs(shape.layers[layer]))
+    assert name == "execution_macs", name
     return LayerSum(0.0, lambda layer, at: at.execution_macs(shape.layers[layer]))

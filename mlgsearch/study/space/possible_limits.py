@@ -10,6 +10,7 @@ from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.budget.relaxation import least_within
+from mlgsearch.planning.budget.resources import SUMS, layer_sum
 from mlgsearch.planning.layer.grid import Ranges
 from mlgsearch.study.file.spec import LATENCY, StudySpec
 from mlgsearch.study.space.latency_table import LatencyTable
@@ -134,13 +135,9 @@ class _Reach:
         if name == LATENCY:
             assert self._latency is not None
             return self._latency.layer_ms
+        if name in SUMS:
+            return layer_sum(self._shape, name).use
         layers, full = self._shape.layers, self._shape.full_parameters
-        if name == "parameter_ratio":
-            return lambda layer, setting: setting.parameters(layers[layer]) / full
-        if name == "generation_macs":
-            return lambda layer, setting: setting.generation_macs(layers[layer])
-        if name == "execution_macs":
-            return lambda layer, setting: setting.execution_macs(layers[layer])
         per_bit = 1 / 8 if name == PACKED_BYTES else 1 / (32 * full)
         return lambda layer, setting: setting.bits(layers[layer]) * per_bit
 

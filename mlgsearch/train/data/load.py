@@ -50,7 +50,7 @@ def load_images(
 
     Raises:
         DataError: the data are missing, damaged, or too few to split; or a set's own parts for
-            training and test share images, and that is not accepted.
+            training and test share images, and that is not accepted; or a cutout covers images.
     """
     found: Listing | Arrays = spec.kind.read(spec)
     if isinstance(found, Listing):
@@ -68,6 +68,12 @@ def load_images(
         hashes = [images.content_hash]
     else:
         images, hashes = _joined(spec, found)
+    side = min(images.pixels.shape[2:])
+    if spec.cutout >= side:
+        raise DataError(
+            f"data.cutout: a square of {spec.cutout} pixels would cover whole images, which are "
+            f"{side} pixels at their shorter side; write a number below that"
+        )
     parts = _split(spec, images)
     train, validation, test = parts
     notices = [

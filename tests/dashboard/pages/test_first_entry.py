@@ -45,7 +45,7 @@ def a_record(spec: StudySpec, space: Space) -> StudyRecord:
 
 
 def pasted(spec: StudySpec, entry: str) -> StudySpec:
-    """Give the study whose file has the entry under ``search.first``."""
+    """Return the study whose file has the entry under ``search.first``."""
     found = load(f"search:\n  first:\n{entry}", "x.yaml")
     return parse_study({**spec.content(), "search": found["search"]}, "x.yaml")
 

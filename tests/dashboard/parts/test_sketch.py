@@ -21,7 +21,7 @@ _PLACES = """(selector) => [...document.querySelectorAll(selector)].map((mark) =
 
 
 def a_figure(*traces: Trace | go.Scatter, **layout: Any) -> Figure:
-    """Give a figure over 0.01 to 1 on a log axis and 0 to 100 percent."""
+    """Return a figure over 0.01 to 1 on a log axis and 0 to 100 percent."""
     figure = go.Figure(traces)
     figure.update_layout(
         {
@@ -41,7 +41,7 @@ def a_figure(*traces: Trace | go.Scatter, **layout: Any) -> Figure:
 
 
 def elements(node: Any, tag: str) -> Iterator[tuple[dict[str, Any], list[Any]]]:
-    """Give the attributes and children of all elements of a name."""
+    """Return the attributes and children of all elements of a name."""
     if isinstance(node, list):
         name, attributes, children = node
         if name == tag:
@@ -51,7 +51,7 @@ def elements(node: Any, tag: str) -> Iterator[tuple[dict[str, Any], list[Any]]]:
 
 
 def paths(figure: Figure, colour: str) -> list[dict[str, Any]]:
-    """Give what is drawn in a colour."""
+    """Return what is drawn in a colour."""
     (drawn,) = sketch(figure).nodes
     return [
         path for path, _ in elements(drawn, "path") if colour in (path.get("stroke"), path["fill"])

@@ -13,7 +13,7 @@ METHODS = tuple(QUANTISERS)
 
 
 def trained(method: Method, bits: int, latent: torch.Tensor) -> Quantiser:
-    """Give a quantiser whose scale is off the fitted one, as after some steps."""
+    """Return a quantiser whose scale is off the fitted one, as after some steps."""
     quantiser = make_quantiser(method, bits)
     quantiser.fit(latent)
     for parameter in quantiser.parameters():

@@ -77,7 +77,7 @@ def varied_settings(network: nn.Module) -> dict[str, LayerSetting]:
 def a_student(
     kind: str, method: Method = "dorefa", norm_bits: NormBits = 32, in_bits: InBits = 32
 ) -> nn.Module:
-    """Give a student as after a training: latents, scales and statistics moved."""
+    """Return a student as after a training: latents, scales and statistics moved."""
     network: nn.Module = NETWORKS[kind]()
     settings = varied_settings(network)
     compress(

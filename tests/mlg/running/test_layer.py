@@ -56,7 +56,7 @@ class LayerSuite:
         return chosen
 
     def run(self, module: Any, dense: bool, dtype: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
-        """Give the output and the gradients of everything that has one."""
+        """Return the output and the gradients of everything that has one."""
         generator = torch.Generator().manual_seed(1)
         x = torch.randn(self.input_shape, generator=generator, dtype=torch.float64).to(dtype)
         x.requires_grad_()

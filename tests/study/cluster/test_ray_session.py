@@ -75,7 +75,7 @@ class Survivor:
 
 
 def own_disk() -> list[str]:
-    """Give what a command is run by to see a disk that no node sees, where the system lets us."""
+    """Return what a command is run by to see a disk that no node sees, where the system lets us."""
     namespace = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
     tried = subprocess.run([*namespace, "true"], capture_output=True, check=False)
     return namespace if tried.returncode == 0 else []

@@ -133,7 +133,7 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(bench: Bench, begin: Any) ->
 
 
 def stored(bench: Bench, folder: Path) -> str:
-    """Give a context whose artifacts are in a store, reached by its URL."""
+    """Return a context whose artifacts are in a store, reached by its URL."""
     place = f"file://{folder}/store"
     return WorkerContext(SPEC.model_dump(mode="json"), str(bench.cache), place, 1).to_text()
 

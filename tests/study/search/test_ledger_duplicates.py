@@ -10,7 +10,7 @@ from tests.study.samples import an_epoch
 
 
 def duplicates(study: Driverless) -> dict[int, list[int]]:
-    """Give the trials that were made as duplicates, by the trial they are the same as."""
+    """Return the trials that were made as duplicates, by the trial they are the same as."""
     by_fingerprint: dict[str, list[int]] = {}
     for trial in study.trials():
         by_fingerprint.setdefault(trial.fingerprint, []).append(trial.number)

@@ -33,7 +33,7 @@ SPACE = Space(
 
 
 def propose(name: str, known: int, *, number: int, seed: int = 0) -> dict[str, Any]:
-    """Give a sampler's proposal after ``known`` trials that are always the same."""
+    """Return a sampler's proposal after ``known`` trials that are always the same."""
     study = optuna.create_study(storage=InMemoryStorage(), directions=["maximize", "minimize"])
     study.sampler = RandomSampler(seed=0)
     for i in range(known):

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from pydantic import ValidationError
 from torch import Tensor
 from torchvision.transforms import v2
 
+from mlgsearch.errors import DataError
 from mlgsearch.train.data.augmentation import Augmentation
+from mlgsearch.train.data.load import load_images
 from mlgsearch.train.data.transforms import Transforms
 from mlgsearch.train.spec import ColourJitterSpec, DataSpec, RandAugmentSpec
 
@@ -166,6 +169,12 @@ def test_a_study_file_names_transforms() -> None:
     square = DataSpec(augmentation="none", cutout=5)
     assert Augmentation.of(square) == Augmentation(0, flips=False, cutout=5)
     assert not Augmentation.of(square).is_identity
+
+
+def test_a_square_as_large_as_the_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data.cutout: a square of 8 pixels would cover whole"):
+        load_images(DataSpec(cutout=8), tmp_path)
+    load_images(DataSpec(cutout=7), tmp_path)
 
 
 def test_a_square_is_drawn_apart_from_what_else_is_drawn() -> None:

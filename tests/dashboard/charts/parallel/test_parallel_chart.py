@@ -33,7 +33,7 @@ def picture(columns: TrialColumns = COLUMNS) -> ParallelPicture:
 
 
 def drawn(figure: Figure) -> dict[str, list[int]]:
-    """Give the trials of each trace of lines, in the order they are drawn."""
+    """Return the trials of each trace of lines, in the order they are drawn."""
     return {
         trace["name"]: list(dict.fromkeys(mark[0] for mark in trace["customdata"] if mark))
         for trace in figure["data"]
