@@ -91,6 +91,20 @@ SEEN = """new MutationObserver((_changes, observer) => {
   requestAnimationFrame(() => setTimeout(() => { window.seen = performance.now(); }, 0));
 }).observe(document, { childList: true, subtree: true });"""
 
+#: Notes when the inspector's answer to a click was painted.
+ANSWERED = """document.addEventListener("click", () => {
+  const began = performance.now();
+  window.answered = null;
+  const observer = new MutationObserver(() => {
+    if (!document.querySelector("#study-cards h3")) return;
+    observer.disconnect();
+    requestAnimationFrame(() => setTimeout(() => {
+      window.answered = performance.now() - began;
+    }, 0));
+  });
+  observer.observe(document.body, { childList: true, subtree: true });
+}, true);"""
+
 
 class Builder:
     """Writes a study with trials that look like a search's."""
@@ -257,6 +271,7 @@ def visit(browser: Browser, address: str) -> tuple[Page, float, float]:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(PATIENCE_MS)
     page.add_init_script(SEEN)
+    page.add_init_script(ANSWERED)
     began, began_at = time.perf_counter(), time.time()
     page.goto(f"{address}/study?name={STUDY['name']}", wait_until="commit")
     page.wait_for_selector(POINT, state="attached")
@@ -298,25 +313,27 @@ def follow(
     return {name: statistics.median(values) for name, values in figures.items()}
 
 
-def click(page: Page, server: psutil.Process, runs: int) -> float:
-    """Select trials one by one; return the median work until the inspector shows each, in ms."""
+def click(page: Page, server: psutil.Process, runs: int) -> dict[str, float]:
+    """Select trials one by one; gives the medians of what that took."""
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     _settle(page)
     idle, began = sum(_used(session, server)), time.perf_counter()
     page.wait_for_timeout(3_000)
     rest = (sum(_used(session, server)) - idle) / (time.perf_counter() - began)
-    figures = []
+    figures: dict[str, list[float]] = {"answer_ms": [], "click_ms": []}
     for run in range(runs):
         before, began = sum(_used(session, server)), time.perf_counter()
         page.locator("#study-table button[data-toggle]").nth(run).click()
         page.wait_for_selector("#study-cards h3")
+        _settle(page)
         spent = time.perf_counter() - began
-        figures.append(1_000 * (sum(_used(session, server)) - before - rest * spent))
+        figures["click_ms"].append(1_000 * (sum(_used(session, server)) - before - rest * spent))
+        figures["answer_ms"].append(page.evaluate("window.answered"))
         page.get_by_role("button", name="Clear selection").click()
         page.wait_for_selector("#study-choose:not([hidden])")
         _settle(page)
-    return statistics.median(figures)
+    return {name: statistics.median(values) for name, values in figures.items()}
 
 
 def _settle(page: Page) -> None:
@@ -356,7 +373,7 @@ def main() -> None:
             figures = {"first_front_s": first_s, "first_chart_s": chart_s}
             page, figures["again_s"], figures["again_chart_s"] = visit(browser, address)
             figures |= follow(page, server, builder, arguments.trials, arguments.runs)
-            figures["click_ms"] = click(page, server, arguments.runs)
+            figures |= click(page, server, arguments.runs)
             figures |= {"server_mb": server.memory_info().rss / 1e6, "dom_nodes": nodes}
             browser.close()
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))

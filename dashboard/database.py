@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flask import g, has_request_context
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -56,6 +57,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._engine = open_engine(url, read_only=True)
         limit_waits(self._engine, _LOCK_WAIT_S)
         schema.check(self._engine)
@@ -113,17 +115,29 @@ class Database:
     def results(self, study: str) -> StudyResults:
         """Return a study as it is now; the very same object where nothing changed since.
 
+        One request sees one moment: within it the study is read once.
+
         Raises:
             StudyNotFoundError: there is no such study.
         """
-        found = StudyResults(
-            self.store.study(study), self.trials(study), self.verifications.verifications(study)
+        moment: dict[str, StudyResults] = (
+            g.setdefault("results", {}) if has_request_context() else {}
         )
-        known = self._results.get(study)
-        if known is not None and known.is_as(found):
-            return known
-        self._results[study] = found
-        return found
+        if study not in moment:
+            moment[study] = self._read_results(study)
+        return moment[study]
+
+    def _read_results(self, study: str) -> StudyResults:
+        # A page's requests come at once: what the first has worked out, the others need.
+        with self._reading:
+            found = StudyResults(
+                self.store.study(study), self.trials(study), self.verifications.verifications(study)
+            )
+            known = self._results.get(study)
+            if known is not None and known.is_as(found):
+                return known
+            self._results[study] = found
+            return found
 
     def verified(self, results: StudyResults) -> list[VerifiedPoint]:
         """Return what `verify` found of a study's trials, worked out once for the same results."""

@@ -14,7 +14,13 @@
   const catchUp = (chart) => {
     const figure = late.get(chart);
     late.delete(chart);
-    if (figure && chart.isConnected) draw(chart, ...figure).then(named);
+    return figure && chart.isConnected ? draw(chart, ...figure).then(named) : Promise.resolve(chart);
+  };
+
+  // A tab that is not seen is not painted.
+  const afterPainting = (act) => {
+    if (document.hidden) act();
+    else window.requestAnimationFrame(() => window.setTimeout(act, 0));
   };
 
   // An image has no buttons in it: plotly's drawing has a name as one, its toolbar stands beside it.
@@ -28,8 +34,9 @@
     return chart;
   };
 
-  // To draw a chart anew takes the browser some hundredths of a second, and a page has several: one
-  // that cannot be seen waits, with what it is to show last, until it can.
+  // To draw a chart anew takes the browser some hundredths of a second, and a page has several: what
+  // came with it, such as the answer to a click, is seen before, and one that cannot be seen waits
+  // until it can. Drawn is what it was to show last.
   const drawTheSeen = (plotly) => {
     draw = plotly.react;
     const watch = new IntersectionObserver((changes) => {
@@ -39,16 +46,17 @@
       }
     }, { rootMargin: "200px" });
     plotly.react = (chart, ...figure) => {
-      if (near.get(chart) === false) {
-        for (const gone of late.keys()) if (!gone.isConnected) late.delete(gone);
-        late.set(chart, figure);
-        return Promise.resolve(chart);
-      }
       if (!near.has(chart)) {
         near.set(chart, true);
         watch.observe(chart);
+        return draw(chart, ...figure).then(named);
       }
-      return draw(chart, ...figure).then(named);
+      for (const gone of late.keys()) if (!gone.isConnected) late.delete(gone);
+      late.set(chart, figure);
+      if (!near.get(chart)) return Promise.resolve(chart);
+      return new Promise((resolve) => {
+        afterPainting(() => resolve(catchUp(chart)));
+      });
     };
     // On paper all of a page is seen.
     window.addEventListener("beforeprint", () => [...late.keys()].forEach(catchUp));
@@ -85,12 +93,6 @@
     };
   });
   window.addEventListener("load", () => window.setTimeout(runPlotly, LONG_MS));
-
-  // A tab that is not seen is not painted.
-  const afterPainting = (act) => {
-    if (document.hidden) act();
-    else window.requestAnimationFrame(() => window.setTimeout(act, 0));
-  };
 
   clientside.charts = {
     // Why there are none, for the banner. A next page's charts have Dash fetch the library as well.

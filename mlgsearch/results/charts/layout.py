@@ -1,6 +1,7 @@
 """What every chart has around its points: title, legend, the teacher's line."""
 
 from html import escape
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -55,14 +56,22 @@ def draw_teacher(figure: go.Figure, percent: float) -> None:
     )
 
 
+def emptiness(why: str, *, colour: str = GREY, size: int = 18) -> dict[str, Any]:
+    """Return an annotation that says in the middle of a chart why there is nothing in it.
+
+    ``why`` is markup; ``size`` in pixels.
+    """
+    return {
+        "text": why,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0.5,
+        "y": 0.5,
+        "showarrow": False,
+        "font": {"size": size, "color": colour},
+    }
+
+
 def say_empty(figure: go.Figure, why: str, *, colour: str = GREY, size: int = 18) -> None:
-    """Say in the middle of a chart why there is nothing in it, in markup; ``size`` in pixels."""
-    figure.add_annotation(
-        text=why,
-        xref="paper",
-        yref="paper",
-        x=0.5,
-        y=0.5,
-        showarrow=False,
-        font={"size": size, "color": colour},
-    )
+    """Add `emptiness` to a figure."""
+    figure.add_annotation(emptiness(why, colour=colour, size=size))

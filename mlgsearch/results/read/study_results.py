@@ -1,8 +1,9 @@
 """A study as it is now: what the command line, the page and the API all answer from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 class StudyResults:
     """A study, its trials by column, and what `verify` found of them.
 
-    As none of it changes, what follows from it is worked out once, when it is first asked for.
+    As none of it changes, what follows from it is worked out once, when it is first asked for, in
+    whatever thread.
     """
 
     record: StudyRecord
     columns: TrialColumns
     runs: Sequence[VerificationRecord]
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def is_as(self, other: "StudyResults") -> bool:
         """Whether another says the same; columns are compared by identity, see ``StudyReader``."""
@@ -64,9 +67,14 @@ class StudyResults:
             record.hypervolume_reference,
         )
 
-    @cached_property
+    @property
     def expectations(self) -> "Expectations":
         """What to expect of the trials."""
+        with self._lock:
+            return self._expectations
+
+    @cached_property
+    def _expectations(self) -> "Expectations":
         from mlgsearch.results.analysis.uncertainty.expectation import Expectations  # loads scipy
 
         return Expectations.of_columns(self.columns, self.runs, self.record.validation_samples)

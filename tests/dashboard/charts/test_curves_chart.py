@@ -1,6 +1,9 @@
 """Learning curves beside each other."""
 
 import math
+from typing import Any
+
+import plotly.graph_objects as go
 
 from dashboard.charts.curves_chart import curves_chart
 from dashboard.charts.learning_chart import learning_chart
@@ -8,31 +11,36 @@ from mlgsearch.records import TrialState
 from tests.results.samples import an_epoch
 
 
+def _drawn(*arguments: Any, **named: Any) -> go.Figure:
+    """Have plotly look a chart through."""
+    return go.Figure(curves_chart(*arguments, **named))
+
+
 def test_a_selected_trial_has_the_colour_of_its_place_and_a_gap_where_nothing_is_known() -> None:
     epochs = [an_epoch(1), an_epoch(2, validation_accuracy=math.nan), an_epoch(3)]
-    figure = curves_chart({4: epochs, 9: [an_epoch(1)]}, (9, 7, 4), "light", teacher_accuracy=0.9)
+    figure = _drawn({4: epochs, 9: [an_epoch(1)]}, (9, 7, 4), "light", teacher_accuracy=0.9)
     nine, four = figure.data
     assert (nine.name, four.name) == ("trial 9", "trial 4")
     assert list(four.y) == [80, None, 80]
     assert nine.line.color != four.line.color
-    without = curves_chart({4: epochs}, (9, 7, 4), "light")
+    without = _drawn({4: epochs}, (9, 7, 4), "light")
     assert without.data[0].line.color == four.line.color
     assert [shape.y0 for shape in figure.layout.shapes] == [90]
 
 
 def test_without_a_curve_there_are_no_axes_but_a_word() -> None:
-    figure = curves_chart({}, (3,), "dark", teacher_accuracy=0.9)
+    figure = _drawn({}, (3,), "dark", teacher_accuracy=0.9)
     assert figure.layout.xaxis.visible is False
     assert not figure.layout.shapes
     (word,) = figure.layout.annotations
-    (first,) = curves_chart({}, (), "dark").layout.annotations
+    (first,) = _drawn({}, (), "dark").layout.annotations
     assert (word.text, first.text[:13]) == ("no epoch is known yet", "select trials")
 
 
 def test_an_axis_of_epochs_names_each_once() -> None:
     for epochs, between in ((3, 1), (10, 2), (200, 33)):
         curve = [an_epoch(epoch) for epoch in range(1, epochs + 1)]
-        axis = curves_chart({0: curve}, (0,), "light").layout.xaxis
+        axis = _drawn({0: curve}, (0,), "light").layout.xaxis
         assert (axis.dtick, list(axis.range)) == (between, [0.5, epochs + 0.5])
 
 

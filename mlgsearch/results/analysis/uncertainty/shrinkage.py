@@ -45,7 +45,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from mlgsearch.results.analysis.uncertainty.front_probability import PRIOR_FREEDOM
-from mlgsearch.results.analysis.uncertainty.monotone_trend import fit, rises
+from mlgsearch.results.analysis.uncertainty.monotone_trend import Trend, fit, rises
 
 Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -59,10 +59,18 @@ _USUAL_SEED_STD = 0.3
 #: A scatter that is always thought possible, in logits: few trials say little about it.
 _POSSIBLE_SCATTER = 0.5
 
+#: So many trials at most say where the trend is, and how far trials scatter about it: with more
+#: neither moves by what one could see, but every look at the study takes longer.
+_MOST_FITTED = 2_048
+
 #: So many standard deviations off the trend a trial is far.
 _FAR = 3.0
 
 _SCATTERS = 25
+
+#: What share of the weight a scatter needs to have a part in the average.
+_NEGLIGIBLE = 1e-12
+
 _SHARES = np.linspace(0, 1, 21)
 
 #: Where no variance is known to be larger.
@@ -123,37 +131,22 @@ def estimate(
     """
     z = logits(accuracies, samples)
     basis = rises(np.log(sizes))
-    near = _near(basis, z)
+    near = np.zeros(len(z), dtype=bool)
+    some = np.s_[:: _stride(len(z))]
+    near[some] = _near(basis[some], z[some])
     start = fit(basis, z, np.where(near, 1.0, np.inf))
     own = (1 - SHARED) * _image_variance(expit(start.values), samples)  # (n,)
     seen = _SeedScatter.of(list(runs.values()), samples)
     scatter = np.sqrt(np.mean((z - start.values)[near] ** 2))
     most = max(3 * scatter, 2 * seen.std, _POSSIBLE_SCATTER)
-    parts, weights = [], []
-    for total in np.linspace(0, most, _SCATTERS) ** 2:
-        trend = fit(basis, z, np.where(near, total + own, np.inf))
-        off = z - trend.values  # (n,)
-        spread = total + own  # (n,)
-        spread = np.maximum(spread, (off / _FAR) ** 4 / np.maximum(spread, _NONE))
-        seed = _SHARES * total  # (R,)
-        likely = seen.log_likelihood(seed)  # (R,)
-        prior = np.exp(-seed / (2 * _USUAL_SEED_STD**2))
-        share = prior / prior.sum() * np.exp(likely - likely.max())
-        weights.append(trend.log_evidence + likely.max() + np.log(share.sum()))
-        share /= share.sum()
-        noise = seed[:, None] + own  # (R, n)
-        kept = 1 - np.minimum(noise / np.maximum(spread, _NONE), 1)  # (R, n)
-        pull = 1 - share @ kept  # (n,)
-        parts.append(
-            _Part(
-                mean=trend.values + (1 - pull) * off,
-                own=share @ (kept * noise) + (share @ (kept - (1 - pull)) ** 2) * off**2,
-                pull=pull,
-                covariance=trend.covariance,
-                seed=float(share @ seed),
-            )
-        )
-    return _with_runs(_average(parts, np.array(weights), basis), samples, runs)
+    scatters = [
+        _Scatter.of(total, fit(basis, z, np.where(near, total + own, np.inf)), seen)
+        for total in np.linspace(0, most, _SCATTERS) ** 2
+    ]
+    weights = np.exp([one.log_weight - max(s.log_weight for s in scatters) for one in scatters])
+    counted = weights > _NEGLIGIBLE * weights.sum()
+    parts = [one.part(z, own) for one, counts in zip(scatters, counted, strict=True) if counts]
+    return _with_runs(_average(parts, weights[counted], basis), samples, runs)
 
 
 def logits(accuracies: Values, samples: float | None) -> Values:
@@ -173,6 +166,50 @@ def logits(accuracies: Values, samples: float | None) -> Values:
 
 
 @dataclass(frozen=True, eq=False)
+class _Scatter:
+    """One scatter T: ``total`` is T^2, ``log_weight`` how probable it is, up to a constant.
+
+    ``seed_mean`` and ``seed_variance`` are of sigma^2 over the shares.
+    """
+
+    total: float
+    trend: Trend
+    log_weight: float
+    seed_mean: float
+    seed_variance: float
+
+    @classmethod
+    def of(cls, total: float, trend: Trend, seen: "_SeedScatter") -> "_Scatter":
+        seed = _SHARES * total  # (R,)
+        likely = seen.log_likelihood(seed)  # (R,)
+        prior = np.exp(-seed / (2 * _USUAL_SEED_STD**2))
+        share = prior / prior.sum() * np.exp(likely - likely.max())
+        log_weight = trend.log_evidence + likely.max() + np.log(share.sum())
+        share /= share.sum()
+        mean = float(share @ seed)
+        return cls(total, trend, float(log_weight), mean, float(share @ (seed - mean) ** 2))
+
+    def part(self, z: Values, own: Values) -> "_Part":
+        """Return the estimates from what was seen; both shape (n,)."""
+        off = z - self.trend.values
+        spread = self.total + own
+        # ** 4 would take longer than all the rest.
+        spread = np.maximum(spread, ((off / _FAR) ** 2) ** 2 / np.maximum(spread, _NONE))
+        spread = np.maximum(spread, _NONE)
+        # B_i is linear in sigma^2: its moments follow from those of sigma^2.
+        noise = self.seed_mean + own
+        pull = noise / spread
+        kept_noise = np.maximum((1 - pull) * noise - self.seed_variance / spread, 0)
+        return _Part(
+            mean=self.trend.values + (1 - pull) * off,
+            own=kept_noise + self.seed_variance * (off / spread) ** 2,
+            pull=pull,
+            covariance=self.trend.covariance,
+            seed=self.seed_mean,
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class _Part:
     """The estimates under one scatter T; ``pull`` (n,) is how much the trend counts."""
 
@@ -183,9 +220,8 @@ class _Part:
     seed: float
 
 
-def _average(parts: list[_Part], log_weights: Values, basis: Values) -> Estimates:
-    weights = np.exp(log_weights - log_weights.max())
-    weights /= weights.sum()
+def _average(parts: list[_Part], weights: Values, basis: Values) -> Estimates:
+    weights = weights / weights.sum()
     means = np.array([part.mean for part in parts])  # (K, n)
     mean = weights @ means
     own = weights @ np.array([part.own for part in parts]) + weights @ (means - mean) ** 2
@@ -288,6 +324,17 @@ class _SeedScatter:
         return np.asarray(
             -0.5 * (self.freedom * np.log(expected) + self.squares / expected).sum(axis=1)
         )
+
+
+def _stride(n: int) -> int:
+    """Return a power of two: every so many-th of n trials is fitted.
+
+    Thus another trial leaves those that were fitted as they are, until their number doubles.
+    """
+    stride = 1
+    while n > stride * _MOST_FITTED:
+        stride *= 2
+    return stride
 
 
 def _near(basis: Values, z: Values) -> Mask:
