@@ -35,7 +35,7 @@ from overhead import (
     resnet18_shape,
 )
 
-from mlgsearch.study.drive import Options, Preparation  # isort: skip
+from mlgsearch.study.drive import Options  # isort: skip
 from optuna.distributions import BaseDistribution, IntDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
@@ -48,6 +48,7 @@ from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import load_study_file
 from mlgsearch.study.launch import launch, register
+from mlgsearch.study.preparation import Preparation
 from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.search.optuna_storage import directions, metric_names, open_optuna_storage
 from mlgsearch.study.search.optuna_trials import OptunaTrials

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from mlgsearch.study.drive import Preparation, Options  # isort: skip  # sets Ray's environment
+from mlgsearch.study.drive import Options  # isort: skip  # sets Ray's environment
 import optuna
 import psutil
 import ray
@@ -37,6 +37,7 @@ from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.study.cluster.messages import Report
 from mlgsearch.study.file.spec import StudySpec, load_study_file, parse_study
 from mlgsearch.study.launch import launch
+from mlgsearch.study.preparation import Preparation
 from mlgsearch.study.progress_view import ProgressView
 from mlgsearch.study.space.space import Space
 from mlgsearch.train.networks.models import build_model

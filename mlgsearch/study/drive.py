@@ -6,23 +6,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from mlgsearch.study.cluster.ray_session import joined, local_ray, nodes  # isort: skip  # sets Ray's environment first
 from ray import tune
-from ray.tune import RunConfig, Stopper, TuneConfig, Tuner
 from sqlalchemy import Engine
 
-from mlgsearch.errors import (
-    DatabaseAwayError,
-    LeaseLostError,
-    StudyFileError,
-)
-from mlgsearch.mlg.network import NetworkShape
+from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyFileError
 from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
-from mlgsearch.planning.activation_bits import ActivationPlan
-from mlgsearch.planning.tables import Tables
-from mlgsearch.records import PlannedStudent, StudyRecord, TrialRecord
+from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.database.connection.outage import limit_waits
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.store import ResultStore
@@ -33,19 +24,15 @@ from mlgsearch.study.cluster.capacity import Capacity, capacity_on
 from mlgsearch.study.cluster.object_store import ship
 from mlgsearch.study.cluster.ray_folder import owned_folder, session_place
 from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
-from mlgsearch.study.cluster.tune_adapter import (
-    DriverOnly,
-    Informer,
-    NoReporter,
-    StudyScheduler,
-    StudySearcher,
-)
+from mlgsearch.study.cluster.tune_adapter import StudySearcher
+from mlgsearch.study.cluster.tune_run import Room, run_trials
 from mlgsearch.study.cluster.worker import TrialWorker, WorkerContext
 from mlgsearch.study.drift import file_changes, other_changes, refuse
 from mlgsearch.study.file.allowed_code import named_code, offer_code
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.listeners.open import open_listeners
 from mlgsearch.study.listeners.reporting import Reporting
+from mlgsearch.study.preparation import Preparation, prepare_study
 from mlgsearch.study.progress_view import ProgressView
 from mlgsearch.study.search.ledger import Ledger
 from mlgsearch.study.search.new_trial import NewTrials
@@ -58,20 +45,11 @@ from mlgsearch.study.search.optuna_storage import (
 )
 from mlgsearch.study.search.optuna_trials import OptunaTrials
 from mlgsearch.study.search.stop_rule import StopRule
-from mlgsearch.study.space.activation_table import open_activation_plan
-from mlgsearch.study.space.layer_tables import needs_tables, open_tables
-from mlgsearch.study.space.packed_sizes import PackedSizes
-from mlgsearch.study.space.plan_report import predicted_front
-from mlgsearch.study.space.possible_limits import require_possible
 from mlgsearch.study.space.space import Space
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 from mlgsearch.study.writing.pending import PendingTrial
 from mlgsearch.study.writing.retry_queue import LOCK_WAIT_S, POLL_S
 from mlgsearch.study.writing.spool import Spool
-from mlgsearch.train.data.images import Images, effective_samples
-from mlgsearch.train.device import best_device
-from mlgsearch.train.loop.optim import too_short
-from mlgsearch.train.teacher.prepared import prepare
 from mlgsearch.train.versions import library_versions
 
 #: How long the end of a driver waits for what listeners have not taken yet; after a signal shorter.
@@ -91,22 +69,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """What must be known before the first trial."""
-
-    shape: NetworkShape
-    teacher_hash: str
-    teacher_accuracy: float
-    tables: Tables | None = None
-    planned: Sequence[PlannedStudent] = ()
-    data_hash: str = ""
-    validation_samples: int | None = None
-    packed: PackedSizes | None = None
-    teacher_recipe: str = ""
-    activations: ActivationPlan | None = None
-
-
-@dataclass(frozen=True)
 class Options:
     """How a driver runs; nothing here changes a study's results.
 
@@ -121,54 +83,6 @@ class Options:
     prepare_study: Callable[[StudySpec, Path, ProgressView], Preparation] | None = None
     accepts_change: bool = False
     grace_s: float | None = None
-
-
-def prepare_study(spec: StudySpec, cache: Path, view: ProgressView) -> Preparation:
-    """Load the data, get the teacher, compute its logits, and tables where something is planned."""
-    train = spec.train_spec()
-
-    def look_at(shape: NetworkShape, images: Images) -> None:
-        require_possible(spec, shape, images)
-        if (uncompressed := shape.uncompressed()) is not None:
-            view.notice(uncompressed)
-
-    prepared = prepare(
-        train,
-        cache,
-        epochs=train.training.epochs,
-        device=best_device(),
-        progress=view.preparing,
-        look_at=look_at,
-    )
-    for text in prepared.images.notices:
-        view.notice(f"data: {text}")
-    shape = prepared.network_shape()
-    trainings = {"training": train.training}
-    if train.teacher.is_trained:
-        trainings["teacher.training"] = train.teacher.training
-    for key, training in trainings.items():
-        if (warning := too_short(training, prepared.training.count)) is not None:
-            view.notice(f"{key}.optimiser: {warning}")
-    packed = PackedSizes(train, prepared.images.classes, prepared.images.input_shape)
-    activations = open_activation_plan(spec, prepared, cache, packed, view.preparing)
-    tables: Tables | None = None
-    planned: Sequence[PlannedStudent] = ()
-    if needs_tables(spec):
-        tables = open_tables(spec, prepared, cache, view.preparing)
-        planned = predicted_front(spec, prepared.images, tables, activations)
-    teacher = prepared.teacher
-    return Preparation(
-        shape,
-        prepared.teacher_hash,
-        teacher.accuracy,
-        tables,
-        planned,
-        prepared.data_hash,
-        effective_samples(prepared.images, prepared.images.validation),
-        packed,
-        teacher.recipe,
-        activations,
-    )
 
 
 def drive(
@@ -312,18 +226,16 @@ def _drive(
         if not ledger.has_no_more:
             if options.address is None:
                 at_end.enter_context(local_ray(stop.break_off))
-            _run(
-                spec,
-                study,
-                ledger,
+            temporary = Path(tempfile.gettempdir())
+            slots = capacity_on(nodes(), spec.resources, options.max_parallel)
+            searcher.room = Room(slots, view, keeper)
+            view.started(study, ledger.records, slots.count)
+            run_trials(
                 searcher,
-                view,
-                options,
-                cache,
-                artifacts,
-                code_folder,
-                at_end,
-                keeper,
+                _worker(spec, cache, view, options),
+                _context(spec, cache, artifacts, code_folder, slots),
+                slots,
+                str(at_end.enter_context(owned_folder("mlgsearch-ray-", temporary))),
             )
     finally:
         stop.close()
@@ -391,23 +303,22 @@ def _deliver_rest(ledger: Ledger, searcher: StudySearcher, stop: Stop) -> None:
             )
 
 
-def _run(
-    spec: StudySpec,
-    study: StudyRecord,
-    ledger: Ledger,
-    searcher: StudySearcher,
-    view: ProgressView,
-    options: Options,
-    cache: Path,
-    artifacts: Artifacts,
-    code_folder: str | None,
-    at_end: ExitStack,
-    keeper: LeaseKeeper,
-) -> None:
-    place = Path(tempfile.gettempdir())
-    scratch = str(at_end.enter_context(owned_folder("mlgsearch-ray-", place)))
-    slots = capacity_on(nodes(), spec.resources, options.max_parallel)
-    context = WorkerContext(
+def _worker(
+    spec: StudySpec, cache: Path, view: ProgressView, options: Options
+) -> type[tune.Trainable]:
+    """Return what trains a trial; on a cluster it has what the driver prepared."""
+    if options.address is None or options.prepare_study is not None:
+        return options.worker
+    train = spec.train_spec()
+    shipped = ship(train, cache, [train.seed], train.training.epochs, view.notice)
+    worker: type[tune.Trainable] = tune.with_parameters(options.worker, shipped=shipped)
+    return worker
+
+
+def _context(
+    spec: StudySpec, cache: Path, artifacts: Artifacts, code_folder: str | None, slots: Capacity
+) -> WorkerContext:
+    return WorkerContext(
         train=spec.train_spec().model_dump(mode="json"),
         cache=str(cache),
         artifacts=artifacts.place,
@@ -416,72 +327,6 @@ def _run(
         trial_timeout_s=spec.resources.trial_timeout_s,
         code_folder=code_folder,
     )
-    worker = options.worker
-    if options.address is not None and options.prepare_study is None:
-        train = spec.train_spec()
-        shipped = ship(train, cache, [train.seed], train.training.epochs, view.notice)
-        worker = tune.with_parameters(worker, shipped=shipped)
-    searcher.room = _Room(slots, view, keeper)
-    view.started(study, ledger.records, slots.count)
-    tuner = Tuner(
-        tune.with_resources(worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
-        param_space={"context": context.to_text()},
-        tune_config=TuneConfig(
-            search_alg=searcher,
-            scheduler=StudyScheduler(searcher),
-            num_samples=-1,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: str(trial.trial_id),
-            trial_name_creator=lambda trial: str(trial.trial_id),
-        ),
-        run_config=RunConfig(
-            name="tune",
-            storage_path=scratch,
-            verbose=0,
-            stop=_StopWhen(searcher),
-            callbacks=[Informer(searcher), NoReporter()],
-        ),
-    )
-    tuner.fit()
-
-
-class _Room:
-    """Counts the trials that may run now; reports once each time that none fits anywhere.
-
-    For the page the lease says so, for as long as it is so.
-    """
-
-    def __init__(self, slots: Capacity, view: ProgressView, keeper: LeaseKeeper):
-        self._slots = slots
-        self._view = view
-        self._keeper = keeper
-        gpus = f" and {slots.gpu:g} GPU" if slots.gpu else ""
-        self._none_fits = (
-            f"no node has room for a trial, which takes {slots.cpu:g} CPU{gpus}: what is left "
-            "waits until a node joins"
-        )
-
-    def __call__(self) -> int:
-        alive = nodes()
-        waits_for = "" if self._slots.fits_on(alive) else self._none_fits
-        if waits_for and not self._keeper.waits_for:
-            self._view.notice(waits_for)
-        self._keeper.waits_for = waits_for
-        return self._slots.count_on(alive)
-
-
-class _StopWhen(DriverOnly, Stopper):
-    """Stops all trials on a signal, when the lease is lost, or when the study cannot go on."""
-
-    def __init__(self, searcher: StudySearcher):
-        self._searcher = searcher
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        self._searcher.tick()
-        return self._searcher.is_stopping
 
 
 def _space(spec: StudySpec, prepared: Preparation) -> Space:

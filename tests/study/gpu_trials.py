@@ -15,8 +15,9 @@ import ray
 from ray import tune
 
 from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.study.drive import Options, Preparation
+from mlgsearch.study.drive import Options
 from mlgsearch.study.launch import launch
+from mlgsearch.study.preparation import Preparation
 from tests.study.samples import a_spec, an_epoch, resnet8
 
 TRIALS = 2

@@ -12,7 +12,8 @@ from mlgsearch.errors import StudyConflictError
 from mlgsearch.results.database.tables import study_table
 from mlgsearch.study import drive as driving
 from mlgsearch.study.drift import file_changes, other_changes, refuse
-from mlgsearch.study.drive import Options, Preparation, drive
+from mlgsearch.study.drive import Options, drive
+from mlgsearch.study.preparation import Preparation
 from tests.results.samples import a_study
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import a_spec, an_epoch
@@ -131,7 +132,7 @@ def test_unfinished_trials_follow_an_accepted_change_and_finished_ones_stay(
 def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
     study: Driverless, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
 ) -> None:
-    monkeypatch.setattr(driving, "_run", lambda *_: None)
+    monkeypatch.setattr(driving, "run_trials", lambda *_: None)
     with study.engine.begin() as connection:
         connection.execute(update(study_table).values(**changes))
 
@@ -146,7 +147,7 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
             ),
             accepts_change=accepts,
         )
-        view: Any = SimpleNamespace(trial=lambda *_: None)
+        view: Any = SimpleNamespace(trial=lambda *_: None, started=lambda *_: None)
         drive(study.spec, study.store.study("digits"), study.engine, view, options)
 
     with pytest.raises(StudyConflictError, match=re.escape(said)):

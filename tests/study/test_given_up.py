@@ -11,8 +11,9 @@ from ray import tune
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.drive import Options, Preparation
+from mlgsearch.study.drive import Options
 from mlgsearch.study.launch import launch
+from mlgsearch.study.preparation import Preparation
 from tests.study.driver import ROOT
 from tests.study.driverless import a_summary
 from tests.study.gpu_trials import ProgressView

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashboard.charts.colouring import NO_GROUP, Colouring
 from dashboard.charts.parallel.lanes import Lane
 from dashboard.parts.page import Scheme
-from dashboard.theme import Figure, Palette, Trace, dress, palette, template, text
+from dashboard.theme import Figure, Palette, Trace, palette, template, text
 from mlgsearch.records import TrialState
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
-from mlgsearch.results.charts.layout import say_empty
+from mlgsearch.results.charts.layout import emptiness
 
 #: The chart draws at most this many lines: more cannot be distinguished, and each costs its bytes.
 MOST_LINES = 200
@@ -99,10 +98,16 @@ def parallel_chart(picture: ParallelPicture, scheme: Scheme) -> Figure:
 
 
 def _empty(scheme: Scheme, colours: Palette) -> Figure:
-    figure = go.Figure(layout={"xaxis": {"visible": False}, "yaxis": {"visible": False}})
-    say_empty(figure, "no two trials with an accuracy differ yet", colour=colours.faint, size=15)
-    drawn: Figure = dress(figure, scheme).to_plotly_json()
-    return drawn
+    why = "no two trials with an accuracy differ yet"
+    return {
+        "data": [],
+        "layout": {
+            "template": template(scheme),
+            "xaxis": {"visible": False},
+            "yaxis": {"visible": False},
+            "annotations": [emptiness(why, colour=colours.faint, size=15)],
+        },
+    }
 
 
 def _lines(picture: ParallelPicture, colours: Palette) -> list[Trace]:

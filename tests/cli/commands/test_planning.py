@@ -15,8 +15,8 @@ from mlgsearch.cli.app import app
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import PlannedStudent
-from mlgsearch.study.drive import prepare_study
 from mlgsearch.study.file.spec import load_study_file
+from mlgsearch.study.preparation import prepare_study
 from mlgsearch.study.space.layer_tables import open_tables
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import best_device

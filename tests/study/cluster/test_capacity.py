@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from mlgsearch.errors import StudyFileError
-from mlgsearch.study import drive
+from mlgsearch.study.cluster import tune_run
 from mlgsearch.study.cluster.capacity import Capacity, capacity_on
 from mlgsearch.study.file.spec import ResourcesSpec
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
@@ -67,9 +67,9 @@ def test_that_no_node_has_room_is_told_once_each_time(monkeypatch: pytest.Monkey
         def notice(self, text: str) -> None:
             reported.append(text)
 
-    monkeypatch.setattr(drive, "nodes", lambda: alive)
+    monkeypatch.setattr(tune_run, "nodes", lambda: alive)
     keeper = LeaseKeeper(create_engine("sqlite://"), "digits")
-    room = drive._Room(Capacity(2.0, 0.5, 1), Watching(), keeper)  # type: ignore[arg-type]
+    room = tune_run.Room(Capacity(2.0, 0.5, 1), Watching(), keeper)  # type: ignore[arg-type]
     alive[:] = [{"CPU": 2.0, "GPU": 1.0}]
     assert (room(), reported, keeper.waits_for) == (1, [], "")
     for _ in range(2):
