@@ -25,12 +25,14 @@ _LEAST_VARIANCE = 1e-12
 class Trend:
     """A curve fitted at n places with p coefficients.
 
-    ``values`` has shape (n,); ``covariance`` (p, p) is the coefficients', without regard to their
-    bounds. ``log_evidence`` is the logarithm of how probable the fitted values are under their
-    variances, up to a constant; larger is better.
+    ``values`` has shape (n,): basis @ ``coefficients`` (p,), also for the basis of other places.
+    ``covariance`` (p, p) is the coefficients', without regard to their bounds. ``log_evidence`` is
+    the logarithm of how probable the fitted values are under their variances, up to a constant;
+    larger is better.
     """
 
     values: Values
+    coefficients: Values
     covariance: Values
     log_evidence: float
 
@@ -92,9 +94,10 @@ def fit(basis: Values, values: Values, variances: Values) -> Trend:
     precision = system.T @ system
     misfit = wanted - system @ coefficients
     evidence = 0.5 * (np.log(weights).sum() - misfit @ misfit - np.linalg.slogdet(precision)[1])
-    fitted = np.asarray(centre + basis @ coefficients, dtype=np.float64)
+    coefficients[0] += centre
+    fitted = np.asarray(basis @ coefficients, dtype=np.float64)
     covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
-    return Trend(fitted, covariance, float(evidence))
+    return Trend(fitted, coefficients, covariance, float(evidence))
 
 
 def _triangle(rows: Values) -> Values:

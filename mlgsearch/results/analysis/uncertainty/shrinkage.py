@@ -59,9 +59,9 @@ _USUAL_SEED_STD = 0.3
 #: A scatter that is always thought possible, in logits: few trials say little about it.
 _POSSIBLE_SCATTER = 0.5
 
-#: So many trials at most say where the trend is, and how far trials scatter about it: with more
-#: neither moves by what one could see, but every look at the study takes longer.
-_MOST_FITTED = 2_048
+#: Of more trials, those of nearly one size count for the trend as one, by their mean; and so many
+#: say which are far off it.
+_MOST_GROUPS = 1_024
 
 #: So many standard deviations off the trend a trial is far.
 _FAR = 3.0
@@ -130,22 +130,25 @@ def estimate(
         runs: trainings under other seeds by row, with the same number of epochs.
     """
     z = logits(accuracies, samples)
-    basis = rises(np.log(sizes))
-    near = np.zeros(len(z), dtype=bool)
-    some = np.s_[:: _stride(len(z))]
-    near[some] = _near(basis[some], z[some])
-    start = fit(basis, z, np.where(near, 1.0, np.inf))
-    own = (1 - SHARED) * _image_variance(expit(start.values), samples)  # (n,)
+    places = np.log(sizes)
+    basis = rises(places)
+    near = _near(basis, z)
+    groups = _Groups.of(places, basis, z, near)
+    start = basis @ groups.fit(1.0, np.zeros(len(z))).coefficients  # (n,)
+    own = (1 - SHARED) * _image_variance(expit(start), samples)  # (n,)
     seen = _SeedScatter.of(list(runs.values()), samples)
-    scatter = np.sqrt(np.mean((z - start.values)[near] ** 2))
+    scatter = np.sqrt(np.mean((z - start)[near] ** 2))
     most = max(3 * scatter, 2 * seen.std, _POSSIBLE_SCATTER)
     scatters = [
-        _Scatter.of(total, fit(basis, z, np.where(near, total + own, np.inf)), seen)
+        _Scatter.of(total, groups.fit(total, own), seen)
         for total in np.linspace(0, most, _SCATTERS) ** 2
     ]
-    weights = np.exp([one.log_weight - max(s.log_weight for s in scatters) for one in scatters])
+    log_weights = np.array([scatter.log_weight for scatter in scatters])
+    weights = np.exp(log_weights - log_weights.max())
     counted = weights > _NEGLIGIBLE * weights.sum()
-    parts = [one.part(z, own) for one, counts in zip(scatters, counted, strict=True) if counts]
+    parts = [
+        one.part(z, basis, own) for one, counts in zip(scatters, counted, strict=True) if counts
+    ]
     return _with_runs(_average(parts, weights[counted], basis), samples, runs)
 
 
@@ -163,6 +166,48 @@ def logits(accuracies: Values, samples: float | None) -> Values:
         inside = np.clip(accuracies, gap, 1 - gap)
         odds = inside / (1 - inside)
     return np.asarray(np.log(odds))
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """What the trend is fitted to: g groups of trials with neighbouring sizes, often of one each.
+
+    ``order`` are their rows by size, and ``starts`` the places in it where groups begin; ``basis``
+    (g, p) and ``z`` are means, ``squares`` about them.
+    """
+
+    order: npt.NDArray[np.intp]
+    starts: npt.NDArray[np.intp]
+    counts: Values
+    basis: Values
+    z: Values
+    squares: Values
+
+    @classmethod
+    def of(cls, places: Values, basis: Values, z: Values, used: Mask) -> "_Groups":
+        """Group the trials that are used."""
+        order = np.flatnonzero(used)
+        order = order[np.argsort(places[order], kind="stable")]
+        n = len(order)
+        edges = np.linspace(0, n, min(n, _MOST_GROUPS) + 1).astype(np.intp)
+        starts, counts = edges[:-1], np.diff(edges).astype(np.float64)
+        mean = np.add.reduceat(z[order], starts) / counts
+        return cls(
+            order,
+            starts,
+            counts,
+            np.add.reduceat(basis[order], starts) / counts[:, None],
+            mean,
+            np.add.reduceat((z[order] - np.repeat(mean, np.diff(edges))) ** 2, starts),
+        )
+
+    def fit(self, total: float, own: Values) -> Trend:
+        """Fit the trend under the variances ``total`` + ``own`` (n,) of each trial."""
+        spread = total + np.add.reduceat(own[self.order], self.starts) / self.counts
+        found = fit(self.basis, self.z, spread / self.counts)
+        spread = np.maximum(spread, _NONE)
+        within = (self.counts - 1) * np.log(spread) + self.squares / spread
+        return replace(found, log_evidence=found.log_evidence - 0.5 * float(within.sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +234,10 @@ class _Scatter:
         mean = float(share @ seed)
         return cls(total, trend, float(log_weight), mean, float(share @ (seed - mean) ** 2))
 
-    def part(self, z: Values, own: Values) -> "_Part":
-        """Return the estimates from what was seen; both shape (n,)."""
-        off = z - self.trend.values
+    def part(self, z: Values, basis: Values, own: Values) -> "_Part":
+        """Return the estimates from what was seen, shape (n,), at places of a basis."""
+        expected = basis @ self.trend.coefficients
+        off = z - expected
         spread = self.total + own
         # ** 4 would take longer than all the rest.
         spread = np.maximum(spread, ((off / _FAR) ** 2) ** 2 / np.maximum(spread, _NONE))
@@ -201,7 +247,7 @@ class _Scatter:
         pull = noise / spread
         kept_noise = np.maximum((1 - pull) * noise - self.seed_variance / spread, 0)
         return _Part(
-            mean=self.trend.values + (1 - pull) * off,
+            mean=expected + (1 - pull) * off,
             own=kept_noise + self.seed_variance * (off / spread) ** 2,
             pull=pull,
             covariance=self.trend.covariance,
@@ -326,26 +372,18 @@ class _SeedScatter:
         )
 
 
-def _stride(n: int) -> int:
-    """Return a power of two: every so many-th of n trials is fitted.
-
-    Thus another trial leaves those that were fitted as they are, until their number doubles.
-    """
-    stride = 1
-    while n > stride * _MOST_FITTED:
-        stride *= 2
-    return stride
-
-
 def _near(basis: Values, z: Values) -> Mask:
     """Return which trials are not far off a trend that a minority cannot bend, shape (n,).
 
     The trend is of least absolute deviations, by reweighting; distances are measured by the median.
     """
-    off = np.ones(len(z))
+    some = np.s_[:: -(-len(z) // _MOST_GROUPS)]
+    off = np.ones(len(z[some]))
     for _ in range(10):
-        off = np.abs(z - fit(basis, z, np.maximum(off, 1e-3)).values)
-    return off <= max(_FAR * 1.4826 * float(np.median(off)), 1e-3)
+        trend = fit(basis[some], z[some], np.maximum(off, 1e-3))
+        off = np.abs(z[some] - trend.values)
+    usual = 1.4826 * float(np.median(off))
+    return np.asarray(np.abs(z - basis @ trend.coefficients) <= max(_FAR * usual, 1e-3))
 
 
 def _image_variance(p: Values, samples: float | None) -> Values:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlgsearch.records import TrialRecord, TrialState, VerificationRecord
+from mlgsearch.results.analysis.uncertainty import shrinkage
 from mlgsearch.results.analysis.uncertainty.expectation import Expectations
 from mlgsearch.results.analysis.uncertainty.shrinkage import Runs, estimate, logits
 from tests.dashboard.columns import some_columns
@@ -222,3 +223,19 @@ def test_many_accuracies_at_once_are_those_one_by_one() -> None:
     assert found.accuracies([]).shape == (0,)
     with pytest.raises(KeyError):
         found.accuracies([99])
+
+
+def test_of_many_trials_those_of_nearly_one_size_count_as_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    random = np.random.default_rng(0)
+    sizes = np.exp(random.uniform(-5, -2, 3_000))
+    truth = 1.2 + 0.9 * (np.log(sizes) + 3.5) + random.normal(0, 0.25, len(sizes))
+    seen = random.binomial(5_000, 1 / (1 + np.exp(-truth))) / 5_000
+    grouped = estimate(sizes, seen, 5_000, {})
+    monkeypatch.setattr(shrinkage, "_MOST_GROUPS", len(sizes))
+    single = estimate(sizes, seen, 5_000, {})
+    apart = np.abs(1 / (1 + np.exp(-grouped.mean)) - 1 / (1 + np.exp(-single.mean)))
+    assert 0 < apart.mean() < 2e-4
+    assert apart.max() < 3e-3
+    assert grouped.new_variance == pytest.approx(single.new_variance, rel=0.02)
