@@ -18,11 +18,12 @@ def curves_chart(
     selected: Sequence[int],
     scheme: Scheme,
     *,
+    empty: str = "no epoch is known yet",
     teacher_accuracy: float | None = None,
 ) -> Figure:
     """Draw validation accuracy after every epoch, a line a selected trial, in its colour.
 
-    An epoch whose accuracy was not finite leaves a gap.
+    An epoch whose accuracy was not finite leaves a gap; ``empty`` says why there is no line.
     """
     colours = palette(scheme)
     lines = [
@@ -45,8 +46,7 @@ def curves_chart(
     if lines:
         around = teacher_line(teacher_accuracy, colours, "right")
     else:
-        why = "no epoch is known yet" if selected else "select trials to see how they learned"
-        around = {"annotations": [emptiness(why, colour=colours.faint, size=15)]}
+        around = {"annotations": [emptiness(empty, colour=colours.faint, size=15)]}
     return {
         "data": lines,
         "layout": {

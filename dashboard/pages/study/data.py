@@ -134,17 +134,31 @@ def tell_moment(data: StudyData, view: StudyView) -> str:
     return f"after {view.until:,} of {trials_counted(len(order))}, {moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def tell_curves(curves: Mapping[int, Sequence[EpochRecord]], selected: Sequence[int]) -> str:
-    """Say what the chart of learning curves shows, or how it comes to show something."""
+def without_curves(selected: Sequence[int], left: Sequence[int]) -> str:
+    """Say in a chart of learning curves why there is none, or how it comes to show one.
+
+    ``left`` are those of the selected trials that the filters leave.
+    """
+    if not selected:
+        return "select trials to see how they learned"
+    return "no epoch is known yet" if left else "the filters leave out what is selected"
+
+
+def tell_curves(
+    curves: Mapping[int, Sequence[EpochRecord]], selected: Sequence[int], left: Sequence[int]
+) -> str:
+    """Say what the chart of learning curves shows; ``left`` as in `without_curves`."""
     if not selected:
         return "No trial is selected."
+    if not left:
+        return "The filters leave out what is selected."
     ends = [
         f"trial {number} {100 * curves[number][-1].validation_accuracy:.2f} % "
         f"after epoch {curves[number][-1].epoch}"
-        for number in selected
+        for number in left
         if curves.get(number)
     ]
-    without = [str(number) for number in selected if not curves.get(number)]
+    without = [str(number) for number in left if not curves.get(number)]
     said = f"Validation accuracy: {', '.join(ends)}." if ends else ""
     if without:
         said += f" No epoch is known of trial {', '.join(without)}."

@@ -20,6 +20,7 @@ from dashboard.pages.study.data import (
     tell_curves,
     tell_hypervolume,
     tell_moment,
+    without_curves,
 )
 from dashboard.pages.study.facts import FAILURES, facts, failures, failures_title
 from dashboard.pages.study.in_browser import register_in_browser
@@ -245,16 +246,20 @@ def _parts(
         parts["course_summary"] = tell_hypervolume(data)
         parts["moment"] = tell_moment(data, view)
     if "chosen" in news:
-        left = set(data.filtered(view).selected(data.columns, view))
+        left = data.filtered(view).selected(data.columns, view)
         curves = {
             number: epochs
             for number, epochs in curves_of(database.engine, name, view.selected).items()
             if number in left
         }
         parts["curves"] = curves_chart(
-            curves, view.selected, scheme, teacher_accuracy=data.record.teacher_accuracy
+            curves,
+            view.selected,
+            scheme,
+            empty=without_curves(view.selected, left),
+            teacher_accuracy=data.record.teacher_accuracy,
         )
-        parts["curves_summary"] = tell_curves(curves, [n for n in view.selected if n in left])
+        parts["curves_summary"] = tell_curves(curves, view.selected, left)
         parts["cards"] = lighten(inspect(database, data, view, scheme))
         parts["is_selected"] = bool(len(data.columns.rows_of(view.selected)))
     if "choice" in news:

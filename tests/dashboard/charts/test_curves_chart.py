@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.curves_chart import curves_chart
 from dashboard.charts.learning_chart import learning_chart
+from dashboard.pages.study.data import tell_curves, without_curves
 from mlgsearch.records import TrialState
 from tests.results.samples import an_epoch
 
@@ -33,8 +34,17 @@ def test_without_a_curve_there_are_no_axes_but_a_word() -> None:
     assert figure.layout.xaxis.visible is False
     assert not figure.layout.shapes
     (word,) = figure.layout.annotations
-    (first,) = _drawn({}, (), "dark").layout.annotations
-    assert (word.text, first.text[:13]) == ("no epoch is known yet", "select trials")
+    (other,) = _drawn({}, (), "dark", empty=without_curves((), ())).layout.annotations
+    assert (word.text, other.text[:13]) == ("no epoch is known yet", "select trials")
+
+
+def test_selected_trials_that_the_filters_leave_out_are_said_to_be_so() -> None:
+    curves = {4: [an_epoch(1)]}
+    assert without_curves((4, 7), ()) == "the filters leave out what is selected"
+    assert tell_curves({}, (4, 7), ()) == "The filters leave out what is selected."
+    assert without_curves((7,), (7,)) == "no epoch is known yet"
+    assert "trial 7" not in tell_curves(curves, (4, 7), (4,))
+    assert "No epoch is known of trial 7." in tell_curves(curves, (4, 7), (4, 7))
 
 
 def test_an_axis_of_epochs_names_each_once() -> None:
