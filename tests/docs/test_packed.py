@@ -16,6 +16,7 @@ from mlgsearch.mlg.packing.packed_slot import packed_slots
 from mlgsearch.mlg.quantise import make_quantiser
 from mlgsearch.train.files.coded_file import write_coded
 from mlgsearch.train.files.packed_file import load_packed, read_packed, write_packed
+from mlgsearch.train.files.student_file import at_norm_bits
 from mlgsearch.train.networks.models import build_model
 from tests.train.files.test_packed_file import a_student
 
@@ -121,10 +122,15 @@ def test_the_pages_reader_reads_the_example() -> None:
     assert np.abs(made - expected_logits(EXAMPLE, ramp())).max() < 1e-4
 
 
-@pytest.mark.parametrize("method", ["dorefa", "lsq", "lsq_symmetric"])
-def test_the_pages_reader_reads_any_student(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "norm_bits"),
+    [("dorefa", 32), ("lsq", 32), ("lsq_symmetric", 32), ("lsq_symmetric", 16), ("lsq", 8)],
+)
+def test_the_pages_reader_reads_any_student(tmp_path: Path, method: str, norm_bits: int) -> None:
     torch.manual_seed(0)
-    student, card = a_student(method=method)
+    student, card = a_student(method=method, norm_bits=max(norm_bits, 16))
+    if norm_bits == 8:
+        card = at_norm_bits(card, "packed", 8)
     path = tmp_path / "a.safetensors"
     write_packed(path, student, card)
     pixels = torch.randint(0, 256, (5, 1, 8, 8))
