@@ -10,8 +10,7 @@ torch, and the compressed file with every layer in one form and with the form ch
 
     python benchmarks/onnx_files.py --accuracy
 
-trains a teacher and a student of each network on digits (1 channel, 8x8; all but `digits` itself
-shortly), and prints the accuracy of the test part in each file: the teacher dense and at int8, the
+trains a teacher and a student of each network on digits (1 channel, 8x8), and prints the accuracy of the test part in each file: the teacher dense and at int8, the
 student packed, as ONNX, and as the C program.
 
     python benchmarks/onnx_files.py --agreement
@@ -62,7 +61,7 @@ NETWORKS: dict[str, tuple[ModelSpec, int, int, FiveNumbers]] = {
 }
 #: Epochs of teacher and student for the accuracy.
 EPOCHS = {"digits": (15, 10)}
-SHORT = (2, 2)
+SHORT = (10, 10)
 FORMS: tuple[OnnxForm | None, ...] = ("dense", "level2", "depthwise", None)
 
 

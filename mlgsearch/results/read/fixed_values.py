@@ -58,7 +58,7 @@ class FixedValues(Generic[Whole]):
             if self._last is None or self._last[0] is not columns:
                 numbers: list[int] = columns.number.tolist()
                 self._read([number for number in numbers if number not in self._known])
-                self._last = columns, self._whole([self._known.get(n) for n in numbers])
+                self._last = columns, self._whole(list(map(self._known.get, numbers)))
             return self._last[1]
 
     def _read(self, numbers: list[int]) -> None:
