@@ -60,8 +60,8 @@ NETWORKS: dict[str, tuple[ModelSpec, int, int, FiveNumbers]] = {
     "digits": (ModelSpec(name="resnet8", width=8), 1, 8, (2, 6, 3, 6, 3)),
 }
 #: Epochs of teacher and student for the accuracy.
-EPOCHS = {"digits": (15, 10)}
-SHORT = (10, 10)
+EPOCHS = {"digits": (15, 10), "mobilenet_v2": (10, 10)}
+SHORT = (4, 4)
 FORMS: tuple[OnnxForm | None, ...] = ("dense", "level2", "depthwise", None)
 
 
