@@ -150,6 +150,7 @@ def search(
     outputs: OutputKind = "classes",
     space: Section | None = None,
     quantisation: Section | None = None,
+    limits: Mapping[str, float] | None = None,
     training: Section | None = None,
     seed: int = 0,
     architecture: str | Section | None = None,
@@ -178,6 +179,7 @@ def search(
         outputs: ``classes`` or ``values``, as in `plan`.
         space: keys of a study file's ``space``.
         quantisation: keys of a study file's ``quantisation``.
+        limits: the most that a student may be, as in `plan`.
         training: keys of a study file's ``training``: ``epochs``, ``optimiser``, ``learning_rate``
             and so on, but ``batch_size`` and ``label_smoothing``, which are up to ``train`` and
             ``loss``.
@@ -189,7 +191,7 @@ def search(
 
     Raises:
         UserError: an argument is wrong, or the model does not take the images.
-        BudgetError: no network in range is as small as the smallest budget.
+        BudgetError: no network in range is as small as the smallest budget, or keeps the limits.
     """
     for key, place in _ELSEWHERE.items():
         if training is not None and key in training:
@@ -210,6 +212,7 @@ def search(
             outputs=outputs,
             space=space,
             quantisation=quantisation,
+            limits=limits,
             architecture=architecture,
             mean=mean,
             std=std,

@@ -168,3 +168,47 @@ def test_a_shift_of_all_logits_moves_classes_nowhere_and_values_far() -> None:
         answers = ANSWERS[kind]  # type: ignore[index]
         distance = answers.distance(outputs + 1, answers.reference(outputs))
         assert (distance > 0.1) == is_moved
+
+
+SMALL = {"weighting": "relative", "B_in": [1, 2], "B_out": [1, 4]}
+
+
+def test_limits_of_bytes_are_kept() -> None:
+    planner = mlgsearch.Planner(trained(), batches(), space=SMALL, limits={"packed_bytes": 3000})
+    assert planner.within(5000).packed_bytes <= 3000
+    assert planner.within(2800).packed_bytes <= 2800
+    assert max(plan.packed_bytes for plan in planner.front(4)) <= 3000
+    with pytest.raises(BudgetError, match="the smallest network in range packs to"):
+        mlgsearch.Planner(trained(), batches(), space=SMALL, limits={"packed_bytes": 100})
+    with pytest.raises(BudgetError, match=r"activations take 6,144 bytes; .* layer1\.0\.conv1"):
+        mlgsearch.Planner(trained(), batches(), space=SMALL, limits={"peak_activation_bytes": 6000})
+
+
+def test_activation_bits_are_chosen_for_each_layer_within_the_limit() -> None:
+    def planned(most: int) -> mlgsearch.Plan:
+        return mlgsearch.plan(
+            trained(),
+            batches(),
+            5000,
+            space={**SMALL, "activation_bits": [4, 6, 8], "full_precision": ["fc"]},
+            limits={"peak_activation_bytes": most},
+        )
+
+    plan = planned(4500)
+    bits = plan.layers()["in_bits"]
+    assert 4352 <= plan.peak_activation_bytes <= 4500
+    assert set(bits[:-1]) == {6, 8}
+    assert bits["fc"] == 32
+    assert set(planned(9999).layers()["in_bits"][:-1]) == {8}
+    student = mlgsearch.compress(trained(), plan)
+    assert student.card.in_bits == plan.quantisation.in_bits == tuple(bits)
+    assert student.packed_bytes == plan.packed_bytes <= 5000
+    with pytest.raises(BudgetError, match="the smallest in range is 4,352"):
+        planned(4000)
+    with pytest.raises(StudyFileError, match="leave one of the two out"):
+        mlgsearch.Planner(
+            trained(),
+            batches(),
+            space={**SMALL, "activation_bits": [4, 8]},
+            quantisation={"in_bits": 8},
+        )

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 import mlgsearch
 from mlgsearch.errors import StudyFileError, UserError
+from mlgsearch.mlg.input_quantiser import write_in_bits
 from mlgsearch.mlg.quantise import SymmetricLsqQuantiser, quantise_symmetric
 from tests.planning.samples import digits, trained
 
@@ -261,3 +262,18 @@ def test_factors_are_quantised_together(monkeypatch: pytest.MonkeyPatch) -> None
 def test_keys_are_those_of_a_study_file() -> None:
     with pytest.raises(StudyFileError, match=r"search: training\.epoch.*epochs"):
         a_search(training={"epoch": 3})
+
+
+def test_students_have_the_activation_bits_that_the_limit_allows(tmp_path: Path) -> None:
+    found = a_search(
+        budgets=[4000],
+        space={**SPACE, "activation_bits": [4, 6, 8]},
+        limits={"peak_activation_bytes": 4500},
+        training={"epochs": 1},
+    )
+    student = found.student(0)
+    assert set(map(int, write_in_bits(student.card.in_bits).split(","))) == {6, 8}
+    path = tmp_path / "student.safetensors"
+    assert student.export(path) <= 4000
+    opened = mlgsearch.load_packed(path, build=lambda **sides: trained())
+    assert torch.equal(opened(digits()[0][:8]), student.network(digits()[0][:8]))

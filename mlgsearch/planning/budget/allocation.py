@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.planning.budget.exchange import Options, exchanged
 from mlgsearch.planning.budget.knapsack import Knapsack
 from mlgsearch.planning.budget.prices import OutOfReachError, Picks, kept, kept_picks, repaired
 from mlgsearch.planning.budget.resources import LayerSum, Resource, resources_of
@@ -189,26 +190,19 @@ class Allocator:
     def _improved(
         self, picks: dict[str, int], norm_pick: int, bits: int, gains: Mapping[str, float]
     ) -> tuple[dict[str, int], int]:
-        """Spend what prices left of budget and limits: single changes, the largest saving first."""
-        layers = self.tables.layers
-        costs = {name: np.exp(gains.get(name, 0.0)) * self._costs[name] for name in layers}
-        while True:
-            left = bits - self._allocation(picks, norm_pick).bits
-            slack = [resource.most - resource.used(picks) for resource in self._resources]
-            best, saved = None, 0.0
-            for name, pick in picks.items():
-                table = layers[name]
-                fits = table.bits - table.bits[pick] <= left
-                for resource, rest in zip(self._resources, slack, strict=True):
-                    uses = resource.uses[name]
-                    fits &= uses - uses[pick] <= rest
-                saving = np.where(fits, costs[name][pick] - costs[name], 0.0)
-                option = int(saving.argmax())
-                if saving[option] > saved:
-                    best, saved = (name, option), float(saving[option])
-            if best is None:
-                return picks, norm_pick
-            picks = {**picks, best[0]: best[1]}
+        """Spend what prices left of budget and limits."""
+        options = {
+            name: Options(
+                np.exp(gains.get(name, 0.0)) * self._costs[name],
+                np.column_stack(
+                    [table.bits, *(resource.uses[name] for resource in self._resources)]
+                ),
+            )
+            for name, table in self.tables.layers.items()
+        }
+        left = bits - self._allocation(picks, norm_pick).bits
+        slack = [resource.most - resource.used(picks) for resource in self._resources]
+        return exchanged(picks, options, np.array([left, *slack])), norm_pick
 
     def _priced(
         self, bits: int, gains: Mapping[str, float], prices: Sequence[float]

@@ -1,9 +1,8 @@
 """A student's latency on its target, predicted from a table of its layers."""
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Iterable, Mapping
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import NetworkShape
@@ -115,17 +114,34 @@ def counted_bases(form: str, setting: LayerSetting) -> tuple[int, int]:
 
 def _between(points: _Points, base_in: int, base_out: int) -> float | None:
     """Interpolate among the points that have level 2 as it is asked for; None where none has."""
-    lines: dict[int, dict[int, float]] = defaultdict(dict)
-    for (known_in, known_out), value in points.items():
+    parts = shares(points, base_in, base_out)
+    return sum(part * points[at] for at, part in parts.items()) if parts else None
+
+
+def shares(
+    known: Iterable[tuple[int, int]], base_in: int, base_out: int
+) -> dict[tuple[int, int], float]:
+    """Return how much of each known (B_in, B_out) counts where others are interpolated.
+
+    Only those count that have level 2 as it is asked for; none where none has. What is returned
+    adds up to 1 otherwise.
+    """
+    lines: dict[int, list[int]] = defaultdict(list)
+    for known_in, known_out in known:
         if (known_out == 0) == (base_out == 0):
-            lines[known_in][known_out] = value
-    if not lines:
-        return None
-    across = {known_in: _line(known, base_out) for known_in, known in lines.items()}
-    return _line(across, base_in)
+            lines[known_in].append(known_out)
+    return {
+        (known_in, known_out): of_line * of_point
+        for known_in, of_line in _nearest(lines, base_in).items()
+        for known_out, of_point in _nearest(lines[known_in], base_out).items()
+    }
 
 
-def _line(values: Mapping[int, float], at: int) -> float:
-    """Interpolate between the nearest points on either side; beyond the last ones they hold."""
-    places = sorted(values)
-    return float(np.interp(at, places, [values[place] for place in places]))
+def _nearest(places: Iterable[int], at: int) -> dict[int, float]:
+    """Return the nearest places on either side and their shares; beyond the last ones, the last."""
+    ordered = sorted(places)
+    above = bisect_left(ordered, at)
+    if above == len(ordered) or above == 0 or ordered[above] == at:
+        return {ordered[min(above, len(ordered) - 1)]: 1.0} if ordered else {}
+    low, high = ordered[above - 1], ordered[above]
+    return {low: (high - at) / (high - low), high: (at - low) / (high - low)}

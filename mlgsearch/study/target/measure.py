@@ -3,8 +3,10 @@
 import math
 import random
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -12,7 +14,8 @@ from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.layer.grid import Ranges
 from mlgsearch.study.file.latency import REST, LatencyRow
-from mlgsearch.study.space.latency_table import counted_bases, form_on
+from mlgsearch.study.space.latency_table import counted_bases, form_on, shares
+from mlgsearch.study.target.adding_up import Fitted, fitted
 from mlgsearch.study.target.runners import Run, Runner
 from mlgsearch.train.progress import Progress
 
@@ -30,10 +33,13 @@ _IN_A_ROW = 3
 #: A command is run so often for the dense network.
 _COMMANDS = 3
 
-#: Students of many changed layers that are run to see whether single layers' times add up, and how
-#: far from 1 the factor may be that makes them.
-CALIBRATED = 10
-_FACTORS = (0.5, 1.5)
+#: Students that are run to see what layers add where many are changed, and how many of the levels
+#: that one may have it has, at least.
+STUDENTS = 80
+_LEAST_LEVELS = 0.25
+
+#: A layer's shape, a form, and the numbers of bases that this form's time depends on.
+_Key = tuple[LayerShape, str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -90,21 +96,29 @@ def _lines(shape: NetworkShape, name: str, ranges: Ranges, runtime: str) -> list
     return [dict(sorted(line.items())) for line in lines.values()]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A table, and the milliseconds of the dense network that all of it was compared with."""
+
+    rows: list[LatencyRow]
+    dense_ms: float
+
+
 def measure(
     shape: NetworkShape,
     ranges: Ranges,
     fixed: Mapping[str, LayerSetting],
     runner: Runner,
     progress: Progress,
-) -> list[LatencyRow]:
-    """Time a network's layers and return the table.
+) -> Measured:
+    """Time a network's layers.
 
-    ``rest`` is the dense network's time, so a dense layer adds nothing, and any other what it takes
-    more, or less: that share of ``rest`` by which the network with that layer alone changed is
-    slower than the dense one, run by turns (see `slowdown`). A machine that is slower for a
-    while, because of other work, slows both. As layers that run after one another may share
-    overhead, a few students with many changed layers are run as well: all differences are
-    multiplied by the one factor that predicts these best. Torch has one thread meanwhile.
+    ``rest`` is about the dense network's time, so a dense layer adds nothing, and any other what it
+    takes more, or less. First each layer is changed alone and its network run by turns with the
+    dense one (see `slowdown`): a machine that is slower for a while, because of other work, slows
+    both. Such differences do not add up, so students are run that have bases drawn for all their
+    layers, and what is in the table is fitted to these (see `fitted`). Torch has one thread
+    meanwhile.
 
     Raises:
         UserError: the runner cannot run a student.
@@ -112,51 +126,52 @@ def measure(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return list(_rows(shape, ranges, fixed, runner, progress))
+        return _measured(shape, ranges, fixed, runner, progress)
     finally:
         torch.set_num_threads(threads)
 
 
-def _rows(
+def _measured(
     shape: NetworkShape,
     ranges: Ranges,
     fixed: Mapping[str, LayerSetting],
     runner: Runner,
     progress: Progress,
-) -> Iterator[LatencyRow]:
+) -> Measured:
     dense = dense_settings(shape, fixed)
     base = runner.prepare(dense)
     rest = statistics.median(base() for _ in range(_COMMANDS))
     todo = points(shape, ranges, fixed, runner.runtime)
-    more: dict[tuple[LayerShape, str, tuple[int, int]], float] = {}
+    count = len(todo) + (STUDENTS if todo else 0)
+    alone: dict[_Key, float] = {}
     for done, point in enumerate(todo):
-        progress("measure", done, len(todo), f"{point.layer} {point.form}")
+        progress("measure", done, count, f"{point.layer} {point.form}")
         timed = _timed(base, runner.prepare({**dense, point.layer: point.setting}), runner, rest)
         rest = min(rest, timed.base_ms)
-        bases = counted_bases(point.form, point.setting)
-        more[shape.layers[point.layer], point.form, bases] = timed.ratio - 1
-    students = _students(shape, fixed, todo) if todo else []
-    shares, ratios = [], []
-    for chosen in students:
-        settings = {name: point.setting for name, point in chosen.items()}
-        timed = _timed(base, runner.prepare({**dense, **settings}), runner, rest)
+        alone[_key(shape, point.layer, point.setting, runner.runtime)] = timed.ratio - 1
+    draw = random.Random(0)
+    parts, ratios = [], []
+    for done in range(len(todo), count):
+        progress("measure", done, count, "whole students")
+        settings = {**dense, **_drawn(shape, ranges, fixed, draw)}
+        changed = _parts(shape, settings, runner.runtime, alone)
+        if not changed:  # it is computed as the dense network is
+            continue
+        timed = _timed(base, runner.prepare(settings), runner, rest)
+        rest = min(rest, timed.base_ms)
+        parts.append(changed)
         ratios.append(timed.ratio)
-        keys = [
-            (shape.layers[name], point.form, counted_bases(point.form, point.setting))
-            for name, point in chosen.items()
-        ]
-        shares.append(sum(more[key] for key in keys))
-    factor = _factor(shares, ratios)
-    more = {key: factor * share for key, share in more.items()}
-    progress("measure", len(todo), len(todo), "done")
-    yield LatencyRow("", REST, 0, 0, rest, runner.runtime)
+    found = fitted(alone, parts, ratios, _neighbours(alone)) if todo else Fitted(1.0, alone)
+    progress("measure", count, count, "done")
+    rows = [LatencyRow("", REST, 0, 0, found.rest * rest, runner.runtime)]
     for name, layer in shape.layers.items():
         if name in fixed:
             continue
-        yield LatencyRow(name, "dense", 0, 0, 0.0, runner.runtime)
-        for (of, form, bases), share in more.items():
+        rows.append(LatencyRow(name, "dense", 0, 0, 0.0, runner.runtime))
+        for (of, form, bases), share in found.more.items():
             if of == layer:
-                yield LatencyRow(name, form, *bases, share * rest, runner.runtime)
+                rows.append(LatencyRow(name, form, *bases, share * rest, runner.runtime))
+    return Measured(rows, rest)
 
 
 @dataclass(frozen=True)
@@ -192,30 +207,67 @@ def _timed(base: Run, changed: Run, runner: Runner, rest: float) -> Timed:
     return slowdown(base, changed)
 
 
-def _students(
-    shape: NetworkShape, fixed: Mapping[str, LayerSetting], todo: Sequence[Point]
-) -> list[dict[str, Point]]:
-    """Draw students: half of their layers or more, and two at least, at one of their points."""
-    draw = random.Random(0)
-    by_shape: dict[LayerShape, list[Point]] = {}
-    for point in todo:
-        by_shape.setdefault(shape.layers[point.layer], []).append(point)
-    free = [name for name, layer in shape.layers.items() if name not in fixed and layer in by_shape]
-    least = min(len(free), max(2, len(free) // 2))
-    changed = [draw.sample(free, draw.randint(least, len(free))) for _ in range(CALIBRATED)]
+def _key(shape: NetworkShape, name: str, setting: LayerSetting, runtime: str) -> _Key:
+    form = form_on(runtime, setting, shape, name)
+    return shape.layers[name], form, counted_bases(form, setting)
+
+
+def _drawn(
+    shape: NetworkShape, ranges: Ranges, fixed: Mapping[str, LayerSetting], draw: random.Random
+) -> dict[str, LayerSetting]:
+    """Draw a student: numbers of bases by ratio over the study's ranges, few levels or many."""
+    levels = draw.uniform(_LEAST_LEVELS, 1.0)
+    settings = {}
+    for name, layer in shape.layers.items():
+        if name in fixed:
+            continue
+        bases = []
+        for span, bound in (
+            (ranges.base_in, layer.level1_bound),
+            (ranges.base_out, layer.level2_bound),
+        ):
+            known = ranges.bases(span, bound)
+            present = [base for base in known if base]
+            is_there = bool(present) and (0 not in known or draw.random() < levels)
+            bases.append(_by_ratio(present, draw.random()) if is_there else 0)
+        asked = LayerSetting(bases[0], bases[1], 8, int(bases[0] > 0), int(bases[1] > 0))
+        settings[name] = asked.canonical(layer)
+    return settings
+
+
+def _parts(
+    shape: NetworkShape,
+    settings: Mapping[str, LayerSetting],
+    runtime: str,
+    timed: Collection[_Key],
+) -> dict[_Key, float]:
+    """Return what of a student was timed alone, and how often; between two it is interpolated."""
+    found: dict[_Key, float] = defaultdict(float)
+    for name, setting in settings.items():
+        layer, form, bases = _key(shape, name, setting, runtime)
+        known = [key[2] for key in timed if key[:2] == (layer, form)]
+        for at, share in shares(known, *bases).items():
+            found[layer, form, at] += share
+    return found
+
+
+def _neighbours(timed: Iterable[_Key]) -> list[tuple[_Key, _Key]]:
+    """Return which points differ in B_out alone, by one step."""
+    lines: dict[tuple[LayerShape, str, int, bool], list[_Key]] = defaultdict(list)
+    for layer, form, (base_in, base_out) in timed:
+        lines[layer, form, base_in, base_out > 0].append((layer, form, (base_in, base_out)))
     return [
-        {name: draw.choice(by_shape[shape.layers[name]]) for name in names} for names in changed
+        pair
+        for line in lines.values()
+        for pair in pairwise(sorted(line, key=lambda key: key[2][1]))
     ]
 
 
-def _factor(shares: Sequence[float], ratios: Sequence[float]) -> float:
-    """Return what to multiply shares by, so that 1 + share is off by the least of each ratio."""
-    weights = [share / ratio for share, ratio in zip(shares, ratios, strict=True)]
-    energy = sum(weight * weight for weight in weights)
-    if not energy:
-        return 1.0
-    found = sum(w * (1 - 1 / r) for w, r in zip(weights, ratios, strict=True)) / energy
-    return min(max(found, _FACTORS[0]), _FACTORS[1])
+def _by_ratio(ascending: Sequence[int], share: float) -> int:
+    """Return the number that is nearest to a share of the way, by ratio, from the first to last."""
+    low, high = ascending[0], ascending[-1]
+    wanted = low * (high / low) ** share
+    return min(ascending, key=lambda base: abs(base - wanted))
 
 
 def _spread(bases: Sequence[int], count: int) -> list[int]:
@@ -226,7 +278,5 @@ def _spread(bases: Sequence[int], count: int) -> list[int]:
     present = [base for base in bases if base]
     if not present:
         return list(bases)
-    low, high = present[0], present[-1]
-    wanted = [low * (high / low) ** (step / (count - 1)) for step in range(count)]
-    nearest = {min(present, key=lambda base: abs(base - each)) for each in wanted}
+    nearest = {_by_ratio(present, step / (count - 1)) for step in range(count)}
     return [*(base for base in bases if not base), *sorted(nearest)]

@@ -33,4 +33,5 @@ def measure_study(
     network = build_network(spec.model, images)
     students = Students(spec.model, network, images.classes, images.input_shape, spec.quantisation)
     ranges, fixed = choices(spec.space, students.shape)
-    return measure(students.shape, ranges, fixed, runner_of(target, students), progress)
+    runner = runner_of(target, students)
+    return measure(students.shape, ranges, fixed, runner, progress).rows

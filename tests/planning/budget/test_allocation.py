@@ -132,7 +132,7 @@ def test_a_limit_is_kept_and_close_to_the_best(name: str) -> None:
     found = limited.allocate(budget)
     assert found.bits <= budget
     assert used(found.settings, name) <= limit < used(without.settings, name)
-    assert without.damage < found.damage <= 1.05 * best_damage(budget, {name: limit})
+    assert without.damage < found.damage <= 1.03 * best_damage(budget, {name: limit})
 
 
 def test_two_limits_are_kept_at_once() -> None:
@@ -146,7 +146,7 @@ def test_two_limits_are_kept_at_once() -> None:
     }
     found = Allocator(tables(), limits=limits).allocate(budget)
     assert all(used(found.settings, name) <= limit for name, limit in limits.items())
-    assert found.damage <= 1.1 * best_damage(budget, limits)
+    assert found.damage <= 1.03 * best_damage(budget, limits)
 
 
 def test_three_limits_are_kept_at_once() -> None:
@@ -160,7 +160,7 @@ def test_three_limits_are_kept_at_once() -> None:
     assert found.bits <= budget
     assert all(used(found.settings, name) <= limit for name, limit in limits.items())
     best = best_damage(budget, limits)
-    assert best * (1 - 1e-6) <= found.damage <= 1.1 * best
+    assert best * (1 - 1e-6) <= found.damage <= 1.03 * best
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -177,7 +177,7 @@ def test_two_or_three_drawn_limits_are_kept_close_to_the_best(seed: int) -> None
     assert found.bits <= budget
     assert all(used(found.settings, name) <= limit for name, limit in limits.items())
     best = best_damage(budget, limits)
-    assert best * (1 - 1e-6) <= found.damage <= 1.15 * best
+    assert best * (1 - 1e-6) <= found.damage <= 1.03 * best
 
 
 def best_damage(budget: int, limits: Mapping[str, float]) -> float:

@@ -8,7 +8,7 @@ from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.layer.grid import Ranges
 from mlgsearch.study.file.latency import LatencySpec, write_latency
 from mlgsearch.study.space.latency_table import LatencyTable, counted_bases, form_on
-from mlgsearch.study.target.measure import CALIBRATED, dense_settings, measure, points, slowdown
+from mlgsearch.study.target.measure import STUDENTS, dense_settings, measure, points, slowdown
 from tests.study.samples import MIXED
 
 RANGES = Ranges((1, 8), (1, 64), (2, 8), (2, 8), (2, 8))
@@ -51,22 +51,21 @@ def silent(stage: str, done: int, total: int, note: str) -> None:
 @pytest.mark.parametrize("runtime", ["torch", "onnx"])
 def test_the_table_predicts_an_additive_target(runtime: str) -> None:
     target = Additive(runtime)
-    rows = measure(MIXED, RANGES, FIXED, target, silent)
+    rows = measure(MIXED, RANGES, FIXED, target, silent).rows
     table = LatencyTable(LatencySpec(file="", table="".join(write_latency(rows))), MIXED)
     todo = points(MIXED, RANGES, FIXED, runtime)
     assert todo
     for point in todo:
         settings = {**dense_settings(MIXED, FIXED), point.layer: point.setting}
-        assert table.network_ms(settings) == pytest.approx(target.network_ms(settings), rel=1e-4)
+        assert table.network_ms(settings) == pytest.approx(target.network_ms(settings), rel=3e-3)
 
 
 def test_a_command_runs_each_student_once_and_the_dense_one_three_times() -> None:
     target = Additive("onnx", repeats_itself=True)
     measure(MIXED, RANGES, FIXED, target, silent)
-    assert target.runs == {
-        True: 3,
-        False: len(points(MIXED, RANGES, FIXED, "onnx")) + CALIBRATED,
-    }
+    alone = len(points(MIXED, RANGES, FIXED, "onnx"))
+    assert target.runs[True] == 3
+    assert alone + STUDENTS / 3 < target.runs[False] <= alone + STUDENTS
 
 
 def level2_at(base_out: int) -> LayerSetting:
@@ -93,7 +92,7 @@ def test_layers_of_one_shape_are_timed_once_and_stand_in_the_table_each() -> Non
     layers = {**MIXED.layers, "again": MIXED.layers["wide"]}
     twice = type(MIXED)(layers, MIXED.norm_parameters)
     assert points(twice, RANGES, FIXED, "onnx") == points(MIXED, RANGES, FIXED, "onnx")
-    rows = measure(twice, RANGES, FIXED, Twice("onnx"), silent)
+    rows = measure(twice, RANGES, FIXED, Twice("onnx"), silent).rows
     found = {
         name: [(row.form, row.base_in, row.base_out) for row in rows if row.layer == name]
         for name in ("wide", "again")
@@ -147,7 +146,7 @@ class Sharing(Additive):
 
 def test_students_of_many_changed_layers_calibrate_the_table() -> None:
     target = Sharing("onnx", repeats_itself=True, shape=FOUR)
-    rows = measure(FOUR, RANGES, FIXED, target, silent)
+    rows = measure(FOUR, RANGES, FIXED, target, silent).rows
     table = LatencyTable(LatencySpec(file="", table="".join(write_latency(rows))), FOUR)
     todo = {point.layer: point for point in points(FOUR, RANGES, FIXED, "onnx")}
     assert len(todo) == 4
@@ -155,4 +154,32 @@ def test_students_of_many_changed_layers_calibrate_the_table() -> None:
     settings = plain | {name: point.setting for name, point in todo.items()}
     dense = table.network_ms(plain)
     saved = target.network_ms(settings) - dense
-    assert table.network_ms(settings) - dense == pytest.approx(saved, rel=0.01)
+    assert table.network_ms(settings) - dense == pytest.approx(saved, rel=0.02)
+
+
+class Cached(Additive):
+    """A target on which a layer is faster the more of the others are factored."""
+
+    def network_ms(self, settings: Mapping[str, LayerSetting]) -> float:
+        forms = [form_on(self.runtime, at, self.shape, name) for name, at in settings.items()]
+        return super().network_ms(settings) * (1 - 0.06 * sum(form != "dense" for form in forms))
+
+
+def test_differences_of_layers_alone_are_corrected_by_whole_students() -> None:
+    target = Cached("onnx", repeats_itself=True, shape=FOUR)
+    rows = measure(FOUR, RANGES, FIXED, target, silent).rows
+    table = LatencyTable(LatencySpec(file="", table="".join(write_latency(rows))), FOUR)
+    plain = dense_settings(FOUR, FIXED)
+    assert table.network_ms(plain) == pytest.approx(target.network_ms(plain), rel=0.05)
+    bases = [(1, 2), (2, 20), (0, 12), (3, 5)]
+    settings = {
+        name: LayerSetting(base_in, base_out, 8, int(base_in > 0), 1).canonical(FOUR.layers[name])
+        for name, (base_in, base_out) in zip("abcd", bases, strict=True)
+    }
+    alone = sum(
+        target.network_ms({**plain, name: at}) - target.network_ms(plain)
+        for name, at in settings.items()
+    )
+    truth = target.network_ms({**plain, **settings})
+    off = abs(table.network_ms({**plain, **settings}) / truth - 1)
+    assert off < 0.1 < abs((target.network_ms(plain) + alone) / truth - 1)
