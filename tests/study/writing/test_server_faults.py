@@ -190,10 +190,12 @@ def test_a_transaction_that_idles_for_too_long_is_tried_again(server: Database) 
 def test_a_transaction_that_takes_too_long_is_tried_again() -> None:
     """By a limit that servers have from PostgreSQL 17 on."""
     # Not pytest's tmp_path: only its owner may enter that, and the server is another user.
-    with tempfile.TemporaryDirectory(prefix="mlg-late-") as folder:
-        with postgresql_18(Path(folder) / "data", cleanup_mode="stop") as server:
-            url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-            check_ended_transaction(url, "transaction_timeout", "25P04")
+    with (
+        tempfile.TemporaryDirectory(prefix="mlg-late-") as folder,
+        postgresql_18(Path(folder) / "data", cleanup_mode="stop") as server,
+    ):
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        check_ended_transaction(url, "transaction_timeout", "25P04")
 
 
 def _set_for_user(setting: str, engine: Engine) -> None:
