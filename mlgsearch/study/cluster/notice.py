@@ -77,7 +77,8 @@ class Notice:
     def _look(self, node: str) -> None:
         while not self.is_given:
             try:
-                self.is_given = node in draining_nodes()
+                if node in draining_nodes():
+                    self.is_given = True  # and never False, for a signal may have come meanwhile
             except Exception as error:  # noqa: BLE001 - Ray raises plain ones where its head is away
                 logger.debug("whether the node drains is not known: %s", error)
             time.sleep(_LOOK_S)
