@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 #: How often a worker asks whether its node drains.
 _LOOK_S = 2.0
 #: What a worker that ends itself for a notice says, in Ray's account of its death.
-_LEAVES = "mlgsearch: it was told that its node is taken away"
+_LEAVES = "mlgsearch: it heard that its node is taken away"
 #: Words of Ray's (2.60) for a worker that SIGTERM ended, and for a node that SIGTERM, or the end of
 #: its time to drain, ended; of a node that ends otherwise it says "terminated unexpectedly".
 _ANNOUNCED = (
@@ -45,7 +45,7 @@ def draining_nodes() -> set[str]:
 
 
 class Notice:
-    """Whether this process, a worker of Ray's, was told to end; in any other it never is.
+    """Whether this process, a worker of Ray's, was asked to end; in any other it never is.
 
     Args:
         is_far: it may be on a node of a cluster, which may drain.

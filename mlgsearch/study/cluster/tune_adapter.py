@@ -41,7 +41,7 @@ class DriverOnly:
 class _Attempt:
     """A trial that Ray runs: its number, the attempt, when its worker began, why it died.
 
-    ``leaves`` where that was told beforehand, as its node is taken away.
+    ``leaves`` where it had notice, as its node is taken away.
     """
 
     number: int

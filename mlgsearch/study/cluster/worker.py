@@ -82,8 +82,8 @@ class TrialWorker(tune.Trainable):
     The first result of a trial that was begun before holds what its checkpoint knows and nothing
     new, so that a driver which missed some of it catches up, and may stop it there.
 
-    Told that its node is taken away it finishes the epoch in flight, and ends its own process where
-    it is asked for the next one.
+    Where its node is taken away with a notice it finishes the epoch in flight, and ends its own
+    process when it is asked for the next one.
     """
 
     def setup(self, config: dict[str, Any], shipped: Shipped | None = None) -> None:

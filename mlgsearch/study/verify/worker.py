@@ -37,8 +37,8 @@ class VerifyWorker:
     """Trains the task it is given, an epoch a step, and is then given another.
 
     A training that stopped goes on from its last checkpoint. An error is a record, not an
-    exception: the actor lives on, and retries stay for workers that died. Told that its node is
-    taken away it ends its own process before the next epoch.
+    exception: the actor lives on, and retries stay for workers that died. Where its node is
+    taken away with a notice it ends its own process before the next epoch.
     """
 
     def __init__(self, context: str, shipped: Shipped | None = None):
