@@ -33,7 +33,7 @@ def main() -> int:
         )
         study = folder.absolute() / "study"
         study.mkdir(parents=True, exist_ok=True)
-        database = stack.enter_context(open_database(options.storage, folder.absolute()))
+        database = stack.enter_context(open_database(options.storage, study))
         text = LONG_STUDY if options.outage else STUDY
         victim = Victim(study, folder.absolute() / "cache", database, text)
         if options.outage:

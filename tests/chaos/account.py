@@ -152,7 +152,10 @@ class Account:
 
     def _trained_again(self) -> Iterator[str]:
         self.repeated = 0
-        for name, events in self._study.logs():
+        logs = dict(self._study.logs())
+        if self._epochs and not logs:
+            yield "no training's own log is found"
+        for name, events in logs.items():
             last = 0
             for event in events:
                 if event["event"] == "began":

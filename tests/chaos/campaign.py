@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from mlgsearch.records import TrialState
-from tests.chaos.reader import Reader
+from tests.chaos.reader import PATIENCE_S, Reader
 from tests.chaos.victim import Kills, Round, Victim
 from tests.study.driver import Driver
 
@@ -95,10 +95,14 @@ class Campaign:
             found = [] if reader.wait_until_over() else ["the driver reported nothing"]
             before = self._victim.trained()
             driver.linger(chance.uniform(5, 12))
+            over_s = time.monotonic() + PATIENCE_S
+            while driver.is_running() and self._victim.trained() <= before:
+                if time.monotonic() > over_s:
+                    found.append("without stdout no epoch was trained")
+                    break
+                driver.linger(1)
             if not driver.is_running():
                 found.append(f"without stdout it ended: {driver.errors()[-500:]}")
-            elif self._victim.trained() <= before:
-                found.append("without stdout no epoch was trained")
             if "Traceback" in driver.errors():
                 found.append("a traceback is on stderr")
         finally:

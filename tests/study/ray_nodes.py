@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ class RayNodes:
                 stderr=stderr,
                 text=True,
             )
+        self._started: list[subprocess.Popen[str]] = []
         self.address = self.add(**head)
 
     def add(self, **resources: int) -> str:
@@ -82,17 +84,53 @@ class RayNodes:
         assert address, self._errors.read_text()
         return address
 
+    def start(self, **resources: int) -> subprocess.Popen[str]:
+        """Start a node by Ray's own command, as a service or a container does."""
+        wanted = [f"--{name.replace('_', '-')}={number}" for name, number in resources.items()]
+        program = "from ray.scripts.scripts import main; main()"
+        with self._errors.open("a") as stderr:
+            node = subprocess.Popen(
+                [
+                    *(sys.executable, "-c", program, "start", f"--address={self.address}"),
+                    *(*wanted, f"--object-store-memory={OBJECT_STORE}", "--block"),
+                ],
+                env=self.environment | {"RAY_TMPDIR": str(self.folder)},
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+        self._started.append(node)
+        assert node.stdout is not None
+        assert any("Ray runtime started" in line for line in node.stdout), self._errors.read_text()
+        return node
+
     def kill_node_of(self, pid: int) -> None:
         """Kill every process of a worker's node at once, as a power cut does."""
-        raylet = next(p for p in psutil.Process(pid).parents() if p.name() == "raylet")
-        _kill([raylet, *raylet.children(recursive=True)])
+        _kill(_node_of(pid))
+
+    def end_node_of(self, pid: int, notice_s: float) -> None:
+        """Ask every process of a worker's node to end, and kill them some seconds later."""
+        family = _node_of(pid)
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        time.sleep(notice_s)
+        _kill(family)
 
     def stop(self) -> None:
         """Kill them all: to shut them down in order takes many seconds."""
-        family = psutil.Process(self._process.pid)
-        _kill([*family.children(recursive=True), family])
-        self._process.communicate()
+        for process in [*self._started, self._process]:
+            if process.poll() is None:
+                family = psutil.Process(process.pid)
+                _kill([*family.children(recursive=True), family])
+            process.communicate()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _node_of(pid: int) -> list[psutil.Process]:
+    """List every process of a worker's node, its raylet first."""
+    raylet = next(p for p in psutil.Process(pid).parents() if p.name() == "raylet")
+    return [raylet, *raylet.children(recursive=True)]
 
 
 def _kill(processes: list[psutil.Process]) -> None:

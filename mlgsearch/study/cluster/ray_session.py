@@ -64,6 +64,7 @@ from ray.job_config import JobConfig  # noqa: E402
 from mlgsearch.errors import RayLostError, UserError  # noqa: E402
 from mlgsearch.results.database.connection.storage_url import safe_url  # noqa: E402
 from mlgsearch.study.cluster.machine import processors  # noqa: E402
+from mlgsearch.study.cluster.notice import draining_nodes  # noqa: E402
 from mlgsearch.study.cluster.ray_death import watched  # noqa: E402
 from mlgsearch.study.cluster.ray_folder import SESSION, owned_folder, session_place  # noqa: E402
 
@@ -183,15 +184,20 @@ def joined(address: str | None) -> Iterator[None]:
 
 
 def nodes() -> list[dict[str, float]]:
-    """Return the resources of each node that is alive now, of the cluster that was joined.
+    """Return the resources of each node that takes work now, of the cluster that was joined.
 
+    Not of one that drains, for it is taken away.
     Ray is asked in a thread: its call hears no signal, and waits for a head that died.
     """
-    answers: SimpleQueue[list[dict[str, Any]] | Exception] = SimpleQueue()
+    answers: SimpleQueue[list[dict[str, float]] | Exception] = SimpleQueue()
 
     def ask() -> None:
         try:
-            answers.put(ray.nodes())  # type: ignore[no-untyped-call]
+            known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+            leaving = draining_nodes()
+            answers.put(
+                [n["Resources"] for n in known if n["Alive"] and n["NodeID"] not in leaving]
+            )
         except Exception as error:  # noqa: BLE001 - raised below
             answers.put(error)
 
@@ -199,7 +205,7 @@ def nodes() -> list[dict[str, float]]:
     answer = answers.get()
     if isinstance(answer, Exception):
         raise answer
-    return [node["Resources"] for node in answer if node["Alive"]]
+    return answer
 
 
 def _quietly() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from mlgsearch.errors import DiskFullError, UserError
 from mlgsearch.study.artifacts.disk_limit import DiskBound
 from mlgsearch.study.cluster.exceptions import death_reason
 from mlgsearch.study.cluster.messages import Assignment, Report
+from mlgsearch.study.cluster.notice import was_announced
 from mlgsearch.study.search.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -38,12 +39,16 @@ class DriverOnly:
 
 @dataclass
 class _Attempt:
-    """A trial that Ray runs: its number, the attempt, when its worker began, why it died."""
+    """A trial that Ray runs: its number, the attempt, when its worker began, why it died.
+
+    ``leaves`` where it had notice, as its node is taken away.
+    """
 
     number: int
     attempt: int
     began_s: float | None = None
     death: str | None = None
+    leaves: bool = False
 
 
 class StudySearcher(DriverOnly, Searcher):
@@ -139,7 +144,12 @@ class StudySearcher(DriverOnly, Searcher):
     def note_death(self, trial_id: str, said: str) -> None:
         """Note what Ray says of a worker that died, before its trial ends with an error."""
         known = self._attempts.get(trial_id)
-        if known is not None:
+        if known is None:
+            return
+        known.leaves = was_announced(said)
+        if known.leaves:
+            logger.info("trial %d: its node is taken away, and another takes over", known.number)
+        else:
             known.death = death_reason(said)
             logger.warning("trial %d: its worker died: %s", known.number, known.death)
 
@@ -218,6 +228,9 @@ class StudySearcher(DriverOnly, Searcher):
 
     def _bury(self, known: _Attempt) -> None:
         """Let another worker take over from one that died, unless it was its watchdog."""
+        if known.leaves:
+            self._ledger.hand_over(known.number)
+            return
         limit_s, began_s = self._trial_timeout_s, known.began_s
         if limit_s is not None and began_s is not None and time.monotonic() - began_s >= limit_s:
             self._ledger.fail(

@@ -18,6 +18,7 @@ from mlgsearch.records import EpochRecord
 from mlgsearch.study.artifacts.store import Work, open_artifacts
 from mlgsearch.study.cluster.exceptions import take_failure
 from mlgsearch.study.cluster.messages import Assignment, Report
+from mlgsearch.study.cluster.notice import Notice
 from mlgsearch.study.cluster.object_store import Shipped
 from mlgsearch.train.device import best_device, release_memory, set_up_device
 from mlgsearch.train.own_code import add_code_folder
@@ -80,10 +81,14 @@ class TrialWorker(tune.Trainable):
 
     The first result of a trial that was begun before holds what its checkpoint knows and nothing
     new, so that a driver which missed some of it catches up, and may stop it there.
+
+    Where its node is taken away with a notice it finishes the epoch in flight, and ends its own
+    process when it is asked for the next one.
     """
 
     def setup(self, config: dict[str, Any], shipped: Shipped | None = None) -> None:
         """Note where to find what the study's trials share: in the cache, or shipped."""
+        self._notice = Notice(is_far=shipped is not None)
         self._shipped = shipped
         self._context = WorkerContext.from_text(config["context"])
         self._device = best_device() if self._context.uses_gpu else torch.device("cpu")
@@ -102,6 +107,9 @@ class TrialWorker(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or report those trained before."""
+        if self._notice.is_given:
+            self._close()
+            self._notice.leave()
         attempt = self._assignment.attempt
         try:
             report = self._advance()

@@ -222,8 +222,14 @@ class Ledger:
             error = "its worker died, and died again each time another took it over"
             self.fail(number, error if reason is None else f"{error}: {reason}")
             return
-        record = self._records[number]
-        del self._running[record.fingerprint]
+        self.hand_over(number)
+
+    def hand_over(self, number: int) -> None:
+        """Note that a running trial's worker ended by no fault of the trial's: another takes over.
+
+        That is the next trial handed out.
+        """
+        del self._running[self._records[number].fingerprint]
         self._orphans.appendleft(number)
 
     def complete(self, number: int, summary: TrialSummary) -> None:

@@ -14,6 +14,7 @@ from mlgsearch.errors import ArtifactsAwayError, DiskFullError, UserError
 from mlgsearch.records import TrialState, VerificationRecord
 from mlgsearch.study.cluster.capacity import Capacity
 from mlgsearch.study.cluster.exceptions import death_reason
+from mlgsearch.study.cluster.notice import was_announced
 from mlgsearch.study.cluster.object_store import Shipped
 from mlgsearch.study.cluster.worker import WorkerContext
 from mlgsearch.study.verify.task import Key, VerifyTask
@@ -28,7 +29,8 @@ _LOOK_S = 0.2
 class VerifyPool:
     """As many workers as there is room for at the moment, each used for task after task.
 
-    A task whose worker dies goes on, from its checkpoint, on a new one, ``retries`` times.
+    A task whose worker dies goes on, from its checkpoint, on a new one, ``retries`` times; those
+    whose node was taken away with a notice are not counted.
     """
 
     def __init__(
@@ -102,6 +104,9 @@ class VerifyPool:
 
     def _may_try_again(self, task: VerifyTask, error: Exception) -> bool:
         """Take note that a task's worker died; return whether another takes over."""
+        if was_announced(str(error)):
+            logger.info("trial %d, seed %d: its node is taken away", task.trial, task.seed)
+            return True
         self._deaths[task.key] += 1
         logger.warning(
             "trial %d, seed %d: its worker died: %s",

@@ -36,7 +36,8 @@ from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.teacher.prepared import Prepared, prepare
 
-#: A task is not given out more often under one lease: `worker_retries` is at most 1000.
+#: A task is not given out more often under one lease: `worker_retries` is at most 1000, and a
+#: node taken away with a notice takes minutes.
 _ATTEMPTS_A_LEASE = 10_000
 
 

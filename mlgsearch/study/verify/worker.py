@@ -13,6 +13,7 @@ from mlgsearch.errors import ArtifactsAwayError, DiskFullError, MlgsearchError
 from mlgsearch.records import TrialState, VerificationRecord
 from mlgsearch.study.artifacts.store import Work, open_artifacts
 from mlgsearch.study.cluster.exceptions import take_failure
+from mlgsearch.study.cluster.notice import Notice
 from mlgsearch.study.cluster.object_store import Shipped
 from mlgsearch.study.cluster.worker import WorkerContext
 from mlgsearch.study.verify.task import VerifyTask
@@ -36,11 +37,13 @@ class VerifyWorker:
     """Trains the task it is given, an epoch a step, and is then given another.
 
     A training that stopped goes on from its last checkpoint. An error is a record, not an
-    exception: the actor lives on, and retries stay for workers that died.
+    exception: the actor lives on, and retries stay for workers that died. Where its node is
+    taken away with a notice it ends its own process before the next epoch.
     """
 
     def __init__(self, context: str, shipped: Shipped | None = None):
         self._context = WorkerContext.from_text(context)
+        self._notice = Notice(is_far=shipped is not None)
         self._shipped = shipped
         self._device = best_device() if self._context.uses_gpu else torch.device("cpu")
         set_up_device(self._device, self._context.threads)
@@ -58,6 +61,9 @@ class VerifyWorker:
             DiskFullError: there is no room for its files; it goes on where there is.
             ArtifactsAwayError: the store of its files does not answer.
         """
+        if self._notice.is_given:
+            self._close()
+            self._notice.leave()
         try:
             return self._advance(task)
         except ArtifactsAwayError:

@@ -135,6 +135,18 @@ def test_a_trial_whose_worker_died_is_handed_out_again_until_it_died_too_often(
     assert "worker died" in str(record.error)
 
 
+def test_a_worker_whose_node_is_taken_away_counts_nothing(
+    searcher: StudySearcher, study: Driverless
+) -> None:
+    for attempt in range(1, 10):
+        config = searcher.suggest(str(attempt))
+        assert config is not None
+        assert (config["number"], config["attempt"]) == (0, attempt)
+        searcher.note_death(str(attempt), "the actor's node was preempted: it drains")
+        searcher.on_trial_complete(str(attempt), None, error=True)
+    assert study.trials()[0].state == TrialState.RUNNING
+
+
 def test_a_report_of_an_earlier_attempt_is_dropped_and_logged(
     searcher: StudySearcher, study: Driverless, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -167,6 +167,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def lose_a_worker(self, data: st.DataObject) -> None:
         self.study.ledger.lose(self._end_one(data))
 
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def lose_a_node(self, data: st.DataObject) -> None:
+        self.study.ledger.hand_over(self._end_one(data))
+
     @precondition(lambda self: not self.fuse.is_away)
     @rule()
     def stop(self) -> None:

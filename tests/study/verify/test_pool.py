@@ -22,6 +22,7 @@ class PlayedRay:
 
     def __init__(self, deaths: dict[int, int]) -> None:
         self.deaths = deaths  # of a trial: how many of its workers die
+        self.said = "the memory was full\nand more"
         self.actors = 0
         self.most_at_once = 0
         self._epochs: dict[int, int] = defaultdict(int)
@@ -47,7 +48,7 @@ class PlayedRay:
             if not actor.is_dead:
                 self.deaths[trial] -= 1
             actor.is_dead = True
-            raise RayActorError(error_msg="the memory was full\nand more")
+            raise RayActorError(error_msg=self.said)
         if trial in self.full:
             raise RayTaskError("step", "", DiskFullError("no space"))  # type: ignore[no-untyped-call]
         self._epochs[trial] += 1
@@ -107,6 +108,14 @@ def test_a_worker_that_dies_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None
     # Each of its workers has an attempt of its own, so that a late one disturbs none.
     of_it = [attempt for trial, attempt in reported.ray.attempts if trial == 1]
     assert of_it == [1, 2, 3, 3]
+
+
+def test_a_worker_whose_node_is_taken_away_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported = Reported(monkeypatch, t1=9)
+    reported.ray.said = "the actor's node was terminated expectedly: received SIGTERM"
+    reported.run(slots=1, retries=0)
+    assert reported.ended() == [(trial, "COMPLETE", None) for trial in range(4)]
+    assert (1, 10) in reported.ray.attempts
 
 
 def test_a_task_whose_workers_keep_dying_fails_and_no_other(

@@ -2,15 +2,26 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
 from mlgsearch.results.database.connection.engine import open_engine, shown_url, writing
+
+
+@contextmanager
+def connected(url: str, *, read_only: bool = False) -> Iterator[Connection]:
+    """Give a connection that is closed at the end."""
+    engine = open_engine(url, read_only=read_only)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()  # or Python 3.13 complains
 
 
 @pytest.mark.parametrize("url", ["", "rubbish", "nosuch://a/b", "postgresql://u:hunter2@h:x/db"])
@@ -134,10 +145,10 @@ def test_reading_needs_a_file_and_makes_none(tmp_path: Path) -> None:
 def test_reading_finds_a_file_with_an_awkward_name(tmp_path: Path) -> None:
     path = tmp_path / "a b#1?%41.db"
     url = f"sqlite:///{tmp_path}/a b#1%3F%2541.db"
-    with open_engine(url).connect() as connection:
+    with connected(url) as connection:
         connection.execute(text("CREATE TABLE there (x INTEGER)"))
         connection.commit()
-    with open_engine(url, read_only=True).connect() as connection:
+    with connected(url, read_only=True) as connection:
         assert connection.execute(text("SELECT count(*) FROM there")).scalar() == 0
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
 
@@ -148,7 +159,7 @@ def test_sqlite_pragmas(tmp_path: Path) -> None:
     wal.execute("PRAGMA journal_mode = WAL")
     wal.execute("CREATE TABLE t (x)")
     wal.close()
-    with open_engine(f"sqlite:///{path}").connect() as connection:
+    with connected(f"sqlite:///{path}") as connection:
         pragmas = {
             name: connection.execute(text(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "foreign_keys", "busy_timeout")
@@ -170,7 +181,7 @@ def test_a_killed_writer_is_explained_to_a_reader(tmp_path: Path) -> None:
     writer.close()
     with pytest.raises(StorageError, match=r"a writer was killed half-way"):
         open_engine(f"sqlite:///{crashed}", read_only=True)
-    with open_engine(f"sqlite:///{crashed}").connect() as connection:
+    with connected(f"sqlite:///{crashed}") as connection:
         assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0
 
 
@@ -195,6 +206,7 @@ def test_writing_takes_the_lock_before_it_reads(tmp_path: Path) -> None:
     ):
         impatient.execute("BEGIN IMMEDIATE")
     impatient.close()
+    engine.dispose()
 
 
 def test_a_server_that_restarted_is_found_again(postgres_server: str) -> None:

@@ -1,0 +1,159 @@
+"""Nodes that are taken away with a notice, as spot markets, autoscalers and services do."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlgsearch.records import TrialState
+from mlgsearch.results.database.connection.engine import open_engine
+from mlgsearch.results.database.store import ResultStore
+from mlgsearch.study.cluster.notice import Notice, was_announced
+from tests.study.driver import ROOT
+from tests.study.ray_nodes import RayNodes
+
+EPOCHS = 60
+#: No trial may lose a worker by its own fault.
+STUDY = """
+name: taken
+data: {{name: digits, limit: 400}}
+model: {{name: resnet8, width: 4}}
+teacher: {{training: {{epochs: 2}}}}
+training: {{epochs: {epochs}}}
+space: {{kind: layerwise}}
+search: {{n_trials: 1, sampler: random}}
+resources: {{gpu: 0, max_parallel: 1, worker_retries: 0, artifact_path: "{store}"}}
+"""
+
+
+class Taken:
+    """A study whose only trial is on a node that goes away, again and again."""
+
+    def __init__(self, folder: Path, nodes: RayNodes):
+        self._folder = folder
+        self._nodes = nodes
+        text = STUDY.format(epochs=EPOCHS, store=folder / "store")
+        (folder / "taken.yaml").write_text(text)
+        self.events: list[dict[str, Any]] = []
+        self._driver = self._command("launch", "taken.yaml")
+
+    def _command(self, *arguments: str) -> subprocess.Popen[str]:
+        with (self._folder / "stderr.txt").open("w") as stderr:
+            return subprocess.Popen(
+                [
+                    *(sys.executable, str(ROOT / "search.py"), *arguments, "--json"),
+                    *("--storage", self.url, "--address", self._nodes.address),
+                ],
+                cwd=self._folder,
+                env=self._nodes.environment | {"MLGSEARCH_CACHE": str(self._folder / "cache")},
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self._folder}/a.db"
+
+    def read_until_epoch(self, epoch: int) -> None:
+        """Read events up to one of that epoch or a later one."""
+        assert self._driver.stdout is not None
+        for line in self._driver.stdout:
+            self.events.append(json.loads(line))
+            if self.events[-1].get("epoch", 0) >= epoch:
+                return
+        raise AssertionError((self._folder / "stderr.txt").read_text())
+
+    def read_to_end(self) -> None:
+        """Read all events; its end must be good."""
+        assert self._driver.stdout is not None
+        self.events += [json.loads(line) for line in self._driver.stdout]
+        assert self._driver.wait() == 0, (self._folder / "stderr.txt").read_text()
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the trial's own log."""
+        (path,) = self._folder.glob("store/taken-*/000000/events.jsonl")
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs that were trained, by the workers' own account."""
+        return [event["epoch"] for event in self.log() if event["event"] == "epoch"]
+
+    @property
+    def pid(self) -> int:
+        """The worker's process."""
+        return int(self.log()[-1]["pid"])
+
+    def kill(self) -> None:
+        self._driver.kill()
+        self._driver.communicate()
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[RayNodes]:
+    nodes = RayNodes(tmp_path / "home", num_cpus=0)
+    yield nodes
+    nodes.stop()
+
+
+def test_a_trial_moves_on_from_nodes_that_are_taken_away(nodes: RayNodes, tmp_path: Path) -> None:
+    """In turn: Ray's own command stopped as by kubelet, all processes as by systemd, the worker."""
+    first = nodes.start(num_cpus=1)
+    study = Taken(tmp_path, nodes)
+    try:
+        study.read_until_epoch(3)
+        pids = [study.pid]
+        nodes.add(num_cpus=1)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(60) == 1  # it waited for the trial to leave, and no longer
+        trained = study.epochs
+        assert trained == list(range(1, len(trained) + 1))
+        study.read_until_epoch(len(trained) + 3)
+        pids.append(study.pid)
+        nodes.end_node_of(study.pid, notice_s=2)
+        before = study.epochs[-1]
+        nodes.add(num_cpus=1)  # until then there is none
+        study.read_until_epoch(before + 3)
+        repeated = len(study.epochs) - len(set(study.epochs))
+        assert repeated <= 1
+        pids.append(study.pid)
+        os.kill(study.pid, signal.SIGTERM)
+        study.read_to_end()
+        pids.append(study.pid)
+    finally:
+        study.kill()
+    assert len(set(pids)) == 4
+    assert len(study.epochs) - len(set(study.epochs)) == repeated
+    told = [(e["trial"], e["epoch"]) for e in study.events if e["event"] == "epoch"]
+    assert told == [(0, epoch) for epoch in range(1, EPOCHS + 1)]
+    engine = open_engine(study.url)
+    (trial,) = ResultStore(engine).trials("taken")
+    engine.dispose()
+    assert (trial.state, trial.attempts) == (TrialState.COMPLETE, 4)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_announced"),
+    [
+        ("the actor's node was terminated expectedly: received SIGTERM", True),
+        ("the actor's node was preempted: Node received SIGTERM; draining", True),
+        ("Worker exits with an exit code 1. The process receives a SIGTERM.", True),
+        ("the actor's node was terminated unexpectedly: health check failed", False),
+        ("Worker exits unexpectedly. Worker exits with an exit code 1.", False),
+    ],
+)
+def test_a_death_that_was_announced_is_told_from_others(said: str, is_announced: bool) -> None:
+    assert was_announced(said) == is_announced
+
+
+def test_outside_of_rays_workers_signals_stay_as_they_are() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert not Notice(is_far=True).is_given
+    assert signal.getsignal(signal.SIGTERM) == before
