@@ -5,6 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from mlgsearch.cli.databases import close_databases
 from mlgsearch.named import named
 
 
@@ -31,4 +32,6 @@ class LazyCommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
         """Parse the arguments by the command itself, which the context then invokes."""
-        return self.load().make_context(info_name, args, *rest, **extra)
+        context = self.load().make_context(info_name, args, *rest, **extra)
+        context.call_on_close(close_databases)
+        return context

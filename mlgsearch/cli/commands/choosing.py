@@ -9,9 +9,10 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Json, Name, Storage
 from mlgsearch.cli.printing.expected import expected, what_is_expected
-from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
+from mlgsearch.cli.printing.output import print_json, stdout_console
 from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.tables import kilobytes
 from mlgsearch.cli.printing.verified import spread

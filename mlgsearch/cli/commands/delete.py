@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
+from mlgsearch.cli.databases import open_store, open_to_write
 from mlgsearch.cli.options import Name, Storage
-from mlgsearch.cli.printing.output import open_store
 from mlgsearch.paths import runs_directory, study_directory
-from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 
 
@@ -28,7 +27,7 @@ def delete(
         typer.confirm(f"Delete study {name!r} with its {total} trials and checkpoints?", abort=True)
     directory = study_directory(runs_directory(storage), study)
     artifacts = artifacts_of(study, runs_directory(storage))
-    remove(study, open_engine(storage))
+    remove(study, open_to_write(storage))
     shutil.rmtree(directory, ignore_errors=True)
     artifacts.delete()
     typer.echo(f"deleted {name}")

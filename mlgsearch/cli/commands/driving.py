@@ -13,8 +13,9 @@ import typer
 from rich.markup import escape
 from sqlalchemy import Engine
 
+from mlgsearch.cli.databases import open_store, open_to_write
 from mlgsearch.cli.options import AllowCode, Json, Name, Storage
-from mlgsearch.cli.printing.output import open_store, stdout_console
+from mlgsearch.cli.printing.output import stdout_console
 from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.tables import front_table
 from mlgsearch.cli.progress.choose_view import choose_view, stopped
@@ -23,7 +24,6 @@ from mlgsearch.cli.progress.lines import PlainLines
 from mlgsearch.cli.progress.live import LiveView
 from mlgsearch.paths import cache_directory, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.read.study_results import front_trials, read_results
@@ -83,7 +83,7 @@ def launch(
     from mlgsearch.study.drive import Options  # loads torch and Ray
     from mlgsearch.study.launch import launch as start
 
-    engine = open_engine(storage)
+    engine = open_to_write(storage, must_exist=False)
     options = Options(
         address=address,
         max_parallel=max_parallel,
@@ -119,7 +119,7 @@ def resume(
     from mlgsearch.study.drive import Options  # loads torch and Ray
     from mlgsearch.study.launch import resume as start
 
-    engine = open_engine(storage, must_exist=True)
+    engine = open_to_write(storage)
     options = Options(
         address=address,
         max_parallel=max_parallel,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from sqlalchemy import Engine
 
+from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import AllowCode, Name, Storage
-from mlgsearch.cli.printing.output import open_store, write_text
+from mlgsearch.cli.printing.output import write_text
 from mlgsearch.errors import UserError
 from mlgsearch.paths import runs_directory
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE

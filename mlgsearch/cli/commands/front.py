@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
 
+from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Name, Storage
 from mlgsearch.cli.printing.output import (
     WHOLE_LINES,
-    open_store,
     stdout_console,
     write_text,
 )

@@ -2,8 +2,9 @@
 
 import typer
 
+from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Json, Storage
-from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
+from mlgsearch.cli.printing.output import print_json, stdout_console
 from mlgsearch.cli.printing.tables import studies_table
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.read.study_list import study_fields, study_rows

@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlgsearch.cli.commands.planning import Out, preparing
+from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import AllowCode, Json, Storage
-from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
+from mlgsearch.cli.printing.output import print_json, stdout_console
 from mlgsearch.paths import cache_directory
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.analysis.effects.trial_sensitivity import LEAST_TRIALS, layer_costs

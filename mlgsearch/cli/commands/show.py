@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Json, Name, Storage
-from mlgsearch.cli.printing.output import open_store, print_json, stdout_console
+from mlgsearch.cli.printing.output import print_json, stdout_console
 from mlgsearch.cli.printing.tables import (
     curve_table,
     lineage_lines,

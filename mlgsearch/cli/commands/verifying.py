@@ -9,6 +9,7 @@ import typer
 from sqlalchemy import Engine
 
 from mlgsearch.cli.commands.driving import Address, Parallel
+from mlgsearch.cli.databases import open_to_write
 from mlgsearch.cli.options import AllowCode, Json, Name, Storage
 from mlgsearch.cli.printing.output import stdout_console
 from mlgsearch.cli.printing.paste import command
@@ -19,7 +20,6 @@ from mlgsearch.cli.progress.verify_lines import VerifyLines
 from mlgsearch.cli.progress.verify_live import VerifyLive
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.read.study_results import read_results, verified_students
 
@@ -45,7 +45,7 @@ def verify_trials(
 ) -> None:
     """Train trials again under other seeds, then read the test part once for each."""
     numbers = None if trials is None else _numbers(trials)
-    engine = open_engine(storage, must_exist=True)
+    engine = open_to_write(storage)
 
     from mlgsearch.study.verify.task import VerifyRequest
     from mlgsearch.study.verify.verify import verify  # loads torch and Ray

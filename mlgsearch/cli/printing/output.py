@@ -2,18 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 
 from mlgsearch.errors import UserError
 from mlgsearch.results.trial_fields import to_json
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from mlgsearch.results.database.store import ResultStore
 
 #: Columns of what goes to a pipe or a file: a table cut to 80 is of no use to grep.
 WHOLE_LINES = 1000
@@ -27,21 +22,6 @@ def stdout_console() -> Console:
 def print_json(fields: dict[str, Any]) -> None:
     """Write one object on one line."""
     typer.echo(to_json(fields))
-
-
-def open_store(storage: str) -> "tuple[Engine, ResultStore]":
-    """Open a database to read what is stored.
-
-    Raises:
-        StorageError: it is not there, or not ours.
-    """
-    from mlgsearch.results.database import schema  # loads SQLAlchemy
-    from mlgsearch.results.database.connection.engine import open_engine
-    from mlgsearch.results.database.store import ResultStore
-
-    engine = open_engine(storage, read_only=True)
-    schema.check(engine)
-    return engine, ResultStore(engine)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -57,7 +57,10 @@ def lines(result: Result) -> list[str]:
     return [" ".join(line.split()) for line in result.stdout.splitlines() if line.strip()]
 
 
-def test_one_trial_its_reason_its_neighbours_and_the_way_home(run: Run, url: str) -> None:
+def test_one_trial_its_reason_its_neighbours_and_the_way_home(
+    run: Run, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/mlgsearch"])
     first, heading, _, *rest = lines(run("--max-kb", "20"))
     assert first == (
         f"Trial 1 of {NAME}: the best student to expect whose packed file has at most 20 KB "
@@ -80,7 +83,7 @@ def test_one_trial_its_reason_its_neighbours_and_the_way_home(run: Run, url: str
     assert rest[-3:] == [
         "Verified on the test part: 89.50 \N{PLUS-MINUS SIGN} 0.71%, 2 seeds of 10 epochs",
         "Take it home:",
-        f"{Path(sys.argv[0]).name} export '{NAME}' 1 student-1.safetensors --storage {url}",
+        f"mlgsearch export '{NAME}' 1 student-1.safetensors --storage {url}",
     ]
 
 
