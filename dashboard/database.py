@@ -67,6 +67,8 @@ class Database:
         self._list = StudyList(self._engine)
         self._openings = 1
         self._results: dict[str, StudyResults] = {}
+        #: The change token that each of them is as new as.
+        self._read_since: dict[str, str] = {}
         self._verified: dict[str, tuple[StudyResults, list[VerifiedPoint]]] = {}
         self._fixed: dict[tuple[str, object], tuple[object, FixedValues[Any]]] = {}
 
@@ -115,7 +117,8 @@ class Database:
     def results(self, study: str) -> StudyResults:
         """Return a study as it is now; the very same object where nothing changed since.
 
-        One request sees one moment: within it the study is read once.
+        One request sees one moment: within it the study is read once, or not at all where `trust`
+        says that what is known is new enough.
 
         Raises:
             StudyNotFoundError: there is no such study.
@@ -125,7 +128,23 @@ class Database:
         )
         if study not in moment:
             moment[study] = self._read_results(study)
+            if has_request_context() and (token := g.get("change_token")):
+                self._read_since[study] = token
         return moment[study]
+
+    def trust(self, study: str, change_token: str) -> None:
+        """Answer the present request by what was read since a change token was told, if any was.
+
+        A page's requests for one piece of news bring the same token, and so do the clicks after it.
+        Whatever changes later is another token, which the page hears of within a second.
+
+        Raises:
+            StorageError: the database is away.
+        """
+        g.change_token = change_token
+        self._follow()
+        if change_token and self._read_since.get(study) == change_token:
+            g.setdefault("results", {})[study] = self._results[study]
 
     def _read_results(self, study: str) -> StudyResults:
         # A page's requests come at once: what the first has worked out, the others need.
@@ -213,6 +232,7 @@ class Database:
             self._identity = identity
             self._readers = StudyReaders(self._engine)
             self._list = StudyList(self._engine)
+            self._read_since = {}
             self._openings += 1
 
     def _look(self) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from dashboard.database import Database, trouble
@@ -28,6 +29,27 @@ def test_what_was_read_is_followed_and_nothing_is_written(
     with pytest.raises(DBAPIError) as refused:
         ResultStore(database.engine).delete_study("one")
     assert trouble(refused.value).startswith("the database cannot be read: ")
+    database.close()
+
+
+def test_one_piece_of_news_is_read_once(store: ResultStore, database_url: str) -> None:
+    def counted(token: str | None) -> int:
+        with Flask("a request").test_request_context():
+            if token is not None:
+                database.trust("one", token)
+            found = database.results("one")
+            assert database.results("one") is found
+            return len(found.columns)
+
+    store.create_study(a_study("one"))
+    database = Database(database_url)
+    token = database.change_token(("one",))
+    assert counted(token) == 0
+    store.put_trial("one", a_complete(0, 0.9, 0.1))
+    assert counted(token) == 0  # that is news, and was not told yet
+    assert counted(database.change_token(("one",))) == 1
+    store.put_trial("one", a_complete(1, 0.9, 0.1))
+    assert counted(None) == counted("") == 2
     database.close()
 
 

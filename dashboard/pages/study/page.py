@@ -288,9 +288,10 @@ def _register(app: Dash, database: Database) -> None:
         prevent_initial_call=True,
     )
     def _follow(
-        _token: str, asked: Mapping[str, Any], scheme: Scheme, drawn: Mapping[str, str]
+        token: str, asked: Mapping[str, Any], scheme: Scheme, drawn: Mapping[str, str]
     ) -> dict[str, Any]:
         query = Query(asked)
+        database.trust(query.one("name"), token)
         try:
             data = read_study(database, query.one("name"))
         except StudyNotFoundError:  # deleted meanwhile: what was shown stays
