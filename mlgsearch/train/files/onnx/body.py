@@ -82,11 +82,6 @@ class Body:
         """Return a constant tensor."""
         return self.op("Constant", value=numpy_helper.from_array(value))
 
-    def take(self, stream: str, count: str, rest: str) -> str:
-        """Return the first ``count`` entries of a flat tensor; the others are called ``rest``."""
-        self.op("Slice", stream, count, self.ints(ALL), out=rest)
-        return self.op("Slice", stream, self.ints(0), count)
-
     def function(
         self, name: str, inputs: Sequence[str], outputs: Sequence[str], attributes: Sequence[str]
     ) -> FunctionProto:

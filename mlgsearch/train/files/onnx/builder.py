@@ -1,5 +1,6 @@
 """The nodes of a compressed ONNX file: those that decode, then the traced network's."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from itertools import groupby
@@ -22,8 +23,10 @@ from mlgsearch.mlg.batch_norm import has_statistics
 from mlgsearch.mlg.input_quantiser import InputQuantiser
 from mlgsearch.mlg.kinds import Layer, compressed_weights, compressible_layers
 from mlgsearch.mlg.network import network_shape
+from mlgsearch.mlg.packing.bits import packed_length
 from mlgsearch.mlg.packing.packed import settings_of
 from mlgsearch.mlg.packing.packed_slot import Slot, factor_item, packed_slots
+from mlgsearch.mlg.quantise import make_quantiser
 from mlgsearch.mlg.setting import LayerShape
 from mlgsearch.train.files.onnx import functions
 from mlgsearch.train.files.onnx.body import OPSETS, Body
@@ -56,13 +59,16 @@ class Builder:
             network, self._settings, card.method, card.norm_bits, card.in_bits
         )
         self._body = Body("")
-        self._at = {stream: stream for stream in ("codes", "numbers", "halves")}
+        #: The pieces of each stream in order: the name and the length of each.
+        self._pieces: dict[str, list[tuple[str, int]]] = {
+            stream: [] for stream in ("codes", "numbers", "halves")
+        }
         #: What decoding named, by module and item; a layer's factors, weight and input's numbers,
         #: and the ``norm`` of a batch-norm, are items as well.
         self._values: dict[tuple[str, str], str] = {}
 
     def decode(self) -> None:
-        """Append the nodes that take everything from the streams, in order."""
+        """Append the nodes that split the streams and decode everything, in order."""
         for name, of_module in groupby(self._slots, key=lambda slot: slot.module):
             slots = {slot.item: slot for slot in of_module}
             module = self._modules[name]
@@ -80,8 +86,9 @@ class Builder:
                 del slots["input.zero_point"]
                 self._values[name, "input"] = self._raw("numbers", (2,))
             for item, slot in slots.items():
-                if slot.stream in self._at:
+                if slot.stream in self._pieces:
                     self._values[name, item] = self._raw(slot.stream, slot.shape)
+        self._body.nodes[:0] = self._splits()
 
     def graph(self, traced: GraphProto) -> GraphProto:
         """Return the whole graph, with short names."""
@@ -162,9 +169,9 @@ class Builder:
         for stored in set(codings.values()):
             self._define(stored)
         attributes = {functions.LETTERS[factor]: _spec(at[factor]) for factor in codings}
+        pieces = [piece for factor in codings for piece in self._stored(at[factor])]
         rows = (setting.base_out if form == "level2" else shape.c_out, *shape.canonical_shape[1:])
-        value = self._call(kind, self._at["codes"], self._at["numbers"], s=rows, **attributes)
-        weight, self._at["codes"], self._at["numbers"] = value
+        (weight,) = self._call(kind, *pieces, s=rows, **attributes)
         self._values[name, layer.parameter] = self._laid_out(weight, shape)
         if form == "level2":
             self._values[name, "coeff_out"] = self._factor(factors[-1])
@@ -179,17 +186,41 @@ class Builder:
         return self._body.op("Reshape", swapped, self._body.ints(*shape.weight_shape))
 
     def _factor(self, slot: Slot) -> str:
-        stored = coding(slot.bits)
-        if stored == "Raw":
-            return self._raw("numbers", slot.shape)
-        kind = self._define(stored)
-        value = self._call(kind, self._at["codes"], self._at["numbers"], a=_spec(slot))
-        self._at["codes"], self._at["numbers"] = value[1:]
-        return value[0]
+        made = self._define(coding(slot.bits))
+        return self._call(made, *self._stored(slot), a=_spec(slot))[0]
 
     def _raw(self, stream: str, shape: tuple[int, ...]) -> str:
-        value, self._at[stream] = self._call(functions.raw(), self._at[stream], a=shape or (1,))
+        (value,) = self._call(
+            functions.raw(), self._take(stream, math.prod(shape)), a=shape or (1,)
+        )
         return value if shape else self._body.op("Squeeze", value)
+
+    def _stored(self, slot: Slot) -> list[str]:
+        """Take a factor from the streams: its codes and its scales, or its numbers."""
+        if coding(slot.bits) == "Raw":
+            return [self._take("numbers", slot.numel)]
+        scales = make_quantiser(self._card.method, slot.bits).scale_count
+        codes = self._take("codes", packed_length(slot.numel, slot.bits))
+        return [codes, self._take("numbers", scales)]
+
+    def _take(self, stream: str, count: int) -> str:
+        """Name the next piece of a stream."""
+        name = self._body.name()
+        self._pieces[stream].append((name, count))
+        return name
+
+    def _splits(self) -> list[NodeProto]:
+        """Return the nodes that split the streams into their pieces, each at once.
+
+        With a node for each piece onnxruntime would copy the rest of the stream, or all of it, as
+        often.
+        """
+        body = Body("_")
+        for stream, pieces in self._pieces.items():
+            if pieces:
+                names, counts = zip(*pieces, strict=True)
+                body.ops("Split", stream, body.ints(*counts), outs=names)
+        return body.nodes
 
     def _define(self, stored: Coding) -> FunctionProto:
         made = (

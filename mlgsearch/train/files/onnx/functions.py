@@ -1,7 +1,7 @@
 """The local functions of a compressed ONNX file: stock operators that make codes weights again.
 
-A *stream* is a flat tensor: ``codes``, ``numbers`` or ``halves`` of a packed file (docs/packed.md).
-Whoever takes values from its front also returns the rest, so no offset is written anywhere.
+They take pieces of the *streams* ``codes``, ``numbers`` and ``halves`` of a packed file
+(docs/packed.md): flat tensors that the graph splits first of all.
 
 Every convolution ends in a scale and a shift per output channel, ``p`` of shape (2, C_out), where
 batch-norm follows; else in its bias, where it has one.
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from onnx import FunctionProto, TensorProto
 
-from mlgsearch.mlg.quantise import Method, make_quantiser
+from mlgsearch.mlg.quantise import Method
 from mlgsearch.train.files.onnx.body import ALL, Body, Passed
 from mlgsearch.train.files.onnx.graph import DOMAIN
 
@@ -34,16 +34,15 @@ def coding(bits: int) -> Coding:
 
 
 def raw() -> FunctionProto:
-    """``n -> value, rest``: the numbers of shape ``a`` as they are stored, in float32."""
+    """``n -> value``: numbers as they are stored, of shape ``a``, in float32."""
     body = Body()
-    shape = body.passed_ints("a")
-    taken = body.take("n", body.op("ReduceProd", shape), "m")
-    body.op("Reshape", body.op("Cast", taken, to=TensorProto.FLOAT), shape, out="y")
-    return body.function("Raw", ["n"], ["y", "m"], ["a"])
+    value = body.op("Cast", "n", to=TensorProto.FLOAT)
+    body.op("Reshape", value, body.passed_ints("a"), out="y")
+    return body.function("Raw", ["n"], ["y"], ["a"])
 
 
 def codes(method: Method, *, is_sign: bool) -> FunctionProto:
-    """``c, n -> value, rest of c, rest of n``: one factor at ``a = (bits, *shape)``.
+    """``c, n -> value``: one factor of codes and scales at ``a = (bits, *shape)``.
 
     Code ``i`` takes the bits from ``i * bits`` on, lowest first.
     """
@@ -52,8 +51,7 @@ def codes(method: Method, *, is_sign: bool) -> FunctionProto:
     zero, one, all_ = body.ints(0), body.ints(1), body.ints(ALL)
     bits, shape = body.op("Slice", a, zero, one), body.op("Slice", a, one, all_)
     used = body.op("Mul", body.op("ReduceProd", shape), bits)
-    count = body.op("Div", body.op("Add", used, body.ints(7)), body.ints(8))
-    stream = body.op("Unsqueeze", body.take("c", count, "d"), one)
+    stream = body.op("Unsqueeze", "c", one)
     places = body.array(np.arange(8, dtype=np.uint8))
     stream = body.op("BitShift", stream, places, direction="RIGHT")  # (bytes, 8)
     stream = body.op("BitwiseAnd", stream, body.array(np.array(1, np.uint8)))
@@ -66,12 +64,10 @@ def codes(method: Method, *, is_sign: bool) -> FunctionProto:
     two = body.number(2.0)
     code = body.op("MatMul", rows, body.op("Pow", two, places))
     decode = _signs if is_sign else DECODERS[method]
-    scale_count = 1 if is_sign else make_quantiser(method, 2).scale_count
-    scales = body.take("n", body.ints(scale_count), "m")
     levels = body.op("Pow", two, body.op("Cast", bits, to=TensorProto.FLOAT))
-    value = decode(body, code, levels, scales)
+    value = decode(body, code, levels, "n")
     body.op("Reshape", value, shape, out="y")
-    return body.function("Signs" if is_sign else "Codes", ["c", "n"], ["y", "d", "m"], ["a"])
+    return body.function("Signs" if is_sign else "Codes", ["c", "n"], ["y"], ["a"])
 
 
 def _even(body: Body, code: str, levels: str) -> str:
@@ -111,24 +107,19 @@ DECODERS: dict[Method, Callable[[Body, str, str, str], str]] = {
 
 
 def weight(name: str, factors: dict[str, Coding]) -> FunctionProto:
-    """``c, n -> weight, rest of c, rest of n``: factors multiplied, of shape ``s``.
+    """``codes and scales of each factor -> weight``: factors multiplied, of shape ``s``.
 
     ``factors`` are two or three, in the order basis, coeff_in, coeff_out. Each has an attribute of
-    its letter that is ``a`` of the function that decodes it.
+    its letter that is ``a`` of the function that decodes it, and the inputs of that function.
     """
     body = Body()
-    at = ["c", "n"]
+    inputs: list[str] = []
     values = {}
     for factor, stored in factors.items():
-        is_last = factor == list(factors)[-1]
-        after = ["d", "m"] if is_last else [body.name(), body.name()]
-        taken = slice(1 if stored == "Raw" else 0, 2)
-        value = body.name()
-        a = Passed(LETTERS[factor])
-        body.ops(stored, *at[taken], outs=[value, *after[taken]], domain=DOMAIN, a=a)
-        if stored == "Raw":
-            after[0] = body.op("Identity", at[0], out="d") if is_last else at[0]
-        at, values[factor] = after, value
+        letter = LETTERS[factor]
+        taken = [f"{letter}{kind}" for kind in ("n" if stored == "Raw" else "cn")]
+        values[factor] = body.op(stored, *taken, domain=DOMAIN, a=Passed(letter))
+        inputs += taken
     product = values["basis"]
     if "coeff_in" in values:
         product = body.op("MatMul", values["coeff_in"], product)
@@ -137,9 +128,7 @@ def weight(name: str, factors: dict[str, Coding]) -> FunctionProto:
             "MatMul", values["coeff_out"], body.op("Reshape", product, body.ints(0, -1))
         )
     body.op("Reshape", product, body.passed_ints("s"), out="y")
-    return body.function(
-        name, ["c", "n"], ["y", "d", "m"], ["s", *(LETTERS[factor] for factor in factors)]
-    )
+    return body.function(name, inputs, ["y"], ["s", *(LETTERS[factor] for factor in factors)])
 
 
 def quantise(bits: int) -> FunctionProto:
