@@ -133,7 +133,7 @@ class Database:
         return moment[study]
 
     def trust(self, study: str, change_token: str) -> None:
-        """Answer the present request by what was read since a change token was told, if any was.
+        """Answer the present request by what was read since a change token was given, if any was.
 
         A page's requests for one piece of news bring the same token, and so do the clicks after it.
         Whatever changes later is another token, which the page hears of within a second.

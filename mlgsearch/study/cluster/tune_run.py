@@ -32,7 +32,7 @@ def run_trials(
         searcher: proposes trials and hears what becomes of them; its ``failure`` says what ended
             the run before its time.
         worker: trains a trial.
-        context: what all workers are told.
+        context: what all workers get.
         slots: what a trial takes.
         folder: empty, for what Tune writes; nothing of it is needed later.
     """
