@@ -10,8 +10,9 @@ torch, and the compressed file with every layer in one form and with the form ch
 
     python benchmarks/onnx_files.py --accuracy
 
-trains a teacher and a student of each network on digits (1 channel, 8x8), and prints the accuracy of the test part in each file: the teacher dense and at int8, the
-student packed, as ONNX, and as the C program.
+trains a teacher and a student of each network on digits (1 channel, 8x8), and prints the accuracy
+of the test part in each file: the teacher dense and at int8, the student packed, as ONNX, and as
+the C program.
 
     python benchmarks/onnx_files.py --agreement
 
