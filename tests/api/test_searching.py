@@ -1,6 +1,7 @@
 """Search in this process: any task, loss, metric and batches."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -275,5 +276,5 @@ def test_students_have_the_activation_bits_that_the_limit_allows(tmp_path: Path)
     assert set(map(int, write_in_bits(student.card.in_bits).split(","))) == {6, 8}
     path = tmp_path / "student.safetensors"
     assert student.export(path) <= 4000
-    opened = mlgsearch.load_packed(path, build=lambda **sides: trained())
+    opened = mlgsearch.load_packed(path, build=lambda **sides: deepcopy(trained()))
     assert torch.equal(opened(digits()[0][:8]), student.network(digits()[0][:8]))

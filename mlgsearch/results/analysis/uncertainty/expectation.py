@@ -71,6 +71,8 @@ class Expectations:
             self._mean = expit(found.mean[:, None] + std[:, None] * _NODES) @ _WEIGHTS
             reach = std * stdtrit(found.freedom, (1 + LEVEL) / 2)
             self._low, self._high = expit(found.mean - reach), expit(found.mean + reach)
+            # Where nothing scatters, rounding alone would put it beside the interval.
+            self._mean = np.clip(self._mean, self._low, self._high)
             self._accuracies = self._mean.copy()
             for row, them in self._runs.items():
                 self._accuracies[row] = fmean(them.test.tolist())
