@@ -61,8 +61,12 @@ NETWORKS: dict[str, tuple[ModelSpec, int, int, FiveNumbers]] = {
     "digits": (ModelSpec(name="resnet8", width=8), 1, 8, (2, 6, 3, 6, 3)),
 }
 #: Epochs of teacher and student for the accuracy.
-EPOCHS = {"digits": (15, 10), "mobilenet_v2": (10, 10)}
-SHORT = (4, 4)
+EPOCHS = {
+    "digits": (15, 10),
+    "mobilenet_v2": (10, 10),
+    "resnet18": (4, 4),
+    "densenet121": (2, 2),
+}
 FORMS: tuple[OnnxForm | None, ...] = ("dense", "level2", "depthwise", None)
 
 
@@ -175,7 +179,7 @@ def measure(name: str, repeats: int) -> None:
 def measure_accuracy(network_name: str) -> None:
     """Train on digits, and print the test part's accuracy of each file."""
     model, _, _, five = NETWORKS[network_name]
-    teacher_epochs, epochs = EPOCHS.get(network_name, SHORT)
+    teacher_epochs, epochs = EPOCHS[network_name]
     recipe = OptimiserSpec(epochs=epochs)
     spec = TrainSpec(
         data=DataSpec(validation_fraction=0.25),
