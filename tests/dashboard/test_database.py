@@ -46,7 +46,7 @@ def test_one_piece_of_news_is_read_once(store: ResultStore, database_url: str) -
     token = database.change_token(("one",))
     assert counted(token) == 0
     store.put_trial("one", a_complete(0, 0.9, 0.1))
-    assert counted(token) == 0  # that is news, and was not told yet
+    assert counted(token) == 0  # no page has heard of that trial yet
     assert counted(database.change_token(("one",))) == 1
     store.put_trial("one", a_complete(1, 0.9, 0.1))
     assert counted(None) == counted("") == 2

@@ -27,10 +27,10 @@ class Options:
 def exchanged(
     picks: Mapping[str, int], options: Mapping[str, Options], room: Floats
 ) -> dict[str, int]:
-    """Return picks that no change of one layer makes better, and no change of two.
+    """Return picks that no change of one layer makes better, nor a change of two that is tried.
 
     Of single changes the largest saving is made first. A pair is looked for where none is left: one
-    layer takes what another gives.
+    layer takes what another gives. Of a large network the most promising changes alone are paired.
 
     Args:
         picks: an option of each layer, which keep all limits.

@@ -131,8 +131,8 @@ def test_a_trial_moves_on_from_nodes_that_are_taken_away(nodes: RayNodes, tmp_pa
         study.kill()
     assert len(set(pids)) == 4
     assert len(study.epochs) - len(set(study.epochs)) == repeated
-    told = [(e["trial"], e["epoch"]) for e in study.events if e["event"] == "epoch"]
-    assert told == [(0, epoch) for epoch in range(1, EPOCHS + 1)]
+    reported = [(e["trial"], e["epoch"]) for e in study.events if e["event"] == "epoch"]
+    assert reported == [(0, epoch) for epoch in range(1, EPOCHS + 1)]
     engine = open_engine(study.url)
     (trial,) = ResultStore(engine).trials("taken")
     engine.dispose()

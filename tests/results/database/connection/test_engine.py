@@ -17,7 +17,7 @@ from mlgsearch.results.database.connection.engine import open_engine, shown_url,
 
 @contextmanager
 def connected(url: str, *, read_only: bool = False) -> Iterator[Connection]:
-    """Give a connection that is closed at the end."""
+    """Yield a connection, and close it after the test."""
     engine = open_engine(url, read_only=read_only)
     with engine.connect() as connection:
         yield connection
