@@ -134,13 +134,14 @@ def estimate(
     basis = rises(places)
     near = _near(basis, z)
     groups = _Groups.of(places, basis, z, near)
-    start = basis @ groups.fit(1.0, np.zeros(len(z))).coefficients  # (n,)
+    start = basis @ groups.fit(1.0, np.zeros(len(groups.z))).coefficients  # (n,)
     own = (1 - SHARED) * _image_variance(expit(start), samples)  # (n,)
     seen = _SeedScatter.of(list(runs.values()), samples)
     scatter = np.sqrt(np.mean((z - start)[near] ** 2))
     most = max(3 * scatter, 2 * seen.std, _POSSIBLE_SCATTER)
+    group_own = groups.means(own)
     scatters = [
-        _Scatter.of(total, groups.fit(total, own), seen)
+        _Scatter.of(total, groups.fit(total, group_own), seen)
         for total in np.linspace(0, most, _SCATTERS) ** 2
     ]
     log_weights = np.array([scatter.log_weight for scatter in scatters])
@@ -201,9 +202,13 @@ class _Groups:
             np.add.reduceat((z[order] - np.repeat(mean, np.diff(edges))) ** 2, starts),
         )
 
+    def means(self, values: Values) -> Values:
+        """Return the mean of each group (g,) of what trials have (n,)."""
+        return np.asarray(np.add.reduceat(values[self.order], self.starts) / self.counts)
+
     def fit(self, total: float, own: Values) -> Trend:
-        """Fit the trend under the variances ``total`` + ``own`` (n,) of each trial."""
-        spread = total + np.add.reduceat(own[self.order], self.starts) / self.counts
+        """Fit the trend under the variances ``total`` + ``own`` (g,) of a trial in each group."""
+        spread = total + own
         found = fit(self.basis, self.z, spread / self.counts)
         spread = np.maximum(spread, _NONE)
         within = (self.counts - 1) * np.log(spread) + self.squares / spread
