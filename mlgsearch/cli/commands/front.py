@@ -2,7 +2,6 @@
 
 import io
 import json
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,11 +15,8 @@ from sqlalchemy import Engine
 
 from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Name, Storage
-from mlgsearch.cli.printing.output import (
-    WHOLE_LINES,
-    stdout_console,
-    write_text,
-)
+from mlgsearch.cli.printing.output import WHOLE_LINES, stdout_console, write_text
+from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.tables import front_table
 from mlgsearch.cli.printing.verified import verified_table
 from mlgsearch.errors import UserError
@@ -62,7 +58,7 @@ def print_front(
     """Print the Pareto front, and what to expect of its students beside what was seen."""
     engine, _ = open_store(storage)
     results = read_results(engine, name)
-    view = _verified_view(results, engine) if verified else _searched_view(results, engine)
+    view = _verified_view(results, engine, storage) if verified else _searched_view(results, engine)
     if format_ is Format.html:
         from mlgsearch.cli.printing.figures import write_figure  # loads plotly
 
@@ -101,12 +97,12 @@ def _searched_view(results: StudyResults, engine: Engine) -> _View:
     )
 
 
-def _verified_view(results: StudyResults, engine: Engine) -> _View:
+def _verified_view(results: StudyResults, engine: Engine, storage: str) -> _View:
     study, points = results.record, verified_students(engine, results)
     if not points:
-        name = shlex.quote(study.name)
         raise UserError(
-            f"no trial of {study.name!r} is verified yet; `search.py verify {name}` "
+            f"no trial of {study.name!r} is verified yet; "
+            f"`{command(storage, 'verify', study.name)}` "
             "trains its front again and reads the test part"
         )
     return _View(

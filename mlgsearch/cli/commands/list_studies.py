@@ -5,6 +5,7 @@ import typer
 from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Json, Storage
 from mlgsearch.cli.printing.output import print_json, stdout_console
+from mlgsearch.cli.printing.paste import command
 from mlgsearch.cli.printing.tables import studies_table
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.read.study_list import study_fields, study_rows
@@ -24,4 +25,5 @@ def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> N
     elif studies:
         stdout_console().print(studies_table(studies))
     else:
-        typer.echo("No studies yet; start one with: search.py launch studies/digits.yaml")
+        start = command(storage, "launch", "FILE")
+        typer.echo(f"No studies yet; start one with: {start}")

@@ -31,13 +31,13 @@ def check(engine: Engine) -> None:
     if found is None:
         raise StorageError(
             f"{shown_url(engine)}: this database has no mlgsearch tables yet; "
-            "`search.py launch` makes them, or name the database of an earlier study"
+            "`launch` makes them, or name the database of an earlier study"
         )
     refuse_unknown(found, engine)
     if found != head():
         raise StorageError(
             f"{shown_url(engine)}: the schema is {found}, this version needs {head()}; "
-            "`search.py launch` or `resume` brings it up to date"
+            "`launch` or `resume` brings it up to date"
         )
 
 

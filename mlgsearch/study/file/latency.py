@@ -58,9 +58,7 @@ def read_latency(path: Path) -> LatencySpec:
         with path.open(encoding="utf-8", newline="") as file:
             text = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        raise StudyFileError(
-            f"latency: {path}: no such file; `search.py measure` writes one"
-        ) from None
+        raise StudyFileError(f"latency: {path}: no such file; `measure` writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(f"latency: {path}: cannot be read: {error}") from None
     if len(text) > _MOST_BYTES:

@@ -54,7 +54,7 @@ def test_mistakes_in_a_table(tmp_path: Path, text: str, said: str) -> None:
 
 def test_a_study_holds_its_table_and_is_another_with_another_one(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(STUDY)
-    with pytest.raises(StudyFileError, match=r"t.csv: no such file; `search.py measure` writes"):
+    with pytest.raises(StudyFileError, match=r"t.csv: no such file; `measure` writes"):
         load_study_file(tmp_path / "s.yaml")
     assert load_study_file(tmp_path / "s.yaml", reads_latency=False)[0].latency is not None
     text = "".join(write_latency(ROWS))

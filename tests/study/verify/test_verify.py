@@ -149,7 +149,7 @@ def test_stopped_or_killed_it_goes_on_from_its_checkpoints(
         (("verify", "tiny", "--trials", "0;1"), "--trials 0;1: write numbers of trials with"),
         (("verify", "tony"), "no study 'tony'; there is 'tiny'"),
         (("verify", "tiny", "--address", "127.0.0.1"), "--address 127.0.0.1: no Ray cluster"),
-        (("front", "tiny", "--verified"), "no trial of 'tiny' is verified yet; `search.py verify"),
+        (("front", "tiny", "--verified"), "no trial of 'tiny' is verified yet; `"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(study: Study, arguments: tuple[str, ...], said: str) -> None:

@@ -157,7 +157,7 @@ def _sqlite_url(parsed: URL, url: str, *, read_only: bool, must_exist: bool) -> 
         )
     if must_exist and not path.is_file():
         raise StorageError(
-            f"{safe_url(url)}: there is no file {path}; `search.py launch` makes one, "
+            f"{safe_url(url)}: there is no file {path}; `launch` makes one, "
             "or name the database of an earlier study"
         )
     if not read_only:
@@ -204,7 +204,7 @@ def _why(error: DBAPIError, url: str, parsed: URL) -> str:
         reason = reason.replace(str(parsed.password), "***")
     name = getattr(error.orig, "sqlite_errorname", "")
     if name == "SQLITE_READONLY_ROLLBACK":
-        reason += "; a writer was killed half-way: `search.py resume` the study, which repairs it"
+        reason += "; a writer was killed half-way: `resume` of the study repairs it"
     elif name.startswith("SQLITE_BUSY"):
         reason += "; another program holds the file: close that one, or try again later"
     elif parsed.get_backend_name() != "sqlite":

@@ -137,7 +137,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_reading_needs_a_file_and_makes_none(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"there is no file .*a\.db; `search\.py launch` makes"):
+    with pytest.raises(StorageError, match=r"there is no file .*a\.db; `launch` makes"):
         open_engine(f"sqlite:///{tmp_path}/a.db", read_only=True)
     assert not (tmp_path / "a.db").exists()
 
