@@ -120,8 +120,8 @@ class Study:
     ) -> bool:
         """Run the search until it is finished; what is stored already is not trained again.
 
-        Ctrl-C stops it in order: trials go back to the queue with their checkpoints, and another
-        `launch` goes on.
+        Ctrl-C stops it cleanly: trials return to the queue with their checkpoints, and another
+        `launch` continues.
 
         Args:
             n_trials: total of trials wanted, instead of the file's or the stored one.
@@ -199,14 +199,14 @@ class Study:
         within: float | None = None,
         at_least: float | None = None,
     ) -> int:
-        """Return the number of the trial to take home, as the command `choose` picks it.
+        """Return the number of the trial to export, as the command `choose` picks it.
 
         Args:
             max_kb: most 1,000 bytes of the packed file; the best student that keeps to it.
             max_ratio: the largest memory ratio, likewise.
             max_ms: the longest predicted latency in milliseconds, likewise.
-            within: most percentage points expected below the teacher; the smallest student so good.
-            at_least: the least accuracy to expect, in percent; the smallest student so good.
+            within: most percentage points expected below the teacher; the smallest such student.
+            at_least: minimum expected accuracy, in percent; the smallest such student.
 
         Raises:
             UserError: not exactly one limit is given, or no trial keeps to it.

@@ -47,12 +47,12 @@ COMMANDS = (
     LazyCommand(
         "launch",
         "mlgsearch.cli.commands.driving:launch",
-        "Start the study of a file, or go on with it where it is stored with the same content.",
+        "Start the study of a file, or continue it if it is stored with the same content.",
     ),
     LazyCommand(
         "resume",
         "mlgsearch.cli.commands.driving:resume",
-        "Go on with a stored study; a larger --trials extends one that is finished.",
+        "Continue a stored study; a larger --trials extends a finished one.",
     ),
     LazyCommand(
         "list", "mlgsearch.cli.commands.list_studies:list_studies", "List the stored studies."
@@ -65,18 +65,17 @@ COMMANDS = (
     LazyCommand(
         "front",
         "mlgsearch.cli.commands.front:print_front",
-        "Print the Pareto front, and what to expect of its students beside what was seen.",
+        "Print the Pareto front: what was measured of its students, and what to expect.",
     ),
     LazyCommand(
         "choose",
         "mlgsearch.cli.commands.choosing:choose_trial",
-        "Choose one trial by what to expect of it: "
-        "the best within a size, or the smallest so good.",
+        "Choose a trial by expected accuracy: best within a size, or smallest that is enough.",
     ),
     LazyCommand(
         "verify",
         "mlgsearch.cli.commands.verifying:verify_trials",
-        "Train trials again under other seeds, then read the test part once for each.",
+        "Train trials again under other seeds, then evaluate each on the test part once.",
     ),
     LazyCommand(
         "export",
@@ -86,7 +85,7 @@ COMMANDS = (
     LazyCommand(
         "evaluate",
         "mlgsearch.cli.commands.evaluate:evaluate",
-        "Measure an exported file again: accuracy, loss, size, latency beside the dense network.",
+        "Measure an exported file: accuracy, loss, size, latency beside the dense network.",
     ),
     LazyCommand(
         "delete",
@@ -101,7 +100,7 @@ COMMANDS = (
     LazyCommand(
         "dashboard",
         "mlgsearch.cli.commands.dashboard:dashboard",
-        "Serve a web page that shows the studies, and follows those that run.",
+        "Serve a web page that shows the studies, updated while they run.",
     ),
 )
 

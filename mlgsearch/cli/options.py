@@ -35,8 +35,8 @@ Storage = Annotated[
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]
 AllowCode = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="CODE", help="module:callable of one's own that the stored study may import."
-    ),
+    typer.Option(metavar="CODE", help="module:callable that the stored study may import."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line (docs/json.md).")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object per line (docs/json.md).")
+]

@@ -34,13 +34,13 @@ def choose_trial(
     storage: Storage = DEFAULT_STORAGE,
     max_kb: Annotated[
         float | None,
-        typer.Option(min=0, metavar="X", help="Most KB (1,000 bytes) of the packed file."),
+        typer.Option(min=0, metavar="X", help="Maximum packed-file size in KB (1,000 bytes)."),
     ] = None,
     max_ratio: Annotated[
-        float | None, typer.Option(min=0, metavar="R", help="Largest memory ratio.")
+        float | None, typer.Option(min=0, metavar="R", help="Maximum memory ratio.")
     ] = None,
     max_ms: Annotated[
-        float | None, typer.Option(min=0, metavar="MS", help="Longest predicted latency.")
+        float | None, typer.Option(min=0, metavar="MS", help="Maximum predicted latency.")
     ] = None,
     within: Annotated[
         float | None,
@@ -48,11 +48,11 @@ def choose_trial(
     ] = None,
     at_least: Annotated[
         float | None,
-        typer.Option(min=0, max=100, metavar="PCT", help="Least accuracy to expect, in percent."),
+        typer.Option(min=0, max=100, metavar="PCT", help="Minimum expected accuracy, in percent."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Choose one trial by what to expect of it: the best within a size, or the smallest so good."""
+    """Choose a trial by expected accuracy: best within a size, or smallest that is enough."""
     limit = _limit(
         {
             "max_kb": max_kb,
@@ -193,7 +193,7 @@ def _print(chosen: Chosen) -> None:
             f"{point.epochs} epochs",
             highlight=False,
         )
-    typer.echo(f"Take it home:\n  {chosen.export}")
+    typer.echo(f"Export it:\n  {chosen.export}")
 
 
 def _figure(value: float | None) -> str:

@@ -19,18 +19,18 @@ def dashboard(
         int, typer.Option(help="Port to serve on; 0 takes a free one.", min=0, max=65535)
     ] = 8060,
     host: Annotated[
-        str, typer.Option(help="Address to serve on; others than this machine's need a token.")
+        str, typer.Option(help="Address to serve on; any but the loopback address needs a token.")
     ] = "127.0.0.1",
     token_file: Annotated[
         Path | None,
-        typer.Option(help="File with the token to ask visitors for; it is made where missing."),
+        typer.Option(help="File with the token that visitors need; it is created if missing."),
     ] = None,
     public_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="What browsers call it by, through a proxy of yours."),
+        typer.Option(metavar="URL", help="The address that browsers use behind a proxy of yours."),
     ] = None,
 ) -> None:
-    """Serve a web page that shows the studies, and follows those that run."""
+    """Serve a web page that shows the studies, updated while they run."""
     missing = [name for name in ("dash", "waitress") if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(

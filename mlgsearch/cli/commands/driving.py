@@ -35,26 +35,27 @@ if TYPE_CHECKING:
     from mlgsearch.study.progress_view import ProgressView
 
 Trials = Annotated[
-    int | None, typer.Option("--trials", min=1, help="Total of trials wanted, not more of them.")
+    int | None,
+    typer.Option("--trials", min=1, help="Total number of trials, including finished ones."),
 ]
 Address = Annotated[
     str | None, typer.Option(metavar="RAY", help="A running Ray cluster: HOST:PORT, or auto.")
 ]
-Parallel = Annotated[int | None, typer.Option(min=1, help="Most trials to run at once.")]
+Parallel = Annotated[int | None, typer.Option(min=1, help="Maximum number of trials at once.")]
 Grace = Annotated[
     float | None,
     typer.Option(
-        min=2, metavar="SECONDS", help="Be done so long after the first signal that says stop."
+        min=2, metavar="SECONDS", help="Exit within this many seconds of the first stop signal."
     ),
 ]
 NoStop = Annotated[
-    bool, typer.Option("--no-stop", help="Drop search.stop, and go on to the total of trials.")
+    bool, typer.Option("--no-stop", help="Drop search.stop for good, and run all trials.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be trained and for how long, and end.")
+    bool, typer.Option("--dry-run", help="Print what would be trained and for how long, then exit.")
 ]
 AcceptChange = Annotated[
-    bool, typer.Option("--accept-change", help="Go on though something differs, and record it.")
+    bool, typer.Option("--accept-change", help="Continue despite changes, and record them.")
 ]
 
 
@@ -70,7 +71,7 @@ def launch(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Start the study of a file, or go on with it where it is stored with the same content."""
+    """Start the study of a file, or continue it if it is stored with the same content."""
     from mlgsearch.study.file.spec import load_study_file  # loads pydantic
 
     spec, source = load_study_file(file)
@@ -115,7 +116,7 @@ def resume(
     allow_code: AllowCode = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a stored study; a larger --trials extends one that is finished."""
+    """Continue a stored study; a larger --trials extends a finished one."""
     from mlgsearch.study.drive import Options  # loads torch and Ray
     from mlgsearch.study.launch import resume as start
 
@@ -216,8 +217,8 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
             typer.echo("\n  ".join(["Next:", *_next_commands(study, best, storage)]))
         else:
             typer.echo(
-                f"Stopped; {len(outcome.queued)} trials wait with their checkpoints. Go on with:\n"
-                f"  {command(storage, 'resume', study.name)}"
+                f"Stopped; {len(outcome.queued)} trials wait with their checkpoints. "
+                f"Continue with:\n  {command(storage, 'resume', study.name)}"
             )
     if not outcome.is_finished:
         raise stopped(outcome.stopped_by)

@@ -35,10 +35,10 @@ def evaluate(
     root: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds the data.")
     ] = None,
-    part: Annotated[Part, typer.Option(help="Samples to look at.")] = Part.validation,
+    part: Annotated[Part, typer.Option(help="Part of the data to measure on.")] = Part.validation,
     build: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="module:callable that makes a network of one's own."),
+        typer.Option(metavar="CODE", help="module:callable that builds a network of your own."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -46,12 +46,12 @@ def export(
         int | None, typer.Argument(metavar="[TRIAL]", help="Number of the trial.", min=0)
     ] = None,
     out: Annotated[
-        Path | None, typer.Argument(metavar="[OUT]", help="File to write; a folder for c.")
+        Path | None, typer.Argument(metavar="[OUT]", help="File to write; for c a folder.")
     ] = None,
     whole_front: Annotated[
         Path | None,
         typer.Option(
-            "--front", metavar="DIR", help="Write every student of the front here, and an index."
+            "--front", metavar="DIR", help="Write the whole front into this folder, with an index."
         ),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
@@ -60,9 +60,7 @@ def export(
     ] = FileFormat.packed,
     form: Annotated[
         OnnxForm | None,
-        typer.Option(
-            help="How an ONNX file holds weights; without it compressed.", show_default=False
-        ),
+        typer.Option(help="ONNX weight format (default: compressed).", show_default=False),
     ] = None,
     coded: Annotated[
         bool, typer.Option("--coded", help="Entropy-code a packed file: the same in fewer bytes.")
@@ -71,18 +69,18 @@ def export(
         int | None,
         typer.Option(
             metavar="8",
-            help="Round batch-norm to 8 bits in a packed file; without it as trained.",
+            help="Round batch-norm to 8 bits in a packed file (default: as trained).",
             show_default=False,
         ),
     ] = None,
     card: Annotated[
-        bool, typer.Option("--card", help="Write a model card beside it: OUT with .md at its end.")
+        bool, typer.Option("--card", help="Write a model card beside it: OUT with the suffix .md.")
     ] = False,
     data_license: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Licence of the data, for the card.", show_default=False),
+        typer.Option(metavar="TEXT", help="The data's licence, for the card.", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
     allow_code: AllowCode = None,
 ) -> None:
     """Write a finished trial's student: packed, as a plain network, as ONNX, or as C."""

@@ -52,7 +52,8 @@ def print_front(
     format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
     out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
     verified: Annotated[
-        bool, typer.Option("--verified", help="What `verify` found: test accuracy, its spread.")
+        bool,
+        typer.Option("--verified", help="Show what `verify` found: test accuracy and its spread."),
     ] = False,
 ) -> None:
     """Print the Pareto front, and what to expect of its students beside what was seen."""

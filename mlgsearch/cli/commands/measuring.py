@@ -22,7 +22,7 @@ def measure(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Write the table to this CSV file.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace it where it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Time a study's layers on its target, and write the table that predicts latency."""
     if out.exists() and not force:

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 #: Points of a planned front that are shown.
 _POINTS = 16
 
-Out = Annotated[Path | None, typer.Option(help="Draw it into this HTML file.")]
+Out = Annotated[Path | None, typer.Option(help="Draw the chart into this HTML file.")]
 
 
 def plan(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Study file (YAML).")],
     max_kb: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Most 1,000 bytes of the packed file: plan for that alone."),
+        typer.Option(min=0.001, help="Maximum packed-file size in KB (1,000 bytes)."),
     ] = None,
     out: Out = None,
     as_json: Json = False,
@@ -91,7 +91,7 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
         title_justify="left",
     )
     is_timed = any(point.latency_ms is not None for point in points)
-    headings = ["KB", "memory ratio", "smaller", "damage", "B_in", "B_out", "bits a number"]
+    headings = ["KB", "memory ratio", "smaller", "damage", "B_in", "B_out", "bits per number"]
     for heading in [*headings, "activations, KB", *["ms"] * is_timed]:
         table.add_column(heading, justify="right")
     for point in points:
@@ -113,7 +113,7 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
         "damage: predicted before training, averaged over layers: the relative error of a layer's "
         "outputs (weighting measured: half of it, and half how far the layer moves the network's "
         "answers); B_in, B_out: the middle half of the layers that have the level; activations: "
-        "the most that is alive at once, of one image",
+        "the peak memory of activations for one image",
         highlight=False,
     )
     console.print(_trust(tables), highlight=False)
@@ -189,6 +189,6 @@ def _trust(tables: "Tables") -> str:
     least = min(found, key=lambda name: found[name] or 0.0)
     mean = sum(value or 0.0 for value in found.values()) / len(found)
     return (
-        f"predicted against projected damage: rank correlation {mean:.3f} in the mean of "
-        f"{len(found)} layers, least {found[least]:.3f} ({least})"
+        f"predicted against projected damage: rank correlation {mean:.3f} on average over "
+        f"{len(found)} layers, lowest {found[least]:.3f} ({least})"
     )

@@ -102,8 +102,8 @@ def _print(name: str, rows: "list[LayerSensitivity]") -> None:
     console = stdout_console()
     console.print(table)
     console.print(
-        "loss: of the layer's output before training, at that part of its weight's 32 bits; "
-        "ratio for 10%: the part at which a tenth is lost, small is free",
+        "loss: of the layer's output before training, at that ratio of its 32-bit size; "
+        "ratio for 10%: size ratio at which 10% is lost; small means the layer compresses well",
         highlight=False,
     )
     console.print(
@@ -141,9 +141,9 @@ def _picture(rows: "list[LayerSensitivity]", name: str) -> "Figure":
         )
         for row in rows
     ]
-    what = "What layers need before any training: short bars are free"
+    what = "What layers need before any training: short bars compress well"
     return layers_chart(
-        bars, name, what, "memory ratio of the layer at which a tenth of its output is lost"
+        bars, name, what, "memory ratio of the layer at which 10% of its output is lost"
     )
 
 

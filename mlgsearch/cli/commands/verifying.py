@@ -32,12 +32,13 @@ def verify_trials(
     storage: Storage = DEFAULT_STORAGE,
     trials: Annotated[
         str | None,
-        typer.Option(metavar="1,2,3", help="Numbers of the trials; without it the whole front."),
+        typer.Option(metavar="1,2,3", help="Numbers of the trials (default: the whole front)."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Length of each training; the study's.")
+        int | None,
+        typer.Option(min=1, max=10_000, help="Epochs per training (default: the study's)."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each trial.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings per trial.")] = 3,
     address: Address = None,
     max_parallel: Parallel = None,
     allow_code: AllowCode = None,

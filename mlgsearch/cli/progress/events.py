@@ -1,4 +1,4 @@
-"""A driver's progress as one JSON object a line, for scripts.
+"""A driver's progress as one JSON object per line, for scripts.
 
 Each object has ``event``; docs/json.md lists the other fields.
 """

@@ -1,4 +1,4 @@
-"""The progress of `verify` as one JSON object a line; docs/json.md lists the fields."""
+"""The progress of `verify` as one JSON object per line; docs/json.md lists the fields."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

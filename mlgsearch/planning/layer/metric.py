@@ -39,8 +39,8 @@ class InputMetric:
         return root
 
     def mean_variance(self) -> float:
-        """Return the mean second moment of a channel: energy of white noise of variance 1 a weight.
+        """Return the mean second moment of a channel.
 
-        That is energy(noise) / (C_out*C_in*k*k) in the mean.
+        For white noise of variance 1 that is the expected energy(noise) / (C_out*C_in*k*k).
         """
         return float(self._moment.diagonal(dim1=-2, dim2=-1).mean())

@@ -1,7 +1,7 @@
 """Whether a database has the schema this version knows.
 
 Alembic, which `mlgsearch.results.database.migrate` runs, takes longer to load than most commands
-take; to compare revisions nobody needs it.
+take; comparing revisions does not need it.
 """
 
 from pathlib import Path

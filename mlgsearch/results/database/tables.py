@@ -162,8 +162,8 @@ verification_table = Table(
     **OPTIONS,
 )
 
-# One row a study for as long as the study lives, so that `token` never goes back; nobody holds it
-# while `expires_unix_s` is in the past. Seconds since 1970 by the database's clock, because the
+# One row per study for as long as the study lives, so that `token` never goes back; a lease whose
+# `expires_unix_s` is in the past is free. Seconds since 1970 by the database's clock, because the
 # databases agree on how to add numbers, not on how to add to a date.
 lease_table = Table(
     "mlg_lease",

@@ -1,4 +1,4 @@
-"""One row a study: how far it is, what it reached, who drives it."""
+"""One row per study: how far it is, what it reached, who drives it."""
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -35,7 +35,7 @@ class DiskBound:
         if used > self._max_gb * _GB:
             raise DiskFullError(
                 f"{self._artifacts.place} takes {used / _GB:.3g} GB, more than "
-                f"resources.max_disk_gb: {self._max_gb:g}; the study stops, and loses nothing: "
-                "allow it more in its file and launch that again, or delete folders of trials that "
-                "are not needed"
+                f"resources.max_disk_gb: {self._max_gb:g}. The study stopped; no results were "
+                "lost. Raise the limit in its file and run `launch` again, or delete the folders "
+                "of trials that are not needed and run `resume`"
             )

@@ -1,4 +1,4 @@
-"""From a finished trial to a file that its user takes home."""
+"""From a finished trial to the file that is exported."""
 
 from collections.abc import Collection
 from dataclasses import replace

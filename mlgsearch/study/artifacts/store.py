@@ -86,10 +86,10 @@ class FolderWork:
     log_folder: Path
 
     def publish(self) -> None:
-        """Do nothing: it is."""
+        """No-op: files written here are already visible."""
 
     def close(self) -> None:
-        """Do nothing: it stays."""
+        """No-op: the folder stays."""
 
 
 class FolderArtifacts:
@@ -104,7 +104,7 @@ class FolderArtifacts:
         return str(self._folder)
 
     def prepare(self) -> None:
-        """Do nothing: folders are made as they are needed."""
+        """No-op: folders are made as they are needed."""
 
     def begin(self, trial: int, attempt: int) -> FolderWork:
         """Take a trial over; see `claim_attempt`."""

@@ -1,4 +1,4 @@
-"""Signals that ask a driver to stop: one to stop in order, a second to stop at once."""
+"""Signals that ask a driver to stop: one to stop cleanly, a second to stop at once."""
 
 import math
 import os

@@ -214,8 +214,8 @@ class StudySearcher(DriverOnly, Searcher):
             return
         if report.disk_full is not None:
             raise DiskFullError(
-                f"trial {known.number}: {report.disk_full}; the study stops, and loses "
-                "nothing: make room, or fix its store, then resume it"
+                f"trial {known.number}: {report.disk_full}. The study stopped; no results were "
+                "lost. Free disk space (or fix artifact_path), then run `resume`"
             )
         if not self._ledger.add_epochs(known.number, report.epochs):
             return
@@ -235,8 +235,8 @@ class StudySearcher(DriverOnly, Searcher):
         if limit_s is not None and began_s is not None and time.monotonic() - began_s >= limit_s:
             self._ledger.fail(
                 known.number,
-                f"it was not finished within resources.trial_timeout_s: {limit_s:g}; "
-                "hung.txt in its folder shows where",
+                f"timed out after resources.trial_timeout_s = {limit_s:g} s; see hung.txt in the "
+                "trial's folder for stack traces",
             )
         else:
             self._ledger.lose(known.number, known.death)
@@ -255,7 +255,7 @@ class StudySearcher(DriverOnly, Searcher):
         return True
 
     def _guarded(self, act: Callable[[], Any]) -> Any:
-        """Let what ends the study end it in order, and not in the midst of Ray's loop."""
+        """Let what ends the study end it cleanly, and not inside Ray's loop."""
         try:
             return act()
         except UserError as error:

@@ -126,6 +126,6 @@ class VerifyPool:
 
 def _of_task(task: VerifyTask, error: UserError) -> UserError:
     return type(error)(
-        f"trial {task.trial}, seed {task.seed}: {error}; verifying stops, and loses nothing: "
-        "fix that, then call it again"
+        f"trial {task.trial}, seed {task.seed}: {error}. `verify` stopped; no results were lost. "
+        "Fix that, then run the same command again"
     )

@@ -82,7 +82,7 @@ def test_one_trial_its_reason_its_neighbours_and_the_way_home(
     )
     assert rest[-3:] == [
         "Verified on the test part: 89.50 \N{PLUS-MINUS SIGN} 0.71%, 2 seeds of 10 epochs",
-        "Take it home:",
+        "Export it:",
         f"mlgsearch export '{NAME}' 1 student-1.safetensors --storage {url}",
     ]
 

@@ -175,7 +175,7 @@ def test_a_worker_that_ended_itself_after_the_timeout_fails_its_trial(study: Dri
     searcher.on_trial_complete("a", None, error=True)
     record = study.trials()[0]
     assert record.state == TrialState.FAIL
-    assert "within resources.trial_timeout_s: 1e-09" in str(record.error)
+    assert "timed out after resources.trial_timeout_s = 1e-09 s" in str(record.error)
 
 
 def test_a_worker_that_died_before_the_timeout_is_replaced(study: Driverless) -> None:
@@ -217,7 +217,7 @@ def test_a_full_disk_stops_the_study_and_fails_no_trial(
     searcher.suggest("b")
     searcher.on_trial_complete("a", a_result(disk_full="OSError: [Errno 28] No space left"))
     assert isinstance(searcher.failure, DiskFullError)
-    assert "trial 0: OSError: [Errno 28] No space left; the study stops" in str(searcher.failure)
+    assert "trial 0: OSError: [Errno 28] No space left. The study stopped; no results" in str(searcher.failure)
     assert suggested(searcher, "c") == Searcher.FINISHED
     assert study.ledger.queue_unfinished() == [0, 1]
     assert study.states() == ["WAITING", "WAITING"]

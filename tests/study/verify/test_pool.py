@@ -142,7 +142,7 @@ def test_on_a_full_disk_it_begins_nothing_more_and_fails_nothing(
 ) -> None:
     reported = Reported(monkeypatch)
     reported.ray.full = {1}
-    said = "trial 1, seed 1: no space; verifying stops, and loses nothing"
+    said = "trial 1, seed 1: no space. `verify` stopped; no results were lost"
     with pytest.raises(DiskFullError, match=said):
         reported.run(slots=2)
     assert reported.ended() == [(0, "COMPLETE", None)]  # its step was in flight
