@@ -38,11 +38,6 @@ class EarlyStopping:
                 self._ladder.stop(record.number, record.epochs_done)
 
     @property
-    def is_on(self) -> bool:
-        """Whether a trial may be stopped, and so one that is stopped taken up again."""
-        return self._ladder is not None and bool(self._ladder.rungs)
-
-    @property
     def next_ready(self) -> int | None:
         """The lowest number of a stopped trial that is to go on, if there is any."""
         return None if self._ladder is None else self._ladder.next_ready

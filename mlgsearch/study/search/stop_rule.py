@@ -143,17 +143,12 @@ def _between(patience: int) -> int:
     return max(1, patience // _LOOKS)
 
 
-def trained_s(records: Iterable[TrialRecord], began: datetime, now: datetime) -> float:
-    """Return the seconds in which at least one trial was being trained, over all drivers.
+def _spans(records: Iterable[TrialRecord], began: datetime, now: datetime) -> list[Span]:
+    """Return when each trial was trained.
 
     A finished trial was trained for its stages' seconds up to its end, whatever pauses it had; of
     one that was stopped early or failed only the time from its creation is known.
     """
-    return _length(_union(_spans(records, began, now)))
-
-
-def _spans(records: Iterable[TrialRecord], began: datetime, now: datetime) -> list[Span]:
-    """Return when each trial was trained."""
     spans = []
     for record in records:
         end = record.finished_at if record.state.is_finished else now

@@ -374,7 +374,6 @@ def test_small_means_all_that_is_searched_and_known_before(
     spec = a_spec(search=SEARCH | {"objectives": objectives}, training=TRAINING)
     store = driverless().store
     early = EarlyStopping(spec, {}, store)
-    assert early.is_on
     small, large = a_record(0, 4), a_record(1, 30)
     large = replace(large, sizes=replace(large.sizes, execution_macs=1))
     assert early.goes_on(small, [an_epoch(1, 0.9)])
