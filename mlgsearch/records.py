@@ -5,11 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 #: A layer's five numbers on the wire: (B_in, B_out, q_basis, q_coeff_in, q_coeff_out) in the
 #: paper's order, canonical; 0 means that a level is absent, as for its bits.
 FiveNumbers = tuple[int, int, int, int, int]
+
+#: What the five numbers are called, in a study file and everywhere else.
+FIVE_NAMES = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
+
+#: What a student may be exported as.
+ExportFormat = Literal["packed", "coded", "dense", "onnx", "dense_onnx", "c"]
 
 
 class TrialState(StrEnum):

@@ -5,7 +5,8 @@ import struct
 from pathlib import Path
 
 from mlgsearch.errors import DataError, UserError
-from mlgsearch.results.model_card import CardFile, CardFormat
+from mlgsearch.records import ExportFormat
+from mlgsearch.results.model_card import CardFile
 
 #: A coded file begins with it.
 _CODED = b"MLG3"
@@ -38,7 +39,7 @@ def card_file(path: Path) -> CardFile:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _format(path: Path, beginning: bytes) -> tuple[CardFormat, bool]:
+def _format(path: Path, beginning: bytes) -> tuple[ExportFormat, bool]:
     """Return the format of a file, and whether its batch-norm was rounded for it."""
     foreign = UserError(f"{path}: not a file that `export` wrote")
     if beginning.startswith(_CODED):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlgsearch.api.frames import frame
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.records import Sizes
+from mlgsearch.records import FIVE_NAMES, Sizes
 from mlgsearch.study.space.packed_sizes import input_bits
 from mlgsearch.train.spec import QuantisationSpec
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from mlgsearch.api.words import Section
-
-_NUMBERS = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Plan:
         rows = [
             {
                 "layer": name,
-                **dict(zip(_NUMBERS, setting.five, strict=True)),
+                **dict(zip(FIVE_NAMES, setting.five, strict=True)),
                 "in_bits": bits[name],
                 "damage": self.layer_damage[name],
             }

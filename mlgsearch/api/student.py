@@ -13,16 +13,11 @@ from mlgsearch.mlg.compress import densify
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
 from mlgsearch.mlg.packing.packed import settings_of
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.records import Sizes
+from mlgsearch.records import ExportFormat, Sizes
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
 from mlgsearch.train.files.size_report import layer_kind
-from mlgsearch.train.files.student_file import (
-    ExportFormat,
-    at_norm_bits,
-    require_free,
-    write_student,
-)
+from mlgsearch.train.files.student_file import at_norm_bits, require_free, write_student
 
 if TYPE_CHECKING:
     from pandas import DataFrame

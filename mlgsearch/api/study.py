@@ -14,7 +14,7 @@ from mlgsearch.api.exported import card_file
 from mlgsearch.api.frames import frame
 from mlgsearch.errors import UserError
 from mlgsearch.paths import cache_directory, runs_directory
-from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
+from mlgsearch.records import EpochRecord, ExportFormat, StudyRecord, TrialRecord
 from mlgsearch.results.analysis.choice import Limit, LimitKind
 from mlgsearch.results.database import schema
 from mlgsearch.results.database.connection.engine import open_engine
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from mlgsearch.api.student import Student
     from mlgsearch.study.file.spec import StudySpec
-    from mlgsearch.train.files.student_file import ExportFormat
 
 
 class Study:
@@ -250,7 +249,7 @@ class Study:
         self,
         trial: int,
         path: str | Path,
-        format: "ExportFormat" = "packed",
+        format: ExportFormat = "packed",
         *,
         replace: bool = False,
         norm_bits: Literal[8] | None = None,

@@ -157,15 +157,11 @@ class DorefaQuantiser(Quantiser):
         return torch.atanh((target.clamp(-largest, largest) / self.gain).clamp(-_TANH_1, _TANH_1))
 
 
-class LsqQuantiser(Quantiser):
-    """A learned step: integers from -2**(bits-1) to 2**(bits-1) - 1, times the step.
+class _LearnedStep(Quantiser):
+    """A quantiser whose only scale is a step that is trained.
 
     The step is ``scale * exp(log_step)``: positive whatever the optimiser does, and weight decay
-    draws it to the fitted ``scale`` (a buffer), not to zero. Its gradient is multiplied by
-    1/sqrt(numel*Q_p), Q_p = 2**(bits-1) - 1. The latent's gradient is 1 between the outermost
-    levels and 0 beyond.
-
-    Source: Esser et al. 2020 (LSQ, arXiv 1902.08153), eqs. 1 to 3 and section 2.2.
+    draws it to the fitted ``scale`` (a buffer), not to zero.
     """
 
     scale_count = 1
@@ -177,13 +173,32 @@ class LsqQuantiser(Quantiser):
         self.log_step = nn.Parameter(torch.zeros(()))
 
     @property
+    def step(self) -> Tensor:
+        """The step, a scalar."""
+        return self.scale * self.log_step.exp()
+
+    def _begin_at(self, step: Tensor) -> None:
+        self.scale.copy_(step)
+        self.log_step.zero_()
+
+
+class LsqQuantiser(_LearnedStep):
+    """A learned step: integers from -2**(bits-1) to 2**(bits-1) - 1, times the step.
+
+    The step's gradient is multiplied by 1/sqrt(numel*Q_p), Q_p = 2**(bits-1) - 1. The latent's
+    gradient is 1 between the outermost levels and 0 beyond.
+
+    Source: Esser et al. 2020 (LSQ, arXiv 1902.08153), eqs. 1 to 3 and section 2.2.
+    """
+
+    @property
     def top(self) -> int:
         """The largest integer, Q_p."""
         return int(2 ** (self.bits - 1)) - 1
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return the step times an integer."""
-        step = self.scale * self.log_step.exp()
+        step = self.step
         strength = (latent.numel() * self.top) ** -0.5
         step = _straight_through(step, step * strength)
         ratio = torch.clamp(latent / step, -self.top - 1, self.top)
@@ -193,7 +208,7 @@ class LsqQuantiser(Quantiser):
     @torch.no_grad()
     def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Return the integers counted from the lowest, and the step."""
-        step = self.scale * self.log_step.exp()
+        step = self.step
         integer = torch.clamp(latent / step, -self.top - 1, self.top).round()
         return (integer + (self.top + 1)).to(torch.int32), step.reshape(1)
 
@@ -212,12 +227,11 @@ class LsqQuantiser(Quantiser):
                 lambda ratio: ratio.round().clamp_(-self.top - 1, self.top),
             )
             step = step * _CLIPS[best]
-        self.scale.copy_(torch.where(step >= _tiny(step), step, torch.ones_like(step)))
-        self.log_step.zero_()
+        self._begin_at(torch.where(step >= _tiny(step), step, torch.ones_like(step)))
         return target
 
 
-class SymmetricLsqQuantiser(Quantiser):
+class SymmetricLsqQuantiser(_LearnedStep):
     """A learned step on DoReFa's levels: odd multiples of half a step, as many on either side.
 
     The value is ``step * (c + 1/2)`` with an integer c from -2**(bits-1) to 2**(bits-1) - 1; there
@@ -228,14 +242,6 @@ class SymmetricLsqQuantiser(Quantiser):
     Source: Esser et al. 2020 (LSQ, arXiv 1902.08153) on the levels of Zhou et al. 2016 (DoReFa,
     arXiv 1606.06160), symmetric.
     """
-
-    scale_count = 1
-    scale: Tensor
-
-    def __init__(self, bits: int) -> None:
-        super().__init__(bits)
-        self.register_buffer("scale", torch.ones(()))
-        self.log_step = nn.Parameter(torch.zeros(()))
 
     @property
     def side(self) -> int:
@@ -249,7 +255,7 @@ class SymmetricLsqQuantiser(Quantiser):
     @torch.no_grad()
     def encode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Return the levels counted from the lowest, and the step."""
-        step = self.scale * self.log_step.exp()
+        step = self.step
         return self._codes(latent, step).to(torch.int32), step.reshape(1)
 
     def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
@@ -260,8 +266,7 @@ class SymmetricLsqQuantiser(Quantiser):
     def fit(self, target: Tensor) -> Tensor:
         """Set the step whose squared error is least on a small grid; the latent is the target."""
         step = _largest(target) * _least_clip(target, self.bits) / (self.side - 0.5)
-        self.scale.copy_(nn.functional.threshold(step, 2 * _tiny(step), 0.0))
-        self.log_step.zero_()
+        self._begin_at(nn.functional.threshold(step, 2 * _tiny(step), 0.0))
         return target
 
     @torch.no_grad()
@@ -279,7 +284,7 @@ def quantise_symmetric(
     Returns:
         The values, in the latents' shapes.
     """
-    steps = torch.stack([q.scale * q.log_step.exp() for q in quantisers])
+    steps = torch.stack([q.step for q in quantisers])
     values: Tensor = _SymmetricLevels.apply(
         torch.cat([latent.reshape(-1) for latent in latents]),
         steps,

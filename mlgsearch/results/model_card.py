@@ -7,20 +7,18 @@ README.md) is a repository there.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from sqlalchemy import Engine
 
-from mlgsearch.records import StudyRecord, TrialRecord
+from mlgsearch.records import ExportFormat, StudyRecord, TrialRecord
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.read.study_results import read_results, verified_students
 
 if TYPE_CHECKING:
     from mlgsearch.results.analysis.uncertainty.expectation import Expectation
-
-CardFormat = Literal["packed", "coded", "dense", "onnx", "dense_onnx", "c"]
 
 #: Hugging Face's names of data sets.
 _DATASETS = {
@@ -34,7 +32,7 @@ _DESCRIBED = {
     "digits": "scikit-learn's handwritten digits (1,797 images of 8x8, 10 classes)",
     "folder": "a folder of images of its user's own",
 }
-_FORMATS: Mapping[CardFormat, str] = {
+_FORMATS: Mapping[ExportFormat, str] = {
     "packed": "packed file of mlgsearch: codes at their bits",
     "coded": "packed file with its codes entropy-coded",
     "dense": "plain float32 network, its state_dict as safetensors",
@@ -54,7 +52,7 @@ class CardFile:
     """
 
     name: str
-    format: CardFormat
+    format: ExportFormat
     size: int
     rounds_norm: bool = False
 
@@ -296,7 +294,7 @@ def _running(study: StudyRecord, file: CardFile) -> str:
         "std = torch.tensor(network.packed.std)[:, None, None]\n"
         "logits = network((pixels / 255 - mean) / std)  # (N, C, H, W) to (N, classes)"
     )
-    ways: Mapping[CardFormat, str] = {
+    ways: Mapping[ExportFormat, str] = {
         "packed": loaded,
         "coded": loaded,
         "onnx": _onnx(name),

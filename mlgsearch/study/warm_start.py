@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlgsearch.errors import StudyFileError, StudyNotFoundError
-from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.records import FIVE_NAMES, TrialRecord, TrialState
 from mlgsearch.results.analysis.front import front, middles_first
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.spec import FirstTrial, StudySpec, is_table, parse_study
@@ -21,7 +21,6 @@ MOST = 8
 
 #: What a layer gets that an earlier setting does not name; such are the ones that nobody searches.
 _OTHERS = (0, 0, 8, 0, 0)
-_NUMBERS = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
 _OPTUNA_COLUMN = re.compile(r"params_(?P<layer>.+)/(?P<number>\w+)")
 
 
@@ -151,7 +150,7 @@ def _read(row: Mapping[str, str | None]) -> tuple[dict[str, Any], dict[str, Any]
     others: dict[str, Any] = {}
     for column, text in _filled(row):
         matched = _OPTUNA_COLUMN.fullmatch(column)
-        if matched is not None and matched["number"] in _NUMBERS:
+        if matched is not None and matched["number"] in FIVE_NAMES:
             numbers.setdefault(matched["layer"], {})[matched["number"]] = int(float(text))
         elif column.startswith("params_"):
             others[column.removeprefix("params_")] = _value(text)
@@ -161,7 +160,7 @@ def _read(row: Mapping[str, str | None]) -> tuple[dict[str, Any], dict[str, Any]
             "columns such as params_<layer>/B_in, as Optuna's trials_dataframe() has them"
         )
     return {
-        layer: [given.get(name, 0) for name in _NUMBERS] for layer, given in numbers.items()
+        layer: [given.get(name, 0) for name in FIVE_NAMES] for layer, given in numbers.items()
     }, others
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from mlgsearch.records import StudyRecord
+from mlgsearch.records import ExportFormat, StudyRecord
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
-from mlgsearch.results.model_card import CardFile, CardFormat, model_card, read_model_card
+from mlgsearch.results.model_card import CardFile, model_card, read_model_card
 from tests.results.samples import a_complete, a_study, a_verification
 from tests.study.driverless import empty_database
 
@@ -95,7 +95,7 @@ def test_sizes_are_those_of_the_record() -> None:
         ("a.safetensors", "dense", "safetensors.torch.load_file"),
     ],
 )
-def test_it_says_how_each_format_is_run(name: str, kind: CardFormat, shows: str) -> None:
+def test_it_says_how_each_format_is_run(name: str, kind: ExportFormat, shows: str) -> None:
     trial = a_complete(0, 0.9, 0.05, packed_bytes=3248)
     card = model_card(a_digits_study(), trial, CardFile(name, kind, 9))
     assert shows in card

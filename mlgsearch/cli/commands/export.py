@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
@@ -14,14 +14,12 @@ from mlgsearch.cli.options import AllowCode, Name, Storage
 from mlgsearch.cli.printing.output import write_text
 from mlgsearch.errors import UserError
 from mlgsearch.paths import runs_directory
+from mlgsearch.records import ExportFormat
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, front_rows, to_csv
 from mlgsearch.results.model_card import CardFile, read_model_card
 from mlgsearch.results.read.study_results import front_trials, read_results
-
-if TYPE_CHECKING:
-    from mlgsearch.train.files.student_file import ExportFormat
 
 
 class FileFormat(StrEnum):
@@ -146,7 +144,7 @@ def export(
     typer.echo(f"{out}: {what}, {written:,} bytes")
 
 
-def _card_path(out: Path, kind: "ExportFormat") -> Path:
+def _card_path(out: Path, kind: ExportFormat) -> Path:
     """Return where the model card of a file, or of a C program's folder, is written.
 
     Raises:

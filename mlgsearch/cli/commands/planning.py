@@ -18,7 +18,7 @@ from mlgsearch.cli.printing.output import stdout_console
 from mlgsearch.cli.progress.lines import PlainLines
 from mlgsearch.cli.progress.stage_view import StageView
 from mlgsearch.paths import cache_directory
-from mlgsearch.records import PlannedStudent
+from mlgsearch.records import FIVE_NAMES, PlannedStudent
 
 if TYPE_CHECKING:
     from mlgsearch.planning.tables import Tables
@@ -125,8 +125,7 @@ def _print_layers(point: "PlannedPoint", tables: "Tables") -> None:
     table = Table(box=SIMPLE)
     table.add_column("layer")
     table.add_column("kind")
-    numbers = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
-    for heading in (*numbers, "KB", "of its weight", "damage"):
+    for heading in (*FIVE_NAMES, "KB", "of its weight", "damage"):
         table.add_column(heading, justify="right")
     for name, setting in point.settings.items():
         shape = tables.shape.layers[name]

@@ -12,7 +12,7 @@ from rich.table import Table
 from mlgsearch.cli.options import Json
 from mlgsearch.cli.printing.output import print_json, stdout_console
 from mlgsearch.errors import SettingError, UserError
-from mlgsearch.records import FiveNumbers
+from mlgsearch.records import FIVE_NAMES, FiveNumbers
 
 if TYPE_CHECKING:
     from mlgsearch.train.files.size_report import SizeReport
@@ -129,7 +129,7 @@ def _print(model: str, report: "SizeReport") -> None:
     table = Table(box=SIMPLE)
     table.add_column("layer")
     table.add_column("kind")
-    for name in ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out", "parameters", "bits"):
+    for name in (*FIVE_NAMES, "parameters", "bits"):
         table.add_column(name, justify="right")
     fields = report_fields(report)
     for layer in fields["layers"]:

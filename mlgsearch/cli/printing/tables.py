@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlgsearch.cli.printing.expected import expected, what_is_expected
-from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+from mlgsearch.records import FIVE_NAMES, EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.read.study_list import StudyRow
 from mlgsearch.results.read.study_results import StudyResults
 
@@ -131,7 +131,7 @@ def settings_table(trial: TrialRecord) -> Table:
     """Show a trial's canonical settings; a dash is a level that is absent."""
     table = Table(box=SIMPLE)
     table.add_column("layer")
-    for name in ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out", "projection error"):
+    for name in (*FIVE_NAMES, "projection error"):
         table.add_column(name, justify="right")
     for layer, five in trial.settings.items():
         error = trial.projection_error.get(layer)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mlgsearch.planning.unbeaten import unbeaten
+
 Sizes = NDArray[np.int64]
 Damages = NDArray[np.float64]
 
@@ -137,7 +139,7 @@ class Knapsack:
             cost = cost[parent] + reduced[option]
             rest = int(least_rest[owner + 1]) if owner + 1 < len(left) else 0
             keep = np.flatnonzero((cost < gap) & (size + rest <= budget))
-            keep = keep[_unbeaten(size[keep], damage[keep])]
+            keep = keep[unbeaten(size[keep], damage[keep])]
             if len(keep) > _MOST_PARTIAL:
                 keep = keep[np.argsort(cost[keep], kind="stable")[:_MOST_PARTIAL]]
             size, damage, cost = size[keep], damage[keep], cost[keep]
@@ -173,11 +175,3 @@ def _lower_hull(sizes: Sizes, damages: Damages) -> NDArray[np.int64]:
             corners.pop()
         corners.append(i)
     return np.array(corners, dtype=np.int64)
-
-
-def _unbeaten(sizes: Sizes, damages: Damages) -> NDArray[np.int64]:
-    """Return the indices of what nothing beats in both."""
-    order = np.lexsort((damages, sizes))
-    least_before = np.minimum.accumulate(np.concatenate([[np.inf], damages[order]]))[:-1]
-    unbeaten: NDArray[np.int64] = order[damages[order] < least_before]
-    return unbeaten

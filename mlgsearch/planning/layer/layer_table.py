@@ -11,6 +11,7 @@ from torch import Tensor
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.layer.damage import DamageModel, Damages
 from mlgsearch.planning.layer.grid import Ranges, Settings, bits_of, grid, setting_of
+from mlgsearch.planning.unbeaten import unbeaten
 
 #: Digits of a predicted damage that are kept: another processor's rounding changes no choice.
 _DIGITS = 4
@@ -96,12 +97,12 @@ def layer_table(
             continue
         bits = bits_of(block, shape)
         damage = _rounded(model.predict(block))
-        best = _pareto(bits, damage)
+        best = unbeaten(bits, damage)
         parts.append((block[best], bits[best], damage[best]))
         some = chooser.sample(range(len(block)), min(check, len(block)))
         drawn += [(block[i], float(damage[i])) for i in some]
     settings, bits, damage = (np.concatenate(column) for column in zip(*parts, strict=True))
-    best = _pareto(bits, damage)
+    best = unbeaten(bits, damage)
     drawn = chooser.sample(drawn, min(check, len(drawn)))
     divergence = np.zeros(len(best))
     if divergence_of is not None:
@@ -152,14 +153,6 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends: NDArray[np.float64] = np.cumsum(counts) - (counts - 1) / 2
     return ends[places]
-
-
-def _pareto(bits: NDArray[np.int64], damage: Damages) -> NDArray[np.int64]:
-    """Return the indices that nothing beats, by ascending bits; the first of equals is kept."""
-    order = np.lexsort((damage, bits))
-    least_before = np.minimum.accumulate(np.concatenate([[np.inf], damage[order][:-1]]))
-    best: NDArray[np.int64] = order[damage[order] < least_before]
-    return best
 
 
 def _rounded(damage: Damages) -> Damages:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine, select
 
-from mlgsearch.records import LayerRecord
+from mlgsearch.records import FIVE_NAMES, LayerRecord
 from mlgsearch.results.database.lookup import find_study
 from mlgsearch.results.database.tables import trial_table
 
 #: What the five columns of ``LayerGrid.settings`` are.
-NUMBERS = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
+NUMBERS = FIVE_NAMES
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

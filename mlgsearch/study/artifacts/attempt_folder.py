@@ -12,7 +12,8 @@ from pathlib import Path
 from mlgsearch.errors import MlgsearchError
 from mlgsearch.paths import make_private
 
-_NAME = re.compile(r"attempt-(\d{4,})")
+#: A folder of an attempt.
+ATTEMPT = re.compile(r"attempt-(\d{4,})")
 
 
 class LateAttemptError(MlgsearchError):
@@ -60,5 +61,5 @@ def _last(trial: Path) -> tuple[int, Path] | None:
 
 
 def _attempts(trial: Path) -> list[tuple[int, Path]]:
-    found = ((_NAME.fullmatch(path.name), path) for path in trial.glob("attempt-*"))
+    found = ((ATTEMPT.fullmatch(path.name), path) for path in trial.glob("attempt-*"))
     return [(int(match[1]), path) for match, path in found if match]

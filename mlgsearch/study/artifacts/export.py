@@ -5,15 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlgsearch.errors import DataError, UserError
-from mlgsearch.records import TrialRecord, TrialState
+from mlgsearch.records import ExportFormat, TrialRecord, TrialState
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.store import artifacts_of
-from mlgsearch.train.files.student_file import (
-    ExportFormat,
-    at_norm_bits,
-    require_free,
-    write_student,
-)
+from mlgsearch.train.files.student_file import at_norm_bits, require_free, write_student
 from mlgsearch.train.student.finished_student import FinishedStudent, open_student
 
 

@@ -7,7 +7,6 @@ another name and then renamed; a checkpoint besides has its SHA-256 in itself, l
 """
 
 import logging
-import re
 import shutil
 import tempfile
 import time
@@ -20,11 +19,10 @@ from uuid import uuid4
 from fsspec.core import url_to_fs
 
 from mlgsearch.errors import ArtifactsAwayError
-from mlgsearch.study.artifacts.attempt_folder import LateAttemptError
+from mlgsearch.study.artifacts.attempt_folder import ATTEMPT, LateAttemptError
 
 logger = logging.getLogger(__name__)
 
-_NAME = re.compile(r"attempt-(\d{4,})")
 #: In the folder of an attempt that has all of what was done before it.
 _BEGUN = "begun"
 #: Between one try and the next, where the store does not answer.
@@ -193,7 +191,7 @@ class RemoteArtifacts:
         found = {}
         for entry in self._list(folder):
             path = PurePosixPath(entry["name"])
-            match = _NAME.fullmatch(path.name)
+            match = ATTEMPT.fullmatch(path.name)
             if match and any(
                 PurePosixPath(e["name"]).name == _BEGUN for e in self._list(str(path))
             ):

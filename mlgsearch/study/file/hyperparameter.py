@@ -37,6 +37,9 @@ class HyperparameterSpec(Spec):
         return {"low": self.low, "high": self.high}
 
 
+#: The bits of normalisation, which a kind of space may decide.
+NORM_BITS = "quantisation.norm_bits"
+
 #: What may join a search, and where it lies in the training specification.
 HYPERPARAMETERS: Mapping[str, tuple[str, str]] = {
     "training.learning_rate": ("training", "learning_rate"),
@@ -48,7 +51,7 @@ HYPERPARAMETERS: Mapping[str, tuple[str, str]] = {
     "distillation.weight": ("distillation", "weight"),
     "quantisation.orthonormality": ("quantisation", "orthonormality"),
     "quantisation.method": ("quantisation", "method"),
-    "quantisation.norm_bits": ("quantisation", "norm_bits"),
+    NORM_BITS: ("quantisation", "norm_bits"),
     "quantisation.noise_ratio": ("quantisation", "noise_ratio"),
 }
 

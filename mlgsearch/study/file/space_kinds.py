@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlgsearch.named import named
+from mlgsearch.study.file.hyperparameter import NORM_BITS
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ SPACE_KINDS: dict[str, SpaceKind] = {
         planned=8,
         has_budget=True,
         has_head=True,
-        decides=frozenset({"quantisation.norm_bits"}),
+        decides=frozenset({NORM_BITS}),
     ),
     "layerwise": SpaceKind(
         "mlgsearch.study.space.layerwise:LayerwiseCoordinates", levels_stay=True

@@ -13,6 +13,7 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.planning.budget.allocation import HOPELESS, Allocation, Allocator
 from mlgsearch.records import BUDGET_KB
+from mlgsearch.study.file.hyperparameter import NORM_BITS
 from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
 from mlgsearch.study.space.coordinates import Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
@@ -22,8 +23,6 @@ MOST_GAIN = 2.0
 
 #: What a budget that breaks a limit is lowered to at a time.
 _STEP = 0.98
-
-NORM_BITS = "quantisation.norm_bits"
 
 
 class AllocationCoordinates(Coordinates):

@@ -10,9 +10,6 @@ from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.study.file.spec import FirstTrial
 
-#: The paper's order, which is also the order in a study file and in a record.
-NUMBERS = ("B_in", "B_out", "q_basis", "q_coeff_in", "q_coeff_out")
-
 #: One proposal's values by the names that Optuna and its tools show.
 Parameters = dict[str, Any]
 

@@ -15,6 +15,7 @@ from mlgsearch.planning.budget.resources import LayerSum
 from mlgsearch.planning.layer.grid import Ranges, Span
 from mlgsearch.planning.tables import FORMAT, Tables, build_tables
 from mlgsearch.planning.weighting import MEASURED
+from mlgsearch.study.file.hyperparameter import NORM_BITS
 from mlgsearch.study.file.spec import LATENCY, SpaceSpec, StudySpec
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.searched_layers import SearchedLayers
@@ -32,8 +33,6 @@ _BATCH = 64
 
 #: Settings a layer that are projected, to compare with what was predicted.
 CHECKED = 8
-
-_NORM_BITS = "quantisation.norm_bits"
 
 
 def needs_tables(spec: StudySpec) -> bool:
@@ -87,8 +86,8 @@ def make_allocator(spec: StudySpec, tables: Tables) -> Allocator:
         StudyFileError: the table of latency is not of this network.
     """
     norm_bits: tuple[NormBits, ...] = (spec.quantisation.norm_bits,)
-    if _NORM_BITS in spec.space.hyperparameters and _NORM_BITS in spec.space.traits.decides:
-        choices = spec.space.hyperparameters[_NORM_BITS].choices or ()
+    if NORM_BITS in spec.space.hyperparameters and NORM_BITS in spec.space.traits.decides:
+        choices = spec.space.hyperparameters[NORM_BITS].choices or ()
         norm_bits = tuple(width for width in (16, 32) if width in choices)
     sums = {}
     if spec.latency is not None:

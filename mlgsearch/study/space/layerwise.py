@@ -9,8 +9,9 @@ from optuna.distributions import BaseDistribution
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.planning.budget.allocation import HOPELESS, UNHARMED, Allocator
+from mlgsearch.records import FIVE_NAMES
 from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
-from mlgsearch.study.space.coordinates import NUMBERS, Coordinates, Keeps, Parameters
+from mlgsearch.study.space.coordinates import Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
 from mlgsearch.study.space.uniform import whole
 
@@ -25,7 +26,7 @@ class LayerwiseCoordinates(Coordinates):
     def __init__(
         self, space: SpaceSpec, layers: SearchedLayers, allocator: Allocator | None, _keeps: Keeps
     ):
-        self._ranges = {name: getattr(space, name) for name in NUMBERS}
+        self._ranges = {name: getattr(space, name) for name in FIVE_NAMES}
         self._layers = layers
         self._allocator = allocator
         self.distributions: dict[str, BaseDistribution] = {
@@ -38,7 +39,7 @@ class LayerwiseCoordinates(Coordinates):
         """Return every searched layer's canonical setting."""
         settings = {}
         for layer in self._layers.names:
-            numbers = {n: parameters.get(f"{layer}/{n}", 0) for n in NUMBERS}
+            numbers = {n: parameters.get(f"{layer}/{n}", 0) for n in FIVE_NAMES}
             canonical = LayerSetting(*numbers.values()).canonical(self._layers.layers[layer])
             settings[layer] = canonical
         return settings
@@ -89,7 +90,7 @@ class LayerwiseCoordinates(Coordinates):
             absent |= {"B_in", "q_coeff_in"}
         if shape.level2_bound <= 1:
             absent |= {"B_out", "q_coeff_out"}
-        return [name for name in NUMBERS if name not in absent]
+        return [name for name in FIVE_NAMES if name not in absent]
 
     def _limits(self, layer: str, number: str) -> tuple[int, int]:
         """Return the least and greatest value of a number; a bound means an absent level."""
@@ -124,7 +125,7 @@ class LayerwiseCoordinates(Coordinates):
         shape = self._layers.layers[layer]
         bounds = {"B_in": shape.level1_bound, "B_out": shape.level2_bound}
         parameters = {}
-        for name, value in zip(NUMBERS, five, strict=True):
+        for name, value in zip(FIVE_NAMES, five, strict=True):
             if name not in self._numbers_of(layer):
                 continue
             if name in bounds:

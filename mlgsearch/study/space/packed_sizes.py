@@ -61,18 +61,8 @@ class PackedSizes:
             settings: canonical, of every layer, in the network's order.
             quantisation: of the student's own training.
         """
-        channels, height, width = self._input_shape
-        card = PackedCard(
-            model=self._model,
-            classes=self._classes,
-            channels=channels,
-            image_size=(height, width),
-            method=quantisation.method,
-            settings=tuple(settings.values()),
-            norm_bits=quantisation.norm_bits,
-            in_bits=quantisation.in_bits,
-            mean=(0.5,) * channels,
-            std=(0.5,) * channels,
+        card = PackedCard.of_untrained(
+            self._model, self._classes, self._input_shape, settings, quantisation
         )
         return packed_size(self._network, card)
 

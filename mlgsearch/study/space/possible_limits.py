@@ -12,6 +12,7 @@ from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.budget.relaxation import least_within
 from mlgsearch.planning.budget.resources import SUMS, layer_sum
 from mlgsearch.planning.layer.grid import Ranges
+from mlgsearch.study.file.hyperparameter import NORM_BITS
 from mlgsearch.study.file.spec import LATENCY, StudySpec
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.layer_tables import choices
@@ -48,7 +49,7 @@ class _Reach:
         self._latency = None if spec.latency is None else LatencyTable(spec.latency, shape)
         self._packed = PackedSizes(spec.train_spec(), images.classes, images.input_shape)
         self._limits = Limits(spec.limits, shape, self._packed, self._latency)
-        widths = spec.space.hyperparameters.get("quantisation.norm_bits")
+        widths = spec.space.hyperparameters.get(NORM_BITS)
         self._quantisation = QuantisationSpec.model_validate(
             {
                 **spec.quantisation.model_dump(),

@@ -9,8 +9,9 @@ from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.planning.budget.allocation import Allocator
+from mlgsearch.records import FIVE_NAMES
 from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
-from mlgsearch.study.space.coordinates import NUMBERS, Coordinates, Keeps, Parameters
+from mlgsearch.study.space.coordinates import Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
 
 
@@ -22,12 +23,12 @@ class UniformCoordinates(Coordinates):
     ):
         self._layers = layers
         self.distributions: dict[str, BaseDistribution] = {
-            name: whole(name, *getattr(space, name)) for name in NUMBERS
+            name: whole(name, *getattr(space, name)) for name in FIVE_NAMES
         }
 
     def decode(self, parameters: Mapping[str, Any]) -> dict[str, LayerSetting]:
         """Spread the five numbers over the network by the paper's rule."""
-        five = LayerSetting(*(parameters[name] for name in NUMBERS)).five
+        five = LayerSetting(*(parameters[name] for name in FIVE_NAMES)).five
         return uniform_settings(self._layers.shape, five, head_bits=self._layers.head_bits)
 
     def encode(self, first: FirstTrial, where: str) -> Parameters:
@@ -38,7 +39,7 @@ class UniformCoordinates(Coordinates):
         """
         if first.layers:
             raise StudyFileError(f"{where}.layers: needs space.kind: layerwise")
-        return dict(zip(NUMBERS, first.setting, strict=True))
+        return dict(zip(FIVE_NAMES, first.setting, strict=True))
 
 
 def whole(number: str, low: int, high: int) -> IntDistribution:

@@ -42,7 +42,7 @@ class Students:
     ) -> None:
         self.input_shape = input_shape
         self._model, self._network, self._classes = model, network, classes
-        self._quantisation = quantisation
+        self._quantisation = quantisation.model_copy(update={"method": METHOD})
 
     @cached_property
     def shape(self) -> NetworkShape:
@@ -73,16 +73,6 @@ class Students:
 
     def card(self, settings: Mapping[str, LayerSetting]) -> PackedCard:
         """Describe a student for its files."""
-        channels, height, width = self.input_shape
-        return PackedCard(
-            model=self._model,
-            classes=self._classes,
-            channels=channels,
-            image_size=(height, width),
-            method=METHOD,
-            settings=tuple(settings.values()),
-            norm_bits=self._quantisation.norm_bits,
-            in_bits=self._quantisation.in_bits,
-            mean=(0.5,) * channels,
-            std=(0.5,) * channels,
+        return PackedCard.of_untrained(
+            self._model, self._classes, self.input_shape, settings, self._quantisation
         )

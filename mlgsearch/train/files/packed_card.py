@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.input_quantiser import LayerInBits, parse_in_bits, write_in_bits
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.train.spec import OWN_NETWORKS, MethodName, ModelSpec
+from mlgsearch.train.spec import OWN_NETWORKS, MethodName, ModelSpec, QuantisationSpec
 
 #: What the files of this version begin to say of themselves, and of all versions.
 FORMAT = "mlgsearch-packed-2"
@@ -84,6 +84,30 @@ class PackedCard(BaseModel):
     teacher: str = ""
     versions: str = ""
     says_width: bool = False
+
+    @classmethod
+    def of_untrained(
+        cls,
+        model: ModelSpec,
+        classes: int,
+        input_shape: tuple[int, int, int],
+        settings: Mapping[str, LayerSetting],
+        quantisation: QuantisationSpec,
+    ) -> Self:
+        """Describe a student that has seen no images; its file has the size of a trained one's."""
+        channels, height, width = input_shape
+        return cls(
+            model=model,
+            classes=classes,
+            channels=channels,
+            image_size=(height, width),
+            method=quantisation.method,
+            settings=tuple(settings.values()),
+            norm_bits=quantisation.norm_bits,
+            in_bits=quantisation.in_bits,
+            mean=(0.5,) * channels,
+            std=(0.5,) * channels,
+        )
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
 from torch import nn
 
 from mlgsearch.errors import UserError
+from mlgsearch.records import ExportFormat
 from mlgsearch.train.files.coded_file import write_coded
 from mlgsearch.train.files.dense_file import write_dense, write_dense_onnx
 from mlgsearch.train.files.onnx.graph import needs_onnx
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import write_packed
-
-ExportFormat = Literal["packed", "coded", "dense", "onnx", "dense_onnx", "c"]
 
 
 def _write_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
