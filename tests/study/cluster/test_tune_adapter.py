@@ -217,7 +217,9 @@ def test_a_full_disk_stops_the_study_and_fails_no_trial(
     searcher.suggest("b")
     searcher.on_trial_complete("a", a_result(disk_full="OSError: [Errno 28] No space left"))
     assert isinstance(searcher.failure, DiskFullError)
-    assert "trial 0: OSError: [Errno 28] No space left. The study stopped; no results" in str(searcher.failure)
+    assert "trial 0: OSError: [Errno 28] No space left. The study stopped; no results" in str(
+        searcher.failure
+    )
     assert suggested(searcher, "c") == Searcher.FINISHED
     assert study.ledger.queue_unfinished() == [0, 1]
     assert study.states() == ["WAITING", "WAITING"]
