@@ -8,8 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlgsearch.cli.progress.lines import describe_end
-from mlgsearch.cli.progress.pace import Pace
-from mlgsearch.cli.progress.stage_view import StageView
+from mlgsearch.cli.progress.stage_view import Pace, StageView
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.analysis.front import front, front_hypervolume
 

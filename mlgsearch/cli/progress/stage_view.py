@@ -1,5 +1,6 @@
 """What comes before the trainings, as bars on a terminal, redrawn in place."""
 
+import time
 from types import TracebackType
 from typing import Self
 
@@ -7,6 +8,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
+
+from mlgsearch.results.read.driving import time_left_s
+from mlgsearch.words import duration
 
 
 class StageView:
@@ -52,3 +56,16 @@ class StageView:
 
     def _draw(self) -> RenderableType:
         return self._bars
+
+
+class Pace:
+    """Takes the time from now on; what was ``done`` before is not this driver's work."""
+
+    def __init__(self, done: int):
+        self._known = done
+        self._began = time.monotonic()
+
+    def left(self, done: int, left: int) -> str:
+        """Say how long ``left`` will take, in the unit of ``done``; empty where nobody knows."""
+        seconds = time_left_s((done - self._known, time.monotonic() - self._began), left)
+        return f"about {duration(seconds)} left" if seconds else ""

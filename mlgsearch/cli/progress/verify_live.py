@@ -6,8 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mlgsearch.cli.progress.pace import Pace
-from mlgsearch.cli.progress.stage_view import StageView
+from mlgsearch.cli.progress.stage_view import Pace, StageView
 from mlgsearch.cli.progress.verify_lines import describe_run, describe_start, describe_stopping
 from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
 

@@ -1,5 +1,6 @@
 """MLG as a parametrization: a weight that is generated from one to three factors."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -165,3 +166,33 @@ class Mlg(nn.Module):
 
     def _quantiser(self, name: str) -> Quantiser:
         return cast(Quantiser, self.quantisers[name])
+
+
+class DecodedMlg(Mlg):
+    """``Mlg`` whose tensors are the factors themselves, quantised before and given at construction.
+
+    Nothing is rounded or trained. Registering it does not project: the weight that the layer had is
+    dropped.
+
+    Raises:
+        SettingError: the setting is not canonical for the shape.
+    """
+
+    def __init__(
+        self, setting: LayerSetting, shape: LayerShape, values: Mapping[str, Tensor]
+    ) -> None:
+        super().__init__(setting, shape)
+        for name in self.names:
+            self.quantisers[name] = Quantiser(self._quantiser(name).bits)
+        self._values: tuple[Tensor, ...] | None = tuple(values[name] for name in self.names)
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, ...]:
+        """Return the factors, once.
+
+        Raises:
+            SettingError: the layer has its factors already: an assigned weight cannot be kept.
+        """
+        if self._values is None:
+            raise SettingError("a packed layer's weight is fixed: it cannot be assigned")
+        values, self._values = self._values, None
+        return values

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from mlgsearch.errors import DataError
 from mlgsearch.mlg.batch_norm import has_statistics, scale_and_shift, set_scale_and_shift
 from mlgsearch.mlg.byte_norm import CODE_BITS, StoredNormBits, norm_codes, norm_values
-from mlgsearch.mlg.factoring.decoded import DecodedMlg
+from mlgsearch.mlg.factoring.parametrization import DecodedMlg
 from mlgsearch.mlg.half_norm import can_be_half, norm_bits_of, to_half
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser, LayerInBits, bits_by_layer
 from mlgsearch.mlg.kinds import Layer, compressible_layers

@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, select
 
 from mlgsearch.records import LeaseRecord
-from mlgsearch.results.analysis.pace import time_left_s
 from mlgsearch.results.database.lease import held
 from mlgsearch.results.database.tables import study_table, trial_table
 
@@ -35,6 +34,19 @@ class Driving:
     def time_left_s(self, remaining: int) -> float | None:
         """Return how long so many trials still take; None where no pace is known."""
         return time_left_s(self.pace, remaining)
+
+
+def time_left_s(pace: tuple[int, float], remaining: int) -> float | None:
+    """Extrapolate in seconds; None where nothing was done yet, and a pace is not known.
+
+    Args:
+        pace: how many were done, and in how many seconds. What is done side by side is in it.
+        remaining: how many are to be done.
+    """
+    done, seconds = pace
+    if remaining <= 0:
+        return 0.0
+    return None if done < 1 else seconds / done * remaining
 
 
 def read_driving(engine: Engine, study: str) -> Driving | None:

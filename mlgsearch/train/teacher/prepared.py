@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +19,8 @@ from mlgsearch.train.device import set_up_device
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.own_code import errors_of
 from mlgsearch.train.progress import Progress, no_progress
-from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.spec import NormalisationSpec, TeacherSpec, TrainSpec
 from mlgsearch.train.teacher.logits import Given, TeacherLogits
-from mlgsearch.train.teacher.normalisation import normalised
 from mlgsearch.train.teacher.teacher import (
     Teacher,
     build_network,
@@ -29,6 +29,9 @@ from mlgsearch.train.teacher.teacher import (
     open_teacher,
     shape_without_memory,
 )
+
+#: What torchvision's published weights, and most others for ImageNet, were trained with.
+IMAGENET = NormalisationSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
 class Prepared:
@@ -144,3 +147,19 @@ def prepare(
         if spec.distillation.weight > 0:
             prepared.ensure_logits(range(1, epochs + 1), progress)
     return prepared
+
+
+def normalised(images: Images, spec: TeacherSpec) -> Images:
+    """Return the images with the mean and the deviation that a study file asks for.
+
+    Raises:
+        DataError: they are not of the images' channels.
+    """
+    if spec.normalisation == "data":
+        return images
+    asked = IMAGENET if spec.normalisation == "imagenet" else spec.normalisation
+    channels = images.input_shape[0]
+    if len(asked.mean) != channels or len(asked.std) != channels:
+        numbers = "imagenet has 3" if spec.normalisation == "imagenet" else "write one for each"
+        raise DataError(f"teacher.normalisation: the images have {channels} channels, {numbers}")
+    return replace(images, mean=torch.tensor(asked.mean), std=torch.tensor(asked.std))

@@ -71,10 +71,10 @@ def test_a_trial_that_ended_is_told_once() -> None:
 def test_the_time_left_is_known_after_the_first_trial_of_this_driver(
     view: LiveView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlgsearch.cli.progress.pace.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("mlgsearch.cli.progress.stage_view.time.monotonic", lambda: 1000.0)
     view.started(a_study(n_trials=5), [a_complete(0, 0.9, 0.1)], 1)
     assert "left" not in drawn(view)
-    monkeypatch.setattr("mlgsearch.cli.progress.pace.time.monotonic", lambda: 1030.0)
+    monkeypatch.setattr("mlgsearch.cli.progress.stage_view.time.monotonic", lambda: 1030.0)
     view.trial(a_complete(1, 0.9, 0.2), [])
     assert "about 1 min 30 s left" in drawn(view)
     for number in range(2, 5):

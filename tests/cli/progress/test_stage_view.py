@@ -1,8 +1,9 @@
 import io
 
+import pytest
 from rich.console import Console
 
-from mlgsearch.cli.progress.stage_view import StageView
+from mlgsearch.cli.progress.stage_view import Pace, StageView
 
 
 def test_stages_are_drawn_where_they_stand_now() -> None:
@@ -19,3 +20,13 @@ def test_stages_are_drawn_where_they_stand_now() -> None:
     assert "accuracy 92.0%" in first
     assert "1/4" in second
     assert "[x] calibration" in second
+
+
+def test_the_time_left_goes_by_what_was_done_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("mlgsearch.cli.progress.stage_view.time.monotonic", lambda: clock[0])
+    pace = Pace(4)
+    clock[0] = 1030.0
+    assert pace.left(4, 6) == ""
+    assert pace.left(5, 5) == "about 2 min 30 s left"
+    assert pace.left(10, 0) == ""

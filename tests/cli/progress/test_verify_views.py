@@ -73,11 +73,11 @@ def test_stages_come_before_the_first_training(view: VerifyLive) -> None:
 def test_running_trainings_and_the_time_left_are_drawn(
     view: VerifyLive, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlgsearch.cli.progress.pace.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("mlgsearch.cli.progress.stage_view.time.monotonic", lambda: 1000.0)
     view.started(a_study("digits [x]"), [a_verification(0, 7), WAITING], 2)
     head = "verify digits [x]: 2 trials under 1 seed, 1 of 2 trainings finished"
     assert drawn(view) == [head]
-    monkeypatch.setattr("mlgsearch.cli.progress.pace.time.monotonic", lambda: 1040.0)
+    monkeypatch.setattr("mlgsearch.cli.progress.stage_view.time.monotonic", lambda: 1040.0)
     view.run(RUNNING)
     assert drawn(view) == [
         head,

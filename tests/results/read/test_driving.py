@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from mlgsearch.results.database import lease
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.results.read.driving import read_driving
+from mlgsearch.results.read.driving import read_driving, time_left_s
 from tests.results.samples import a_complete, a_study
 
 
@@ -30,3 +30,18 @@ def test_who_drives_and_how_long_it_takes(store: ResultStore, engine: Engine) ->
     assert read_driving(engine, "other") is None
     lease.release(engine, held)
     assert read_driving(engine, "one") is None
+
+
+def test_what_is_left_goes_on_at_the_pace_so_far() -> None:
+    assert time_left_s((2, 30.0), 4) == 60
+    assert time_left_s((5, 0.0), 4) == 0
+
+
+def test_without_anything_done_nothing_is_known() -> None:
+    assert time_left_s((0, 30.0), 4) is None
+    assert time_left_s((-1, 30.0), 4) is None
+
+
+def test_nothing_is_left_where_nothing_remains() -> None:
+    assert time_left_s((0, 0.0), 0) == 0
+    assert time_left_s((3, 30.0), -1) == 0

@@ -20,7 +20,7 @@ from mlgsearch.train.data.augmentation import Augmentation
 from mlgsearch.train.data.batches import TrainingBatches
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images
-from mlgsearch.train.data.page_advice import RowReader
+from mlgsearch.train.data.pixel_source import RowReader
 from mlgsearch.train.spec import DataSpec
 from tests.train.data.pictures import draw
 

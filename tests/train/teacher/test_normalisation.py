@@ -10,8 +10,7 @@ from mlgsearch.train.data.images import Images
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.progress import no_progress
 from mlgsearch.train.spec import NormalisationSpec, TeacherSpec, TrainSpec
-from mlgsearch.train.teacher.normalisation import normalised
-from mlgsearch.train.teacher.prepared import Prepared, prepare
+from mlgsearch.train.teacher.prepared import Prepared, normalised, prepare
 from mlgsearch.train.teacher.teacher import teacher_hash
 
 GREY = NormalisationSpec(mean=(0.25,), std=(0.5,))
