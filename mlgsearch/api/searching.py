@@ -193,15 +193,8 @@ def search(
         UserError: an argument is wrong, or the model does not take the images.
         BudgetError: no network in range is as small as the smallest budget, or keeps the limits.
     """
-    for key, place in _ELSEWHERE.items():
-        if training is not None and key in training:
-            raise UserError(f"search: training.{key}: it has no effect here: {place}")
+    _check(training, metric, train)
     spec = study_spec("search", space=space, quantisation=quantisation, training=training)
-    if metric.name in {*_COLUMNS, *_EPOCH_COLUMNS}:
-        raise UserError(f"metric.name: {metric.name!r} is the name of a column: choose another")
-    steps = len(train)
-    if not steps:
-        raise UserError("train: it has no batches")
     images = (pair(batch)[0] for batch in train) if calibration is None else calibration
     with torch.random.fork_rng():
         seed_torch(seed, 0)
@@ -221,12 +214,22 @@ def search(
         frozen = student_network(teacher if teacher is not None else model)
         frozen.eval().requires_grad_(False)
         frozen.to(memory_format=memory_format(planner.input_shape))
-        run = _Run(frozen, train, steps, loss, metric, spec.training, callbacks)
+        run = _Run(frozen, train, len(train), loss, metric, spec.training, callbacks)
         teacher_value = run.measured(frozen)
         for number, (budget, plan) in enumerate(plans):
             student = compress(model, plan)
             run.train(number, budget, plan, student, seed, spec.quantisation.orthonormality)
     return SearchResult(metric, teacher_value, run.trials, run.epochs)
+
+
+def _check(training: Section | None, metric: Metric, train: Batches) -> None:
+    for key, place in _ELSEWHERE.items():
+        if training is not None and key in training:
+            raise UserError(f"search: training.{key}: it has no effect here: {place}")
+    if metric.name in {*_COLUMNS, *_EPOCH_COLUMNS}:
+        raise UserError(f"metric.name: {metric.name!r} is the name of a column: choose another")
+    if not len(train):
+        raise UserError("train: it has no batches")
 
 
 def _plans(planner: Planner, budgets: Sequence[int] | int) -> list[tuple[int | None, Plan]]:

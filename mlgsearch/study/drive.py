@@ -146,12 +146,9 @@ def _drive(
 ) -> Outcome:
     """Drive a study whose lease is held; whoever calls it ends Ray."""
     code_folder = offer_code(spec)
-    cache = cache_directory()
-    runs = runs_directory(str(engine.url))
-    directory = study_directory(runs, study)
-    if not cache.is_dir():  # one that is there may be read only
-        check_place(cache, "MLGSEARCH_CACHE")
-    check_place(runs, "MLGSEARCH_RUNS")
+    cache, runs = cache_directory(), runs_directory(str(engine.url))
+    spool = Spool(study_directory(runs, study) / "outbox", PendingTrial)
+    _check_places(cache, runs)
     if options.address is None:
         session_place()  # raises now where there is none
     at_end.enter_context(joined(options.address))
@@ -159,59 +156,11 @@ def _drive(
         capacity_on(nodes(), spec.resources)  # raises now if nothing fits
     store = ResultStore(engine, keeper.lease)
     prepared = (options.prepare_study or prepare_study)(spec, cache, view)
-    changes = [
-        *file_changes(store.study(study.name), spec),
-        *other_changes(
-            study,
-            library_versions(),
-            prepared.data_hash,
-            prepared.teacher_hash,
-            prepared.teacher_recipe,
-        ),
-    ]
-    refuse(study.name, changes, accepts=options.accepts_change)
-    if changes:
-        store.accept_change(
-            study.name,
-            changes,
-            content=spec.content(),
-            content_hash=spec.content_hash(),
-            source=study.source,
-            versions=library_versions(),
-        )
-    store.set_data(study.name, prepared.data_hash, prepared.validation_samples)
-    store.set_teacher(study.name, prepared.teacher_hash, prepared.teacher_accuracy)
-    store.set_target(study.name, spec.search.n_trials)
-    store.set_content(study.name, spec.content())
-    study = store.study(study.name)
-    began = datetime.now(UTC)
+    study = _written(spec, study, store, prepared, accepts_change=options.accepts_change)
     artifacts = artifacts_of(study, runs)
     artifacts.prepare()
-    space = _space(spec, prepared)
-    for text in space.left_out:
-        view.notice(text)
-    new_trials = NewTrials(
-        spec,
-        space,
-        prepared.shape,
-        prepared.teacher_hash,
-        library_versions(),
-        prepared.tables,
-    )
-    store.set_network(
-        study.name, new_trials.layers(), prepared.planned, prepared.shape.uncompressed()
-    )
-    ledger = Ledger(
-        spec=spec,
-        space=space,
-        new_trials=new_trials,
-        optuna_trials=at_end.enter_context(_optuna_trials(study, engine, keeper)),
-        store=store,
-        spool=Spool(directory / "outbox", PendingTrial),
-        n_trials=study.n_trials,
-        on_change=view.trial,
-        ends=_ends(spec, study, len(space.first), began),
-    )
+    optuna_trials = at_end.enter_context(_optuna_trials(study, engine, keeper))
+    ledger = _ledger(spec, study, store, prepared, optuna_trials, spool, view)
     stop.wait_for_order()
     searcher = StudySearcher(
         ledger,
@@ -253,6 +202,90 @@ def _drive(
         store.set_ended(study.name, len(ledger.records), ledger.ended)
         study = store.study(study.name)
     return Outcome(study, ledger.is_finished, tuple(queued), stop.number)
+
+
+def _check_places(cache: Path, runs: Path) -> None:
+    if not cache.is_dir():  # one that is there may be read only
+        check_place(cache, "MLGSEARCH_CACHE")
+    check_place(runs, "MLGSEARCH_RUNS")
+
+
+def _written(
+    spec: StudySpec,
+    study: StudyRecord,
+    store: ResultStore,
+    prepared: Preparation,
+    *,
+    accepts_change: bool,
+) -> StudyRecord:
+    """Write what a study is driven with, and return its record as it is now.
+
+    Raises:
+        StudyConflictError: something changed since it began, and no change is accepted.
+    """
+    changes = [
+        *file_changes(store.study(study.name), spec),
+        *other_changes(
+            study,
+            library_versions(),
+            prepared.data_hash,
+            prepared.teacher_hash,
+            prepared.teacher_recipe,
+        ),
+    ]
+    refuse(study.name, changes, accepts=accepts_change)
+    if changes:
+        store.accept_change(
+            study.name,
+            changes,
+            content=spec.content(),
+            content_hash=spec.content_hash(),
+            source=study.source,
+            versions=library_versions(),
+        )
+    store.set_data(study.name, prepared.data_hash, prepared.validation_samples)
+    store.set_teacher(study.name, prepared.teacher_hash, prepared.teacher_accuracy)
+    store.set_target(study.name, spec.search.n_trials)
+    store.set_content(study.name, spec.content())
+    return store.study(study.name)
+
+
+def _ledger(
+    spec: StudySpec,
+    study: StudyRecord,
+    store: ResultStore,
+    prepared: Preparation,
+    optuna_trials: OptunaTrials,
+    spool: Spool[PendingTrial],
+    view: ProgressView,
+) -> Ledger:
+    """Open the search space, write the network's layers, and return the ledger of trials."""
+    began = datetime.now(UTC)
+    space = _space(spec, prepared)
+    for text in space.left_out:
+        view.notice(text)
+    new_trials = NewTrials(
+        spec,
+        space,
+        prepared.shape,
+        prepared.teacher_hash,
+        library_versions(),
+        prepared.tables,
+    )
+    store.set_network(
+        study.name, new_trials.layers(), prepared.planned, prepared.shape.uncompressed()
+    )
+    return Ledger(
+        spec=spec,
+        space=space,
+        new_trials=new_trials,
+        optuna_trials=optuna_trials,
+        store=store,
+        spool=spool,
+        n_trials=study.n_trials,
+        on_change=view.trial,
+        ends=_ends(spec, study, len(space.first), began),
+    )
 
 
 def _ends(

@@ -1,7 +1,7 @@
 """`export`: a trial's student as a file."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +29,17 @@ class FileFormat(StrEnum):
     dense = "dense"
     onnx = "onnx"
     c = "c"
+
+
+#: What the files of a whole front end in; a C program is a folder.
+_SUFFIXES: Mapping[ExportFormat, str] = {
+    "packed": ".safetensors",
+    "coded": ".mlg",
+    "dense": ".safetensors",
+    "onnx": ".onnx",
+    "dense_onnx": ".onnx",
+    "c": "",
+}
 
 
 class OnnxForm(StrEnum):
@@ -86,16 +97,9 @@ def export(
         raise UserError("--front writes every student of the front: leave out TRIAL and OUT")
     if whole_front is None and (trial is None or out is None):
         raise UserError("name a TRIAL and the file OUT to write it to, or --front DIR for all")
-    if form is not None and format_ is not FileFormat.onnx:
-        raise UserError(f"--form {form.value} is for --format onnx, not {format_.value}")
-    if coded and format_ is not FileFormat.packed:
-        raise UserError(f"--coded is for --format packed, not {format_.value}")
-    if norm_bits not in (None, 8):
-        raise UserError(f"--norm-bits {norm_bits}: write 8, or leave it out to keep the student's")
-    if norm_bits is not None and format_ is not FileFormat.packed:
-        raise UserError(f"--norm-bits is for --format packed, not {format_.value}")
     if data_license is not None and not card:
         raise UserError("--data-license is for a model card: add --card")
+    kind = _kind(format_, form, coded=coded, norm_bits=norm_bits)
     engine, store = open_store(storage)
 
     from mlgsearch.study.artifacts.export import export_trial  # loads torch
@@ -103,10 +107,6 @@ def export(
 
     if allow_code:
         add_code_folder(Path.cwd())
-
-    kind: ExportFormat = "dense_onnx" if form is OnnxForm.dense else format_.value
-    if coded:
-        kind = "coded"
 
     def write(number: int, path: Path) -> int:
         beside = _card_path(path, kind) if card else None
@@ -130,18 +130,34 @@ def export(
         return written
 
     if whole_front is not None:
-        suffix = {FileFormat.onnx: ".onnx", FileFormat.c: ""}.get(format_, ".safetensors")
-        if coded:
-            suffix = ".mlg"
-        _export_front(engine, store, name, whole_front, suffix, write)
+        _export_front(engine, store, name, whole_front, _SUFFIXES[kind], write)
         return
     assert trial is not None
     assert out is not None
     written = write(trial, out)
     what = format_.value if form is None else f"{form.value} {format_.value}"
+    typer.echo(f"{out}: {'coded packed' if coded else what}, {written:,} bytes")
+
+
+def _kind(
+    format_: FileFormat, form: OnnxForm | None, *, coded: bool, norm_bits: int | None
+) -> ExportFormat:
+    """Return what is written.
+
+    Raises:
+        UserError: an option is for another format.
+    """
+    if form is not None and format_ is not FileFormat.onnx:
+        raise UserError(f"--form {form.value} is for --format onnx, not {format_.value}")
+    if coded and format_ is not FileFormat.packed:
+        raise UserError(f"--coded is for --format packed, not {format_.value}")
+    if norm_bits not in (None, 8):
+        raise UserError(f"--norm-bits {norm_bits}: write 8, or leave it out to keep the student's")
+    if norm_bits is not None and format_ is not FileFormat.packed:
+        raise UserError(f"--norm-bits is for --format packed, not {format_.value}")
     if coded:
-        what = "coded packed"
-    typer.echo(f"{out}: {what}, {written:,} bytes")
+        return "coded"
+    return "dense_onnx" if form is OnnxForm.dense else format_.value
 
 
 def _card_path(out: Path, kind: ExportFormat) -> Path:

@@ -50,7 +50,7 @@ class Hyperparameters:
         )
 
     def features(self, rows: Rows) -> dict[str, Floats]:
-        """Return what stands in a fit for each that differs among some trials, shape (n, F).
+        """Return the fit's terms of each that differs among some trials, shape (n, F).
 
         A number, or its logarithm, and its square, so that the best may lie in the middle; of words
         a mark per word.

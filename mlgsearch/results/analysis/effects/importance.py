@@ -1,6 +1,6 @@
 """Which layers moved the accuracy of a study's trials, and how sure that is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +90,7 @@ def layer_importance(
 
     Hyperparameters that differ are terms of the same fit: what they did is not a layer's.
 
-    A sum of one term a layer is fitted by ridge regression. A term is linear in the logarithms of
+    A sum of one term per layer is fitted by ridge regression. A term is linear in the logarithms of
     the layer's bits, or of its bits and its five numbers with a mark for an absent level: whichever
     predicts left-out trials better. The numbers of all layers have the same weight before the fit,
     and the ridge's strength is the one with the least leave-one-out error.
@@ -127,13 +127,9 @@ def layer_importance(
         sizes = np.log2(bits)[..., None]  # (n, L, 1)
         candidates = [sizes, np.concatenate([sizes, numbers], axis=2)]
     others = hyperparameters or {}
-    found = (_fit(_joined(features, others), scaled) for features in candidates)
-    fits = [fit for fit in found if fit is not None]
-    if not fits:
+    best = _best((_fit(_joined(each, others), scaled) for each in candidates), trials)
+    if best is None:
         return None
-    # A fit of few numbers names layers where one of many, though it may predict better, cannot.
-    sound = [fit for fit in fits if trials >= LEAST_PER_FEATURE * fit.features]
-    best = min(sound or fits, key=lambda fit: fit.missed)
     rows = []
     for place, name in enumerate((*layers, *others)):
         moved, error = _moved(best.left_out[:, place], best.residual)
@@ -141,16 +137,8 @@ def layer_importance(
         gain = None
         if is_layer and bits is not None:
             gain = _gain(best.terms[:, place], bits[:, place])
-        rows.append(
-            LayerImportance(
-                layer=name,
-                moved=moved,
-                low=moved - _ERRORS * error,
-                high=moved + _ERRORS * error,
-                gain=gain,
-                is_layer=is_layer,
-            )
-        )
+        low, high = moved - _ERRORS * error, moved + _ERRORS * error
+        rows.append(LayerImportance(name, moved, low, high, gain, is_layer))
     explained = float(1 - best.missed / np.square(scaled).mean())
     return Importance(tuple(rows), trials, explained, best.features)
 
@@ -201,6 +189,14 @@ def _fit(features: Values, wanted: Values) -> _Fit | None:
     own = (x * fit.pull) @ to_layers
     left_out = terms - own * fit.residual[:, None]
     return _Fit(terms, left_out, fit.residual, fit.missed, x.shape[1])
+
+
+def _best(found: Iterable[_Fit | None], trials: int) -> _Fit | None:
+    """Return the fit that predicts left-out trials best, of those that can name layers if any."""
+    fits = [fit for fit in found if fit is not None]
+    # A fit of few numbers names layers where one of many, though it may predict better, cannot.
+    sound = [fit for fit in fits if trials >= LEAST_PER_FEATURE * fit.features]
+    return min(sound or fits, key=lambda fit: fit.missed, default=None)
 
 
 def _moved(term: Values, residual: Values) -> tuple[float, float]:

@@ -55,35 +55,17 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
             answer, or the SQLite file or its folder is not there. The message hides passwords.
     """
     url = storage_url(url)
-    try:
-        parsed = make_url(url)
-        kind = parsed.get_dialect()
-        dialect = kind.name
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise StorageError(f"{safe_url(url)}: not a database URL; {_EXAMPLES}") from error
-    if _has_bare_mark(parsed, url):
-        raise StorageError(
-            f"{safe_url(url)}: the user or the password holds a bare @ or ?, which end a part of a "
-            "URL; write %40 for @, %3F for ?, %2F for / and %25 for %"
-        )
-    if kind.is_async:
-        raise StorageError(f"{safe_url(url)}: {parsed.drivername} is asynchronous; {_EXAMPLES}")
-    options: dict[str, Any] = {}
+    parsed = _parsed(url)
+    dialect = parsed.get_backend_name()
     if dialect == "sqlite":
         must_exist = must_exist or read_only
         try:
             parsed = _sqlite_url(parsed, url, read_only=read_only, must_exist=must_exist)
         except OSError as error:  # a name too long for any file, a folder that may not be entered
             raise StorageError(f"{safe_url(url)}: cannot be opened: {error.strerror}") from error
-        options["connect_args"] = {"timeout": BUSY_TIMEOUT_S}
+        options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
     else:
-        options["pool_pre_ping"] = True
-        if dialect == "postgresql":
-            if parsed.drivername == "postgresql":
-                parsed = parsed.set(drivername="postgresql+psycopg")
-            if "connect_timeout" not in parsed.query:
-                options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT_S}
-            options["execution_options"] = {"postgresql_readonly": read_only}
+        parsed, options = _server_options(parsed, read_only=read_only)
     try:
         engine = create_engine(parsed, **options)
     except ModuleNotFoundError as error:
@@ -99,20 +81,7 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
         bound_silence(engine)
     elif dialect in ("mysql", "mariadb") and read_only:
         _let_mysql_refuse_writes(engine)
-    try:
-        with engine.connect() as connection:
-            # The first read of a file; connecting alone would accept any file at all.
-            probe = "SELECT count(*) FROM sqlite_master" if dialect == "sqlite" else "SELECT 1"
-            connection.execute(text(probe))
-    except DBAPIError as error:
-        engine.dispose()
-        raise StorageError(_why(error, url, parsed)) from error
-    except (
-        UnicodeError,
-        OverflowError,
-    ) as error:  # text or a number that the driver cannot pass on
-        engine.dispose()
-        raise StorageError(f"{safe_url(url)}: not a database URL: {error}") from error
+    _try_connection(engine, url, parsed)
     if dialect == "sqlite":
         reopen_replaced(engine)
     return engine
@@ -129,6 +98,54 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection = plain.execution_options(mlg_begin="BEGIN IMMEDIATE")
         with connection.begin():
             yield connection
+
+
+def _parsed(url: str) -> URL:
+    """Parse a URL whose driver is known and synchronous.
+
+    Raises:
+        StorageError: it is none.
+    """
+    try:
+        parsed = make_url(url)
+        kind = parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise StorageError(f"{safe_url(url)}: not a database URL; {_EXAMPLES}") from error
+    if _has_bare_mark(parsed, url):
+        raise StorageError(
+            f"{safe_url(url)}: the user or the password holds a bare @ or ?, which end a part of a "
+            "URL; write %40 for @, %3F for ?, %2F for / and %25 for %"
+        )
+    if kind.is_async:
+        raise StorageError(f"{safe_url(url)}: {parsed.drivername} is asynchronous; {_EXAMPLES}")
+    return parsed
+
+
+def _server_options(parsed: URL, *, read_only: bool) -> tuple[URL, dict[str, Any]]:
+    """Return a server's URL with its driver, and the options of its engine."""
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if parsed.get_backend_name() == "postgresql":
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if "connect_timeout" not in parsed.query:
+            options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT_S}
+        options["execution_options"] = {"postgresql_readonly": read_only}
+    return parsed, options
+
+
+def _try_connection(engine: Engine, url: str, parsed: URL) -> None:
+    # The first read of a file; connecting alone would accept any file at all.
+    is_file = parsed.get_backend_name() == "sqlite"
+    probe = "SELECT count(*) FROM sqlite_master" if is_file else "SELECT 1"
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(probe))
+    except DBAPIError as error:
+        engine.dispose()
+        raise StorageError(_why(error, url, parsed)) from error
+    except (UnicodeError, OverflowError) as error:  # what the driver cannot pass on
+        engine.dispose()
+        raise StorageError(f"{safe_url(url)}: not a database URL: {error}") from error
 
 
 def _has_bare_mark(parsed: URL, url: str) -> bool:
