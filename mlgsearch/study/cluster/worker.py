@@ -1,4 +1,4 @@
-"""The Ray actor that trains trials, one after another."""
+"""The Ray actor that trains trials, one after another, and what every such actor needs."""
 
 import faulthandler
 import json
@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,7 +16,7 @@ from ray import tune
 
 from mlgsearch.errors import ArtifactsAwayError, MlgsearchError
 from mlgsearch.records import EpochRecord
-from mlgsearch.study.artifacts.store import Work, open_artifacts
+from mlgsearch.study.artifacts.store import Artifacts, Work, open_artifacts
 from mlgsearch.study.cluster.exceptions import take_failure
 from mlgsearch.study.cluster.messages import Assignment, Report
 from mlgsearch.study.cluster.notice import Notice
@@ -72,8 +73,75 @@ class WorkerContext:
         return Prepared.open(train, Path(self.cache), device)
 
 
-class TrialWorker(tune.Trainable):
-    """Trains the trial it is given, an epoch a step, and is then given another.
+class StudentActor:
+    """What the actors that train students have in common; `set_up` comes before all else.
+
+    Where its node is taken away with a notice it finishes the epoch in flight, and ends its own
+    process when it is asked for the next one.
+    """
+
+    def set_up(self, context: str, shipped: Shipped | None) -> None:
+        """Note where to find what the study's trials share: in the cache, or shipped."""
+        self._context = WorkerContext.from_text(context)
+        self._notice = Notice(is_far=shipped is not None)
+        self._shipped = shipped
+        self._device = best_device() if self._context.uses_gpu else torch.device("cpu")
+        set_up_device(self._device, self._context.threads)
+        self._training: StudentTraining | None = None
+        self._work: Work | None = None
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        return self._context.open(self._shipped, self._device)
+
+    @property
+    def _artifacts(self) -> Artifacts:
+        return open_artifacts(self._context.artifacts)
+
+    def _leave_if_noticed(self) -> None:
+        if self._notice.is_given:
+            self._close()
+            self._notice.leave()
+
+    def _begin_training(self, job: TrialJob) -> StudentTraining:
+        """Begin, or go on from its last checkpoint."""
+        assert self._work is not None
+        threads = self._context.threads
+        training = StudentTraining(
+            self._prepared, job, self._work.path, threads=threads, resumes=True
+        )
+        self._log("began", epochs_done=training.epochs_done)
+        return training
+
+    def _epoch(self, training: StudentTraining) -> EpochRecord:
+        epoch = training.run_epoch()
+        self._log("epoch", epoch=epoch.epoch, accuracy=epoch.validation_accuracy)
+        self._publish()  # before it is reported, so that what is reported can be resumed
+        return epoch
+
+    def _publish(self) -> None:
+        assert self._work is not None
+        self._work.publish()
+
+    def _close(self) -> None:
+        training, self._training = self._training, None
+        if training is not None:
+            training.close()
+        work, self._work = self._work, None
+        if work is not None:
+            work.close()
+        release_memory(self._device)
+
+    def _log(self, event: str, **values: Any) -> None:
+        """Add a line to the training's own log, the place to look when one asks what happened."""
+        line = {"time": time.time(), "event": event, "pid": os.getpid(), **values}
+        assert self._work is not None
+        with (self._work.log_folder / "events.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+
+class TrialWorker(StudentActor, tune.Trainable):
+    """Trains the trial it is given, one epoch per step, and is then given another.
 
     A step's result carries a `Report`. An error is a report, not an exception: the actor lives on,
     and another try stays for workers that died. One that takes longer than ``trial_timeout_s`` ends
@@ -81,21 +149,11 @@ class TrialWorker(tune.Trainable):
 
     The first result of a trial that was begun before holds what its checkpoint knows and nothing
     new, so that a driver which missed some of it catches up, and may stop it there.
-
-    Where its node is taken away with a notice it finishes the epoch in flight, and ends its own
-    process when it is asked for the next one.
     """
 
     def setup(self, config: dict[str, Any], shipped: Shipped | None = None) -> None:
         """Note where to find what the study's trials share: in the cache, or shipped."""
-        self._notice = Notice(is_far=shipped is not None)
-        self._shipped = shipped
-        self._context = WorkerContext.from_text(config["context"])
-        self._device = best_device() if self._context.uses_gpu else torch.device("cpu")
-        set_up_device(self._device, self._context.threads)
-        self._prepared: Prepared | None = None
-        self._training: StudentTraining | None = None
-        self._work: Work | None = None
+        self.set_up(config["context"], shipped)
         self._hung_file: TextIO | None = None
         self.reset_config(config)
 
@@ -107,9 +165,7 @@ class TrialWorker(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or report those trained before."""
-        if self._notice.is_given:
-            self._close()
-            self._notice.leave()
+        self._leave_if_noticed()
         attempt = self._assignment.attempt
         try:
             report = self._advance()
@@ -152,30 +208,12 @@ class TrialWorker(tune.Trainable):
         return Report(self._assignment.attempt, tuple(epochs), summary)
 
     def _begin(self) -> StudentTraining:
-        artifacts = open_artifacts(self._context.artifacts)
-        number, attempt = self._assignment.number, self._assignment.attempt
-        self._work = work = artifacts.begin(number, attempt)
-        self._log_file = work.log_folder / "events.jsonl"
-        self._set_watchdog(work.log_folder / HUNG)
-        if self._prepared is None:
-            self._prepared = self._context.open(self._shipped, self._device)
+        self._work = self._artifacts.begin(self._assignment.number, self._assignment.attempt)
+        self._set_watchdog(self._work.log_folder / HUNG)
         proposal = self._assignment.proposal
-        job = TrialJob(proposal.settings, proposal.train_spec(self._prepared.spec))
-        training = StudentTraining(
-            self._prepared, job, work.path, threads=self._context.threads, resumes=True
+        return self._begin_training(
+            TrialJob(proposal.settings, proposal.train_spec(self._prepared.spec))
         )
-        self._log("began", epochs_done=training.epochs_done)
-        return training
-
-    def _epoch(self, training: StudentTraining) -> EpochRecord:
-        epoch = training.run_epoch()
-        self._log("epoch", epoch=epoch.epoch, accuracy=epoch.validation_accuracy)
-        self._publish()  # before it is reported, so that what is reported can be resumed
-        return epoch
-
-    def _publish(self) -> None:
-        assert self._work is not None
-        self._work.publish()
 
     def _set_watchdog(self, path: Path) -> None:
         """End this process where the trial takes too long; Python may hang, so C watches."""
@@ -186,22 +224,12 @@ class TrialWorker(tune.Trainable):
             )
 
     def _close(self) -> None:
-        training, self._training = self._training, None
-        if training is not None:
-            training.close()
+        super()._close()
         if self._hung_file is not None:
             faulthandler.cancel_dump_traceback_later()
             self._hung_file.close()
             Path(self._hung_file.name).unlink(missing_ok=True)
             self._hung_file = None
-        work, self._work = self._work, None
-        if work is not None:
-            work.close()
-        release_memory(self._device)
 
     def _log(self, event: str, **values: Any) -> None:
-        """Add a line to the trial's own log, the place to look when one asks what happened."""
-        line = {"time": time.time(), "event": event, "pid": os.getpid(), **values}
-        line["attempt"] = self._assignment.attempt
-        with self._log_file.open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        super()._log(event, **values, attempt=self._assignment.attempt)
