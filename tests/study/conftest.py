@@ -1,4 +1,4 @@
-"""Studies on a real database, without Ray and without training."""
+"""What tests of studies share: a cache of teachers, and studies that train nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,12 @@ from typing import Any
 import pytest
 
 from tests.study.driverless import Driverless, Make, empty_database
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One teacher for all studies of a module."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture

@@ -23,12 +23,6 @@ TRIALS = 6
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One teacher for all studies here."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Study:
     """A study that one worker finished in peace."""
     study = Study(tmp_path_factory.mktemp("undisturbed"), cache)

@@ -17,11 +17,6 @@ from tests.study.driver import STUDY, Driver, Study
 LONG_STUDY = STUDY.replace("one_cycle, epochs: 4", "one_cycle, epochs: 2000")
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def study(tmp_path: Path, cache: Path) -> Study:
     return Study(tmp_path, cache, LONG_STUDY)

@@ -55,12 +55,6 @@ def _hangups_end_a_process() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One teacher for all studies here."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def study(tmp_path: Path, cache: Path) -> Study:
     (tmp_path / "slow_code.py").write_text(USER_CODE)

@@ -20,17 +20,7 @@ from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.running.layer import latents_of
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
-
-#: Settings that layers are given in turn; every kind of factor at odd and even bits.
-VARIED = [
-    LayerSetting(2, 6, 3, 6, 3),
-    LayerSetting(1, 0, 5, 1, 0),
-    LayerSetting(0, 4, 1, 0, 7),
-    LayerSetting.plain(4),
-    LayerSetting(2, 3, 32, 16, 8),
-    LayerSetting.plain(32),
-    LayerSetting(1, 5, 2, 32, 4),
-]
+from tests.mlg.students import as_trained, varied_settings
 
 
 class Mixed(nn.Module):
@@ -67,13 +57,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def varied_settings(network: nn.Module) -> dict[str, LayerSetting]:
-    settings = {}
-    for i, (name, layer) in enumerate(compressible_layers(network).items()):
-        settings[name] = VARIED[i % len(VARIED)].canonical(layer.shape)
-    return settings
-
-
 def a_student(
     kind: str, method: Method = "dorefa", norm_bits: NormBits = 32, in_bits: InBits = 32
 ) -> nn.Module:
@@ -88,19 +71,7 @@ def a_student(
         norm_bits=norm_bits,
         in_bits=in_bits,
     )
-    for parameter in network.parameters():
-        parameter.data += 0.03 * torch.randn_like(parameter)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
-            assert module.running_mean is not None
-            module.running_mean.normal_(std=0.3)
-            module.running_var.uniform_(0.5, 2)
-    network.eval()
-    for module in network.modules():
-        if isinstance(module, InputQuantiser):
-            module.train()
-    network(torch.randn(2, 3, 32, 32))
-    return network.eval()
+    return as_trained(network, 2, 3, 32, 32)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

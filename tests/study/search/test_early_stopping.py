@@ -1,9 +1,7 @@
 """Early stopping as the ledger carries it out, on a real database, without Ray."""
 
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -13,9 +11,9 @@ from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.study.search.early_stopping import EarlyStopping, is_stopped
-from mlgsearch.study.search.ledger import Job, Ledger
+from mlgsearch.study.search.ledger import Ledger
 from tests.results.samples import a_trial
-from tests.study.driverless import NARROW, Driverless, a_summary, empty_database
+from tests.study.driverless import NARROW, Driverless, Make, a_summary, next_job
 from tests.study.samples import MIXED, a_spec, an_epoch
 
 #: Twelve settings of one size each, which differ in a hyperparameter that changes no size.
@@ -29,28 +27,12 @@ SEARCH = {
 }
 TRAINING = {"epochs": 9}  # judged after 1 and 3
 
-Make = Callable[..., Driverless]
-
 
 @pytest.fixture
-def driverless(tmp_path: Path) -> Iterator[Make]:
-    made: list[Driverless] = []
-    (tmp_path / "a.db").write_bytes(empty_database())
-
-    def make(**options: Any) -> Driverless:
-        content: dict[str, Any] = {"space": SPACE, "search": SEARCH, "training": TRAINING} | options
-        made.append(Driverless(f"sqlite:///{tmp_path}/a.db", **content))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def next_job(ledger: Ledger) -> Job:
-    job = ledger.next_job()
-    assert job is not None
-    return job
+def driverless(driverless: Make) -> Make:
+    """Make studies whose trials may be stopped."""
+    content: dict[str, Any] = {"space": SPACE, "search": SEARCH, "training": TRAINING}
+    return lambda **options: driverless(**(content | options))
 
 
 def train(ledger: Ledger, number: int, accuracy: float, *, begin: int = 1, end: int = 9) -> int:

@@ -25,12 +25,6 @@ from tests.study.driver import Study
 from tests.study.verifiable import prepared, verifiable
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One teacher for all studies here."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def study(tmp_path: Path, cache: Path) -> Study:
     return verifiable(tmp_path, cache)

@@ -28,11 +28,6 @@ from tests.study.verifiable import prepared, spec
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def common(cache: Path) -> Prepared:
     return prepared(cache)
 

@@ -28,18 +28,7 @@ from mlgsearch.train.files.packed_file import to_bytes
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 from tests.mlg.kind_networks import IMAGE, KIND_NETWORKS, kind_network
-
-#: Settings that layers are given in turn: every kind of factor at odd and even bits.
-VARIED = [
-    LayerSetting(2, 6, 3, 6, 3),
-    LayerSetting(1, 0, 5, 1, 0),
-    LayerSetting(0, 4, 1, 0, 7),
-    LayerSetting.plain(4),
-    LayerSetting(2, 3, 32, 16, 8),
-    LayerSetting.plain(32),
-    LayerSetting(1, 5, 2, 32, 4),
-    LayerSetting(2, 3, 2, 5, 32),
-]
+from tests.mlg.students import as_trained, varied_settings
 
 
 class Mixed(nn.Module):
@@ -81,17 +70,13 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def a_card(network: nn.Module, shape: tuple[int, int, int], **changes: Any) -> PackedCard:
-    found = [
-        VARIED[i % len(VARIED)].canonical(layer.shape)
-        for i, layer in enumerate(compressible_layers(network).values())
-    ]
     content = {
         "model": ModelSpec(name="mine:network"),
         "classes": 5,
         "channels": shape[0],
         "image_size": shape[1:],
         "method": "lsq_symmetric",
-        "settings": tuple(found),
+        "settings": tuple(varied_settings(network).values()),
         "mean": (0.5,) * shape[0],
         "std": (0.25,) * shape[0],
     }
@@ -108,20 +93,7 @@ def a_student(
     bits: Any = {"norm_bits": card.norm_bits, "in_bits": card.in_bits}
     found = dict(zip(names, card.settings, strict=True))
     compress(network, found, method=card.method, refine_steps=0, **bits)
-    for parameter in network.parameters():
-        parameter.data += 0.03 * torch.randn_like(parameter)
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(std=0.3)
-            module.running_var.uniform_(0.5, 2)
-    network.eval()
-    for module in network.modules():
-        if isinstance(module, InputQuantiser):
-            module.train()
-    network(torch.randn(4, *shape))
-    return network.eval(), card
+    return as_trained(network, 4, *shape), card
 
 
 def session_of(model: ModelProto, *, is_optimised: bool = True) -> onnxruntime.InferenceSession:
