@@ -32,7 +32,7 @@ class TrialState(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether nobody trains the trial or waits to; COMPLETE and FAIL are so for good."""
+        """Whether the trial is neither trained nor queued; COMPLETE and FAIL are final."""
         return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 

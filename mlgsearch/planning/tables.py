@@ -103,7 +103,7 @@ def build_tables(
         fixed: layers that have one setting and no choice.
         method: of the quantisation.
         refine_steps: of the projection.
-        check: how many settings a layer are projected, to compare with what was predicted.
+        check: how many settings per layer are projected, to compare with what was predicted.
         seed: draws labels and the settings that are checked.
         report: called with batches and layers done.
         measures: whether the network's divergence is measured layer by layer.

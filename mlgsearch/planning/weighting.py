@@ -46,7 +46,7 @@ MEASURED = "measured"
 
 
 def layer_weights(tables: Tables, weighting: str) -> dict[str, float]:
-    """Return every layer's weight, 1 in the mean.
+    """Return every layer's weight, 1 on average.
 
     Where a weighting gives nothing to any layer (no gradient arrived), all weigh 1.
     """

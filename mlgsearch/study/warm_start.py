@@ -19,7 +19,7 @@ from mlgsearch.study.file.spec import FirstTrial, StudySpec, is_table, parse_stu
 #: The most settings that are taken of one study.
 MOST = 8
 
-#: What a layer gets that an earlier setting does not name; such are the ones that nobody searches.
+#: What a layer gets that an earlier setting does not name, because it is not searched.
 _OTHERS = (0, 0, 8, 0, 0)
 _OPTUNA_COLUMN = re.compile(r"params_(?P<layer>.+)/(?P<number>\w+)")
 

@@ -104,7 +104,7 @@ class BothLevels:
 
 
 class Level1Only:
-    """Error where level 1 stands alone; refinement finds little to improve there."""
+    """Error of level 1 alone; refinement finds little to improve there."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Level1Only:
 
 
 class Level2Only:
-    """Error where level 2 stands alone: its basis has unit rows, ``coeff_out`` the scale."""
+    """Error of level 2 alone: its basis has unit rows, ``coeff_out`` the scale."""
 
     def __init__(
         self,

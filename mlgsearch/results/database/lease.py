@@ -40,7 +40,7 @@ def acquire(
     surely gone: by ``process``, its `process_identity`. Where that is not known on either side, or
     is of another boot or container, the lease must run out first.
     ``token`` of the result is larger than of every lease of this study before. Of several who try
-    at once exactly one succeeds: taking is one UPDATE, on condition that nobody took meanwhile.
+    at once exactly one succeeds: taking is one UPDATE, on condition that no other came first.
 
     Raises:
         StudyConflictError: another process holds it; the message says who, and what to do.
@@ -76,7 +76,7 @@ def acquire(
 def renew(engine: Engine, lease: LeaseRecord, *, ttl_s: float = 30) -> LeaseRecord:
     """Hold the lease for another ``ttl_s`` seconds from now, and store what it waits for.
 
-    A lease that ran out but that nobody took is still good: nobody drove in between.
+    A lease that ran out but was not taken is still valid: no other driver ran in between.
 
     Raises:
         LeaseLostError: it was released, another took it, or the study was deleted; this
@@ -107,7 +107,7 @@ def release(engine: Engine, lease: LeaseRecord) -> None:
 
 
 def current(engine: Engine, study: str) -> LeaseRecord | None:
-    """Return who holds a study's lease; None where nobody does, or it ran out.
+    """Return who holds a study's lease; None if no driver does, or it ran out.
 
     Raises:
         StudyNotFoundError: no such study.

@@ -48,8 +48,8 @@ class ResultStore:
 
     - Only the driver that holds a study's lease writes to it, from one thread; workers hand it
       their results. Every write looks at the lease inside its transaction, and a driver whose
-      lease went to another gets LeaseLostError. A store without a lease writes to studies that
-      nobody drives. Anybody may read, at any time, from an engine opened read-only.
+      lease went to another gets LeaseLostError. A store without a lease writes to studies without
+      a driver. Any process may read, at any time, from an engine opened read-only.
     - Each method is one transaction: a reader sees all of it or nothing, and after the method has
       returned it survives the end of the process.
     - Writing is idempotent: a trial is named by (study, number), an epoch by (study, number,

@@ -50,7 +50,7 @@ def time_left_s(pace: tuple[int, float], remaining: int) -> float | None:
 
 
 def read_driving(engine: Engine, study: str) -> Driving | None:
-    """Return who drives a study now; None where nobody does, or there is no such study."""
+    """Return who drives a study now; None if no driver does, or there is no such study."""
     with engine.connect() as connection:
         return drivers(connection, study).get(study)
 

@@ -1,8 +1,8 @@
 """Where the attempts at a trial keep their checkpoints, so that a late one disturbs none.
 
 A trial's folder holds ``attempt-0001`` or a later one. Whoever begins an attempt renames the folder
-of the last to its own: in one step it has all that was done before, and a worker of the earlier
-attempt that still lives (behind a cut network, or stopped for a while) writes where nobody looks.
+of the last to its own: in one step it has all that was done before, and what a worker of the
+earlier attempt still writes (one behind a cut network, or stopped for a while) is ignored.
 """
 
 import re
@@ -42,7 +42,7 @@ def claim_attempt(trial: Path, attempt: int) -> Path:
         for path in trial.glob("*.safetensors"):
             path.replace(own / path.name)
         for number, path in _attempts(trial):
-            if number < attempt:  # made by a late worker, and looked at by nobody
+            if number < attempt:  # made by a late worker, and never read
                 shutil.rmtree(path, ignore_errors=True)
         last = attempt, own
     if last[0] > attempt:

@@ -1,9 +1,9 @@
 """A study's artifacts in a store that fsspec reaches by its URL.
 
 Nothing can be renamed as a whole there, so whoever begins an attempt copies what the last one left
-into a folder of the attempt's own, and then marks that as begun. The last that is marked holds: a
-worker of an earlier attempt that still lives writes where nobody looks. A file is sent under
-another name and then renamed; a checkpoint besides has its SHA-256 in itself, looked at on reading.
+into a folder of the attempt's own, and then marks that as begun. Only the last that is marked is
+read: what a worker of an earlier attempt still writes is ignored. A file is sent under another name
+and then renamed; a checkpoint also holds its own SHA-256, which is checked when it is read.
 """
 
 import logging
@@ -168,7 +168,7 @@ class RemoteArtifacts:
         return True
 
     def send(self, path: Path, name: str) -> None:
-        """Copy a file to the store; nobody finds half of it there."""
+        """Copy a file to the store, where it appears whole or not at all."""
         folder, _, last = name.rpartition("/")
         temporary = f"{folder}/.{last}.{uuid4().hex[:8]}"
 

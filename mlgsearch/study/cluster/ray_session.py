@@ -33,7 +33,7 @@ _PATIENCE = "RAY_gcs_server_port_wait_time_s"
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-# Tune's own account of all trials, which nobody reads: a study is taken up from the database. At
+# Tune's own account of all trials, which is never read: a study resumes from the database. At
 # 7,000 trials writing it left the driver 200 MiB larger.
 os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "inf")
 # Our searcher holds back where there is no room; Ray's own bound would not grow with the cluster.
@@ -157,7 +157,7 @@ def joined(address: str | None) -> Iterator[None]:
 
     Raises:
         UserError: no cluster answers there, or one that is of other versions, does not know this
-            machine's token, asks nobody for a token, or begins no task.
+            machine's token, asks for no token, or begins no task.
     """
     if address is None:
         yield

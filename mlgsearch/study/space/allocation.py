@@ -1,4 +1,4 @@
-"""The allocation space: a budget for the network, and a gain a layer that bends its spread."""
+"""The allocation space: a budget for the network, and a gain per layer that bends its spread."""
 
 import math
 from collections.abc import Mapping

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 CALIBRATION_IMAGES = 256
 _BATCH = 64
 
-#: Settings a layer that are projected, to compare with what was predicted.
+#: Settings per layer that are projected, to compare with what was predicted.
 CHECKED = 8
 
 

@@ -24,7 +24,7 @@ class LayerSensitivity:
     damage where the layer takes at most 0.02 of its weight at 32 bits (``_5_`` likewise), None
     where it cannot be that small. ``ratio_for_10_percent`` is the least memory ratio of the layer
     at which a tenth of its output is lost, None where even the largest loses more: small is free.
-    ``fisher`` is its weight by a Fisher estimate, 1 in the mean. The last three are
+    ``fisher`` is its weight by a Fisher estimate, 1 on average. The last three are
     `LayerCost`'s, None without trials.
     """
 

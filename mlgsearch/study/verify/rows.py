@@ -18,7 +18,7 @@ class VerifyRows:
     """Writes the row of every training, by the lease that ``store`` has.
 
     What an earlier call left in the spool is delivered first; what it left RUNNING waits again,
-    for under our lease nobody else runs it.
+    because under our lease no other process runs it.
 
     Args:
         study: its name.

@@ -28,8 +28,8 @@ _RENEW_S, _RETRY_S = TTL_S / 3, 1.0
 class LeaseKeeper:
     """A context in which this process drives the study; a thread renews the lease.
 
-    A SQLite file that is moved away or replaced is a lease that is lost: what this process still
-    wrote would go to a file that nobody looks at.
+    The lease counts as lost once a SQLite file is moved away or replaced: what this process wrote
+    then would go to a file that is no longer the database.
 
     Raises:
         StudyConflictError: on entering, where another driver holds it.

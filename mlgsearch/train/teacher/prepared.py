@@ -35,7 +35,7 @@ IMAGENET = NormalisationSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.22
 
 
 class Prepared:
-    """Images on the device, the teacher, and its logits; made once a process.
+    """Images on the device, the teacher, and its logits; made once per process.
 
     The driver calls `prepare`, which loads, trains and computes what is not in the cache; a worker
     calls `Prepared.open`, which finds it there, or is given it where it does not see that cache.

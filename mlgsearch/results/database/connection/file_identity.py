@@ -35,8 +35,8 @@ class FileIdentity:
 def reopen_replaced(engine: Engine) -> None:
     """Let an engine of a file open what is there now, and make no new file where it is gone.
 
-    A pooled connection would go on with a file that was moved away or replaced: it reads what
-    nobody writes any more, and SQLite refuses its writes forever.
+    A pooled connection would keep a file that was moved away or replaced: it reads stale rows, and
+    SQLite refuses its writes forever.
     """
     path = _path(engine)
     if path is None:

@@ -25,7 +25,7 @@ def storage_url(written: str) -> str:
 
     Raises:
         StorageError: the file cannot be read, may be written by others, or holds no or several
-            lines, or nobody has such a home. The message does not show the file's content.
+            lines, or names a home of an unknown user. The message does not show the file's content.
     """
     written = written.strip()
     if not written.startswith("@"):
@@ -40,7 +40,7 @@ def storage_url(written: str) -> str:
         raise StorageError(f"{written}: {path} holds no text; write a database URL there") from None
     except OSError as error:
         raise StorageError(f"{written}: {path} cannot be read: {error.strerror}") from None
-    except RuntimeError as error:  # a home that nobody has
+    except RuntimeError as error:  # of an unknown user
         raise StorageError(f"{written}: {error}") from None
     if not text or len(text.splitlines()) != 1 or text.startswith("@"):
         raise StorageError(f"{written}: {path} must hold a database URL on one line, nothing else")
@@ -94,7 +94,7 @@ def _at_home(url: str) -> str:
     scheme, home, rest = found.groups()
     try:
         return f"{scheme}{Path(home).expanduser()}{rest}"
-    except RuntimeError as error:  # a home that nobody has
+    except RuntimeError as error:  # of an unknown user
         raise StorageError(f"{url}: {error}") from None
 
 
