@@ -80,6 +80,17 @@ def study(arguments: argparse.Namespace) -> StudySpec:
     return parse_study(content, "benchmark")
 
 
+def recipe(arguments: argparse.Namespace) -> str:
+    """Name all that was chosen of a training, so that no two of them share a checkpoint or row."""
+    chosen = [
+        f"{arguments.epochs}of{arguments.teacher_epochs}",
+        f"pad{arguments.crop_padding}",
+        f"cut{arguments.cutout}",
+        arguments.precision,
+    ]
+    return "-".join(chosen if arguments.limit is None else [*chosen, f"{arguments.limit}images"])
+
+
 def uniform_setting(shape: NetworkShape, ratio: float) -> tuple[int, int, int, int, int]:
     """Return the paper's setting with the most bases across kernels that fit into ``ratio``."""
     b_in, most, *bits = PAPER
@@ -152,7 +163,7 @@ def run(arguments: argparse.Namespace) -> None:
             settings = uniform_settings(shape, setting, head_bits=HEAD_BITS)
             bits = network_sizes(shape, settings, NORM_BITS).bits
             for arm in ARMS:
-                name = f"{arguments.network}-{ratio:.4f}-{arm}-{arguments.epochs}-{seed}"
+                name = f"{arguments.network}-{ratio:.4f}-{arm}-{recipe(arguments)}-{seed}"
                 if name in done:
                     continue
                 if arm == "planned":
@@ -167,8 +178,7 @@ def run(arguments: argparse.Namespace) -> None:
                     "uniform": list(setting),
                     "seed": seed,
                     "memory_ratio": round(bits / (32 * shape.full_parameters), 6),
-                    "crop_padding": arguments.crop_padding,
-                    "cutout": arguments.cutout,
+                    "recipe": recipe(arguments),
                     "epochs": arguments.epochs,
                     "teacher_epochs": arguments.teacher_epochs,
                     "teacher": teacher,
@@ -189,16 +199,17 @@ def report(arguments: argparse.Namespace) -> None:
     cells: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for text in path.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
-        key = tuple(line[part] for part in ("network", "at_most", "arm", "epochs"))
+        key = tuple(line[part] for part in ("network", "at_most", "arm", "recipe"))
         cells.setdefault(key, []).append(line)
     figures = []
-    for (network, at_most, arm, epochs), lines in sorted(cells.items()):
+    for (network, at_most, arm, trained), lines in sorted(cells.items()):
         tests = [100 * line["test"] for line in lines]
         row = {
             "network": network,
             "at_most": at_most,
             "arm": arm,
-            "epochs": epochs,
+            "recipe": trained,
+            "epochs": lines[0]["epochs"],
             "teacher_epochs": lines[0]["teacher_epochs"],
             "teacher_percent": round(100 * lines[0]["teacher"], 2),
             "memory_ratio": lines[0]["memory_ratio"],
@@ -213,7 +224,7 @@ def report(arguments: argparse.Namespace) -> None:
         print(
             f"{network} at most {at_most:.4f}, {arm}: {row['test_percent']:.2f} % "
             f"(teacher {row['teacher_percent']:.2f} %), {row['packed_bytes']:,} bytes, "
-            f"{epochs} epochs"
+            f"{trained}"
         )
     text = json.dumps(figures, indent=1) + "\n"
     (arguments.folder / "headline.json").write_text(text, encoding="utf-8")

@@ -15,10 +15,12 @@ from mlgsearch.study.drive import Options
 from mlgsearch.study.file.spec import StudySpec, parse_study
 from mlgsearch.study.launch import launch
 
-#: What both searched spaces may choose from, and the head and normalisation with it.
+#: What both searched spaces may choose from, and the head and normalisation with it. Weighting and
+#: quantisers are those of the time when `search.json` was made, whatever the defaults are now.
 _RANGES = {
     "B_in": [1, 8],
     "B_out": [1, 64],
+    "weighting": "relative",
     "hyperparameters": {"quantisation.norm_bits": {"choices": [16, 32]}},
 }
 _ALLOCATION = {"kind": "allocation", **_RANGES}
@@ -34,10 +36,8 @@ GRID = [
 
 #: 60 that reach as low as a plan does, with the options that a plan chooses there.
 FAIR_GRID = [
-    [base_in, base_out, *bits]
-    for base_out, base_in, bits in product(
-        (4, 6, 8, 16, 32), (1, 2, 3), ((3, 3, 3), (3, 6, 3), (4, 4, 4), (8, 8, 8))
-    )
+    [base_in, base_out, bits, bits, bits]
+    for base_out, base_in, bits in product((1, 2, 3, 4, 6, 8, 12, 16, 24, 32), (1, 2, 3), (2, 3))
 ]
 
 
@@ -124,7 +124,7 @@ def study_spec(task: str, root: str | None, arm: str, seed: int, trials: int) ->
         **parts,
         "seed": seed,
         "space": ARMS[arm].space,
-        "quantisation": ARMS[arm].quantisation,
+        "quantisation": {"method": "dorefa", **ARMS[arm].quantisation},
         "search": {"seed": seed, "n_trials": trials, **ARMS[arm].search},
     }
     return parse_study(content, "benchmark")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlgsearch.records import TrialRecord
+from mlgsearch.results.analysis.choice import smaller_ties
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.trial_fields import FURTHER, TRIAL_FIELDS, object_schema, trial_fields
 
@@ -24,6 +25,7 @@ COLUMNS = (
     "expected_low",
     "expected_high",
     "verified_seeds",
+    "tied_with",
     "loss",
     "memory_ratio",
     "compression",
@@ -63,6 +65,10 @@ _EXPECTED = {
         "description": "trainings that verified it, 0 where none did",
     },
 }
+_TIED_WITH = {
+    "type": ["integer", "null"],
+    "description": "the smallest student on the front that it leads by less than the noise",
+}
 
 #: The keys of a verified point's row, in order.
 VERIFIED_COLUMNS = (
@@ -88,15 +94,22 @@ VERIFIED_COLUMNS = (
 )
 
 
-def front_rows(trials: Iterable[TrialRecord], expectations: "Expectations") -> list[dict[str, Any]]:
+def front_rows(trials: Sequence[TrialRecord], expectations: "Expectations") -> list[dict[str, Any]]:
     """Return the trials of a front, in their order, as rows that JSON can hold.
 
     ``accuracy`` is a fraction, as are the expected one and the ends of its interval,
     ``compression`` is 1 / memory ratio, ``packed_bytes`` the size of the packed file (None for a
     trial of an older version), ``settings`` maps a layer to its five numbers [B_in, B_out, q_basis,
-    q_coeff_in, q_coeff_out].
+    q_coeff_in, q_coeff_out], ``tied_with`` is as of `smaller_ties`.
+
+    Args:
+        trials: smallest student first.
+        expectations: of their study.
     """
-    return [_row(trial, expectations.find(trial.number)) for trial in trials]
+    ties = smaller_ties([trial.number for trial in trials], expectations)
+    return [
+        _row(trial, expectations.find(trial.number), ties.get(trial.number)) for trial in trials
+    ]
 
 
 def expectation_fields(found: "Expectation | None") -> dict[str, Any]:
@@ -135,7 +148,12 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) 
 def front_schema() -> dict[str, Any]:
     """Return the JSON schema of a row of the front."""
     schemas: dict[str, Mapping[str, Any]] = {f.name: f.schema for f in TRIAL_FIELDS}
-    schemas |= {**_EXPECTED, "bits": {"type": "integer"}, "parameters": {"type": "integer"}}
+    schemas |= {
+        **_EXPECTED,
+        "tied_with": _TIED_WITH,
+        "bits": {"type": "integer"},
+        "parameters": {"type": "integer"},
+    }
     schemas["accuracy"] = {**schemas["accuracy"], "type": "number"}  # only COMPLETE trials
     return object_schema(
         "A trial on the front, as of `front --format json`.",
@@ -143,10 +161,13 @@ def front_schema() -> dict[str, Any]:
     )
 
 
-def _row(trial: TrialRecord, expectation: "Expectation | None" = None) -> dict[str, Any]:
+def _row(
+    trial: TrialRecord, expectation: "Expectation | None" = None, tied_with: int | None = None
+) -> dict[str, Any]:
     values = {
         **trial_fields(trial),
         **expectation_fields(expectation),
+        "tied_with": tied_with,
         "bits": trial.sizes.bits,
         "parameters": trial.sizes.parameters,
     }

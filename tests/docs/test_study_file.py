@@ -88,10 +88,13 @@ def test_its_first_trials_lie_in_its_space_and_get_smaller_than_the_teacher(path
         )
         shape = network_shape(network, (channels, side, side))
     # What is planned needs a trained teacher; the settings that are asked for do not.
+    layerwise = {"kind": "layerwise", "hyperparameters": {}}
+    alone: dict[str, object] = {"hyperparameters": {}, "layers": {}}
+    first = tuple(each.model_copy(update=alone) for each in spec.search.first)
     asked = spec.model_copy(
         update={
-            "space": spec.space.model_copy(update={"kind": "layerwise", "hyperparameters": {}}),
-            "search": spec.search.model_copy(update={"planned": 0}),
+            "space": spec.space.model_copy(update=layerwise),
+            "search": spec.search.model_copy(update={"planned": 0, "first": first}),
         }
     )
     space = Space(asked, shape)

@@ -40,6 +40,17 @@ def test_rows_hold_the_front_smallest_first() -> None:
     assert row["verified_seeds"] == 0
 
 
+def test_a_lead_within_the_noise_names_the_smallest_student_that_it_is_over() -> None:
+    known = [(0, 0.60, 0.01), (1, 0.900, 0.02), (2, 0.902, 0.03), (3, 0.903, 0.04)]
+    rows = rows_of(*(a_complete(*trial) for trial in known))
+    assert [(row["trial"], row["tied_with"]) for row in rows] == [
+        (0, None),
+        (1, None),
+        (2, 1),
+        (3, 1),
+    ]
+
+
 def test_csv_reads_back() -> None:
     rows = rows_of(a_complete(0, 0.8, 0.04), a_complete(1, 0.9, 0.1))
     read = list(csv.DictReader(io.StringIO(to_csv(rows))))

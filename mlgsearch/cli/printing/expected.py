@@ -6,14 +6,14 @@ if TYPE_CHECKING:
     from mlgsearch.results.analysis.uncertainty.expectation import Expectation, Expectations
 
 
-def expected(found: "Expectation | None") -> str:
-    """Write an expectation with its interval, and how many trainings verified it."""
+def expected(found: "Expectation | None", tied_with: int | None = None) -> str:
+    """Write an expectation with its interval, how many trainings verified it, and what it ties."""
     if found is None:
         return ""
-    interval = f"{found.accuracy:.1%} ({100 * found.low:.1f} to {100 * found.high:.1f})"
-    if not found.seeds:
-        return interval
-    return f"{interval}, verified ({found.seeds} seed{'' if found.seeds == 1 else 's'})"
+    text = f"{found.accuracy:.1%} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+    if found.seeds:
+        text += f", verified ({found.seeds} seed{'' if found.seeds == 1 else 's'})"
+    return text if tied_with is None else f"{text} ≈ {tied_with}"
 
 
 def what_is_expected(expectations: "Expectations") -> str:

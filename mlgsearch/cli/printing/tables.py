@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mlgsearch.cli.printing.expected import expected, what_is_expected
 from mlgsearch.records import FIVE_NAMES, EpochRecord, StudyRecord, TrialRecord, TrialState
+from mlgsearch.results.analysis.choice import smaller_ties
 from mlgsearch.results.read.study_list import StudyRow
 from mlgsearch.results.read.study_results import StudyResults
 
@@ -23,6 +24,10 @@ def front_table(results: StudyResults, best: Sequence[TrialRecord]) -> Table:
     study, expectations = results.record, results.expectations
     size = f"{len(best)} student{'' if len(best) == 1 else 's'}"
     volume = results.reached.hypervolume
+    ties = smaller_ties([trial.number for trial in best], expectations)
+    caption = what_is_expected(expectations) if best else None
+    if ties:
+        caption = f"{caption}; ≈ NUMBER: this smaller student is as good within the noise"
     teacher = ""
     if study.teacher_accuracy is not None:
         teacher = f", teacher {study.teacher_accuracy:.2%}"
@@ -30,7 +35,7 @@ def front_table(results: StudyResults, best: Sequence[TrialRecord]) -> Table:
         title=f"Pareto front of {escape(study.name)}: {size}, hypervolume {volume:.4f}{teacher}",
         box=SIMPLE,
         title_justify="left",
-        caption=what_is_expected(expectations) if best else None,
+        caption=caption,
         caption_justify="left",
     )
     names = ("trial", "accuracy", "expected", "memory ratio", "smaller", "parameters", "KB", "macs")
@@ -42,7 +47,7 @@ def front_table(results: StudyResults, best: Sequence[TrialRecord]) -> Table:
         table.add_row(
             str(trial.number),
             f"{trial.accuracy:.2%}",
-            expected(expectations.find(trial.number)),
+            expected(expectations.find(trial.number), ties.get(trial.number)),
             f"{sizes.memory_ratio:.4f}",
             f"{1 / sizes.memory_ratio:.1f}x",
             f"{sizes.parameters:,}",

@@ -5,6 +5,7 @@ that was seen is partly luck.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -85,6 +86,23 @@ class Choice:
     fitting: int
     total: int
     tied_with: Trade | None = None
+
+
+def smaller_ties(numbers: Sequence[int], expectations: "Expectations") -> dict[int, int]:
+    """Return of each trial that leads a smaller one by less than the noise the smallest such.
+
+    Args:
+        numbers: of the trials, smallest student first.
+        expectations: of their study.
+    """
+    known = [number for number in numbers if expectations.find(number) is not None]
+    ties: dict[int, int] = {}
+    for place, number in enumerate(known):
+        tied = (other for other in known[:place] if expectations.is_tie(number, other))
+        smallest = next(tied, None)
+        if smallest is not None:
+            ties[number] = smallest
+    return ties
 
 
 def choose(

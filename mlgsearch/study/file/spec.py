@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,11 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.study.file import strict_yaml
 from mlgsearch.study.file.artifact_path import checked_artifact_path, is_url
-from mlgsearch.study.file.hyperparameter import Hyperparameters
+from mlgsearch.study.file.hyperparameter import (
+    HYPERPARAMETERS,
+    Hyperparameters,
+    HyperparameterSpec,
+)
 from mlgsearch.study.file.latency import LatencySpec, read_latency
 from mlgsearch.study.file.reference import ReferenceSpec
 from mlgsearch.study.file.space_kinds import SPACE_KINDS, SpaceKind, kinds_that
@@ -76,6 +80,7 @@ class SpaceSpec(Spec):
     are quantised), and ``search`` lets the head join a layerwise search. An allocation searches
     the head unless its width is given. ``budget_kb`` bounds an allocation's budget, in 1,000 bytes
     by the paper's count; ``weighting`` says how layers weigh against each other in what is planned.
+    An allocation decides on ``quantisation.norm_bits`` as well, unless the file gives the width.
     """
 
     kind: SpaceKindName = "allocation"
@@ -310,6 +315,21 @@ class StudySpec(TrainSpec):
         if self.search.planned is not None:
             return self.search.planned
         return self.space.traits.planned
+
+    @model_validator(mode="after")
+    def _decide_what_is_left_open(self) -> "StudySpec":
+        """Let the space decide on what the file does not say and the space can decide on."""
+        space = self.space
+        given = space.hyperparameters.keys()
+        for name in space.traits.decides - given:
+            part, key = HYPERPARAMETERS[name]
+            section = getattr(self, part)
+            if key not in section.model_fields_set:
+                choices = get_args(type(section).model_fields[key].annotation)
+                joined = {**space.hyperparameters, name: HyperparameterSpec(choices=choices)}
+                space = space.model_copy(update={"hyperparameters": joined})
+        object.__setattr__(self, "space", space)
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> "StudySpec":

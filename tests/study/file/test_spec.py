@@ -248,3 +248,23 @@ def test_early_stopping_that_is_written_wrong(search: dict[str, Any], said: str)
 def test_no_more_is_read_of_an_endless_file_than_a_study_file_may_have() -> None:
     with pytest.raises(StudyFileError, match=r"^/dev/zero: larger than 1000000 bytes"):
         load_study_file(Path("/dev/zero"))
+
+
+def test_an_allocation_decides_on_the_width_of_normalisation_unless_the_file_does() -> None:
+    open_file = {"name": "open"}
+    spec = parse_study(open_file, "file")
+    assert spec.space.hyperparameters["quantisation.norm_bits"].choices == (16, 32)
+    assert parse_study(spec.content(), "stored") == spec
+    for said in (
+        {"quantisation": {"norm_bits": 32}},
+        {"space": {"hyperparameters": {"quantisation.norm_bits": {"choices": [32]}}}},
+    ):
+        known = parse_study({**open_file, **said}, "file").space.hyperparameters
+        assert [each.choices for each in known.values()] in ([], [(32,)])
+    assert not parse_study({**open_file, "space": {"kind": "uniform"}}, "f").space.hyperparameters
+
+
+def test_a_study_of_before_keeps_the_width_it_was_stored_with() -> None:
+    stored = parse_study({"name": "old", "quantisation": {"norm_bits": 32}}, "file").content()
+    assert stored["space"]["hyperparameters"] == {}
+    assert parse_study(stored, "stored").space.hyperparameters == {}

@@ -29,7 +29,11 @@ NORM_BITS = {"quantisation.norm_bits": {"choices": [16, 32]}}
 
 
 def planned_spec(*, search: Any = None, **space: Any) -> StudySpec:
-    return a_spec(space={"kind": "allocation", **RANGES, **space}, search=search or {})
+    return a_spec(
+        space={"kind": "allocation", **RANGES, **space},
+        search=search or {},
+        quantisation={"norm_bits": 32},
+    )
 
 
 def a_space(*, search: Any = None, tables: Tables | None = None, **space: Any) -> Space:
@@ -178,6 +182,7 @@ def limited(limits: dict[str, float], **space: Any) -> Space:
         space={"kind": "allocation", **RANGES, **space},
         limits=limits,
         model={"name": "resnet8", "width": 8},
+        quantisation={"norm_bits": 32},
     )
     return Space(spec, samples.shape(), samples.tables(), PackedSizes(spec, 10, (1, 8, 8)))
 
