@@ -21,8 +21,8 @@ class StudyRow:
 
     ``reached`` is what its trials come to. ``last_activity`` is the last write to the study, its
     trials or their epochs, and ``lease`` that of the driver that holds the study now, or None, both
-    by the database's clock; ``time_left_s`` is what it will need, None without a driver or before
-    two trials have ended under it.
+    by the database's clock; ``time_left_s`` is what it will need, None where nobody drives or fewer
+    than two trials have ended since it began.
     """
 
     name: str
