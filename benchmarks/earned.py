@@ -1,7 +1,7 @@
 """What the trials after the plan earn: searches beside a plan alone, judged on the test part.
 
-    python benchmarks/earned.py run digits [--trials 60] [--seeds 3]
-    python benchmarks/earned.py run cifar10 --root FOLDER
+    python benchmarks/earned.py [--trials 60] [--seeds 3] [--arms NAME ...] run digits
+    python benchmarks/earned.py --root FOLDER run cifar10
     python benchmarks/earned.py report digits cifar10
 
 Each arm is one study per seed through the real service, with the default recipe: a denser plan and
@@ -104,9 +104,9 @@ def study(task: str, root: str | None, arm: str, seed: int, trials: int) -> Stud
     return parse_study(content, "benchmark")
 
 
-def wanted(arguments: argparse.Namespace, task: str) -> list[tuple[str, int, int]]:
+def wanted(arguments: argparse.Namespace) -> list[tuple[str, int, int]]:
     """Return arms, numbers of trials and seeds; a plan of eight is one that is made for eight."""
-    runs = list(product(ARMS, (arguments.trials,), range(arguments.seeds)))
+    runs = list(product(arguments.arms, (arguments.trials,), range(arguments.seeds)))
     short = [(PLAN, COUNTS[0], seed) for seed in range(arguments.seeds)]
     return [*short, *runs] if arguments.trials > COUNTS[0] else runs
 
@@ -114,7 +114,7 @@ def wanted(arguments: argparse.Namespace, task: str) -> list[tuple[str, int, int
 def run(arguments: argparse.Namespace, storage: str) -> bool:
     """Launch what is missing; return False where a signal stopped it."""
     engine = open_engine(storage)
-    for arm, trials, seed in sorted(wanted(arguments, arguments.task), key=lambda run: run[2]):
+    for arm, trials, seed in sorted(wanted(arguments), key=lambda run: run[2]):
         spec = study(arguments.task, arguments.root, arm, seed, trials)
         options = Options(max_parallel=arguments.parallel)
         if not launch(spec, "", engine, Line(spec.name), options=options).is_finished:
@@ -163,7 +163,7 @@ def report(arguments: argparse.Namespace, storage: str) -> None:
         spec = study(task, arguments.root, PLAN, 0, arguments.trials)
         judge = Judge(store, storage, load_images(spec.data, cache_directory()))
         rows = figures[task] = []
-        for arm, trials, seed in wanted(arguments, task):
+        for arm, trials, seed in wanted(arguments):
             name = study(task, arguments.root, arm, seed, trials).name
             if name not in names:
                 continue
@@ -200,6 +200,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("earned-benchmark"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arms", choices=ARMS, nargs="+", default=list(ARMS))
     parser.add_argument("--trials", type=int, default=COUNTS[-1])
     parser.add_argument("--root", help="a folder with a folder of images for each class")
     commands = parser.add_subparsers(dest="command", required=True)

@@ -23,6 +23,7 @@ import torch
 from mlgsearch.mlg.network import network_shape
 from mlgsearch.planning.layer.grid import Ranges, Span
 from mlgsearch.planning.tables import Tables, build_tables
+from mlgsearch.planning.weighting import MEASURED
 from mlgsearch.study.file.spec import SpaceSpec
 from mlgsearch.study.space.layer_tables import CALIBRATION_IMAGES, CHECKED
 from mlgsearch.train.device import memory_format, set_up_device
@@ -87,6 +88,7 @@ def build(name: str, clock: Clock) -> Tables:
         check=CHECKED,
         seed=0,
         report=clock,
+        measures=space.weighting == MEASURED,
     )
 
 

@@ -15,8 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.planning.answers import ANSWERS, OutputKind
 
-#: Images that may go through the network in all, for all layers; a deep one is measured on fewer.
-_MOST_IMAGES = 40_000
+#: Images that may go through the network in all, for all layers; a deep one is measured on one
+#: batch. A plan from 64 images costs up to 0.1 % more than one from 256 (resnet8 on digits).
+MOST_IMAGES = 10_000
 
 
 class Divergence:
@@ -28,7 +29,7 @@ class Divergence:
     Args of the constructor:
         network: the trained one.
         batches: normalised images, each (N, C, H, W), N at least 2; the first ones are used, so
-            many that ``measurements`` fit into ``_MOST_IMAGES``, but at least one.
+            many that ``measurements`` fit into ``MOST_IMAGES``, but at least one.
         measurements: how often `at` will be called.
         outputs: what the network returns.
     """
@@ -45,7 +46,7 @@ class Divergence:
             if isinstance(module, _BatchNorm):
                 module.train()
         device = next(self._network.parameters()).device
-        count = max(1, _MOST_IMAGES // max(1, measurements * len(batches[0])))
+        count = max(1, MOST_IMAGES // max(1, measurements * len(batches[0])))
         self._batches = [batch.to(device) for batch in batches[:count]]
         self._layers = compressible_layers(self._network)
         self._kind = ANSWERS[outputs]

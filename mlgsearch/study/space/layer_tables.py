@@ -12,6 +12,7 @@ from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.budget.allocation import Allocator
 from mlgsearch.planning.budget.resources import LayerSum
+from mlgsearch.planning.divergence import MOST_IMAGES
 from mlgsearch.planning.layer.grid import Ranges, Span
 from mlgsearch.planning.tables import FORMAT, Tables, build_tables
 from mlgsearch.planning.weighting import MEASURED
@@ -129,7 +130,7 @@ def _key(
         "refine_steps": spec.quantisation.refine_steps,
         "images": CALIBRATION_IMAGES,
         "checked": CHECKED,
-        "measures": spec.space.weighting == MEASURED,
+        "measures": MOST_IMAGES if spec.space.weighting == MEASURED else None,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
