@@ -42,7 +42,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure an exported file again: accuracy, loss, size, latency beside the dense network."""
+    """Measure an exported file: accuracy, loss, size, latency beside the dense network."""
     spec = _data_spec(data, root)
 
     from mlgsearch.train.files.file_report import file_report  # loads torch

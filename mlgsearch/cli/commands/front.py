@@ -56,7 +56,7 @@ def print_front(
         typer.Option("--verified", help="Show what `verify` found: test accuracy and its spread."),
     ] = False,
 ) -> None:
-    """Print the Pareto front, and what to expect of its students beside what was seen."""
+    """Print the Pareto front: what was measured of its students, and what to expect."""
     engine, _ = open_store(storage)
     results = read_results(engine, name)
     view = _verified_view(results, engine, storage) if verified else _searched_view(results, engine)

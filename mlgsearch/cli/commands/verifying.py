@@ -44,7 +44,7 @@ def verify_trials(
     allow_code: AllowCode = None,
     as_json: Json = False,
 ) -> None:
-    """Train trials again under other seeds, then read the test part once for each."""
+    """Train trials again under other seeds, then evaluate each on the test part once."""
     numbers = None if trials is None else _numbers(trials)
     engine = open_to_write(storage)
 
