@@ -64,8 +64,12 @@
       return [[layout.uirevision, ...numbers].join("_")];
     },
 
-    // At its right end the replay is the present, which moves on.
-    replay: (value, most) => [Number(value) >= Number(most) ? "" : String(value)],
+    // At its right end the replay is the present, which moves on. That the end has moved is no
+    // other moment, and nothing that follows from one.
+    replay: (value, most, before) => {
+      const until = Number(value) >= Number(most) ? "" : String(value);
+      return [until === String(before ?? "") ? keep() : until];
+    },
 
     play: (_clicks, is_resting, value, most) => {
       if (!is_resting) return [true, "Play", keep()];

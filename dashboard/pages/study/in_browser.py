@@ -30,7 +30,11 @@ def register_in_browser(app: Dash) -> None:
         ),
         "replay": (
             [Output(view_id(UNTIL), "data")],
-            [Input("study-replay", "value"), State("study-replay", "max")],
+            [
+                Input("study-replay", "value"),
+                State("study-replay", "max"),
+                State(view_id(UNTIL), "data"),
+            ],
         ),
         "play": (
             [

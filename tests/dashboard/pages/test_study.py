@@ -317,6 +317,34 @@ def test_a_replay_goes_back_in_time_and_plays(visit: Visit) -> None:
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
+#: Counts how often the page puts its view together, in ``window.views``.
+_COUNT_VIEWS = """() => {
+  const { frame } = window.dash_clientside;
+  const view = frame.view;
+  window.views = 0;
+  frame.view = (...values) => {
+    window.views += 1;
+    return view(...values);
+  };
+}"""
+
+
+def test_another_finished_trial_is_no_other_view(visit: Visit, writer: ResultStore) -> None:
+    page = study(visit, "live")
+    slider = page.get_by_role("slider", name="Replay")
+    last = int(slider.input_value())
+    page.evaluate(_COUNT_VIEWS)
+    add_trial(writer, "live", 16 + last)
+    expect(slider).to_have_value(str(last + 1))
+    expect(page.locator("#study-course-summary")).to_contain_text(f"after {last + 1} trials")
+    assert page.evaluate("window.views") == 0
+    # Where the replay is moved, it is another.
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page).to_have_url(re.compile(f"until={last}"))
+    assert page.evaluate("window.views") == 1
+
+
 def test_what_has_the_focus_keeps_it(visit: Visit) -> None:
     page = study(visit, "digits")
     focused = page.locator("#study-table :focus")
