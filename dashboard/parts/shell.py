@@ -21,9 +21,8 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.database import Database, trouble
 from dashboard.parts.attributes import attributes
-from dashboard.parts.markup import lighten
+from dashboard.parts.markup import digest, lighten
 from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, View, link, notice
-from dashboard.parts.table import digest
 from dashboard.query import Query
 from mlgsearch.errors import StorageError, UserError
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Protocol, runtime_checkable
 
 from dash import dcc, html
@@ -11,7 +10,7 @@ from dash.development.base_component import Component
 
 from dashboard.database import Database
 from dashboard.parts.attributes import attributes
-from dashboard.parts.markup import Markup, Node, nodes_of
+from dashboard.parts.markup import Markup, Node, digest, nodes_of
 from dashboard.query import Query, address
 from mlgsearch.results.formats import to_csv
 
@@ -265,11 +264,6 @@ class Table:
             ],
             className="buttons",
         )
-
-
-def digest(nodes: Sequence[Node]) -> str:
-    """Return a text that differs when what is shown of a table does."""
-    return sha256(repr(nodes).encode()).hexdigest()[:16]
 
 
 def _is_missing(value: object) -> bool:
