@@ -24,7 +24,7 @@ class Markup(Component):
 
     A callback that changes the ``nodes`` of one with an ``id`` leaves the elements that are the
     same in place, and with them what has the focus; new children of a component are all made anew.
-    ``drawn`` is for the callback's own use.
+    ``drawn`` and ``is_open`` are for the callback's own use.
     """
 
     _namespace = "dashboard"
@@ -36,10 +36,11 @@ class Markup(Component):
         nodes: Sequence[Node],
         id: dict[str, str] | str | None = None,
         drawn: str | None = None,
+        is_open: bool | None = None,
     ):
-        self._prop_names = ["id", "nodes", "drawn"]
+        self._prop_names = ["id", "nodes", "drawn", "is_open"]
         self._valid_wildcard_attributes = []
-        given = {} if id is None else {"id": id, "drawn": drawn}
+        given = {} if id is None else {"id": id, "drawn": drawn, "is_open": is_open}
         super().__init__(nodes=list(nodes), **given)  # type: ignore[no-untyped-call]
 
 

@@ -85,9 +85,12 @@ def fill() -> Fill:
 
 
 def opened(visit: Visit, address: str) -> Page:
-    """Open a page and wait for all its charts."""
+    """Open a page, wait for all its charts, and unfold their tables."""
     page = visit.go(address)
     expect(page.locator("figure.chart .main-svg:first-child")).to_have_count(PAGES[address])
+    for folded in page.locator("figure.chart > details").all():
+        folded.locator("summary").click()
+        expect(folded.locator("tbody tr").first).to_be_visible()
     return page
 
 

@@ -71,7 +71,7 @@ def _layout(database: Database, view: View) -> Component:
                 summary=_summary(found),
                 file=f"importance-{name}",
                 height=figure.layout.height,
-                table=LAYERS.render(database, view.query),
+                table=LAYERS.folded(view.query),
             ),
             _explanation(),
         ]

@@ -172,7 +172,7 @@ def _layout(database: Database, view: View) -> Component:
                                 title="Learning curves",
                                 summary=parts["curves_summary"],
                                 file=f"{name}-curves",
-                                table=CURVES_TABLE.render(database, view.query),
+                                table=CURVES_TABLE.folded(view.query),
                                 height=_SMALL,
                             ),
                         ],
@@ -200,7 +200,7 @@ def _layout(database: Database, view: View) -> Component:
                 title="Hypervolume over trials",
                 summary=parts["course_summary"],
                 file=f"{name}-hypervolume",
-                table=COURSE_TABLE.render(database, view.query),
+                table=COURSE_TABLE.folded(view.query),
                 height=_SMALL,
             ),
             html.Details(
