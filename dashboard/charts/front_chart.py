@@ -25,7 +25,7 @@ from mlgsearch.results.analysis.uncertainty.expectation import Expectations
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 
 #: In pixels, what plotly widens its margins to for the words of this chart on a wide page.
-_MARGIN = {"l": 84, "r": 24, "t": 48, "b": 76}
+_MARGIN = {"l": 84, "r": 24, "t": 48, "b": 77}
 #: On the right, with an axis there.
 _MARGIN_OF_PLAN = 61
 
@@ -253,7 +253,9 @@ def _axes(
     axes["yaxis2"] = {"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False}
     if planned is not None:
         axes["yaxis3"] = planned.settings(tuple(axes["yaxis"]["range"]), colours)
-    return axes
+    # The margins have room for all words: plotly need not measure them, nor lay out once more. For
+    # the legend it does, which has several rows on a narrow page.
+    return {name: axis | {"automargin": False} for name, axis in axes.items()}
 
 
 def _reach(picture: FrontPicture, marks: TrialMarks) -> tuple[list[float], list[float]]:

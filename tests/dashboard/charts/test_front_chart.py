@@ -49,6 +49,15 @@ def _traces(figure: go.Figure) -> dict[str, Any]:
     return {trace.name.split(" (")[0]: trace for trace in figure.data if trace.name}
 
 
+def test_its_margins_are_those_it_says() -> None:
+    layout = plain_front_chart(_picture(planned=[PlannedStudent(1_000, 0.02, 0.5)]), "light")[
+        "layout"
+    ]
+    axes = [axis for name, axis in layout.items() if name[1:].startswith("axis")]
+    assert len(axes) == 4
+    assert not any(axis["automargin"] for axis in axes)
+
+
 def test_every_kind_of_trial_has_its_shape_and_its_number() -> None:
     traces = _traces(front_chart(_picture(), "light"))
     assert list(traces["front"].customdata) == [[0], [1]]
