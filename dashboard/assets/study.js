@@ -53,6 +53,14 @@
       return [Math.max(0, Number(bound.toPrecision(4)))];
     },
 
+    // A bound is a line of the chart: where the axis does not show it, one that does takes over.
+    across: (bound, kind, axis, axes) => {
+      const fitting = axes[kind];
+      const is_bounded = bound !== null && bound !== undefined && bound !== "";
+      if (!is_bounded || !fitting || fitting.includes(axis)) return [keep()];
+      return [fitting[0]];
+    },
+
     // A zoom belongs to an axis, whose name stands before its four numbers.
     zoom: (moved) => {
       const names = Object.keys(moved || {});

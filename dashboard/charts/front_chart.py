@@ -37,7 +37,7 @@ class FrontPicture:
     ``shown`` are the rows of ``columns`` that filters and replay leave; ``front`` the rows of the
     front, drawn where shown; ``steps`` those that bound what was reached on this axis. ``ranged``
     are the rows that the axes have room for, the same all along a replay. ``selected`` are numbers
-    of trials in order. ``limit`` is what a student is chosen by.
+    of trials in order. ``limit`` is what a student is chosen by, ``chosen`` the row of that one.
     ``teacher_accuracy`` is a fraction, on the validation part. A trial's hover says what
     ``expectations`` has of it. ``scale`` says how high accuracies stand; with a ``colouring``,
     whose groups are by row of ``columns``, COMPLETE trials have the colour of their group.
@@ -56,6 +56,7 @@ class FrontPicture:
     verified: Sequence[VerifiedPoint] = ()
     expectations: Expectations | None = None
     limit: LimitLine | None = None
+    chosen: int | None = None
     scale: AccuracyScale = IN_PERCENT
     verified_scale: AccuracyScale = IN_PERCENT
     colouring: Colouring | None = None
@@ -67,7 +68,8 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     Trials off the front are dots, or where they are many an image of their mass; PRUNED trials are
     crosses, RUNNING ones open circles, FAIL ones triangles along the foot. The front is large
     points, and a step line bounds what was reached. Planned, verified and reported students have
-    marks of their own, and the selected trials have a ring in the colour of their curve.
+    marks of their own, the selected trials have a ring in the colour of their curve, and the one
+    that the limit picks a larger ring in the colour of the limit.
     """
     colours = palette(scheme)
     marks = TrialMarks(picture.columns, picture.axis, picture.expectations, picture.scale)
@@ -78,6 +80,7 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
             *([] if planned is None else [planned.trace(colours)]),
             *reference_marks(picture.references, picture.axis, colours, picture.scale),
             *verified_marks(picture.verified, picture.axis, colours, picture.verified_scale),
+            *_choice(picture, marks, colours),
             _rings(picture, marks, colours),
         ],
         "layout": {
@@ -198,6 +201,32 @@ def _step_line(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Tr
         "name": f"most accurate by {picture.axis.shown.label}" if is_other else None,
         "showlegend": is_other,
     }
+
+
+def _choice(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> list[Trace]:
+    if picture.chosen is None:
+        return []
+    rows = marks.drawable(np.array([picture.chosen]))
+    rows = rows[np.isin(rows, picture.shown)]
+    return [
+        {
+            "type": "scatter",
+            "x": short(marks.x[rows]),
+            "y": short(marks.y[rows]),
+            "mode": "markers",
+            "cliponaxis": False,
+            "marker": {
+                "symbol": "circle-open",
+                "size": 24,
+                "color": colours.pruned,
+                "line": {"width": 2.5},
+            },
+            "hoverinfo": "skip",
+            "name": f"chosen: trial {number}",
+            "showlegend": True,
+        }
+        for number in picture.columns.number[rows].tolist()
+    ]
 
 
 def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:

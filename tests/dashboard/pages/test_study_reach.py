@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from dashboard.pages.study.view import MOST_SELECTED
 from mlgsearch.results.database.store import ResultStore
@@ -238,11 +238,7 @@ def test_the_limits_line_is_dragged(visit: Visit) -> None:
     bound = page.get_by_role("spinbutton", name="Bound")
     box = page.locator("#study-chart .shapelayer path").last.bounding_box()
     assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x - 60, y, steps=4)
-    page.mouse.up()
+    _drag(page, page.locator("#study-chart .shapelayer path").last, -60, 0)
     expect(bound).not_to_have_value("0.1")
     least = float(bound.input_value())
     assert 0.01 < least < 0.1
@@ -252,6 +248,57 @@ def test_the_limits_line_is_dragged(visit: Visit) -> None:
     assert moved is not None
     assert moved["x"] == pytest.approx(box["x"] - 60, abs=4)
     assert moved["height"] == pytest.approx(box["height"], abs=1)
+
+
+def test_a_limit_in_kilobytes_is_a_line_that_is_dragged_and_its_student_has_a_ring(
+    visit: Visit,
+) -> None:
+    page = study(visit)
+    bound = page.get_by_role("spinbutton", name="Bound")
+    bound.fill("100")
+    expect(page.get_by_role("combobox", name="Across")).to_have_value("packed_kb")
+    expect(page.locator("#study-chart .xtitle")).to_have_text("packed file in KB (log scale)")
+    line = page.locator("#study-chart .shapelayer path").last
+    chosen = page.locator("#study-choice button").first
+    ring = page.locator("#study-chart .legendtext", has_text="chosen")
+    expect(page.locator("#study-chart .annotation-text").last).to_have_text("at most 100 KB")
+    expect(ring).to_have_text(f"chosen: {chosen.inner_text().lower()}")
+    _drag(page, line, -60, 0)
+    expect(bound).not_to_have_value("100")
+    least = float(bound.input_value())
+    assert 20 < least < 100
+    expect(page.locator("#study-choice")).to_contain_text(f"has at most {least:g} KB")
+    expect(page.locator("#study-chart .annotation-text").last).to_have_text(f"at most {least:g} KB")
+    expect(ring).to_have_text(f"chosen: {chosen.inner_text().lower()}")
+    # Another axis can be looked at all the same, until the bound is another.
+    page.get_by_role("combobox", name="Across").select_option("memory ratio")
+    expect(page.locator("#study-chart .xtitle")).to_have_text("memory ratio (log scale)")
+    expect(line).to_have_count(1)  # the teacher's
+    expect(ring).to_have_count(1)
+
+
+@pytest.mark.parametrize("scale", ["", "&accuracy=percent"])
+def test_a_limit_below_the_teacher_is_dragged(visit: Visit, scale: str) -> None:
+    page = study(visit, f"&limit=within&bound=5{scale}")
+    bound = page.get_by_role("spinbutton", name="Bound")
+    said = page.locator("#study-chart .annotation-text").last
+    expect(said).to_have_text("within 5 of the teacher")
+    _drag(page, page.locator("#study-chart .shapelayer path").last, 0, 40)
+    expect(bound).not_to_have_value("5")
+    most = float(bound.input_value())
+    assert 5 < most < 30
+    expect(page.locator("#study-choice")).to_contain_text(f"at most {most:g} points below")
+    expect(said).to_have_text(f"within {most:g} of the teacher")
+
+
+def _drag(page: Page, line: Locator, right: float, down: float) -> None:
+    box = line.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right, y + down, steps=4)
+    page.mouse.up()
 
 
 #: A place on a trial's line in the parallel coordinates, between its last two axes.
