@@ -44,7 +44,8 @@ def test_hyperparameters_come_first_and_the_largest_difference_of_each_kind() ->
         "optimiser sgd adam",
         "decay 0.0001 0.01",
         "lr 0.1 0.2",
-        "Layers: bytes, and (B_in, B_out, q_basis, q_coeff_in, q_coeff_out)",
+        "Layers: bytes, (B_in, B_out, q_basis, q_coeff_in, q_coeff_out), "
+        "and the damage that the plan predicts",
         "layer1.0 2 B (2, 44, 3, 6, 3) 2.00 KB (2, 44, 3, 6, 4)",
         "stem 100 B (0, 0, 8, 0, 0) 50 B (0, 0, 4, 0, 0)",
     ]
@@ -63,6 +64,15 @@ def test_further_measures_are_compared_as_on_a_trials_page() -> None:
     one, other = _two(latency_ms=2.5)
     rows = _rows(what_differs([replace(one, latency_ms=1.25), other])[0])
     assert "predicted latency 1.25 ms 2.5 ms" in rows
+
+
+def test_a_layers_damage_is_beside_its_bytes_where_it_is_known() -> None:
+    one, other = _two(layer_damage={"stem": 0.125, "layer1.0": 0.5})
+    stem = "stem 100 B (0, 0, 8, 0, 0) 50 B (0, 0, 4, 0, 0) damage 12.5 %"
+    assert _rows(what_differs([one, other])[0])[-1] == stem
+    # Of one setting it makes no difference that only one trial has it.
+    twins = [one, replace(one, number=4, layer_damage={"stem": 0.25})]
+    assert len(_rows(what_differs(twins)[0])) == 0
 
 
 def test_many_layers_stand_folded() -> None:

@@ -15,6 +15,10 @@ from mlgsearch.results.trial_fields import further_measures
 #: Layers that are shown at once; the others are folded.
 _MOST_LAYERS = 8
 
+_LAYERS = (
+    "Layers: bytes, (B_in, B_out, q_basis, q_coeff_in, q_coeff_out), "
+    "and the damage that the plan predicts"
+)
 _DASH = "\N{EN DASH}"
 #: Between the lines of a cell.
 _BREAK = "\n"
@@ -42,9 +46,7 @@ def what_differs(trials: Sequence[TrialRecord]) -> list[Component]:
             {
                 "Result": results,
                 "Hyperparameters": knobs_apart,
-                "Layers: bytes, and (B_in, B_out, q_basis, q_coeff_in, q_coeff_out)": layers_apart[
-                    :_MOST_LAYERS
-                ],
+                _LAYERS: layers_apart[:_MOST_LAYERS],
             },
         )
     ]
@@ -110,16 +112,23 @@ def _layers(trials: Sequence[TrialRecord]) -> list[_Line]:
         known = [size for size in sizes if size is not None]
         # Of trials of versions that kept no sizes, all that differ are alike.
         apart = (max(known) - min(known)) / 8 if known else 0.0
-        cells = [_setting(five, size) for five, size in zip(fives, sizes, strict=True)]
-        lines.append(_line(name, cells, apart + 1e-9))
+        damages = [trial.layer_damage.get(name) for trial in trials]
+        cells = [_setting(*own) for own in zip(fives, sizes, damages, strict=True)]
+        # Of one setting the damage is one, known or not.
+        is_same = len(set(fives)) == len(set(sizes)) == 1
+        lines.append(_line(name, cells, 0.0 if is_same else apart + 1e-9))
     return lines
 
 
-def _setting(five: FiveNumbers | None, bits: int | None) -> str:
+def _setting(five: FiveNumbers | None, bits: int | None, damage: float | None) -> str:
     if five is None:
         return ""
-    numbers = f"({', '.join(map(str, five))})"
-    return numbers if bits is None else f"{written_bytes(bits / 8)}{_BREAK}{numbers}"
+    parts = [
+        "" if bits is None else written_bytes(bits / 8),
+        f"({', '.join(map(str, five))})",
+        "" if damage is None else f"damage {100 * damage:.1f} %",
+    ]
+    return _BREAK.join(filter(None, parts))
 
 
 def _table(
