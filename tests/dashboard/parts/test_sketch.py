@@ -134,7 +134,7 @@ def test_a_line_across_is_drawn() -> None:
 def test_the_front_is_seen_before_plotly_and_in_its_places(visit: Visit, size: str) -> None:
     page, held = visit.page, visit.hold("**/plotly.min.js")
     page.goto(f"{visit.base}/study?name=digits&size={size}", wait_until="commit")
-    expect(page.locator("#study-facts")).to_contain_text("best accuracy")
+    expect(page.locator("#study-facts")).to_contain_text("hypervolume")
     shown = page.locator(".sketch")
     expect(shown).to_be_visible()
     front = page.evaluate(
