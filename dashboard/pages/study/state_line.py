@@ -13,6 +13,7 @@ from dashboard.parts.attributes import attributes
 from dashboard.parts.copyable import copyable
 from dashboard.parts.toggles import toggling
 from dashboard.parts.values.duration import age
+from dashboard.parts.values.states import study_state
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results.read.driving import Driving
 from mlgsearch.words import duration
@@ -84,16 +85,13 @@ def origin(record: StudyRecord) -> html.Details:
 def _state(
     data: StudyData, driving: Driving | None, database: Database, now: datetime
 ) -> Component:
-    record = data.record
-    if driving is not None:
-        lease = driving.lease
-        who = f"{lease.holder}, process {lease.pid}"
-        return html.Strong(f"running on {lease.host}", className="live", title=who)
-    if record.ended is not None:
-        return html.Strong(f"finished early: {record.ended}")
+    record, lease = data.record, None if driving is None else driving.lease
+    words = study_state(None if lease is None else lease.host, record.ended, is_over=is_over(data))
+    if lease is not None:
+        return html.Strong(words, className="live", title=f"{lease.holder}, process {lease.pid}")
     if is_over(data):
-        return html.Strong("finished")
-    return html.Strong(["stopped ", age(database.store.last_activity(record.name), now)])
+        return html.Strong(words)
+    return html.Strong([f"{words} ", age(database.store.last_activity(record.name), now)])
 
 
 def _pace(driving: Driving, remaining: int) -> list[Component]:
