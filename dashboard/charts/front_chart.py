@@ -79,7 +79,9 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
             *_trials(picture, marks, zoom, colours),
             *([] if planned is None else [planned.trace(colours)]),
             *reference_marks(picture.references, picture.axis, colours, picture.scale),
-            *verified_marks(picture.verified, picture.axis, colours, picture.verified_scale),
+            *verified_marks(
+                _verified(picture, picture.shown), picture.axis, colours, picture.verified_scale
+            ),
             *_choice(picture, marks, colours),
             _rings(picture, marks, colours),
         ],
@@ -259,6 +261,12 @@ def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     }
 
 
+def _verified(picture: FrontPicture, rows: Rows) -> list[VerifiedPoint]:
+    """Return what `verify` found of the trials of some rows."""
+    numbers = set(picture.columns.number[rows].tolist())
+    return [point for point in picture.verified if point.trial.number in numbers]
+
+
 def _heights(picture: FrontPicture, marks: TrialMarks) -> tuple[float, float]:
     """Return the heights that a planned front is drawn between: front and teacher."""
     ys = marks.y[marks.drawable(picture.front)].tolist()
@@ -295,7 +303,10 @@ def _reach(picture: FrontPicture, marks: TrialMarks) -> tuple[list[float], list[
     if picture.axis.objective == "memory_ratio":
         xs += [point.memory_ratio for point in picture.references]
         ys += [picture.scale.height(100 * point.accuracy) for point in picture.references]
-    ys += [picture.verified_scale.height(100 * point.test_accuracy) for point in picture.verified]
+    ys += [
+        picture.verified_scale.height(100 * point.test_accuracy)
+        for point in _verified(picture, rows)
+    ]
     if picture.teacher_accuracy is not None and ys:
         ys.append(picture.scale.height(100 * picture.teacher_accuracy))
     return [min(xs), max(xs)] if xs else [], [min(ys), max(ys)] if ys else []

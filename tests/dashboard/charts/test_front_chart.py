@@ -177,6 +177,10 @@ def test_verified_students_have_bars_over_their_seeds() -> None:
     assert (list(mark.y), list(mark.error_y.array)) == ([88], [1])
     assert "88.00 \N{PLUS-MINUS SIGN} 1.00 %" in mark.text[0]
     assert "on the front: 75 %" in mark.text[0]
+    # One that the filters leave out has none.
+    others = np.flatnonzero(COLUMNS.number != 1)
+    filtered = _picture(verified=[point], shown=others)
+    assert "verified on the test part" not in _traces(front_chart(filtered, "light"))
 
 
 def test_the_teacher_is_a_line() -> None:
