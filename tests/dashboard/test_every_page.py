@@ -20,6 +20,7 @@ PAGES = {
     "/study/layers?name=uniform": 3,
     "/study/trial?name=deep&number=3": 1,
     "/study/importance?name=deep": 1,
+    "/study/importance?name=uniform": 1,
     "/compare?name=deep&name=uniform": 1,
 }
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 400, "height": 800}
