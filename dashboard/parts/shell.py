@@ -21,7 +21,8 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.database import Database, trouble
 from dashboard.parts.attributes import attributes
-from dashboard.parts.markup import Node, digest, lighten
+from dashboard.parts.copyable import copy_link
+from dashboard.parts.markup import Markup, Node, digest, lighten, nodes_of
 from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, View, link, notice
 from dashboard.query import Query
 from mlgsearch.errors import StorageError, UserError
@@ -57,6 +58,7 @@ def frame() -> html.Div:
                             "/",
                         ),
                         html.Div(id="place"),
+                        Markup(nodes_of([copy_link()])),
                     ],
                     **attributes(aria_label="Pages"),
                 )

@@ -33,7 +33,6 @@ from dashboard.pages.study.trials.table import TRIALS_TABLE, table_tools
 from dashboard.pages.study.view import SELECTED, UNTIL, ZOOM, StudyView, last_moment
 from dashboard.parts.attributes import attributes
 from dashboard.parts.chart import chart
-from dashboard.parts.copyable import copy_link
 from dashboard.parts.markup import Markup, digest, lighten, nodes_of
 from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link, view_id
 from dashboard.query import Query
@@ -85,10 +84,7 @@ def _layout(database: Database, view: View) -> Component:
             html.Div(
                 [
                     html.H1(name),
-                    html.Div(
-                        [copy_link(), link("Compare with other studies", "/compare", name=name)],
-                        className="head",
-                    ),
+                    link("Compare with other studies", "/compare", name=name),
                 ],
                 className="title",
             ),

@@ -281,17 +281,6 @@ def test_from_1200_pixels_the_inspector_stands_beside_the_chart(visit: Visit) ->
     assert below["x"] == left["x"]
 
 
-@pytest.mark.view(
-    viewport={"width": 1280, "height": 800},
-    permissions=["clipboard-read", "clipboard-write"],
-)
-def test_the_link_to_the_view_is_copied(visit: Visit) -> None:
-    page = study(visit, "digits&hide=FAIL")
-    page.get_by_role("button", name="Copy link to this view").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == page.url
-
-
 def _middle(page: Page) -> tuple[float, float]:
     plot = page.locator("#study-chart .nsewdrag").first.bounding_box()
     assert plot is not None

@@ -38,6 +38,20 @@ def test_the_view_stands_in_the_address(visit: Visit) -> None:
     expect(page.locator("[aria-sort]")).to_contain_text("Last activity")
 
 
+@pytest.mark.view(
+    viewport={"width": 1280, "height": 800},
+    permissions=["clipboard-read", "clipboard-write"],
+)
+@pytest.mark.parametrize(
+    "address", ["/?show=open", "/study?name=digits&hide=FAIL", "/compare?name=digits&name=failing"]
+)
+def test_the_link_to_the_view_is_copied_on_every_page(visit: Visit, address: str) -> None:
+    page = visit.go(address)
+    page.get_by_role("button", name="Copy link to this view").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == visit.base + address
+
+
 @pytest.mark.parametrize("what", ["shown", "asked for"])
 def test_a_database_that_goes_away_and_comes_back(
     visit: Visit, database_file: Path, what: str
