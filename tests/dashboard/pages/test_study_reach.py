@@ -173,10 +173,16 @@ def test_latency_is_a_limit_where_it_is_known(visit: Visit) -> None:
 
 
 @pytest.mark.view(viewport={"width": 400, "height": 800})
-def test_a_table_that_scrolls_has_a_shadow(visit: Visit) -> None:
-    page = study(visit)
-    table = page.locator("#study-table .scroll")
-    table.scroll_into_view_if_needed()
+@pytest.mark.parametrize(
+    ("search", "what", "below"),
+    # At the top of the table, and between the titles of the chart's axes and its foot.
+    [("", "#study-table .scroll", 4), ("&chart=parallel", "#study-lines .scroll", 444)],
+)
+def test_what_scrolls_has_a_shadow(visit: Visit, search: str, what: str, below: int) -> None:
+    page = visit.go(f"/study?name=tuned{search}")
+    expect(page.locator(".main-svg .legend:visible").first).to_be_visible()
+    table = page.locator(what)
+    table.evaluate("element => element.scrollIntoView({ block: 'center' })")
 
     def edges() -> tuple[bytes, bytes]:
         box = table.bounding_box()
