@@ -13,6 +13,7 @@ from tests.dashboard.conftest import Fill
 from tests.dashboard.layered import a_layered_study, layered_study
 from tests.dashboard.marks import click_trial, legend
 from tests.dashboard.serving import Visit
+from tests.results.samples import a_complete, a_study
 
 #: The focused element, and whether it is in a row of a table.
 _IN_A_ROW = "document.activeElement.closest('#study-table tbody tr') !== null"
@@ -187,7 +188,7 @@ def test_what_scrolls_has_a_shadow(visit: Visit, search: str, what: str, below: 
     def edges() -> tuple[bytes, bytes]:
         box = table.bounding_box()
         assert box is not None
-        top, end = box["y"] + 4, box["x"] + box["width"] - 6
+        top, end = box["y"] + below, box["x"] + box["width"] - 6
         left = page.screenshot(clip={"x": box["x"], "y": top, "width": 6, "height": 2})
         right = page.screenshot(clip={"x": end, "y": top, "width": 6, "height": 2})
         return left, right
@@ -220,7 +221,32 @@ def test_stars_and_notes_stay_in_the_browser_and_are_exported(visit: Visit) -> N
     page.get_by_role("button", name="Star trial 3").click()
     page.get_by_role("textbox", name="Note").fill("")
     expect(page.locator("#study-table tr[data-starred=star]")).to_have_count(0)
-    assert page.evaluate("window.localStorage.getItem('mlgsearch.notes')") == '{"tuned":{}}'
+    kept = json.loads(page.evaluate("window.localStorage.getItem('mlgsearch.notes')"))
+    assert list(kept.values()) == [{}]
+
+
+def test_another_study_of_the_name_has_notes_of_its_own(visit: Visit, writer: ResultStore) -> None:
+    def write() -> None:
+        writer.create_study(a_study("again"))
+        writer.put_trial("again", a_complete(0, 0.9, 0.05))
+
+    write()
+    page = visit.go("/study?name=again&trials=0")
+    # As they were kept by the name alone.
+    old = {"again": {"0": {"star": True, "note": "ship"}}}
+    page.evaluate("(old) => window.localStorage.setItem('mlgsearch.notes', old)", json.dumps(old))
+    page.reload()
+    expect(page.get_by_role("textbox", name="Note")).to_have_value("ship")
+    star = page.get_by_role("button", name="Star trial 0")
+    expect(star).to_have_attribute("aria-pressed", "true")
+    writer.delete_study("again")
+    write()
+    page.reload()
+    expect(star).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_role("textbox", name="Note")).to_have_value("")
+    kept = json.loads(page.evaluate("window.localStorage.getItem('mlgsearch.notes')"))
+    assert list(kept.values()) == list(old.values())
+    assert list(kept) != list(old)
 
 
 def test_a_box_selects_several(visit: Visit) -> None:

@@ -79,13 +79,13 @@ def _card(
                 [
                     html.Span(className="swatch", style={"backgroundColor": colour}),
                     html.H3(link(f"Trial {number}", "/study/trial", name=name, number=number)),
-                    star(name, number),
+                    star(data.record, number),
                     _remove(number),
                 ]
             ),
             html.Ul([html.Li(fact) for fact in facts], className="plain"),
             *([] if around is None else [_trades(around, view)]),
-            note(name, number),
+            note(data.record, number),
         ],
         className="trial-card",
     )
