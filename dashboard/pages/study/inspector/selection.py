@@ -33,7 +33,11 @@ def inspect(
     parts: list[Component] = [_head(data, filtered, left)]
     if len(left) > 1:
         trials = {trial.number: trial for trial in some_trials(database.engine, name, left)}
-        parts += what_differs([trials[number] for number in left if number in trials])
+        found = {number: data.results.expectations.find(number) for number in trials}
+        parts += what_differs(
+            [trials[number] for number in left if number in trials],
+            {number: one for number, one in found.items() if one is not None},
+        )
     parts += cards(data, view, scheme)
     is_complete = data.columns.is_in(TrialState.COMPLETE)[data.columns.rows_of(left)]
     if len(left) == 1 and is_complete[0]:

@@ -1,15 +1,17 @@
 """In what selected trials differ: hyperparameters first, then layers, the largest first."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dash import html
 from dash.development.base_component import Component
 
 from dashboard.parts.attributes import attributes
+from dashboard.parts.values.expected import expected
 from dashboard.parts.values.student import written_bytes
 from mlgsearch.records import FiveNumbers, TrialRecord
+from mlgsearch.results.analysis.uncertainty.expectation import Expectation
 from mlgsearch.results.trial_fields import further_measures
 
 #: Layers that are shown at once; the others are folded.
@@ -32,9 +34,14 @@ class _Line(NamedTuple):
     difference: float
 
 
-def what_differs(trials: Sequence[TrialRecord]) -> list[Component]:
-    """Return a table of two or more trials, one a column; what is equal is named in a sentence."""
-    results = [line for line in _results(trials) if line.difference]
+def what_differs(
+    trials: Sequence[TrialRecord], expectations: Mapping[int, Expectation]
+) -> list[Component]:
+    """Return a table of two or more trials, one a column; what is equal is named in a sentence.
+
+    ``expectations`` has by number what to expect of those of which that is known.
+    """
+    results = [line for line in _results(trials, expectations) if line.difference]
     knobs = sorted(_hyperparameters(trials), key=lambda line: (-line.difference, line.name))
     layers = sorted(_layers(trials), key=lambda line: -line.difference)
     knobs_apart = [line for line in knobs if line.difference]
@@ -60,7 +67,8 @@ def what_differs(trials: Sequence[TrialRecord]) -> list[Component]:
     return shown
 
 
-def _results(trials: Sequence[TrialRecord]) -> list[_Line]:
+def _results(trials: Sequence[TrialRecord], expectations: Mapping[int, Expectation]) -> list[_Line]:
+    found = [expectations.get(trial.number) for trial in trials]
     accuracy = [trial.accuracy for trial in trials]
     size = [trial.packed_bytes for trial in trials]
     ratio = [trial.sizes.memory_ratio for trial in trials]
@@ -68,6 +76,7 @@ def _results(trials: Sequence[TrialRecord]) -> list[_Line]:
     labels = dict.fromkeys(label for found in measured for label in found)
     return [
         _line("accuracy", ["" if a is None else f"{100 * a:.2f} %" for a in accuracy]),
+        _line("expected", ["" if one is None else expected(one) for one in found]),
         _line("memory ratio", [f"{value:.4f}" for value in ratio]),
         _line("packed file", ["" if s is None else written_bytes(s) for s in size]),
         *(_line(label, [found.get(label, "") for found in measured]) for label in labels),
