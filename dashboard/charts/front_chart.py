@@ -26,6 +26,9 @@ from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 
 #: In pixels, what plotly widens its margins to for the words of this chart on a wide page.
 _MARGIN = {"l": 84, "r": 24, "t": 48, "b": 77}
+#: A limit so many times smaller or larger than all trials is out of sight, or they would be.
+_FAR = 4
+
 #: On the right, with an axis there.
 _MARGIN_OF_PLAN = 61
 
@@ -309,4 +312,9 @@ def _reach(picture: FrontPicture, marks: TrialMarks) -> tuple[list[float], list[
     ]
     if picture.teacher_accuracy is not None and ys:
         ys.append(picture.scale.height(100 * picture.teacher_accuracy))
+    if (limit := picture.limit) is not None and xs and ys:
+        if not limit.is_size:
+            ys.append(picture.scale.height(limit.value))
+        elif min(xs) / _FAR < limit.value < max(xs) * _FAR:
+            xs.append(limit.value)
     return [min(xs), max(xs)] if xs else [], [min(ys), max(ys)] if ys else []

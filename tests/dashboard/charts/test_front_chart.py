@@ -13,9 +13,11 @@ from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.charts.axes.zoom import Zoom
 from dashboard.charts.front_chart import FrontPicture
 from dashboard.charts.front_chart import front_chart as plain_front_chart
+from dashboard.charts.lines.limit_line import limit_line
 from dashboard.charts.trial_marks import MOST_MARKS, RUG_CELLS
 from dashboard.parts.page import Scheme
 from mlgsearch.records import PlannedStudent, ReferencePoint
+from mlgsearch.results.analysis.choice import Limit
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from tests.dashboard.columns import many_columns, some_columns
@@ -56,6 +58,22 @@ def test_its_margins_are_those_it_says() -> None:
     axes = [axis for name, axis in layout.items() if name[1:].startswith("axis")]
     assert len(axes) == 4
     assert not any(axis["automargin"] for axis in axes)
+
+
+@pytest.mark.parametrize(("bound", "is_seen"), [(300, True), (0.01, False), (3_000, False)])
+def test_there_is_room_for_a_limit_near_the_trials(bound: float, is_seen: bool) -> None:
+    axis = SIZE_AXES["packed_kb"]  # trials have 20 to 100 KB
+    limit = limit_line(Limit("max_kb", bound), axis, None)
+    layout = plain_front_chart(_picture(axis="packed_kb", limit=limit), "light")["layout"]
+    low, high = layout["xaxis"]["range"]
+    assert (low < math.log10(bound) < high) == is_seen
+
+
+def test_there_is_room_for_a_limit_on_accuracy() -> None:
+    limit = limit_line(Limit("within", 60.0), SIZE_AXES["memory_ratio"], 0.95)
+    layout = plain_front_chart(_picture(limit=limit), "light")["layout"]
+    low, high = layout["yaxis"]["range"]
+    assert low < 35 < high
 
 
 def test_every_kind_of_trial_has_its_shape_and_its_number() -> None:
