@@ -123,6 +123,11 @@
         const { toggle, value } = box.dataset;
         box.setAttribute("aria-checked", String((query[toggle] || []).includes(value)));
       }
+      // A menu shows what its store holds, whoever has changed that.
+      for (const menu of document.querySelectorAll("select[data-view]")) {
+        const [value] = query[menu.dataset.view] || [menu.dataset.default];
+        if ([...menu.options].some((option) => option.value === value)) menu.value = value;
+      }
       const now = search(query);
       if (now !== window.location.search && route.path === window.location.pathname) {
         written = now;

@@ -4,7 +4,7 @@
   const KEY = "mlgsearch.notes";
   const MARKED = "[data-star], [data-note], [data-starred]";
 
-  // Study to trial to { star, note }. A browser may refuse to keep anything.
+  // Study (see `of`) to trial to { star, note }. A browser may refuse to keep anything.
   const read = () => {
     try {
       return JSON.parse(window.localStorage.getItem(KEY)) || {};
@@ -13,21 +13,33 @@
     }
   };
 
-  const write = (all) => {
+  const keep = (all) => {
     try {
       window.localStorage.setItem(KEY, JSON.stringify(all));
     } catch {
       // What cannot be kept is seen at the next look: the star goes out again.
     }
-    refresh();
   };
 
-  const change = ({ study, trial }, changes) => {
+  // What a study's notes are kept under: another may have had its name before. Those kept under its
+  // name alone, as once they were, become its own.
+  const of = (all, { study, created }) => {
+    const key = `${study} ${created || ""}`;
+    if (all[study]) {
+      all[key] = { ...all[study], ...all[key] };
+      delete all[study];
+      keep(all);
+    }
+    return (all[key] = all[key] || {});
+  };
+
+  const change = (dataset, changes) => {
     const all = read();
-    const own = (all[study] = all[study] || {});
+    const [own, { trial }] = [of(all, dataset), dataset];
     own[trial] = { star: false, note: "", ...own[trial], ...changes };
     if (!own[trial].star && !own[trial].note) delete own[trial];
-    write(all);
+    keep(all);
+    refresh();
   };
 
   const set = (element, name, value) => {
@@ -40,8 +52,8 @@
     if (!elements.length) return;
     const all = read();
     for (const element of elements) {
-      const { study, trial, star, note } = element.dataset;
-      const kept = (all[study] || {})[trial] || { star: false, note: "" };
+      const { trial, star, note } = element.dataset;
+      const kept = of(all, element.dataset)[trial] || { star: false, note: "" };
       if (star !== undefined) {
         set(element, "aria-pressed", String(kept.star));
       } else if (note !== undefined) {
@@ -52,8 +64,9 @@
     }
   };
 
-  const save = (study) => {
-    const kept = Object.entries(read()[study] || {});
+  const save = (dataset) => {
+    const { study } = dataset;
+    const kept = Object.entries(of(read(), dataset));
     const rows = kept.map(([trial, { star, note }]) => ({ study, trial: Number(trial), star, note }));
     const link = document.createElement("a");
     const blob = new Blob([`${JSON.stringify(rows, null, 2)}\n`], { type: "application/json" });
@@ -66,7 +79,7 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-star], button[data-export-notes]");
     if (!button) return;
-    if (button.dataset.exportNotes !== undefined) save(button.dataset.study);
+    if (button.dataset.exportNotes !== undefined) save(button.dataset);
     else change(button.dataset, { star: button.getAttribute("aria-pressed") !== "true" });
   });
   document.addEventListener("input", (event) => {

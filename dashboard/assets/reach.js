@@ -13,6 +13,13 @@
     target?.focus();
   });
 
+  // The rows of a folded table are asked for once it is unfolded, and followed until it is folded.
+  document.addEventListener("toggle", ({ target }) => {
+    for (const { dataset } of target.querySelectorAll("[data-folded]")) {
+      window.dash_clientside.set_props({ table: dataset.folded }, { is_open: target.open });
+    }
+  }, { capture: true });
+
   // A click anywhere in a row presses the row's button; words that are marked are to be copied.
   document.addEventListener("click", (event) => {
     const row = event.target.closest("tr[data-picks]");

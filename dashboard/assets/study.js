@@ -53,6 +53,14 @@
       return [Math.max(0, Number(bound.toPrecision(4)))];
     },
 
+    // A bound is a line of the chart: where the axis does not show it, one that does takes over.
+    across: (bound, kind, axis, axes) => {
+      const fitting = axes[kind];
+      const is_bounded = bound !== null && bound !== undefined && bound !== "";
+      if (!is_bounded || !fitting || fitting.includes(axis)) return [keep()];
+      return [fitting[0]];
+    },
+
     // A zoom belongs to an axis, whose name stands before its four numbers.
     zoom: (moved) => {
       const names = Object.keys(moved || {});
@@ -64,8 +72,12 @@
       return [[layout.uirevision, ...numbers].join("_")];
     },
 
-    // At its right end the replay is the present, which moves on.
-    replay: (value, most) => [Number(value) >= Number(most) ? "" : String(value)],
+    // At its right end the replay is the present, which moves on. That the end has moved is no
+    // other moment, and nothing that follows from one.
+    replay: (value, most, before) => {
+      const until = Number(value) >= Number(most) ? "" : String(value);
+      return [until === String(before ?? "") ? keep() : until];
+    },
 
     play: (_clicks, is_resting, value, most) => {
       if (!is_resting) return [true, "Play", keep()];

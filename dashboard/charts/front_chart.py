@@ -25,7 +25,10 @@ from mlgsearch.results.analysis.uncertainty.expectation import Expectations
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 
 #: In pixels, what plotly widens its margins to for the words of this chart on a wide page.
-_MARGIN = {"l": 84, "r": 24, "t": 48, "b": 76}
+_MARGIN = {"l": 84, "r": 24, "t": 48, "b": 77}
+#: A limit so many times smaller or larger than all trials is out of sight, or they would be.
+_FAR = 4
+
 #: On the right, with an axis there.
 _MARGIN_OF_PLAN = 61
 
@@ -37,7 +40,7 @@ class FrontPicture:
     ``shown`` are the rows of ``columns`` that filters and replay leave; ``front`` the rows of the
     front, drawn where shown; ``steps`` those that bound what was reached on this axis. ``ranged``
     are the rows that the axes have room for, the same all along a replay. ``selected`` are numbers
-    of trials in order. ``limit`` is what a student is chosen by.
+    of trials in order. ``limit`` is what a student is chosen by, ``chosen`` the row of that one.
     ``teacher_accuracy`` is a fraction, on the validation part. A trial's hover says what
     ``expectations`` has of it. ``scale`` says how high accuracies stand; with a ``colouring``,
     whose groups are by row of ``columns``, COMPLETE trials have the colour of their group.
@@ -56,6 +59,7 @@ class FrontPicture:
     verified: Sequence[VerifiedPoint] = ()
     expectations: Expectations | None = None
     limit: LimitLine | None = None
+    chosen: int | None = None
     scale: AccuracyScale = IN_PERCENT
     verified_scale: AccuracyScale = IN_PERCENT
     colouring: Colouring | None = None
@@ -67,7 +71,8 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     Trials off the front are dots, or where they are many an image of their mass; PRUNED trials are
     crosses, RUNNING ones open circles, FAIL ones triangles along the foot. The front is large
     points, and a step line bounds what was reached. Planned, verified and reported students have
-    marks of their own, and the selected trials have a ring in the colour of their curve.
+    marks of their own, the selected trials have a ring in the colour of their curve, and the one
+    that the limit picks a larger ring in the colour of the limit.
     """
     colours = palette(scheme)
     marks = TrialMarks(picture.columns, picture.axis, picture.expectations, picture.scale)
@@ -77,7 +82,10 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
             *_trials(picture, marks, zoom, colours),
             *([] if planned is None else [planned.trace(colours)]),
             *reference_marks(picture.references, picture.axis, colours, picture.scale),
-            *verified_marks(picture.verified, picture.axis, colours, picture.verified_scale),
+            *verified_marks(
+                _verified(picture, picture.shown), picture.axis, colours, picture.verified_scale
+            ),
+            *_choice(picture, marks, colours),
             _rings(picture, marks, colours),
         ],
         "layout": {
@@ -200,6 +208,32 @@ def _step_line(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Tr
     }
 
 
+def _choice(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> list[Trace]:
+    if picture.chosen is None:
+        return []
+    rows = marks.drawable(np.array([picture.chosen]))
+    rows = rows[np.isin(rows, picture.shown)]
+    return [
+        {
+            "type": "scatter",
+            "x": short(marks.x[rows]),
+            "y": short(marks.y[rows]),
+            "mode": "markers",
+            "cliponaxis": False,
+            "marker": {
+                "symbol": "circle-open",
+                "size": 24,
+                "color": colours.pruned,
+                "line": {"width": 2.5},
+            },
+            "hoverinfo": "skip",
+            "name": f"chosen: trial {number}",
+            "showlegend": True,
+        }
+        for number in picture.columns.number[rows].tolist()
+    ]
+
+
 def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     places = {number: place for place, number in enumerate(picture.selected)}
     rows = marks.drawable(picture.columns.rows_of(picture.selected))
@@ -230,6 +264,12 @@ def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     }
 
 
+def _verified(picture: FrontPicture, rows: Rows) -> list[VerifiedPoint]:
+    """Return what `verify` found of the trials of some rows."""
+    numbers = set(picture.columns.number[rows].tolist())
+    return [point for point in picture.verified if point.trial.number in numbers]
+
+
 def _heights(picture: FrontPicture, marks: TrialMarks) -> tuple[float, float]:
     """Return the heights that a planned front is drawn between: front and teacher."""
     ys = marks.y[marks.drawable(picture.front)].tolist()
@@ -253,7 +293,9 @@ def _axes(
     axes["yaxis2"] = {"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False}
     if planned is not None:
         axes["yaxis3"] = planned.settings(tuple(axes["yaxis"]["range"]), colours)
-    return axes
+    # The margins have room for all words: plotly need not measure them, nor lay out once more. For
+    # the legend it does, which has several rows on a narrow page.
+    return {name: axis | {"automargin": False} for name, axis in axes.items()}
 
 
 def _reach(picture: FrontPicture, marks: TrialMarks) -> tuple[list[float], list[float]]:
@@ -264,7 +306,15 @@ def _reach(picture: FrontPicture, marks: TrialMarks) -> tuple[list[float], list[
     if picture.axis.objective == "memory_ratio":
         xs += [point.memory_ratio for point in picture.references]
         ys += [picture.scale.height(100 * point.accuracy) for point in picture.references]
-    ys += [picture.verified_scale.height(100 * point.test_accuracy) for point in picture.verified]
+    ys += [
+        picture.verified_scale.height(100 * point.test_accuracy)
+        for point in _verified(picture, rows)
+    ]
     if picture.teacher_accuracy is not None and ys:
         ys.append(picture.scale.height(100 * picture.teacher_accuracy))
+    if (limit := picture.limit) is not None and xs and ys:
+        if not limit.is_size:
+            ys.append(picture.scale.height(limit.value))
+        elif min(xs) / _FAR < limit.value < max(xs) * _FAR:
+            xs.append(limit.value)
     return [min(xs), max(xs)] if xs else [], [min(ys), max(ys)] if ys else []

@@ -13,6 +13,7 @@ from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
 from dashboard.charts.axes.zoom import read_zoom
 from dashboard.charts.compare_chart import StudyFront, compare_chart
 from dashboard.database import Database
+from dashboard.pages.study.verdict import smallest_as_good
 from dashboard.pages.study.view import AXIS, ZOOM, axis_of
 from dashboard.parts.chart import chart
 from dashboard.parts.menu import menu
@@ -102,14 +103,12 @@ def _overview(database: Database, query: Query) -> list[dict[str, Any]]:
     rows = []
     for study in _studies(database, query):
         columns = study.front.columns
-        complete = columns.at(columns.is_in(TrialState.COMPLETE))
         rows.append(
             {
                 "study": study.record.name,
-                "complete": len(complete),
+                "complete": int(columns.is_in(TrialState.COMPLETE).sum()),
                 "front": len(study.front.rows),
-                "best_accuracy": float(complete.accuracy.max()) if len(complete) else None,
-                "smallest_ratio": float(complete.memory_ratio.min()) if len(complete) else None,
+                "verdict": smallest_as_good(database.results(study.record.name)),
                 "hypervolume": study.hypervolume,
                 "teacher_accuracy": study.record.teacher_accuracy,
             }
@@ -158,8 +157,7 @@ OVERVIEW = Table(
         number("hypervolume", "hypervolume", "{:.4f}"),
         Column("complete", "complete", is_number=True),
         Column("front", "on the front", is_number=True),
-        percent("best_accuracy", "best accuracy"),
-        number("smallest_ratio", "smallest memory ratio", "{:.4f}"),
+        Column("verdict", "how small a student as good as the teacher is"),
         percent("teacher_accuracy", "teacher"),
     ),
     rows=_overview,

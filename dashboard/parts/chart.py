@@ -95,7 +95,7 @@ def chart(
                         style=style,
                     ),
                 ],
-                className="drawing",
+                className="drawing" if least_width is None else "drawing scroll",
                 **scrolls,
                 # Room for it from the first, or what is below would jump.
                 style={"minHeight": f"{height}px"},

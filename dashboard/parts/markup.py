@@ -7,6 +7,7 @@ Elements without an id can't be addressed, so a page sends them as one component
 """
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
@@ -23,7 +24,7 @@ class Markup(Component):
 
     A callback that changes the ``nodes`` of one with an ``id`` leaves the elements that are the
     same in place, and with them what has the focus; new children of a component are all made anew.
-    ``drawn`` is for the callback's own use.
+    ``drawn`` and ``is_open`` are for the callback's own use.
     """
 
     _namespace = "dashboard"
@@ -31,12 +32,21 @@ class Markup(Component):
     nodes: list[Node]
 
     def __init__(
-        self, nodes: Sequence[Node], id: dict[str, str] | None = None, drawn: str | None = None
+        self,
+        nodes: Sequence[Node],
+        id: dict[str, str] | str | None = None,
+        drawn: str | None = None,
+        is_open: bool | None = None,
     ):
-        self._prop_names = ["id", "nodes", "drawn"]
+        self._prop_names = ["id", "nodes", "drawn", "is_open"]
         self._valid_wildcard_attributes = []
-        given = {} if id is None else {"id": id, "drawn": drawn}
+        given = {} if id is None else {"id": id, "drawn": drawn, "is_open": is_open}
         super().__init__(nodes=list(nodes), **given)  # type: ignore[no-untyped-call]
+
+
+def digest(content: object) -> str:
+    """Return a text that differs when elements, nodes or texts do."""
+    return sha256(repr(content).encode()).hexdigest()[:16]
 
 
 def nodes_of(parts: Sequence[Component]) -> list[Node]:

@@ -47,9 +47,9 @@ changes later: figures take it as Input, and their template from `theme` (`dress
 
 **Tables** are `table.Table` objects in ``Page.tables``: columns, and a function that gives all rows
 as plain data from the database and the query. ``layout`` places
-``TABLE.render(database, view.query)``; sorting, paging, following and the downloads
-``/download/KEY.csv`` and ``.json`` of all rows (text that a spreadsheet would run is escaped) are
-the frame's.
+``TABLE.render(database, view.query)``, or ``TABLE.folded(view.query)`` as the table of a chart;
+sorting, paging, following and the downloads ``/download/KEY.csv`` and ``.json`` of all rows (text
+that a spreadsheet would run is escaped) are the frame's.
 
 **Charts** are placed with `chart.chart`, which adds the summary in words and the buttons PNG and
 SVG. The one that a page is opened for may be seen before plotly has run (``is_sketched``).

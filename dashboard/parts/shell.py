@@ -21,9 +21,9 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.database import Database, trouble
 from dashboard.parts.attributes import attributes
-from dashboard.parts.markup import lighten
+from dashboard.parts.copyable import copy_link
+from dashboard.parts.markup import Markup, Node, digest, lighten, nodes_of
 from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, View, link, notice
-from dashboard.parts.table import digest
 from dashboard.query import Query
 from mlgsearch.errors import StorageError, UserError
 
@@ -58,6 +58,7 @@ def frame() -> html.Div:
                             "/",
                         ),
                         html.Div(id="place"),
+                        Markup(nodes_of([copy_link()])),
                     ],
                     **attributes(aria_label="Pages"),
                 )
@@ -125,29 +126,58 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         return lighten(content), lighten(place), _arrived(title, token)
 
     tables = {table.key: table for page in pages for table in page.tables}
+    rows, feet = {"table": ALL}, {"foot": ALL}
 
     @app.callback(
-        Output({"table": ALL}, "nodes"),
-        Output({"table": ALL}, "drawn"),
+        Output(rows, "nodes"),
+        Output(rows, "drawn"),
+        Output(feet, "nodes"),
+        Output(feet, "drawn"),
         Input(CHANGE_TOKEN, "data"),
         Input(VIEW, "data"),
-        State({"table": ALL}, "id"),
-        State({"table": ALL}, "drawn"),
+        Input(rows, "is_open"),
+        State(rows, "id"),
+        State(rows, "drawn"),
+        State(feet, "id"),
+        State(feet, "drawn"),
         prevent_initial_call=True,
     )
     def _rows(
-        token: str, view: Mapping[str, Any], ids: Sequence[Mapping[str, str]], drawn: Sequence[str]
-    ) -> tuple[list[Any], list[Any]]:
+        token: str,
+        view: Mapping[str, Any],
+        is_open: Sequence[bool | None],
+        row_ids: Sequence[Mapping[str, str]],
+        drawn_rows: Sequence[str],
+        foot_ids: Sequence[Mapping[str, str]],
+        drawn_feet: Sequence[str],
+    ) -> tuple[list[Any], ...]:
         query = Query(view)
         for study in query.all("name")[:1]:
             database.trust(study, token)
-        found = [tables[id_["table"]].nodes(database, query) for id_ in ids]
-        digests = [digest(nodes) for nodes in found]
-        is_new = [now != then for now, then in zip(digests, drawn, strict=True)]
+        # What is folded is not looked at; what can't be folded has None.
+        found = {
+            id_["table"]: tables[id_["table"]].drawn(database, query)
+            for id_, looked_at in zip(row_ids, is_open, strict=True)
+            if looked_at is not False
+        }
+        shown_rows = {key: drawn.rows for key, drawn in found.items()}
+        shown_feet = {key: drawn.foot for key, drawn in found.items()}
         return (
-            [nodes if new else no_update for nodes, new in zip(found, is_new, strict=True)],
-            [now if new else no_update for now, new in zip(digests, is_new, strict=True)],
+            *_new([shown_rows.get(id_["table"]) for id_ in row_ids], drawn_rows),
+            *_new([shown_feet.get(id_["foot"]) for id_ in foot_ids], drawn_feet),
         )
+
+
+def _new(shown: Sequence[list[Node] | None], drawn: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """Return the nodes that differ from what was drawn, and their digests."""
+    digests = [
+        then if nodes is None else digest(nodes) for nodes, then in zip(shown, drawn, strict=True)
+    ]
+    is_new = [now != then for now, then in zip(digests, drawn, strict=True)]
+    return (
+        [nodes if new else no_update for nodes, new in zip(shown, is_new, strict=True)],
+        [now if new else no_update for now, new in zip(digests, is_new, strict=True)],
+    )
 
 
 def answer_trouble(error: Exception) -> None:

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.database import Database
 from dashboard.parts.attributes import attributes
-from dashboard.parts.markup import Markup, Node, nodes_of
+from dashboard.parts.markup import Markup, Node, digest, nodes_of
 from dashboard.query import Query, address
 from mlgsearch.results.formats import to_csv
 
@@ -30,6 +29,9 @@ class Sortable(Protocol):
 _UP = "\N{BLACK UP-POINTING TRIANGLE}"
 _DOWN = "\N{BLACK DOWN-POINTING TRIANGLE}"
 
+#: In place of rows that are on their way.
+_COMING = nodes_of([html.P("Loading\N{HORIZONTAL ELLIPSIS}", className="faint")])
+
 
 @dataclass(frozen=True)
 class Column:
@@ -46,6 +48,13 @@ class Column:
     is_number: bool = False
     is_data: bool = True
     hint: str = ""
+
+
+class Drawn(NamedTuple):
+    """What is shown of a table: its rows, and what is below them, which changes more often."""
+
+    rows: list[Node]
+    foot: list[Node]
 
 
 @dataclass(frozen=True)
@@ -82,19 +91,26 @@ class Table:
 
     def render(self, database: Database, query: Query) -> html.Div:
         """Place the table, as the address wants it."""
-        nodes = self.nodes(database, query)
-        return html.Div(
-            [
-                self._store("sort", "", query),
-                self._store("page", "1", query),
-                Markup(nodes, id={"table": self.key}, drawn=digest(nodes)),
-            ],
-            className="table",
+        drawn = self.drawn(database, query)
+        return self._placed(
+            query,
+            Markup(drawn.rows, id={"table": self.key}, drawn=digest(drawn.rows)),
+            Markup(drawn.foot, id={"foot": self.key}, drawn=digest(drawn.foot)),
         )
 
-    def nodes(self, database: Database, query: Query) -> list[Node]:
-        """Return the rows of one page, with what goes around them."""
-        return nodes_of(self._body(database, query))
+    def folded(self, query: Query) -> html.Div:
+        """Place the table within ``Details``: its rows are sent once it is unfolded (reach.js)."""
+        return self._placed(
+            query,
+            Markup(_COMING, id={"table": self.key}, drawn="", is_open=False),
+            Markup([], id={"foot": self.key}, drawn=""),
+            **attributes(data_folded=self.key),
+        )
+
+    def drawn(self, database: Database, query: Query) -> Drawn:
+        """Return the rows of one page, and the foot with the other pages and the downloads."""
+        rows, *foot = self._body(database, query)
+        return Drawn(nodes_of([rows]), nodes_of(foot))
 
     def csv(self, database: Database, query: Query) -> str:
         """Write all rows as CSV; text that a spreadsheet would run is escaped."""
@@ -103,6 +119,10 @@ class Table:
     def data(self, database: Database, query: Query) -> list[dict[str, Any]]:
         """Return all rows as JSON's data."""
         return self._data(database, query)
+
+    def _placed(self, query: Query, *shown: Markup, **more: Any) -> html.Div:
+        stores = [self._store("sort", "", query), self._store("page", "1", query)]
+        return html.Div([*stores, *shown], className="table", **more)
 
     def _body(self, database: Database, query: Query) -> list[Component]:
         rows = self.rows(database, query)
@@ -265,11 +285,6 @@ class Table:
             ],
             className="buttons",
         )
-
-
-def digest(nodes: Sequence[Node]) -> str:
-    """Return a text that differs when what is shown of a table does."""
-    return sha256(repr(nodes).encode()).hexdigest()[:16]
 
 
 def _is_missing(value: object) -> bool:

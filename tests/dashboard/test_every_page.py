@@ -20,6 +20,7 @@ PAGES = {
     "/study/layers?name=uniform": 3,
     "/study/trial?name=deep&number=3": 1,
     "/study/importance?name=deep": 1,
+    "/study/importance?name=uniform": 1,
     "/compare?name=deep&name=uniform": 1,
 }
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 400, "height": 800}
@@ -85,9 +86,12 @@ def fill() -> Fill:
 
 
 def opened(visit: Visit, address: str) -> Page:
-    """Open a page and wait for all its charts."""
+    """Open a page, wait for all its charts, and unfold their tables."""
     page = visit.go(address)
     expect(page.locator("figure.chart .main-svg:first-child")).to_have_count(PAGES[address])
+    for folded in page.locator("figure.chart > details").all():
+        folded.locator("summary").click()
+        expect(folded.locator("tbody tr").first).to_be_visible()
     return page
 
 

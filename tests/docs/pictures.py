@@ -58,7 +58,7 @@ class Picture:
 
 def pictures(trial: int) -> list[Picture]:
     """Return what is pictured of the dashboard; ``trial`` is a student worth looking at."""
-    chosen = f"/study?name={STUDY}&limit=max_kb&bound={_AT_MOST_KB:g}"
+    chosen = f"/study?name={STUDY}&limit=max_kb&bound={_AT_MOST_KB:g}&size=packed_kb"
     return [
         Picture("dashboard-study.png", chosen, ".bench"),
         Picture("dashboard-parallel.png", f"{chosen}&chart=parallel", ".bench", "dark"),

@@ -8,6 +8,9 @@ from dashboard.charts.axes.size_axis import SizeAxis
 from dashboard.theme import Palette
 from mlgsearch.results.analysis.choice import KILOBYTE, Limit
 
+#: What follows the number of a limit on a size.
+_UNITS = {"max_kb": " KB", "max_ratio": "", "max_ms": " ms"}
+
 
 class LimitLine(NamedTuple):
     """A line across a chart: at a size as its axis shows it, or else at an accuracy in percent.
@@ -29,13 +32,11 @@ def limit_line(limit: Limit, axis: SizeAxis, teacher_accuracy: float | None) -> 
     part the limit is about.
     """
     value = limit.value
-    if limit.kind == "max_kb" and axis.objective == "packed_bytes" and value > 0:
-        kilobytes = axis.unit / KILOBYTE
-        return LimitLine(True, value / kilobytes, f"at most {value:g} KB", kilobytes)
-    if limit.kind == "max_ratio" and axis.objective == "memory_ratio" and value > 0:
-        return LimitLine(True, value, f"at most {value:g}")
-    if limit.kind == "max_ms" and axis.objective == "latency_ms" and value > 0:
-        return LimitLine(True, value, f"at most {value:g} ms")
+    if limit.is_on_size:
+        if axis.objective != limit.size or value <= 0:
+            return None
+        unit = axis.unit / KILOBYTE if limit.kind == "max_kb" else 1.0
+        return LimitLine(True, value / unit, f"at most {value:g}{_UNITS[limit.kind]}", unit)
     if limit.kind == "at_least":
         return LimitLine(False, value, f"at least {value:g} %")
     if limit.kind == "within" and teacher_accuracy is not None:

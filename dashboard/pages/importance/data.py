@@ -9,6 +9,7 @@ import numpy as np
 
 from dashboard.database import Database
 from mlgsearch.records import LayerRecord, StudyRecord, TrialState
+from mlgsearch.results.analysis.effects.hyperparameters import curve
 from mlgsearch.results.analysis.effects.importance import (
     LEAST_PER_FEATURE,
     Importance,
@@ -17,7 +18,7 @@ from mlgsearch.results.analysis.effects.importance import (
 )
 from mlgsearch.results.analysis.effects.trial_sensitivity import LEAST_TRIALS, LayerCost, costs_of
 from mlgsearch.results.analysis.trial_columns import NO_TRIAL
-from mlgsearch.results.read.layer_grid import Floats, LayerGrid, read_layer_grid
+from mlgsearch.results.read.layer_grid import NUMBERS, Floats, LayerGrid, read_layer_grid
 
 #: Up to this share of the variance explained, the order of layers says next to nothing.
 _LITTLE = 0.1
@@ -29,6 +30,8 @@ _LUCK = 0.025
 @dataclass(frozen=True)
 class StudyImportance:
     """``importance`` and ``costs`` of the layers, empty where too little is known.
+
+    Of a study whose layers share their numbers, importance is of those and the hyperparameters.
 
     ``predicted`` is the standard deviation over the trials of each layer's predicted damage, in
     the importance's order, NaN of hyperparameters; None where no damage is stored.
@@ -54,14 +57,12 @@ class StudyImportance:
         numbers = chosen_trials(columns.number[own].tolist())
         accuracy = columns.accuracy[columns.rows_of(numbers)]
         complete = int(columns.is_in(TrialState.COMPLETE).sum())
-        if is_uniform(study):
-            return cls(study, complete, None, {}, None)
         trained = _Trained(
             tuple(numbers),
             accuracy.tobytes(),
             database.hyperparameters(results).features(columns.rows_of(numbers)),
         )
-        found = _found(database, name, study.layers, trained)
+        found = _found(database, name, study.layers, trained, is_uniform(study))
         return cls(study, complete, *found)
 
     @property
@@ -131,6 +132,8 @@ def is_uniform(study: StudyRecord) -> bool:
 
 
 def _what(found: Importance) -> str:
+    if not any(layer.is_layer for layer in found.layers):
+        return "The shared numbers and the hyperparameters"
     if all(layer.is_layer for layer in found.layers):
         return "The layers' numbers"
     return "The layers' numbers and the hyperparameters"
@@ -147,15 +150,22 @@ class _Trained:
 
 @lru_cache(maxsize=8)
 def _found(
-    database: Database, name: str, layers: tuple[LayerRecord, ...], trained: _Trained
+    database: Database,
+    name: str,
+    layers: tuple[LayerRecord, ...],
+    trained: _Trained,
+    shares_numbers: bool,
 ) -> tuple[Importance | None, Mapping[str, LayerCost], Floats | None]:
-    """Attribute accuracies to layers and hyperparameters."""
+    """Attribute accuracies to layers, or the numbers they all share, and to hyperparameters."""
     numbers, accuracies = trained.numbers, trained.accuracies
     if len(numbers) < LEAST_TRIALS:
         return None, {}, None
     grid = read_layer_grid(database.engine, name, numbers, layers)
     assert grid.numbers == numbers, "a COMPLETE trial stays"
     accuracy = np.frombuffer(accuracies, dtype=np.float64)
+    if shares_numbers:
+        terms = {**_shared_numbers(grid), **trained.hyperparameters}
+        return layer_importance((), grid.settings[:, :0], None, accuracy, terms), {}, None
     known = np.isfinite(grid.bits).all() and (grid.bits > 0).all()
     bits = grid.bits.astype(np.int64) if known else None
     named = {
@@ -167,6 +177,22 @@ def _found(
     if predicted is not None:
         predicted = np.pad(predicted, (0, len(named)), constant_values=np.nan)
     return importance, _costs(grid, accuracy), predicted
+
+
+def _shared_numbers(grid: LayerGrid) -> dict[str, Floats]:
+    """Return the terms of the five numbers that all layers of a trial share, of those that differ.
+
+    What a layer cannot hold is absent there or less, so the largest is the one that was asked for;
+    layers that are not searched have bits of their own.
+    """
+    is_searched = np.array([record.is_searched for record in grid.records], dtype=np.bool_)
+    settings = grid.settings[:, is_searched] if is_searched.any() else grid.settings
+    asked = settings.max(1)  # (T, 5)
+    terms = {
+        f"{number} of all layers": curve(asked[:, place].astype(np.float64))
+        for place, number in enumerate(NUMBERS)
+    }
+    return {name: own for name, own in terms.items() if own.any()}
 
 
 def _costs(grid: LayerGrid, accuracy: Floats) -> Mapping[str, LayerCost]:

@@ -20,6 +20,12 @@ from mlgsearch.results.analysis.effects.trial_sensitivity import LEAST_TRIALS
 
 PATH = "/study/importance"
 
+_SHARED = (
+    "All layers of this study share their five numbers (space.kind: uniform), so what one layer "
+    "did cannot be separated from the others; the numbers and the hyperparameters can. Search with "
+    "space.kind: layerwise or allocation to learn which layers matter."
+)
+
 _ORDERS = {"importance": "most important first", "network": "as in the network"}
 
 
@@ -59,6 +65,7 @@ def _layout(database: Database, view: View) -> Component:
     return html.Div(
         [
             heading,
+            *([html.P(_SHARED, className="notice")] if is_uniform(found.study) else []),
             html.P(found.certainty(), id="importance-certainty"),
             html.Div(
                 menu("Order", "order", _ORDERS, order, default="importance"), className="controls"
@@ -71,7 +78,7 @@ def _layout(database: Database, view: View) -> Component:
                 summary=_summary(found),
                 file=f"importance-{name}",
                 height=figure.layout.height,
-                table=LAYERS.render(database, view.query),
+                table=LAYERS.folded(view.query),
             ),
             _explanation(),
         ]
@@ -135,16 +142,12 @@ def _summary(found: StudyImportance) -> str:
 
 
 def _nothing(found: StudyImportance) -> html.Div:
-    if is_uniform(found.study):
-        return notice(
-            "All layers of this study share their five numbers (space.kind: uniform), so what one "
-            "layer did cannot be separated from the others. Search with space.kind: layerwise or "
-            "allocation to learn which layers matter."
-        )
+    shared = [_SHARED] if is_uniform(found.study) else []
     return notice(
         f"This needs at least {LEAST_TRIALS} COMPLETE trials of different settings and "
         f"accuracies; the study has {found.complete} COMPLETE so far. It shows here as soon as "
-        "there are enough."
+        "there are enough.",
+        *shared,
     )
 
 

@@ -150,7 +150,7 @@ def _layout(database: Database, view: View) -> Component:
                         summary=figure_summary,
                         file=f"layers-{name}",
                         height=figure.layout.height,
-                        table=CELLS.render(database, view.query),
+                        table=CELLS.folded(view.query),
                     ),
                     chart(
                         "layers-bytes",
@@ -159,7 +159,7 @@ def _layout(database: Database, view: View) -> Component:
                         summary=bars_summary,
                         file=f"layer-bytes-{name}",
                         height=bars.layout.height,
-                        table=BYTES.render(database, view.query),
+                        table=BYTES.folded(view.query),
                     ),
                 ],
                 className="layers",
@@ -302,7 +302,7 @@ def _scan_section(database: Database, study: StudyRecord, view: View) -> Compone
         title=title,
         summary=scan_summary(found),
         file=f"scan-{study.name}",
-        table=POINTS.render(database, view.query),
+        table=POINTS.folded(view.query),
     )
 
 

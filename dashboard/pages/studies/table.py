@@ -10,10 +10,11 @@ from dashboard.parts.attributes import attributes
 from dashboard.parts.page import link
 from dashboard.parts.table import Column, Row, Table
 from dashboard.parts.values.duration import ago
+from dashboard.parts.values.states import study_state
 from dashboard.query import Query
 from mlgsearch.records import TrialState
 from mlgsearch.results.read.study_list import StudyRow
-from mlgsearch.words import TIMES, duration
+from mlgsearch.words import duration
 
 #: Parameters of the page's address: words to look for, which studies, those to be compared.
 SEARCH, SHOW, PICK = "search", "show", "pick"
@@ -37,12 +38,11 @@ def rows(database: Database, query: Query) -> list[Row]:
 
 
 def _is_shown(study: StudyRow, shown: str) -> bool:
-    is_done = study.reached.finished >= study.n_trials
     return {
         "all": True,
         "driven": study.lease is not None,
-        "open": not is_done,
-        "done": is_done,
+        "open": not study.is_over,
+        "done": study.is_over,
     }[shown]
 
 
@@ -58,7 +58,9 @@ def _row(study: StudyRow, is_picked: bool) -> Row:
         "smallest_memory_ratio": reached.smallest_memory_ratio,
         "hypervolume": reached.hypervolume,
         "last_activity": study.last_activity.isoformat(),
-        "state": _state(study),
+        "state": study_state(
+            None if study.lease is None else study.lease.host, study.ended, is_over=study.is_over
+        ),
         "driver": study.driver,
         "n_trials": study.n_trials,
         "complete": reached.counts[TrialState.COMPLETE],
@@ -114,12 +116,6 @@ def _progress(row: Row) -> Component:
     )
 
 
-def _state(study: StudyRow) -> str:
-    if study.lease is not None:
-        return f"running on {study.lease.host}"
-    return "finished" if study.reached.finished >= study.n_trials else "stopped"
-
-
 def _shown_state(row: Row) -> Component | str:
     if row["driver"] is None:
         return html.Span(row["state"], className="faint")
@@ -132,11 +128,6 @@ def _time_left(row: Row) -> str:
 
 def _percent(row: Row) -> str:
     return _DASH if row["best_accuracy"] is None else f"{row['best_accuracy']:.2%}"
-
-
-def _smallest(row: Row) -> str:
-    ratio = row["smallest_memory_ratio"]
-    return _DASH if ratio is None else f"{ratio:.4f} ({TIMES}{1 / ratio:.0f})"
 
 
 TABLE = Table(
@@ -156,13 +147,6 @@ TABLE = Table(
         ),
         Column("best_accuracy", "Best", _percent, is_number=True, hint="Best validation accuracy"),
         Column(
-            "smallest_memory_ratio",
-            "Smallest",
-            _smallest,
-            is_number=True,
-            hint="Smallest memory ratio, and how many times smaller than the network at 32 bits",
-        ),
-        Column(
             "hypervolume",
             "Hypervolume",
             lambda row: f"{row['hypervolume']:.4f}",
@@ -180,6 +164,7 @@ TABLE = Table(
     rows=rows,
     sort="-last_activity",
     extra=(
+        "smallest_memory_ratio",
         "driver",
         "n_trials",
         "complete",

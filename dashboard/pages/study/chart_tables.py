@@ -12,7 +12,8 @@ from mlgsearch.results.read.trial_details import curves_of
 
 
 def _epochs(database: Database, query: Query) -> list[dict[str, Any]]:
-    selected = StudyView.of(query).selected
+    data, view = read_study(database, query.one("name")), StudyView.of(query)
+    selected = data.filtered(view).selected(data.columns, view)
     curves = curves_of(database.engine, query.one("name"), selected)
     return [
         {
@@ -48,7 +49,7 @@ CURVES_TABLE = Table(
     ),
     rows=_epochs,
     page_size=10,
-    empty="No trial is selected, or no epoch of it is known.",
+    empty="No trial is selected and left by the filters, or no epoch of it is known.",
 )
 COURSE_TABLE = Table(
     key="study-steps",

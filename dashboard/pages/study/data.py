@@ -64,6 +64,13 @@ class StudyData:
 
     def digest(self, *view: object) -> str:
         """Return a text that differs when a picture of the study in this view would."""
+        return self._digest(np.arange(len(self.columns)), *view)
+
+    def finished_digest(self, *view: object) -> str:
+        """Return a text that differs when a picture of its finished trials in this view would."""
+        return self._digest(self.columns.finished_rows, *view)
+
+    def _digest(self, rows: Rows, *view: object) -> str:
         record, columns = self.record, self.columns
         digest = sha256(
             repr(
@@ -78,7 +85,7 @@ class StudyData:
             ).encode()
         )
         for column in (columns.number, columns.state, columns.accuracy, columns.finished_at):
-            digest.update(np.ascontiguousarray(column).tobytes())
+            digest.update(column[rows].tobytes())
         for point in self.verified:
             digest.update(repr((point.trial.number, point.epochs, point.seeds)).encode())
         return digest.hexdigest()[:16]

@@ -29,7 +29,6 @@ def facts(data: StudyData) -> list[Component]:
     if reached.best_accuracy is not None:
         rows += [
             ("front", f"{len(data.results.front):,}"),
-            ("best accuracy", f"{100 * reached.best_accuracy:.2f} %"),
             ("hypervolume", f"{reached.hypervolume:.4f}"),
         ]
     rows += [(f"{name} at most", f"{most:,.6g}") for name, most in record.limits.items()]

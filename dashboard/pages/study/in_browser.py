@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from dash import ClientsideFunction, Dash, Input, Output, State
 
-from dashboard.pages.study.limit import MOST
-from dashboard.pages.study.view import SELECTED, UNTIL, ZOOM
+from dashboard.charts.axes.size_axis import DEFAULT_AXIS
+from dashboard.pages.study.limit import DEFAULT_KIND, KIND, LIMIT_AXES, MOST
+from dashboard.pages.study.view import AXIS, SELECTED, UNTIL, ZOOM
 from dashboard.parts.page import view_id
 
 
@@ -24,13 +25,26 @@ def register_in_browser(app: Dash) -> None:
             [Output(view_id(MOST), "value", allow_duplicate=True)],
             [Input("study-chart", "relayoutData")],
         ),
+        "across": (
+            [Output(view_id(AXIS, DEFAULT_AXIS), "data", allow_duplicate=True)],
+            [
+                Input(view_id(MOST), "value"),
+                Input(view_id(KIND, DEFAULT_KIND), "data"),
+                State(view_id(AXIS, DEFAULT_AXIS), "data"),
+                State(LIMIT_AXES, "data"),
+            ],
+        ),
         "zoom": (
             [Output(view_id(ZOOM), "data")],
             [Input("study-chart", "relayoutData")],
         ),
         "replay": (
             [Output(view_id(UNTIL), "data")],
-            [Input("study-replay", "value"), State("study-replay", "max")],
+            [
+                Input("study-replay", "value"),
+                State("study-replay", "max"),
+                State(view_id(UNTIL), "data"),
+            ],
         ),
         "play": (
             [

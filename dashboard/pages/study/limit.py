@@ -1,7 +1,8 @@
 """The limit that a student is chosen by on a study's page, as the address has it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.query import Query
 from mlgsearch.results.analysis.choice import Limit, LimitKind
 
@@ -16,7 +17,18 @@ KINDS: Mapping[LimitKind, str] = {
     "at_least": "expected accuracy, at least %",
     "within": "points below the teacher, at most",
 }
+#: The store with `axes_of_limits`.
+LIMIT_AXES = "study-limit-axes"
 DEFAULT_KIND: LimitKind = "max_kb"
+
+
+def axes_of_limits() -> dict[str, Sequence[str]]:
+    """Return by kind of limit the axes of size that it is a line on, the one to turn to first."""
+    return {
+        kind: [name for name, axis in SIZE_AXES.items() if axis.objective == limit.size]
+        for kind, limit in ((kind, Limit(kind, 0.0)) for kind in KINDS)
+        if limit.is_on_size
+    }
 
 
 def limit_of(query: Query) -> Limit | None:

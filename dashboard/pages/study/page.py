@@ -28,13 +28,12 @@ from dashboard.pages.study.inspector.choosing import choose_form, chosen_student
 from dashboard.pages.study.inspector.selection import inspect
 from dashboard.pages.study.parallel import draw_parallel, parallel_of
 from dashboard.pages.study.picture import picture_of, tell_front, tell_objectives
-from dashboard.pages.study.state_line import origin, state_line
+from dashboard.pages.study.state_line import origin, resuming, running, state_line
 from dashboard.pages.study.trials.table import TRIALS_TABLE, table_tools
 from dashboard.pages.study.view import SELECTED, UNTIL, ZOOM, StudyView, last_moment
 from dashboard.parts.attributes import attributes
 from dashboard.parts.chart import chart
-from dashboard.parts.copyable import copy_link
-from dashboard.parts.markup import lighten
+from dashboard.parts.markup import Markup, digest, lighten, nodes_of
 from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link, view_id
 from dashboard.query import Query
 from mlgsearch.errors import StudyNotFoundError
@@ -49,8 +48,8 @@ _OUTPUTS = {
     "parallel": Output("study-lines", "children"),
     "is_parallel": Output("study-front", "hidden"),
     "moment": Output("study-moment", "children"),
-    "chips": Output("study-chips", "children"),
-    "left_out": Output("study-left-out", "children"),
+    "chips": Output("study-chips-set", "nodes"),
+    "left_out": Output("study-left-out-said", "nodes"),
     "course": Output("study-course", "figure"),
     "course_summary": Output("study-course-summary", "children"),
     "curves": Output("study-curves", "figure"),
@@ -58,8 +57,10 @@ _OUTPUTS = {
     "cards": Output("study-cards", "children"),
     "choice": Output("study-choice", "children"),
     "is_selected": Output("study-choose", "hidden"),
-    "state": Output("study-state", "children"),
-    "facts": Output("study-facts", "children"),
+    "state": Output("study-state-line", "nodes"),
+    "running": Output("study-running", "nodes"),
+    "resuming": Output("study-stopped", "children"),
+    "facts": Output("study-facts-known", "nodes"),
     "failures": Output("study-failures", "children"),
     "failures_title": Output("study-failures-title", "children"),
     "last": Output("study-replay", "max"),
@@ -71,7 +72,7 @@ _OUTPUTS = {
 def _layout(database: Database, view: View) -> Component:
     name = view.query.one("name")
     data = read_study(database, name)
-    parts = _parts(database, data, StudyView.of(view.query), view.scheme, {})
+    parts = page_parts(database, data, StudyView.of(view.query), view.scheme, {})
     return html.Div(
         [
             html.A(
@@ -83,17 +84,26 @@ def _layout(database: Database, view: View) -> Component:
             html.Div(
                 [
                     html.H1(name),
-                    html.Div(
-                        [copy_link(), link("Compare with other studies", "/compare", name=name)],
-                        className="head",
-                    ),
+                    link("Compare with other studies", "/compare", name=name),
                 ],
                 className="title",
             ),
             html.Section(
                 [
-                    html.Div(parts["state"], id="study-state", role="status"),
-                    html.Div(parts["facts"], id="study-facts", role="status"),
+                    html.Div(
+                        [
+                            Markup(parts["state"], id="study-state-line"),
+                            html.Div(parts["resuming"], id="study-stopped"),
+                            Markup(parts["running"], id="study-running"),
+                        ],
+                        id="study-state",
+                        role="status",
+                    ),
+                    html.Div(
+                        Markup(parts["facts"], id="study-facts-known"),
+                        id="study-facts",
+                        role="status",
+                    ),
                     origin(data.record),
                 ],
                 className="card",
@@ -105,7 +115,10 @@ def _layout(database: Database, view: View) -> Component:
             dcc.Store(id=view_id(UNTIL), data=view.query.one(UNTIL)),
             controls(view.query, data),
             html.Div(
-                parts["chips"], id="study-chips", role="status", **attributes(aria_label="Filters")
+                Markup(parts["chips"], id="study-chips-set"),
+                id="study-chips",
+                role="status",
+                **attributes(aria_label="Filters"),
             ),
             html.Div(
                 [
@@ -155,7 +168,7 @@ def _layout(database: Database, view: View) -> Component:
                                 title="Learning curves",
                                 summary=parts["curves_summary"],
                                 file=f"{name}-curves",
-                                table=CURVES_TABLE.render(database, view.query),
+                                table=CURVES_TABLE.folded(view.query),
                                 height=_SMALL,
                             ),
                         ],
@@ -168,7 +181,11 @@ def _layout(database: Database, view: View) -> Component:
                 [
                     html.H2("Trials"),
                     table_tools(data, view.query),
-                    html.Div(parts["left_out"], id="study-left-out", role="status"),
+                    html.Div(
+                        Markup(parts["left_out"], id="study-left-out-said"),
+                        id="study-left-out",
+                        role="status",
+                    ),
                     html.Div(TRIALS_TABLE.render(database, view.query), id="study-table"),
                 ],
                 className="card",
@@ -179,7 +196,7 @@ def _layout(database: Database, view: View) -> Component:
                 title="Hypervolume over trials",
                 summary=parts["course_summary"],
                 file=f"{name}-hypervolume",
-                table=COURSE_TABLE.render(database, view.query),
+                table=COURSE_TABLE.folded(view.query),
                 height=_SMALL,
             ),
             html.Details(
@@ -195,7 +212,7 @@ def _layout(database: Database, view: View) -> Component:
     )
 
 
-def _parts(
+def page_parts(
     database: Database,
     data: StudyData,
     view: StudyView,
@@ -204,25 +221,36 @@ def _parts(
 ) -> dict[str, Any]:
     """Return what the page shows, but ``no_update`` for what was drawn the same before.
 
-    ``drawn`` and its successor hold a digest for each part.
+    ``drawn`` and its successor hold a digest for each part: of what it follows from, or of what is
+    shown of it, where that is often the same.
     """
     parts: dict[str, Any] = dict.fromkeys(_OUTPUTS, no_update)
-    name = data.record.name
+    name, driving = data.record.name, database.driving(data.record.name)
     drawing = "parallel" if view.is_parallel else "front"
+    left = data.filtered(view).selected(data.columns, view) if view.selected else []
+    written = data.written(view.selected)
     digests = {
         drawing: data.digest(view, scheme),
-        "chips": data.digest(view.filters, view.found),
-        "course": data.digest(view.until, scheme),
+        "filtered": data.digest(view.filters, view.found),
+        "course": data.finished_digest(view.until, scheme),
         # Of trials that were not chosen there is nothing to show.
-        "chosen": data.digest(view.filters, view.selected, scheme, data.written(view.selected))
+        "chosen": data.digest(view.filters, view.selected, scheme, written)
         if view.selected
         else scheme,
-        "choice": data.digest(view.limit),
-        "state": data.state_digest(database.driving(name)),
-        "facts": data.digest(),
+        "curves": digest((view.selected, left, written, data.record.teacher_accuracy, scheme)),
+        "limited": data.digest(view.limit),
+        "state": data.state_digest(driving),
+        "facts": data.finished_digest(data.results.reached.counts),
         "failures": data.failures_digest(),
     }
-    news = {part for part, digest in digests.items() if drawn.get(part) != digest}
+    news = {part for part, known in digests.items() if drawn.get(part) != known}
+
+    def show(part: str, content: Any) -> None:
+        digests[part] = digest(content)
+        if drawn.get(part) != digests[part]:
+            parts[part] = content
+            news.add(part)
+
     if "front" in news or not drawn:  # at first it is placed, seen or not
         picture = picture_of(data, view)
         zoom = read_zoom(view.zoom, picture.axis, picture.scale)
@@ -232,21 +260,20 @@ def _parts(
         parts["parallel"] = draw_parallel(
             parallel_of(database, data, view), name, scheme, is_there="parallel" in drawn
         )
-    elif drawing in news:
-        parts["parallel"] = None
-    if drawing in news:
+    if drawing not in drawn:
         parts["is_parallel"] = view.is_parallel
-    if "chips" in news:
-        parts["chips"] = lighten(chips(data, view))
-        parts["left_out"] = lighten(left_out(data, view))
+        if not view.is_parallel:
+            parts["parallel"] = None
+    show("moment", tell_moment(data, view))
+    if "filtered" in news:
+        show("chips", nodes_of(chips(data, view)))
+        show("left_out", nodes_of(left_out(data, view)))
     if "course" in news:
         parts["course"] = hypervolume_chart(
             data.columns, data.course, scheme, seen=data.results_until(view.until)
         )
         parts["course_summary"] = tell_hypervolume(data)
-        parts["moment"] = tell_moment(data, view)
-    if "chosen" in news:
-        left = data.filtered(view).selected(data.columns, view)
+    if "curves" in news:
         curves = {
             number: epochs
             for number, epochs in curves_of(database.engine, name, view.selected).items()
@@ -260,21 +287,26 @@ def _parts(
             teacher_accuracy=data.record.teacher_accuracy,
         )
         parts["curves_summary"] = tell_curves(curves, view.selected, left)
-        parts["cards"] = lighten(inspect(database, data, view, scheme))
-        parts["is_selected"] = bool(len(data.columns.rows_of(view.selected)))
-    if "choice" in news:
-        parts["choice"] = lighten(chosen_student(database, data.results, view.limit))
+    if "chosen" in news:
+        show("cards", lighten(inspect(database, data, view, scheme)))
+        show("is_selected", bool(len(data.columns.rows_of(view.selected))))
+    if "limited" in news:
+        show("choice", lighten(chosen_student(database, data.results, view.limit)))
     if "facts" in news:
-        parts["facts"] = lighten(facts(data))
-        parts["last"] = last_moment(data.columns)
-        if view.until is None:
-            parts["replay"] = parts["last"]
+        parts["facts"] = nodes_of(facts(data))
+    show("last", last_moment(data.columns))
+    if "last" in news and view.until is None:
+        parts["replay"] = parts["last"]
     if "state" in news:
-        parts["state"] = lighten(state_line(database, data))
+        parts["state"] = nodes_of(state_line(database, data, driving))
+        show("running", nodes_of(running(data, driving)))
+        show("resuming", lighten(resuming(database, data, driving)))
     if "failures" in news:
         parts["failures"] = lighten(failures(database, name))
         parts["failures_title"] = failures_title(data)
-    parts["drawn"] = digests if news else no_update
+    # What was not looked at is as it was; but of the two drawings one is there.
+    kept = {part: known for part, known in drawn.items() if part not in ("front", "parallel")}
+    parts["drawn"] = kept | digests if news else no_update
     return parts
 
 
@@ -296,7 +328,7 @@ def _register(app: Dash, database: Database) -> None:
             data = read_study(database, query.one("name"))
         except StudyNotFoundError:  # deleted meanwhile: what was shown stays
             return dict.fromkeys(_OUTPUTS, no_update)
-        return _parts(database, data, StudyView.of(query), scheme, drawn)
+        return page_parts(database, data, StudyView.of(query), scheme, drawn)
 
     register_in_browser(app)
 

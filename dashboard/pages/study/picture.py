@@ -11,8 +11,10 @@ from dashboard.pages.study.data import StudyData, trials_counted
 from dashboard.pages.study.filtered import columns_at
 from dashboard.pages.study.view import HYPERPARAMETER, StudyView
 from dashboard.parts.values.states import STATE_WORDS
+from mlgsearch.errors import UserError
 from mlgsearch.records import OBJECTIVES, TrialState
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
+from mlgsearch.results.read.study_choice import StudyChoice
 
 
 def picture_of(data: StudyData, view: StudyView) -> FrontPicture:
@@ -35,6 +37,7 @@ def picture_of(data: StudyData, view: StudyView) -> FrontPicture:
         verified=data.verified,
         expectations=data.results.expectations,
         limit=_limit_line(data, view, axis),
+        chosen=_chosen(data, view),
         scale=scale,
         # The test part's accuracies are below the teacher's of the test part, where it is known.
         verified_scale=AccuracyScale(100 * tested, scale.least)
@@ -136,6 +139,17 @@ def _limit_line(data: StudyData, view: StudyView, axis: SizeAxis) -> LimitLine |
     if limit is None or (not limit.is_on_size and data.results.expectations.is_of_test_part):
         return None
     return limit_line(limit, axis, data.record.teacher_accuracy)
+
+
+def _chosen(data: StudyData, view: StudyView) -> int | None:
+    """Return the row of the student that the limit picks; None where it picks none."""
+    if view.limit is None:
+        return None
+    try:
+        number = StudyChoice.of(data.results, view.limit).choice.trial
+    except UserError:
+        return None
+    return int(data.columns.rows_of([number])[0])
 
 
 def colouring_of(data: StudyData, view: StudyView) -> Colouring | None:

@@ -13,6 +13,7 @@ from dashboard.parts.attributes import attributes
 from dashboard.parts.copyable import copyable
 from dashboard.parts.toggles import toggling
 from dashboard.parts.values.duration import age
+from dashboard.parts.values.states import study_state
 from mlgsearch.records import StudyRecord, TrialState
 from mlgsearch.results.read.driving import Driving
 from mlgsearch.words import duration
@@ -31,12 +32,8 @@ _ORIGIN = {
 _MOST_RUNNING = 8
 
 
-def state_line(database: Database, data: StudyData) -> list[Component]:
-    """Return the line, the command that goes on with a study that has stopped, and what runs.
-
-    It holds elements with ids where there is a command to copy.
-    """
-    driving = database.driving(data.record.name)
+def state_line(database: Database, data: StudyData, driving: Driving | None) -> list[Component]:
+    """Return the line, and a bar of how far the study is; ``driving`` is who drives it."""
     now = datetime.now(UTC)
     reached, record = data.results.reached, data.record
     line: list[Component] = [_state(data, driving, database, now)]
@@ -52,11 +49,15 @@ def state_line(database: Database, data: StudyData) -> list[Component]:
         max=str(total),
         **attributes(aria_label=f"{reached.finished} of {record.n_trials} trials"),
     )
-    parts: list[Component] = [html.P(line, className="state"), bar]
-    if driving is None and not is_over(data):
-        command = database.command("resume", record.name)
-        parts.append(copyable("study-resume", command, what="the resume command"))
-    return [*parts, *_running(data, driving)]
+    return [html.P(line, className="state"), bar]
+
+
+def resuming(database: Database, data: StudyData, driving: Driving | None) -> Component | None:
+    """Place the command that goes on with a study that has stopped; None of any other."""
+    if driving is not None or is_over(data):
+        return None
+    command = database.command("resume", data.record.name)
+    return copyable("study-resume", command, what="the resume command")
 
 
 def is_over(data: StudyData) -> bool:
@@ -84,16 +85,13 @@ def origin(record: StudyRecord) -> html.Details:
 def _state(
     data: StudyData, driving: Driving | None, database: Database, now: datetime
 ) -> Component:
-    record = data.record
-    if driving is not None:
-        lease = driving.lease
-        who = f"{lease.holder}, process {lease.pid}"
-        return html.Strong(f"running on {lease.host}", className="live", title=who)
-    if record.ended is not None:
-        return html.Strong(f"finished early: {record.ended}")
+    record, lease = data.record, None if driving is None else driving.lease
+    words = study_state(None if lease is None else lease.host, record.ended, is_over=is_over(data))
+    if lease is not None:
+        return html.Strong(words, className="live", title=f"{lease.holder}, process {lease.pid}")
     if is_over(data):
-        return html.Strong("finished")
-    return html.Strong(["stopped ", age(database.store.last_activity(record.name), now)])
+        return html.Strong(words)
+    return html.Strong([f"{words} ", age(database.store.last_activity(record.name), now)])
 
 
 def _pace(driving: Driving, remaining: int) -> list[Component]:
@@ -115,7 +113,7 @@ def _last_result(data: StudyData) -> datetime | None:
     return moment.replace(tzinfo=UTC)
 
 
-def _running(data: StudyData, driving: Driving | None) -> list[Component]:
+def running(data: StudyData, driving: Driving | None) -> list[Component]:
     """Show each trial that runs: epoch of epochs, and the accuracy of its last epoch."""
     columns = data.columns
     rows = np.flatnonzero(columns.is_in(TrialState.RUNNING))

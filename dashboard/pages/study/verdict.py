@@ -12,6 +12,12 @@ _POINTS = 1.0
 
 
 def verdict(results: StudyResults) -> str | None:
+    """Say what `smallest_as_good` does, and how many images a point is."""
+    said = smallest_as_good(results)
+    return None if said is None else said + _one_point(results)
+
+
+def smallest_as_good(results: StudyResults) -> str | None:
     """Say which is the smallest student within a point of the teacher, or how near the best comes.
 
     By what is expected, as `choose`. None without a teacher's accuracy or a COMPLETE trial.
@@ -29,7 +35,7 @@ def verdict(results: StudyResults) -> str | None:
         number = int(known[results.expectations.accuracies(known.tolist()).argmax()])
         lost = 100 * (teacher - results.expectations[number].accuracy)
         said = f"Nearest to the teacher{part}, {lost:.2f} points below it expected"
-    return f"{said}: {_size(results, number)}, trial {number}.{_one_point(results)}"
+    return f"{said}: {_size(results, number)}, trial {number}."
 
 
 def _size(results: StudyResults, number: int) -> str:

@@ -96,7 +96,7 @@ def _layout(database: Database, view: View) -> Component:
                 title="How it learned",
                 summary=learning_summary(data.epochs),
                 file=f"trial-{trial.number}-{name}",
-                table=EPOCHS.render(database, view.query),
+                table=EPOCHS.folded(view.query),
             ),
             html.Section(
                 [html.H2("Settings"), SETTINGS.render(database, view.query)], className="card"

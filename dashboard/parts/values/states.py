@@ -1,4 +1,4 @@
-"""How a trial's state is called on every page."""
+"""How states are called on every page: a trial's, and a study's."""
 
 from collections.abc import Mapping
 
@@ -12,3 +12,12 @@ STATE_WORDS: Mapping[TrialState, str] = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "queued",
 }
+
+
+def study_state(host: str | None, ended: str | None, *, is_over: bool) -> str:
+    """Say what a study does: ``host`` drives it, ``ended`` is why it ended before its total."""
+    if host is not None:
+        return f"running on {host}"
+    if ended is not None:
+        return f"finished early: {ended}"
+    return "finished" if is_over else "stopped"

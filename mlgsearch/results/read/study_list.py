@@ -22,7 +22,7 @@ class StudyRow:
     ``reached`` is what its trials come to. ``last_activity`` is the last write to the study, its
     trials or their epochs, and ``lease`` that of the driver that holds the study now, or None, both
     by the database's clock; ``time_left_s`` is what it will need, None where nobody drives or fewer
-    than two trials have ended since it began.
+    than two trials have ended since it began. ``ended`` says why the search ended before its total.
     """
 
     name: str
@@ -37,6 +37,12 @@ class StudyRow:
     last_activity: datetime
     lease: LeaseRecord | None
     time_left_s: float | None
+    ended: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do: all trials have ended, or the search by its rule."""
+        return self.ended is not None or self.reached.finished >= self.n_trials
 
     @property
     def process(self) -> str | None:
@@ -137,6 +143,7 @@ def _studies(connection: Connection) -> Sequence[RowMapping]:
         study_table.c.content,
         study_table.c.objectives,
         study_table.c.n_trials,
+        study_table.c.ended,
         study_table.c.teacher_accuracy,
         study_table.c.created_at,
         study_table.c.updated_at,
@@ -201,6 +208,7 @@ def _row(study: RowMapping, reached: Reached, driving: Driving | None) -> StudyR
         last_activity=max(study["updated_at"], study["written"] or study["updated_at"]),
         lease=None if driving is None else driving.lease,
         time_left_s=None if driving is None else driving.time_left_s(remaining),
+        ended=study["ended"],
     )
 
 

@@ -13,9 +13,11 @@ from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.charts.axes.zoom import Zoom
 from dashboard.charts.front_chart import FrontPicture
 from dashboard.charts.front_chart import front_chart as plain_front_chart
+from dashboard.charts.lines.limit_line import limit_line
 from dashboard.charts.trial_marks import MOST_MARKS, RUG_CELLS
 from dashboard.parts.page import Scheme
 from mlgsearch.records import PlannedStudent, ReferencePoint
+from mlgsearch.results.analysis.choice import Limit
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from tests.dashboard.columns import many_columns, some_columns
@@ -47,6 +49,31 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
 
 def _traces(figure: go.Figure) -> dict[str, Any]:
     return {trace.name.split(" (")[0]: trace for trace in figure.data if trace.name}
+
+
+def test_its_margins_are_those_it_says() -> None:
+    layout = plain_front_chart(_picture(planned=[PlannedStudent(1_000, 0.02, 0.5)]), "light")[
+        "layout"
+    ]
+    axes = [axis for name, axis in layout.items() if name[1:].startswith("axis")]
+    assert len(axes) == 4
+    assert not any(axis["automargin"] for axis in axes)
+
+
+@pytest.mark.parametrize(("bound", "is_seen"), [(300, True), (0.01, False), (3_000, False)])
+def test_there_is_room_for_a_limit_near_the_trials(bound: float, is_seen: bool) -> None:
+    axis = SIZE_AXES["packed_kb"]  # trials have 20 to 100 KB
+    limit = limit_line(Limit("max_kb", bound), axis, None)
+    layout = plain_front_chart(_picture(axis="packed_kb", limit=limit), "light")["layout"]
+    low, high = layout["xaxis"]["range"]
+    assert (low < math.log10(bound) < high) == is_seen
+
+
+def test_there_is_room_for_a_limit_on_accuracy() -> None:
+    limit = limit_line(Limit("within", 60.0), SIZE_AXES["memory_ratio"], 0.95)
+    layout = plain_front_chart(_picture(limit=limit), "light")["layout"]
+    low, high = layout["yaxis"]["range"]
+    assert low < 35 < high
 
 
 def test_every_kind_of_trial_has_its_shape_and_its_number() -> None:
@@ -168,6 +195,10 @@ def test_verified_students_have_bars_over_their_seeds() -> None:
     assert (list(mark.y), list(mark.error_y.array)) == ([88], [1])
     assert "88.00 \N{PLUS-MINUS SIGN} 1.00 %" in mark.text[0]
     assert "on the front: 75 %" in mark.text[0]
+    # One that the filters leave out has none.
+    others = np.flatnonzero(COLUMNS.number != 1)
+    filtered = _picture(verified=[point], shown=others)
+    assert "verified on the test part" not in _traces(front_chart(filtered, "light"))
 
 
 def test_the_teacher_is_a_line() -> None:

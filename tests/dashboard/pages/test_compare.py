@@ -60,6 +60,11 @@ def test_fronts_hypervolumes_and_files_stand_side_by_side(
     add_trial(writer, "one", 24)
     expect(page.locator("#compare-chart-summary")).not_to_have_text(before)
 
+    studies = page.locator("#compare-table table")
+    expect(studies.locator("tbody tr").first).to_contain_text(
+        re.compile(r"(within 1 point of|Nearest to) the teacher.*smaller, .* trial \d+\.")
+    )
+    expect(studies.get_by_role("columnheader").filter(has_text="best")).to_have_count(0)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download Where the study files differ as JSON").click()
     rows = json.loads(download.value.path().read_text())

@@ -125,6 +125,7 @@ def test_it_is_there_on_a_narrow_dark_screen(visit: Visit) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.goto(f"{visit.base}/study/importance?name=uniform")
     expect(page.locator(".notice")).to_contain_text("share their five numbers")
+    expect(page.locator("#importance-chart-summary")).to_contain_text("of all layers")
 
 
 def test_a_study_without_a_front_says_what_to_do(visit: Visit) -> None:

@@ -62,6 +62,22 @@ def test_each_study_is_told_in_its_row(visit: Visit) -> None:
     expect(visit.page).to_have_title("Studies - mlgsearch")
 
 
+def test_a_search_that_ended_by_its_rule_is_called_so_here_and_on_its_page(
+    visit: Visit, writer: ResultStore
+) -> None:
+    writer.create_study(a_study("early"))
+    add_trial(writer, "early", 0)
+    writer.set_ended("early", 8, "no gain in 5 trials")
+    words = "finished early: no gain in 5 trials"
+    visit.go("/?show=done")
+    assert words in row(visit, "early")
+    visit.go("/?show=open")
+    expect(visit.page.get_by_role("link", name="early", exact=True)).to_have_count(0)
+    page = visit.go("/study?name=early")
+    expect(page.locator("#study-state strong")).to_have_text(words)
+    writer.delete_study("early")
+
+
 def test_a_nasty_name_is_text_everywhere(visit: Visit) -> None:
     page = visit.go("/")
     link = page.get_by_role("link", name=NASTY, exact=True)

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from dashboard.pages.study.view import MOST_SELECTED
 from mlgsearch.results.database.store import ResultStore
@@ -13,6 +13,7 @@ from tests.dashboard.conftest import Fill
 from tests.dashboard.layered import a_layered_study, layered_study
 from tests.dashboard.marks import click_trial, legend
 from tests.dashboard.serving import Visit
+from tests.results.samples import a_complete, a_study
 
 #: The focused element, and whether it is in a row of a table.
 _IN_A_ROW = "document.activeElement.closest('#study-table tbody tr') !== null"
@@ -173,15 +174,21 @@ def test_latency_is_a_limit_where_it_is_known(visit: Visit) -> None:
 
 
 @pytest.mark.view(viewport={"width": 400, "height": 800})
-def test_a_table_that_scrolls_has_a_shadow(visit: Visit) -> None:
-    page = study(visit)
-    table = page.locator("#study-table .scroll")
-    table.scroll_into_view_if_needed()
+@pytest.mark.parametrize(
+    ("search", "what", "below"),
+    # At the top of the table, and between the titles of the chart's axes and its foot.
+    [("", "#study-table .scroll", 4), ("&chart=parallel", "#study-lines .scroll", 444)],
+)
+def test_what_scrolls_has_a_shadow(visit: Visit, search: str, what: str, below: int) -> None:
+    page = visit.go(f"/study?name=tuned{search}")
+    expect(page.locator(".main-svg .legend:visible").first).to_be_visible()
+    table = page.locator(what)
+    table.evaluate("element => element.scrollIntoView({ block: 'center' })")
 
     def edges() -> tuple[bytes, bytes]:
         box = table.bounding_box()
         assert box is not None
-        top, end = box["y"] + 4, box["x"] + box["width"] - 6
+        top, end = box["y"] + below, box["x"] + box["width"] - 6
         left = page.screenshot(clip={"x": box["x"], "y": top, "width": 6, "height": 2})
         right = page.screenshot(clip={"x": end, "y": top, "width": 6, "height": 2})
         return left, right
@@ -214,7 +221,32 @@ def test_stars_and_notes_stay_in_the_browser_and_are_exported(visit: Visit) -> N
     page.get_by_role("button", name="Star trial 3").click()
     page.get_by_role("textbox", name="Note").fill("")
     expect(page.locator("#study-table tr[data-starred=star]")).to_have_count(0)
-    assert page.evaluate("window.localStorage.getItem('mlgsearch.notes')") == '{"tuned":{}}'
+    kept = json.loads(page.evaluate("window.localStorage.getItem('mlgsearch.notes')"))
+    assert list(kept.values()) == [{}]
+
+
+def test_another_study_of_the_name_has_notes_of_its_own(visit: Visit, writer: ResultStore) -> None:
+    def write() -> None:
+        writer.create_study(a_study("again"))
+        writer.put_trial("again", a_complete(0, 0.9, 0.05))
+
+    write()
+    page = visit.go("/study?name=again&trials=0")
+    # As they were kept by the name alone.
+    old = {"again": {"0": {"star": True, "note": "ship"}}}
+    page.evaluate("(old) => window.localStorage.setItem('mlgsearch.notes', old)", json.dumps(old))
+    page.reload()
+    expect(page.get_by_role("textbox", name="Note")).to_have_value("ship")
+    star = page.get_by_role("button", name="Star trial 0")
+    expect(star).to_have_attribute("aria-pressed", "true")
+    writer.delete_study("again")
+    write()
+    page.reload()
+    expect(star).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_role("textbox", name="Note")).to_have_value("")
+    kept = json.loads(page.evaluate("window.localStorage.getItem('mlgsearch.notes')"))
+    assert list(kept.values()) == list(old.values())
+    assert list(kept) != list(old)
 
 
 def test_a_box_selects_several(visit: Visit) -> None:
@@ -238,11 +270,7 @@ def test_the_limits_line_is_dragged(visit: Visit) -> None:
     bound = page.get_by_role("spinbutton", name="Bound")
     box = page.locator("#study-chart .shapelayer path").last.bounding_box()
     assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x - 60, y, steps=4)
-    page.mouse.up()
+    _drag(page, page.locator("#study-chart .shapelayer path").last, -60, 0)
     expect(bound).not_to_have_value("0.1")
     least = float(bound.input_value())
     assert 0.01 < least < 0.1
@@ -252,6 +280,57 @@ def test_the_limits_line_is_dragged(visit: Visit) -> None:
     assert moved is not None
     assert moved["x"] == pytest.approx(box["x"] - 60, abs=4)
     assert moved["height"] == pytest.approx(box["height"], abs=1)
+
+
+def test_a_limit_in_kilobytes_is_a_line_that_is_dragged_and_its_student_has_a_ring(
+    visit: Visit,
+) -> None:
+    page = study(visit)
+    bound = page.get_by_role("spinbutton", name="Bound")
+    bound.fill("100")
+    expect(page.get_by_role("combobox", name="Across")).to_have_value("packed_kb")
+    expect(page.locator("#study-chart .xtitle")).to_have_text("packed file in KB (log scale)")
+    line = page.locator("#study-chart .shapelayer path").last
+    chosen = page.locator("#study-choice button").first
+    ring = page.locator("#study-chart .legendtext", has_text="chosen")
+    expect(page.locator("#study-chart .annotation-text").last).to_have_text("at most 100 KB")
+    expect(ring).to_have_text(f"chosen: {chosen.inner_text().lower()}")
+    _drag(page, line, -60, 0)
+    expect(bound).not_to_have_value("100")
+    least = float(bound.input_value())
+    assert 20 < least < 100
+    expect(page.locator("#study-choice")).to_contain_text(f"has at most {least:g} KB")
+    expect(page.locator("#study-chart .annotation-text").last).to_have_text(f"at most {least:g} KB")
+    expect(ring).to_have_text(f"chosen: {chosen.inner_text().lower()}")
+    # Another axis can be looked at all the same, until the bound is another.
+    page.get_by_role("combobox", name="Across").select_option("memory ratio")
+    expect(page.locator("#study-chart .xtitle")).to_have_text("memory ratio (log scale)")
+    expect(line).to_have_count(1)  # the teacher's
+    expect(ring).to_have_count(1)
+
+
+@pytest.mark.parametrize("scale", ["", "&accuracy=percent"])
+def test_a_limit_below_the_teacher_is_dragged(visit: Visit, scale: str) -> None:
+    page = study(visit, f"&limit=within&bound=5{scale}")
+    bound = page.get_by_role("spinbutton", name="Bound")
+    said = page.locator("#study-chart .annotation-text").last
+    expect(said).to_have_text("within 5 of the teacher")
+    _drag(page, page.locator("#study-chart .shapelayer path").last, 0, 40)
+    expect(bound).not_to_have_value("5")
+    most = float(bound.input_value())
+    assert 5 < most < 30
+    expect(page.locator("#study-choice")).to_contain_text(f"at most {most:g} points below")
+    expect(said).to_have_text(f"within {most:g} of the teacher")
+
+
+def _drag(page: Page, line: Locator, right: float, down: float) -> None:
+    box = line.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right, y + down, steps=4)
+    page.mouse.up()
 
 
 #: A place on a trial's line in the parallel coordinates, between its last two axes.

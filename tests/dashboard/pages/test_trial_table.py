@@ -76,13 +76,13 @@ def test_it_has_what_the_filters_and_the_replay_leave(database: Database) -> Non
 
 def test_verified_results_are_columns_once_there_are_some(database: Database, url: str) -> None:
     query = Query.parse("name=digits&study-trials-sort=-test_accuracy")
-    assert "test accuracy" not in str(TRIALS_TABLE.nodes(database, query))
+    assert "test accuracy" not in str(TRIALS_TABLE.drawn(database, query))
     engine = open_engine(url)
     store = VerificationStore(engine)
     for trial, seed, accuracy in ((12, 1, 0.7), (12, 2, 0.74), (28, 1, 0.9), (28, 2, 0.91)):
         store.put("digits", a_verification(trial, seed, accuracy))
     engine.dispose()
-    shown = str(TRIALS_TABLE.nodes(database, query))
+    shown = str(TRIALS_TABLE.drawn(database, query))
     assert "test accuracy" in shown
     assert "90.50 \N{PLUS-MINUS SIGN} 0.71 %" in shown
     rows = TRIALS_TABLE.data(database, query)
@@ -129,7 +129,7 @@ def test_bytes_of_groups_of_layers_are_columns_to_choose(database: Database, url
     }
     assert {row["trial"]: row["l.layer1"] for row in rows} == expected
     assert [row["l.layer1"] for row in rows] == sorted(expected.values(), reverse=True)
-    shown = str(TRIALS_TABLE.nodes(database, query))
+    shown = str(TRIALS_TABLE.drawn(database, query))
     assert "bytes of layer1" in shown
     assert written_bytes(rows[0]["l.layer1"]) in shown
     assert "l.layer1,l.fc,expected_low" in TRIALS_TABLE.csv(database, query).splitlines()[0]

@@ -1,10 +1,11 @@
 """What every page has: following, colours, addresses, banner."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Response, expect
 from sqlalchemy.exc import OperationalError
 
 from dashboard.database import Database
@@ -35,6 +36,20 @@ def test_the_view_stands_in_the_address(visit: Visit) -> None:
     page.get_by_role("link", name="mlgsearch").click()
     expect(page).to_have_url(re.compile("/$"))
     expect(page.locator("[aria-sort]")).to_contain_text("Last activity")
+
+
+@pytest.mark.view(
+    viewport={"width": 1280, "height": 800},
+    permissions=["clipboard-read", "clipboard-write"],
+)
+@pytest.mark.parametrize(
+    "address", ["/?show=open", "/study?name=digits&hide=FAIL", "/compare?name=digits&name=failing"]
+)
+def test_the_link_to_the_view_is_copied_on_every_page(visit: Visit, address: str) -> None:
+    page = visit.go(address)
+    page.get_by_role("button", name="Copy link to this view").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == visit.base + address
 
 
 @pytest.mark.parametrize("what", ["shown", "asked for"])
@@ -91,6 +106,31 @@ def test_rows_that_did_not_change_are_not_drawn_again(visit: Visit, writer: Resu
     writer.set_teacher("digits", "0" * 64, 0.7654)
     expect(page.locator("#study-facts")).to_contain_text("76.54 %")
     assert line.evaluate("line => line.marked")
+
+
+def test_a_folded_table_is_sent_once_it_is_unfolded(visit: Visit, writer: ResultStore) -> None:
+    page, answers = visit.page, list[Response]()
+    page.on("response", lambda answer: answers.append(answer))  # playwright marks what it calls
+    visit.go("/study?name=digits")
+    page.wait_for_selector("#study-chart .main-svg .legend")
+    chart = page.locator("figure.chart", has=page.get_by_role("heading", name="Hypervolume over"))
+    writer.set_teacher("digits", "0" * 64, 0.5432)
+    expect(page.locator("#study-facts")).to_contain_text("54.32 %")
+    assert _with_steps(answers) == 0
+    chart.get_by_text("Table", exact=True).click()
+    expect(chart.get_by_role("table")).to_contain_text("trials with a result")
+    expect(chart.locator(".foot")).to_contain_text("rows")
+    # It is not sent again while it stays the same.
+    writer.set_teacher("digits", "0" * 64, 0.6543)
+    expect(page.locator("#study-facts")).to_contain_text("65.43 %")
+    assert _with_steps(answers) == 1
+
+
+def _with_steps(answers: Sequence[Response]) -> int:
+    """Count the answers that hold the table of a hypervolume's steps."""
+    updates = [one for one in answers if "/_dash-update-component" in one.url and one.status == 200]
+    assert updates
+    return sum("Steps of the hypervolume" in one.text() for one in updates)
 
 
 def test_while_a_page_is_made_it_says_that_it_loads(visit: Visit) -> None:

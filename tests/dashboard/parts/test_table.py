@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,19 @@ def test_downloads_hold_all_rows_and_what_is_not_shown(database: Database) -> No
     assert rows[0] == ["name", "size", "more"]
     assert rows[4] == ["'=D", "1.0", "'-x"]
     assert TABLE.data(database, Query())[0] == {"name": "b", "size": 2.0, "more": [1]}
+
+
+def test_a_folded_table_is_placed_without_its_rows(database: Database) -> None:
+    placed = str(TABLE.folded(Query({"things-sort": ["name"]})))
+    assert "Loading" in placed
+    assert "rows" not in placed
+    assert "data='name'" in placed  # it is sorted as the address has it
+
+
+def test_of_more_rows_the_same_ones_are_the_same_nodes(database: Database) -> None:
+    longer = replace(TABLE, rows=lambda _database, _query: [*ROWS, {"name": "z", "size": 0.5}])
+    by_name = Query({"things-sort": ["name"]})
+    before, after = TABLE.drawn(database, by_name), longer.drawn(database, by_name)
+    assert after.rows == before.rows
+    assert "3 of 4 rows" in str(before.foot)
+    assert "3 of 5 rows" in str(after.foot)

@@ -5,6 +5,7 @@ from dash.development.base_component import Component
 
 from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.pages.study.data import StudyData
+from dashboard.pages.study.filtered import Filtered, columns_at
 from dashboard.pages.study.inspector.notes import note, star
 from dashboard.pages.study.view import SELECTED, StudyView
 from dashboard.parts.page import Scheme, link
@@ -23,13 +24,16 @@ def cards(data: StudyData, view: StudyView, scheme: Scheme) -> list[Component]:
     Of one that the filters leave out there is a sentence.
     """
     series = palette(scheme).series
-    left = data.filtered(view).selected(data.columns, view)
+    filtered = data.filtered(view)
+    left = filtered.selected(data.columns, view)
     there = data.columns.number[data.columns.rows_of(view.selected)].tolist()
     if not there:
         how = "Click a trial's mark in the chart, or choose it in the table below."
         return [html.P(how, className="faint")]
     return [
-        _card(data, view, number, series[place % len(series)]) if number in left else _out(number)
+        _card(data, view, filtered, number, series[place % len(series)])
+        if number in left
+        else _out(number)
         for place, number in enumerate(view.selected)
         if number in there
     ]
@@ -47,11 +51,13 @@ def _remove(number: int) -> html.Button:
     return toggling("Remove", SELECTED, str(number), label=label)
 
 
-def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Article:
+def _card(
+    data: StudyData, view: StudyView, filtered: Filtered, number: int, colour: str
+) -> html.Article:
     columns = data.columns
     row = columns.rows_of([number])[0]
     state = STATES[columns.state[row]]
-    is_front = row in data.results.front
+    is_front = row in filtered.front
     facts = [STATE_WORDS[state] + (", on the front" if is_front else "")]
     if columns.accuracy[row] == columns.accuracy[row]:
         facts.append(f"{100 * columns.accuracy[row]:.2f} %")
@@ -65,7 +71,7 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
     facts.append(f"{columns.epochs_done[row]} of {columns.epochs_wanted[row]} epochs")
     if columns.reused_from[row] != NO_TRIAL:
         facts.append(f"same training as trial {columns.reused_from[row]}")
-    around = neighbours(columns, number)
+    around = neighbours(columns_at(columns, filtered.rows), number)
     name = data.record.name
     return html.Article(
         [
@@ -73,13 +79,13 @@ def _card(data: StudyData, view: StudyView, number: int, colour: str) -> html.Ar
                 [
                     html.Span(className="swatch", style={"backgroundColor": colour}),
                     html.H3(link(f"Trial {number}", "/study/trial", name=name, number=number)),
-                    star(name, number),
+                    star(data.record, number),
                     _remove(number),
                 ]
             ),
             html.Ul([html.Li(fact) for fact in facts], className="plain"),
             *([] if around is None else [_trades(around, view)]),
-            note(name, number),
+            note(data.record, number),
         ],
         className="trial-card",
     )

@@ -5,7 +5,15 @@ from dash.development.base_component import Component
 
 from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.database import Database
-from dashboard.pages.study.limit import DEFAULT_KIND, KIND, KINDS, MOST, limit_of
+from dashboard.pages.study.limit import (
+    DEFAULT_KIND,
+    KIND,
+    KINDS,
+    LIMIT_AXES,
+    MOST,
+    axes_of_limits,
+    limit_of,
+)
 from dashboard.pages.study.view import SELECTED
 from dashboard.parts.copyable import copyable
 from dashboard.parts.menu import menu
@@ -33,6 +41,7 @@ def choose_form(query: Query, results: StudyResults) -> html.Div:
     }
     return html.Div(
         [
+            dcc.Store(id=LIMIT_AXES, data=axes_of_limits()),
             menu(
                 "Limit",
                 KIND,

@@ -5,9 +5,10 @@ from typing import Any
 from dash import html
 
 from dashboard.parts.attributes import attributes
+from mlgsearch.records import StudyRecord
 
 
-def star(study: str, number: int) -> html.Button:
+def star(study: StudyRecord, number: int) -> html.Button:
     """Place what stars a trial."""
     return html.Button(
         type="button",
@@ -18,7 +19,7 @@ def star(study: str, number: int) -> html.Button:
     )
 
 
-def note(study: str, number: int) -> html.Label:
+def note(study: StudyRecord, number: int) -> html.Label:
     """Place the field for a note on a trial."""
     field = html.Textarea(
         rows=2,
@@ -29,19 +30,26 @@ def note(study: str, number: int) -> html.Label:
     return html.Label([html.Span("Note"), field], className="note")
 
 
-def marked_row(study: str, number: int) -> dict[str, Any]:
+def marked_row(study: StudyRecord, number: int) -> dict[str, Any]:
     """Return the attributes of a row that shows whether its trial has a star or a note."""
     return {**attributes(data_starred=""), **_of(study, number)}
 
 
-def export_notes(study: str) -> html.Button:
+def export_notes(study: StudyRecord) -> html.Button:
     """Place what saves the stars and notes on a study's trials as JSON."""
     return html.Button(
         "Export stars and notes",
         type="button",
-        **attributes(data_export_notes="", data_study=study),
+        **attributes(data_export_notes=""),
+        **_of_study(study),
     )
 
 
-def _of(study: str, number: int) -> dict[str, Any]:
-    return attributes(data_study=study, data_trial=str(number))
+def _of(study: StudyRecord, number: int) -> dict[str, Any]:
+    return _of_study(study) | attributes(data_trial=str(number))
+
+
+def _of_study(study: StudyRecord) -> dict[str, Any]:
+    """Return what names a study: another may have had its name before."""
+    created = None if study.created_at is None else study.created_at.isoformat()
+    return attributes(data_study=study.name, data_created=created)

@@ -6,6 +6,7 @@ from dash.development.base_component import Component
 
 from dashboard.database import Database
 from dashboard.pages.study.data import StudyData
+from dashboard.pages.study.filtered import Filtered
 from dashboard.pages.study.inspector.cards import cards
 from dashboard.pages.study.inspector.choosing import export
 from dashboard.pages.study.inspector.what_differs import what_differs
@@ -13,37 +14,42 @@ from dashboard.pages.study.view import SELECTED, StudyView
 from dashboard.parts.attributes import attributes
 from dashboard.parts.page import Scheme
 from mlgsearch.records import TrialState
+from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 from mlgsearch.results.read.trial_page import some_trials
 
 
 def inspect(
     database: Database, data: StudyData, view: StudyView, scheme: Scheme
 ) -> list[Component]:
-    """Return what is to be said of the selection: nothing of none.
+    """Return what is to be said of the selected trials that the filters leave: nothing of none.
 
     Of one trial its card, its rank, those before and after it, and the command that exports it; of
     several what differs. It holds elements with ids where there is a command to copy.
     """
-    there = data.columns.number[data.columns.rows_of(view.selected)].tolist()
-    if not there:
+    if not len(data.columns.rows_of(view.selected)):
         return []
-    name = data.record.name
-    parts: list[Component] = [_head(data, there)]
-    if len(there) > 1:
-        trials = {trial.number: trial for trial in some_trials(database.engine, name, there)}
-        parts += what_differs([trials[number] for number in there if number in trials])
+    name, filtered = data.record.name, data.filtered(view)
+    left = filtered.selected(data.columns, view)
+    parts: list[Component] = [_head(data, filtered, left)]
+    if len(left) > 1:
+        trials = {trial.number: trial for trial in some_trials(database.engine, name, left)}
+        found = {number: data.results.expectations.find(number) for number in trials}
+        parts += what_differs(
+            [trials[number] for number in left if number in trials],
+            {number: one for number, one in found.items() if one is not None},
+        )
     parts += cards(data, view, scheme)
-    is_complete = data.columns.is_in(TrialState.COMPLETE)[data.columns.rows_of(there)]
-    if len(there) == 1 and is_complete[0]:
-        parts.append(export(database, name, there[0], "study-export"))
+    is_complete = data.columns.is_in(TrialState.COMPLETE)[data.columns.rows_of(left)]
+    if len(left) == 1 and is_complete[0]:
+        parts.append(export(database, name, left[0], "study-export"))
     return parts
 
 
-def _head(data: StudyData, there: list[int]) -> html.Div:
+def _head(data: StudyData, filtered: Filtered, left: list[int]) -> html.Div:
     steps: list[Component] = []
-    said = f"{len(there)} trials"
-    if len(there) == 1:
-        steps, said = _along_front(data, there[0])
+    said = f"{len(left)} trials"
+    if len(left) == 1:
+        steps, said = _along_front(data.columns, filtered.shown_front, left[0])
     return html.Div(
         [
             html.Span(said, className="faint"),
@@ -53,9 +59,8 @@ def _head(data: StudyData, there: list[int]) -> html.Div:
     )
 
 
-def _along_front(data: StudyData, number: int) -> tuple[list[Component], str]:
-    """Return the buttons to the trials before and after on the front, and the trial's rank."""
-    columns, front = data.columns, data.results.front
+def _along_front(columns: TrialColumns, front: Rows, number: int) -> tuple[list[Component], str]:
+    """Return the buttons to the trials before and after on a front, and the trial's rank."""
     numbers = columns.number[front].tolist()
     if number in numbers:
         place = numbers.index(number)

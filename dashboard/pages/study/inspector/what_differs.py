@@ -1,20 +1,26 @@
 """In what selected trials differ: hyperparameters first, then layers, the largest first."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dash import html
 from dash.development.base_component import Component
 
 from dashboard.parts.attributes import attributes
+from dashboard.parts.values.expected import expected
 from dashboard.parts.values.student import written_bytes
 from mlgsearch.records import FiveNumbers, TrialRecord
+from mlgsearch.results.analysis.uncertainty.expectation import Expectation
 from mlgsearch.results.trial_fields import further_measures
 
 #: Layers that are shown at once; the others are folded.
 _MOST_LAYERS = 8
 
+_LAYERS = (
+    "Layers: bytes, (B_in, B_out, q_basis, q_coeff_in, q_coeff_out), "
+    "and the damage that the plan predicts"
+)
 _DASH = "\N{EN DASH}"
 #: Between the lines of a cell.
 _BREAK = "\n"
@@ -28,9 +34,14 @@ class _Line(NamedTuple):
     difference: float
 
 
-def what_differs(trials: Sequence[TrialRecord]) -> list[Component]:
-    """Return a table of two or more trials, one a column; what is equal is named in a sentence."""
-    results = [line for line in _results(trials) if line.difference]
+def what_differs(
+    trials: Sequence[TrialRecord], expectations: Mapping[int, Expectation]
+) -> list[Component]:
+    """Return a table of two or more trials, one a column; what is equal is named in a sentence.
+
+    ``expectations`` has by number what to expect of those of which that is known.
+    """
+    results = [line for line in _results(trials, expectations) if line.difference]
     knobs = sorted(_hyperparameters(trials), key=lambda line: (-line.difference, line.name))
     layers = sorted(_layers(trials), key=lambda line: -line.difference)
     knobs_apart = [line for line in knobs if line.difference]
@@ -42,9 +53,7 @@ def what_differs(trials: Sequence[TrialRecord]) -> list[Component]:
             {
                 "Result": results,
                 "Hyperparameters": knobs_apart,
-                "Layers: bytes, and (B_in, B_out, q_basis, q_coeff_in, q_coeff_out)": layers_apart[
-                    :_MOST_LAYERS
-                ],
+                _LAYERS: layers_apart[:_MOST_LAYERS],
             },
         )
     ]
@@ -58,7 +67,8 @@ def what_differs(trials: Sequence[TrialRecord]) -> list[Component]:
     return shown
 
 
-def _results(trials: Sequence[TrialRecord]) -> list[_Line]:
+def _results(trials: Sequence[TrialRecord], expectations: Mapping[int, Expectation]) -> list[_Line]:
+    found = [expectations.get(trial.number) for trial in trials]
     accuracy = [trial.accuracy for trial in trials]
     size = [trial.packed_bytes for trial in trials]
     ratio = [trial.sizes.memory_ratio for trial in trials]
@@ -66,6 +76,7 @@ def _results(trials: Sequence[TrialRecord]) -> list[_Line]:
     labels = dict.fromkeys(label for found in measured for label in found)
     return [
         _line("accuracy", ["" if a is None else f"{100 * a:.2f} %" for a in accuracy]),
+        _line("expected", ["" if one is None else expected(one) for one in found]),
         _line("memory ratio", [f"{value:.4f}" for value in ratio]),
         _line("packed file", ["" if s is None else written_bytes(s) for s in size]),
         *(_line(label, [found.get(label, "") for found in measured]) for label in labels),
@@ -110,16 +121,23 @@ def _layers(trials: Sequence[TrialRecord]) -> list[_Line]:
         known = [size for size in sizes if size is not None]
         # Of trials of versions that kept no sizes, all that differ are alike.
         apart = (max(known) - min(known)) / 8 if known else 0.0
-        cells = [_setting(five, size) for five, size in zip(fives, sizes, strict=True)]
-        lines.append(_line(name, cells, apart + 1e-9))
+        damages = [trial.layer_damage.get(name) for trial in trials]
+        cells = [_setting(*own) for own in zip(fives, sizes, damages, strict=True)]
+        # Of one setting the damage is one, known or not.
+        is_same = len(set(fives)) == len(set(sizes)) == 1
+        lines.append(_line(name, cells, 0.0 if is_same else apart + 1e-9))
     return lines
 
 
-def _setting(five: FiveNumbers | None, bits: int | None) -> str:
+def _setting(five: FiveNumbers | None, bits: int | None, damage: float | None) -> str:
     if five is None:
         return ""
-    numbers = f"({', '.join(map(str, five))})"
-    return numbers if bits is None else f"{written_bytes(bits / 8)}{_BREAK}{numbers}"
+    parts = [
+        "" if bits is None else written_bytes(bits / 8),
+        f"({', '.join(map(str, five))})",
+        "" if damage is None else f"damage {100 * damage:.1f} %",
+    ]
+    return _BREAK.join(filter(None, parts))
 
 
 def _table(

@@ -132,6 +132,7 @@ class TrialRows(Sequence[Row]):
                     "reused_from": None if reused == NO_TRIAL else reused,
                     "finished_at": None if finished is None else f"{finished:%Y-%m-%dT%H:%M:%SZ}",
                     "study": self._results.record.name,
+                    "record": self._results.record,
                     "is_selected": number in self._view.selected,
                     "is_found": number == self._view.found,
                 }

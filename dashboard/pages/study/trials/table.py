@@ -41,7 +41,7 @@ def table_tools(data: StudyData, query: Query) -> html.Div:
                     ),
                 ]
             ),
-            export_notes(data.record.name),
+            export_notes(data.record),
             html.Details(
                 [
                     html.Summary("Columns"),
@@ -88,7 +88,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "className": " ".join(words) or None,
         **attributes(data_picks="button[data-toggle]"),
-        **marked_row(row["study"], row["trial"]),
+        **marked_row(row["record"], row["trial"]),
     }
 
 

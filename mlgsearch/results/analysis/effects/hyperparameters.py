@@ -58,14 +58,18 @@ class Hyperparameters:
         found = {}
         for name in self.varied:
             if name in self.numeric:
-                found[name] = _curve(self.numbers(name)[rows])
+                found[name] = curve(self.numbers(name)[rows])
             else:
                 words = np.array([str(self.values[name][row]) for row in rows.tolist()])
                 found[name] = (words[:, None] == np.unique(words)[1:]) * 1.0
         return {name: own for name, own in found.items() if own.size and np.ptp(own, axis=0).any()}
 
 
-def _curve(values: Floats) -> Floats:
+def curve(values: Floats) -> Floats:
+    """Return a number's terms of a fit, itself (or its logarithm) and its square, shape (n, 2).
+
+    Both are 0 where the number never differs, and of a trial without it (NaN).
+    """
     known = np.log10(values) if is_wide(values) else values
     spread = float(np.nanstd(known)) if np.isfinite(known).any() else 0.0
     if not spread:
