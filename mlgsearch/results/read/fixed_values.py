@@ -1,6 +1,5 @@
 """Reading again and again what never changes of a trial once it is there: so once each."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -14,6 +13,7 @@ from mlgsearch.results.analysis.layer_groups import LayerGroups, group_names
 from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
 from mlgsearch.results.database.lookup import find_study
 from mlgsearch.results.database.tables import trial_table
+from mlgsearch.results.read.read_lock import ReadLock
 
 #: Optuna's own tables, as far as they are read here.
 _PARAMETERS = table("trial_params", *map(column, ("trial_id", "param_name", "param_value")))
@@ -47,7 +47,7 @@ class FixedValues(Generic[Whole]):
         self._query = query
         self._whole = whole
         self._parse = parse
-        self._lock = threading.Lock()
+        self._lock = ReadLock()
         self._known: dict[tuple[int, datetime], Any] = {}
         self._last: tuple[TrialColumns, Whole] | None = None
 
