@@ -167,6 +167,7 @@ def _drive(
             prepared.data_hash,
             prepared.teacher_hash,
             prepared.teacher_recipe,
+            prepared.teacher_accuracy,
         ),
     ]
     refuse(study.name, changes, accepts=options.accepts_change)

@@ -179,4 +179,18 @@ def test_another_teacher_is_refused(
     monkeypatch.setenv("MLGSEARCH_CACHE", str(cache))
     ResultStore(engine).set_teacher("tiny", "another", 0.9)
     done = run(study, "verify", "tiny")
-    assert "has teacher another, but the data" in str(done.exception)
+    assert "differs from what it began with (stored -> now): teacher: another -> " in str(
+        done.exception
+    )
+
+
+def test_another_teacher_of_an_early_versions_recipe_is_refused_by_its_accuracy(
+    study: Study, engine: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLGSEARCH_CACHE", str(cache))
+    teacher = prepared(cache).teacher
+    store = ResultStore(engine)
+    store.set_teacher("tiny", teacher.recipe, teacher.accuracy - 0.01)
+    done = run(study, "verify", "tiny")
+    said = f"teacher: accuracy {teacher.accuracy - 0.01:.6g} -> {teacher.accuracy:.6g}, by the data"
+    assert said in str(done.exception)
