@@ -141,6 +141,33 @@ def test_stopped_or_killed_it_goes_on_from_its_checkpoints(
     assert len([line for line in logged() if line["event"] == "began"]) == 4
 
 
+def test_one_sigterm_stops_it_in_order_and_its_progress_is_kept(
+    study: Study, engine: Engine, verifications: VerificationStore
+) -> None:
+    command = ["verify", "tiny", "--seeds", "1", "--trials", "1", "--epochs", "40"]
+    driver = study.start(*command)
+    driver.read_until(lambda event: event["event"] == "run" and event["epochs_done"] == 2)
+    driver.send(signal.SIGTERM)
+    driver.read_to_end()
+    assert driver.wait() == 143, driver.errors()
+    assert driver.seen[-1]["event"] == "stopped"
+    assert driver.seen[-1]["states"]["WAITING"] == 1
+    # Ray's dump of addresses comes with the second of these.
+    assert "Traceback" not in driver.errors()
+    assert "received at time" not in driver.errors()
+    assert leases.current(engine, "tiny") is None
+    (stopped,) = verifications.verifications("tiny")
+    assert stopped.state is TrialState.WAITING
+    assert 2 <= stopped.epochs_done < 40
+    study.run(*command)
+    (record,) = verifications.verifications("tiny")
+    assert (record.state, record.epochs_done) == (TrialState.COMPLETE, 40)
+    (log,) = study.folder.glob("a.db.runs/*/000001/verify-40-6/events.jsonl")
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    epochs = [event["epoch"] for event in events if event["event"] == "epoch"]
+    assert epochs == list(range(1, 41))  # none twice
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
