@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +32,7 @@ from mlgsearch.results.read.fixed_values import (
     hyperparameter_reader,
     layer_group_reader,
 )
+from mlgsearch.results.read.read_lock import ReadLock
 from mlgsearch.results.read.study_list import StudyList, StudyRow
 from mlgsearch.results.read.study_reader import StudyReaders
 from mlgsearch.results.read.study_results import StudyResults, verified_students
@@ -56,8 +56,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._lock = threading.Lock()
-        self._reading = threading.Lock()
+        self._lock = ReadLock()
+        self._reading = ReadLock()
         self._engine = open_engine(url, read_only=True)
         limit_waits(self._engine, _LOCK_WAIT_S)
         schema.check(self._engine)

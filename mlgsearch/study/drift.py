@@ -1,6 +1,7 @@
 """What became different since a study began: its file, the libraries, the data, the teacher."""
 
 from collections.abc import Mapping, Sequence
+from math import isclose
 
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import StudyRecord
@@ -18,6 +19,9 @@ _FREE = (
 )
 #: Keys that give a trial's coordinates or values another meaning: such studies cannot be joined.
 _FIXED = ("space.", "model.", "search.objectives:", "latency")
+
+#: Less than one of a million images; a metric of the user's own may round otherwise elsewhere.
+_SAME_ACCURACY = 1e-7
 
 
 def file_changes(known: StudyRecord, spec: StudySpec) -> list[str]:
@@ -45,24 +49,38 @@ def other_changes(
     data_hash: str,
     teacher_hash: str,
     teacher_recipe: str = "",
+    teacher_accuracy: float | None = None,
 ) -> list[str]:
     """List the libraries that differ, the data and the teacher, with both versions or hashes.
 
-    What the record does not know yet is no change, nor is a teacher of the recipe that an early
-    version recorded in place of the weights.
+    What the record does not know yet is no change.
     """
     lines = [
         f"library {name}: {version} -> {versions.get(name, 'none')}"
         for name, version in sorted(known.versions.items())
         if versions.get(name) != version
     ]
-    hashes = {"data": (known.data_hash, data_hash), "teacher": (known.teacher_hash, teacher_hash)}
-    lines += [
-        f"{what}: {old[:12]} -> {new[:12]}"
-        for what, (old, new) in hashes.items()
-        if old and old != new and not (what == "teacher" and old == teacher_recipe)
-    ]
-    return lines
+    if known.data_hash and known.data_hash != data_hash:
+        lines.append(f"data: {known.data_hash[:12]} -> {data_hash[:12]}")
+    return lines + teacher_changes(known, teacher_hash, teacher_recipe, teacher_accuracy)
+
+
+def teacher_changes(
+    known: StudyRecord, teacher_hash: str, recipe: str = "", accuracy: float | None = None
+) -> list[str]:
+    """Say in a line how the teacher differs from the record's, if it does.
+
+    An early version recorded the recipe in place of the weights: of such a teacher only the
+    accuracy on the validation part says whether it is the same.
+    """
+    old, was = known.teacher_hash, known.teacher_accuracy
+    if old in ("", teacher_hash):
+        return []
+    if old != recipe:
+        return [f"teacher: {old[:12]} -> {teacher_hash[:12]}"]
+    if was is None or accuracy is None or isclose(was, accuracy, abs_tol=_SAME_ACCURACY):
+        return []
+    return [f"teacher: accuracy {was:.6g} -> {accuracy:.6g}"]
 
 
 def refuse(name: str, changes: Sequence[str], *, accepts: bool) -> None:

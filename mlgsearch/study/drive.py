@@ -231,6 +231,7 @@ def _written(
             prepared.data_hash,
             prepared.teacher_hash,
             prepared.teacher_recipe,
+            prepared.teacher_accuracy,
         ),
     ]
     refuse(study.name, changes, accepts=accepts_change)

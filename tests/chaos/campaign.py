@@ -131,7 +131,7 @@ class Campaign:
             with self._victim.database.away():
                 driver.linger(chance.uniform(2, 6))
                 if not sees_it_again:
-                    driver.kill_with_workers()
+                    self._victim.kill_driver(driver)
             if sees_it_again:
                 found += reader.waited(event, chance.randint(1, 4))
         return found

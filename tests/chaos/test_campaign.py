@@ -1,4 +1,4 @@
-"""A round on a real PostgreSQL; `scripts/chaos --rounds 20` is the long campaign."""
+"""Single rounds on real databases; `scripts/chaos --rounds 20` is the long campaign."""
 
 import tempfile
 from pathlib import Path
@@ -30,3 +30,17 @@ def test_a_short_campaign_breaks_no_promise_and_is_not_done_twice() -> None:
         again = Campaign(Victim(study, folder / "cache", database), 1, ("database",))
         assert again.rounds == rounds
         assert list(again.run(1)) == []
+
+
+def test_a_driver_that_a_signal_stopped_is_not_counted_as_killed() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="mlg-chaos-") as name,
+        open_database("sqlite", Path(name)) as database,
+    ):
+        victim = Victim(Path(name), Path(name) / "cache", database)
+        rounds = list(Campaign(victim, 1, ("sigterm",)).run(1))
+        assert [(done.action, done.violations) for done in rounds] == [
+            ("sigterm", ()),
+            ("finish", ()),
+        ]
+        assert victim.kills.drivers == 0

@@ -71,11 +71,15 @@ class Victim:
         return driver, Reader(driver)
 
     def kill(self, driver: Driver, reader: Reader) -> list[str]:
-        """Kill a driver with all its processes; gives what is found wrong then."""
-        driver.kill_with_workers()
-        self.kills.drivers += 1
+        """End a driver's round: kill it where it runs; gives what is found wrong then."""
+        self.kill_driver(driver)
         self.account.take(reader.all())
         return self.account.check()
+
+    def kill_driver(self, driver: Driver) -> None:
+        """Kill a driver with all its processes; one that has ended already is not counted."""
+        self.kills.drivers += driver.is_running()
+        driver.kill_with_workers()
 
     def kill_worker(self, driver: Driver, chance: random.Random) -> bool:
         """Kill one of a driver's workers; return whether it had any."""

@@ -14,7 +14,7 @@ from mlgsearch.study.file.spec import parse_study
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cluster.md").read_text()
-STUDY, CLUSTER, _ = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+STUDY, CLUSTER, *_ = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def test_its_cluster_file_is_rays() -> None:

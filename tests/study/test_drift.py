@@ -127,6 +127,10 @@ def test_unfinished_trials_follow_an_accepted_change_and_finished_ones_stay(
         ({"versions": {"torch": "1.0"}}, "library torch: 1.0 -> "),
         ({"data_hash": "f00d"}, "data: f00d -> da7a"),
         ({"teacher_hash": "cafe"}, "teacher: cafe -> beef"),
+        (  # as an early version recorded it
+            {"teacher_hash": "1ec1be", "teacher_accuracy": 0.89},
+            "teacher: accuracy 0.89 -> 0.9",
+        ),
     ],
 )
 def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
@@ -144,6 +148,7 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
                 0.9,
                 data_hash="da7a",
                 validation_samples=269,
+                teacher_recipe="1ec1be",
             ),
             accepts_change=accepts,
         )
@@ -169,3 +174,13 @@ def test_a_teacher_recorded_by_its_recipe_is_known_again() -> None:
     assert other_changes(known, {}, "", "beef", "cafe") == []
     assert other_changes(known, {}, "", "beef", "f00d") == ["teacher: cafe -> beef"]
     assert other_changes(known, {}, "", "cafe", "f00d") == []
+
+
+def test_another_teacher_of_the_recorded_recipe_is_known_by_its_accuracy() -> None:
+    known = replace(a_study(), versions={}, teacher_hash="cafe", teacher_accuracy=0.9341)
+    assert other_changes(known, {}, "", "beef", "cafe", 0.9341) == []
+    assert other_changes(known, {}, "", "beef", "cafe", 0.9451) == [
+        "teacher: accuracy 0.9341 -> 0.9451"
+    ]
+    unknown = replace(known, teacher_accuracy=None)
+    assert other_changes(unknown, {}, "", "beef", "cafe", 0.9451) == []

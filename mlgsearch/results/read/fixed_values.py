@@ -1,7 +1,7 @@
 """Reading again and again what never changes of a trial once it is there: so once each."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from mlgsearch.results.analysis.layer_groups import LayerGroups, group_names
 from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
 from mlgsearch.results.database.lookup import find_study
 from mlgsearch.results.database.tables import trial_table
+from mlgsearch.results.read.read_lock import ReadLock
 
 #: Optuna's own tables, as far as they are read here.
 _PARAMETERS = table("trial_params", *map(column, ("trial_id", "param_name", "param_value")))
@@ -28,6 +29,8 @@ Whole = TypeVar("Whole")
 class FixedValues(Generic[Whole]):
     """Keeps a value per trial of one study, which never changes; any thread may use it.
 
+    A trial is its number and the moment it was created: where a database was restored to what it
+    was before, other trials come to have the numbers of those that went.
     ``query`` selects trials' numbers and what is stored of each, None where nothing is; ``parse``
     turns that into what is kept of it. ``whole`` makes of these, in the order of the study's
     columns and None for a trial that has none, what readers get.
@@ -44,8 +47,8 @@ class FixedValues(Generic[Whole]):
         self._query = query
         self._whole = whole
         self._parse = parse
-        self._lock = threading.Lock()
-        self._known: dict[int, Any] = {}
+        self._lock = ReadLock()
+        self._known: dict[tuple[int, datetime], Any] = {}
         self._last: tuple[TrialColumns, Whole] | None = None
 
     def read(self, columns: TrialColumns) -> Whole:
@@ -56,23 +59,30 @@ class FixedValues(Generic[Whole]):
         """
         with self._lock:
             if self._last is None or self._last[0] is not columns:
-                numbers: list[int] = columns.number.tolist()
-                self._read([number for number in numbers if number not in self._known])
-                self._last = columns, self._whole(list(map(self._known.get, numbers)))
+                trials = list(
+                    zip(columns.number.tolist(), columns.created_at.tolist(), strict=True)
+                )
+                known = {trial: self._known[trial] for trial in trials if trial in self._known}
+                found = self._read([number for number, at in trials if (number, at) not in known])
+                known |= {(number, at): found[number] for number, at in trials if number in found}
+                self._known = known
+                self._last = columns, self._whole(list(map(known.get, trials)))
             return self._last[1]
 
-    def _read(self, numbers: list[int]) -> None:
+    def _read(self, numbers: list[int]) -> dict[int, Any]:
+        found: dict[int, Any] = {}
         if not numbers:
-            return
+            return found
         with self._engine.connect() as connection:
             query = self._query(connection)
             if query is None:
-                return
+                return found
             (number_column, *_) = query.selected_columns
             for start in range(0, len(numbers), _PART):
                 part = numbers[start : start + _PART]
                 for number, stored in connection.execute(query.where(number_column.in_(part))):
-                    self._known[number] = self._parse(stored)
+                    found[number] = self._parse(stored)
+        return found
 
 
 def hyperparameter_reader(engine: Engine, study: StudyRecord) -> FixedValues[Hyperparameters]:

@@ -1,6 +1,5 @@
 """One row per study: how far it is, what it reached, who drives it."""
 
-import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from mlgsearch.records import OBJECTIVES, LeaseRecord, TrialState
 from mlgsearch.results.analysis.reached import Reached
 from mlgsearch.results.database.tables import study_table, trial_table
 from mlgsearch.results.read.driving import Driving, drivers
+from mlgsearch.results.read.read_lock import ReadLock
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class StudyList:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._lock = threading.Lock()
+        self._lock = ReadLock()
         self._known: dict[tuple[int, datetime], _Known] = {}
 
     def rows(self) -> list[StudyRow]:

@@ -11,6 +11,7 @@ from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.database.column_types import MOMENT, UtcMoment
 from mlgsearch.results.database.lookup import no_study
 from mlgsearch.results.database.tables import study_table, trial_table
+from mlgsearch.results.read.read_lock import ReadLock
 
 #: A write gets its moment before it is committed: what is so much older than the newest moment
 #: seen may still turn up.
@@ -34,7 +35,7 @@ class StudyReader:
     def __init__(self, engine: Engine, study: str) -> None:
         self._engine = engine
         self._study = study
-        self._lock = threading.Lock()
+        self._lock = ReadLock()
         self._identity: tuple[int, datetime] | None = None
         self._columns = TrialColumns.empty()
 

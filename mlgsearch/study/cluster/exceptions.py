@@ -13,9 +13,8 @@ logger = logging.getLogger(__name__)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 #: Ray's colours, its words before a failure, and before what it knows of a process's end.
 _COLOUR, _HEADING, _DETAIL = re.compile(r"\x1b\[[0-9;]*m"), "Failure # ", "Worker exit detail:"
-#: Words of Ray's where its memory monitor ended a worker, and where the kernel may have.
-_MONITOR = ("low on memory", "OutOfMemory", "memory monitor")
-_KERNEL = ("SIGKILL", "OOM killer", "Signal: 9", "signal 9")
+#: Ray's word where its memory monitor ended a worker, and where it only guesses how one ended.
+_MONITOR, _GUESS = "low on memory", "common causes"
 _LESS_MEMORY = (
     "run fewer trials at once (--max-parallel, or a larger resources.cpu), or a smaller "
     "training.batch_size"
@@ -36,26 +35,26 @@ def death_reason(said: str) -> str:
     """Return in a line why a worker died, of all that Ray says of it.
 
     That is the last line of a traceback, where the worker could not begin for an error, or else
-    what the system knows of its end. Where memory ran out it says what to set.
+    what the system knows of its end. What to set for memory is added where that ran out, or may
+    have: of a process that is gone Ray does not know whether a signal or a crash ended it.
     """
     lines = [_COLOUR.sub("", line).strip() for line in said.splitlines()]
     lines = [line for line in lines if line and not line.startswith(_HEADING)]
     if not lines:
         return "Ray does not say why"
-    if any(word in said for word in _MONITOR):
-        return f"Ray ended it, for the machine or its container ran out of memory: {_LESS_MEMORY}"
-    detail = next((line for line in lines if _DETAIL in line), None)
     if any(line.startswith('File "') for line in lines):
         reason = lines[-1]
-    elif detail is not None:
-        reason = detail.partition(_DETAIL)[2].strip()
-    else:
-        reason = lines[0]
-    if any(word in reason for word in _KERNEL):
+    elif _MONITOR in said:
+        return f"Ray ended it, for the machine or its container ran out of memory: {_LESS_MEMORY}"
+    elif _GUESS in said:
         return (
-            "its process was killed (SIGKILL), by the kernel where memory ran out (see dmesg): "
+            "its process was killed from outside, most often by the kernel for want of memory, or "
+            "it crashed, as native code does (SIGSEGV); where the kernel's log (dmesg) names it, "
             f"{_LESS_MEMORY}"
         )
+    else:
+        detail = next((line for line in lines if _DETAIL in line), None)
+        reason = lines[0] if detail is None else detail.partition(_DETAIL)[2].strip()
     return reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}..."
 
 

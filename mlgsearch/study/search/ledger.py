@@ -219,7 +219,8 @@ class Ledger:
         """Note that a running trial's worker died: another takes it over, a few times."""
         self._deaths[number] += 1
         if self._deaths[number] > self._spec.resources.worker_retries:
-            error = "its worker died, and died again each time another took it over"
+            deaths = self._deaths[number]
+            error = f"its worker died {deaths} time{'' if deaths == 1 else 's'}"
             self.fail(number, error if reason is None else f"{error}: {reason}")
             return
         self.hand_over(number)

@@ -21,6 +21,7 @@ from mlgsearch.study.cluster.object_store import Shipped, ship
 from mlgsearch.study.cluster.ray_folder import session_place
 from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
 from mlgsearch.study.cluster.worker import WorkerContext
+from mlgsearch.study.drift import teacher_changes
 from mlgsearch.study.file.allowed_code import offer_code, stored_spec
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.verify.pool import VerifyPool
@@ -225,11 +226,13 @@ class _Session:
         prepared = prepare(
             train, self._cache, epochs=0, device=device, progress=self._view.preparing
         )
-        if self.study.teacher_hash not in (prepared.teacher_hash, prepared.teacher.recipe):
+        teacher = prepared.teacher
+        changes = teacher_changes(self.study, teacher.hash, teacher.recipe, teacher.accuracy)
+        if changes:
             raise StudyConflictError(
-                f"study {self.study.name!r} has teacher {self.study.teacher_hash[:12]}, but the "
-                "data, the checkpoint, the libraries or another machine now give "
-                f"{prepared.teacher_hash[:12]}: what it verified would not compare"
+                f"study {self.study.name!r} differs from what it began with (stored -> now): "
+                f"{changes[0]}, by the data, the checkpoint, the libraries or another machine; "
+                "what it verified would not compare"
             )
         if self.study.validation_samples is None:  # an earlier version did not keep it
             count = effective_samples(prepared.images, prepared.images.validation)

@@ -1,6 +1,8 @@
 """Reading again and again what never changes of a trial."""
 
 import math
+import time
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -9,6 +11,8 @@ from optuna.distributions import FloatDistribution
 from sqlalchemy import Engine, event
 
 from mlgsearch.records import LayerRecord
+from mlgsearch.results.database.connection.engine import open_engine
+from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.read.fixed_values import (
     budget_reader,
@@ -78,6 +82,51 @@ def test_budgets_are_those_of_optunas_tables(store: ResultStore, engine: Engine)
     assert budget_reader(engine, study).read(columns).tolist() == pytest.approx(
         [12.5, math.nan], nan_ok=True
     )
+
+
+def test_other_trials_of_the_same_numbers_after_a_restore_have_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    engine = open_engine(f"sqlite:///{path}")
+    upgrade(engine)
+    storage = open_optuna_storage(engine)
+    store = ResultStore(engine)
+    layers = (LayerRecord("stem", "conv", "8", 8, 256, is_searched=True),)
+    store.create_study(study := a_study(layers=layers))
+    optuna.create_study(storage=storage, study_name="digits")
+
+    def add(number: int, value: int) -> None:
+        trial = a_trial(number, hyperparameters={"rate": value}, layer_bits={"stem": 8 * value})
+        store.put_trial("digits", trial)
+        trials = optuna.load_study(storage=storage, study_name="digits")
+        trials.add_trial(a_proposal(value))
+        storage.remove_session()
+
+    def read() -> list[list[float]]:
+        columns = reader.read()
+        groups = fixed[1].read(columns)
+        values = [fixed[0].read(columns).values["rate"], groups.of("stem"), fixed[2].read(columns)]
+        return [list(map(float, numbers)) for numbers in values]
+
+    reader = StudyReader(engine, "digits")
+    fixed = (
+        hyperparameter_reader(engine, study),
+        layer_group_reader(engine, study),
+        budget_reader(engine, study),
+    )
+    add(0, 2)
+    storage.engine.dispose()
+    backup = path.read_bytes()
+    add(1, 3)
+    add(2, 4)
+    assert read() == [[2, 3, 4]] * 3
+    storage.engine.dispose()
+    path.write_bytes(backup)  # the same file
+    time.sleep(0.01)  # or they could be created at the very same moment
+    add(1, 5)
+    add(2, 6)
+    assert read() == [[2, 5, 6]] * 3
+    storage.engine.dispose()
+    engine.dispose()
 
 
 def a_proposal(budget: float) -> optuna.trial.FrozenTrial:

@@ -9,6 +9,11 @@ import torch
 
 from mlgsearch.study.cluster.exceptions import Failure, death_reason, take_failure
 
+LESS_MEMORY = (
+    "run fewer trials at once (--max-parallel, or a larger resources.cpu), or a smaller "
+    "training.batch_size"
+)
+
 
 def raised(error: Exception) -> Exception:
     """The error as it is caught."""
@@ -89,21 +94,17 @@ def test_a_dying_loader_that_interrupts_the_report_is_reported(
         ),
         (
             "Failure # 1 (occurred at 2026-11-28_12-00-00)\n"
-            "Task was killed due to the node running low on memory.\nMemory on the node was "
+            "1 worker(s) were killed due to the node running low on memory. Memory on the node was "
             "15.2GB / 16.0GB (0.95), which exceeds the memory usage threshold of 0.95.\n",
-            "Ray ended it, for the machine or its container ran out of memory: run fewer trials at "
-            "once (--max-parallel, or a larger resources.cpu), or a smaller training.batch_size",
+            f"Ray ended it, for the machine or its container ran out of memory: {LESS_MEMORY}",
         ),
         (
             "Failure # 1 (occurred at 2026-11-28_12-00-00)\n"
-            "The actor died unexpectedly before finishing this task.\n"
-            "The actor is dead because its worker process has died. Worker exit type: "
-            "SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits with a connection error "
-            "code 2. End of file. There are some potential root causes. (1) The process is killed "
-            "by SIGKILL by OOM killer due to high memory usage.\n",
-            "its process was killed (SIGKILL), by the kernel where memory ran out (see dmesg): run "
-            "fewer trials at once (--max-parallel, or a larger resources.cpu), or a smaller "
-            "training.batch_size",
+            "The actor died because of an error raised in its creation task, "
+            "ray::TrialWorker.__init__() (pid=7, ip=127.0.0.1)\n"
+            '  File "/somewhere/monitor.py", line 1, in <module>\n'
+            "RuntimeError: the printer is low on memory\n",
+            "RuntimeError: the printer is low on memory",
         ),
         ("Failure # 1 (occurred at 2026)\nThe node died.", "The node died."),
         ("x" * 9_000, "x" * 500 + "..."),

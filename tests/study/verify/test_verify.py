@@ -135,6 +135,33 @@ def test_stopped_or_killed_it_goes_on_from_its_checkpoints(
     assert len([line for line in logged() if line["event"] == "began"]) == 4
 
 
+def test_one_sigterm_stops_it_in_order_and_its_progress_is_kept(
+    study: Study, engine: Engine, verifications: VerificationStore
+) -> None:
+    command = ["verify", "tiny", "--seeds", "1", "--trials", "1", "--epochs", "40"]
+    driver = study.start(*command)
+    driver.read_until(lambda event: event["event"] == "run" and event["epochs_done"] == 2)
+    driver.send(signal.SIGTERM)
+    driver.read_to_end()
+    assert driver.wait() == 143, driver.errors()
+    assert driver.seen[-1]["event"] == "stopped"
+    assert driver.seen[-1]["states"]["WAITING"] == 1
+    # Ray's dump of addresses comes with the second of these.
+    assert "Traceback" not in driver.errors()
+    assert "received at time" not in driver.errors()
+    assert leases.current(engine, "tiny") is None
+    (stopped,) = verifications.verifications("tiny")
+    assert stopped.state is TrialState.WAITING
+    assert 2 <= stopped.epochs_done < 40
+    study.run(*command)
+    (record,) = verifications.verifications("tiny")
+    assert (record.state, record.epochs_done) == (TrialState.COMPLETE, 40)
+    (log,) = study.folder.glob("a.db.runs/*/000001/verify-40-6/events.jsonl")
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    epochs = [event["epoch"] for event in events if event["event"] == "epoch"]
+    assert epochs == list(range(1, 41))  # none twice
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -173,4 +200,18 @@ def test_another_teacher_is_refused(
     monkeypatch.setenv("MLGSEARCH_CACHE", str(cache))
     ResultStore(engine).set_teacher("tiny", "another", 0.9)
     done = run(study, "verify", "tiny")
-    assert "has teacher another, but the data" in str(done.exception)
+    assert "differs from what it began with (stored -> now): teacher: another -> " in str(
+        done.exception
+    )
+
+
+def test_another_teacher_of_an_early_versions_recipe_is_refused_by_its_accuracy(
+    study: Study, engine: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLGSEARCH_CACHE", str(cache))
+    teacher = prepared(cache).teacher
+    store = ResultStore(engine)
+    store.set_teacher("tiny", teacher.recipe, teacher.accuracy - 0.01)
+    done = run(study, "verify", "tiny")
+    said = f"teacher: accuracy {teacher.accuracy - 0.01:.6g} -> {teacher.accuracy:.6g}, by the data"
+    assert said in str(done.exception)

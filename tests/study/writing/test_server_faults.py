@@ -69,6 +69,40 @@ def test_a_file_that_takes_no_writes_is_waited_for(tmp_path: Path) -> None:
         study.close()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SQLITE_READONLY",
+        "SQLITE_READONLY_CANTINIT",
+        "SQLITE_READONLY_CANTLOCK",
+        "SQLITE_READONLY_DBMOVED",
+        "SQLITE_READONLY_DIRECTORY",
+        "SQLITE_READONLY_RECOVERY",
+        "SQLITE_READONLY_ROLLBACK",
+    ],
+)
+def test_every_kind_of_a_file_that_takes_no_writes_is_waited_for(tmp_path: Path, name: str) -> None:
+    assert isinstance(getattr(sqlite3, name), int)
+    study = Driverless(f"sqlite:///{tmp_path}/a.db", n_trials=1)
+    study.ledger.next_job()
+
+    @event.listens_for(study.engine, "do_execute")
+    def _refuse(_cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith(("SELECT", "BEGIN", "PRAGMA")):
+            error = sqlite3.OperationalError("attempt to write a readonly database")
+            error.sqlite_errorname = name
+            raise error
+
+    study.ledger.complete(0, a_summary(0.7))
+    assert study.ledger.undelivered == 1
+    assert study.ledger.away is not None
+    assert study.ledger.away.startswith("it takes no writes at present (attempt to write a readonl")
+    event.remove(study.engine, "do_execute", _refuse)
+    assert study.ledger.deliver()
+    assert study.states() == ["COMPLETE"]
+    study.close()
+
+
 def test_a_statement_that_a_server_cancels_is_tried_again() -> None:
     with stopped_postgres() as database:
         study = Driverless(database.url, n_trials=1)

@@ -1,11 +1,15 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from mlgsearch.errors import DataError
+from mlgsearch.train.loop.epoch import train_epoch
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.spec import TrainSpec
+from mlgsearch.train.teacher import teacher as teacher_module
 from mlgsearch.train.teacher.logits import TeacherLogits
 from mlgsearch.train.teacher.prepared import Prepared, prepare
 
@@ -87,6 +91,36 @@ def test_a_missing_or_damaged_epoch_is_computed_again(augmented: Prepared) -> No
     assert logits.path(3).read_bytes() == content
     logits.path(3).unlink()
     assert torch.equal(logits.epoch(3).stored, first)
+
+
+def test_a_teacher_trained_again_does_not_take_the_logits_of_the_one_before(
+    tiny_spec: TrainSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is gone and the logits are kept, and it comes out otherwise, as on more threads."""
+    first = prepare(tiny_spec, tmp_path, epochs=4, device=CPU)
+    path = tmp_path / "teachers" / f"{first.teacher.recipe}.safetensors"
+    path.unlink()
+
+    def rounded(network: nn.Module, *arguments: Any, **options: Any) -> Any:
+        totals = train_epoch(network, *arguments, **options)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1 + 1e-2)
+        return totals
+
+    monkeypatch.setattr(teacher_module, "train_epoch", rounded)
+    second = prepare(tiny_spec, tmp_path, epochs=4, device=CPU)
+    worker = Prepared.open(tiny_spec, tmp_path, CPU)
+    every = torch.arange(first.training.count)
+    found = {name: p.logits(0).epoch(1)[every] for name, p in (("old", first), ("new", worker))}
+    assert (second.teacher.recipe, second.teacher.hash) == (path.stem, worker.teacher.hash)
+    assert second.teacher.hash != first.teacher.hash
+    # Those of the first are there still, and differ from its own, which the worker learns.
+    assert first.logits(0).path(1).exists()
+    assert (found["new"] - found["old"]).abs().max() > 0.01
+    with torch.inference_mode():
+        own = worker.teacher.network(worker.training.inputs(every)).half().float()
+    torch.testing.assert_close(found["new"], own, rtol=1e-2, atol=1e-2)
 
 
 def test_epochs_at_hand_are_not_computed_again(
