@@ -179,6 +179,7 @@ def test_a_plan_packs_into_its_budget_and_uses_it(file: Path, share: float, cach
         image_size=(8, 8),
         method=spec.quantisation.method,
         settings=tuple(LayerSetting(*five) for five in row["settings"].values()),
+        norm_bits=row["norm_bits"],
         mean=(0.0,),
         std=(1.0,),
     )
