@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from mlgsearch.control_groups import processors
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.study.cluster.capacity import Capacity, capacity_on
-from mlgsearch.study.cluster.machine import processors
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import choices

@@ -1,6 +1,7 @@
 """The page for contributors names rooms and files that there are, and every room."""
 
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,28 @@ def test_every_room_is_on_the_map() -> None:
     inside = {room for room in rooms if any(part in room for part in INSIDE)}
     assert set(listed) == rooms - inside - {"mlgsearch", "dashboard"}
     assert len(listed) == len(set(listed))
+
+
+def test_the_readme_names_what_ci_runs() -> None:
+    run = re.findall(r"(?:make \w+|scripts/(?!fresh)\w+)", _commands(ROOT / ".ci" / "run"))
+    (sentence,) = re.findall(
+        r"^CI \(.*?;", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert re.findall(r"`((?:make|scripts/)[\w ]*)`", sentence) == run
+
+
+def _commands(script: Path) -> str:
+    lines = script.read_text().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("#"))
+
+
+def test_every_extra_that_a_user_may_lack_is_tried() -> None:
+    """Each is missing from an installed package, and what it is for is asked."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    tried = {"postgres": "postgresql://"}
+    commands = _commands(ROOT / "scripts" / "installed")
+    for extra in extras["optional-dependencies"].keys() - {"dev"}:
+        assert tried.get(extra, extra) in commands.partition("refused() {")[2]
 
 
 def test_a_room_is_described_as_it_describes_itself() -> None:

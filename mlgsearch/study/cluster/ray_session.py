@@ -61,9 +61,9 @@ from ray._raylet import (  # type: ignore[attr-defined]  # noqa: E402
 from ray.exceptions import GetTimeoutError  # noqa: E402
 from ray.job_config import JobConfig  # noqa: E402
 
+from mlgsearch.control_groups import processors  # noqa: E402
 from mlgsearch.errors import RayLostError, UserError  # noqa: E402
 from mlgsearch.results.database.connection.storage_url import safe_url  # noqa: E402
-from mlgsearch.study.cluster.machine import processors  # noqa: E402
 from mlgsearch.study.cluster.notice import draining_nodes  # noqa: E402
 from mlgsearch.study.cluster.ray_death import watched  # noqa: E402
 from mlgsearch.study.cluster.ray_folder import SESSION, owned_folder, session_place  # noqa: E402

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mlgsearch.control_groups import processors
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.copies import first_copies
 from mlgsearch.train.data.image_file import UNREADABLE, Look, content_bytes, read_image
@@ -197,7 +197,7 @@ def _in_parallel(
     decode_run: Callable[[int], None], starts: Iterable[int], count: int, progress: Progress
 ) -> None:
     """Decode runs of images in threads; Pillow releases the interpreter lock while it decodes."""
-    pool = ThreadPoolExecutor(max_workers=min(32, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(max_workers=min(32, processors()))
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:

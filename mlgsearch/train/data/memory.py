@@ -5,48 +5,29 @@ from pathlib import Path
 
 import psutil
 
+from mlgsearch.control_groups import MEMBERSHIP, MOUNT, groups_around
+
 _UNLIMITED = 1 << 60
 #: Of a group's usage what the kernel drops when it needs room: pages of files. Version 1 has both
 #: pairs; the first counts the groups below as well, as version 2 always does.
 _OF_FILES = (("total_inactive_file", "total_active_file"), ("inactive_file", "active_file"))
 
 
-def available_memory(
-    membership: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")
-) -> int:
+def available_memory(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> int:
     """Return how many bytes are free: of the machine, and of every control group around it.
 
     Both versions of control groups are read. Pages of files do not count as used, since the kernel
     drops them for others.
     """
     free: int = psutil.virtual_memory().available
-    return max(0, min([free, *_free_in_groups(membership, mount)]))
+    groups = groups_around("memory", membership, mount)
+    return max(0, min([free, *(left for group in groups for left in _free_in(group))]))
 
 
-def _free_in_groups(membership: Path, mount: Path) -> Iterator[int]:
-    roots: tuple[Path, ...]
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:  # not Linux
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            roots, names = (mount, mount / "unified"), ("memory.max", "memory.current")
-        elif "memory" in controllers.split(","):
-            roots = (mount / "memory",)
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        else:
-            continue
-        for root in roots:
-            # Inside a container the path may be the host's, and the group is the root itself.
-            group = root / path.lstrip("/")
-            for folder in (group, *group.parents):
-                if folder.is_relative_to(root):
-                    yield from _free_in(folder, *names)
-
-
-def _free_in(folder: Path, limit_name: str, usage_name: str) -> Iterator[int]:
+def _free_in(folder: Path) -> Iterator[int]:
+    limit_name, usage_name = "memory.max", "memory.current"
+    if not (folder / limit_name).exists():
+        limit_name, usage_name = "memory.limit_in_bytes", "memory.usage_in_bytes"
     try:
         limit_text = (folder / limit_name).read_text().strip()
         usage = int((folder / usage_name).read_text())
