@@ -1,6 +1,6 @@
 """What the trials after the plan earn: searches beside a plan alone, judged on the test part.
 
-    python benchmarks/earned.py [--trials 60] [--seeds 3] [--arms NAME ...] run digits
+    python benchmarks/earned.py [--trials 60] [--seeds 3] [--arm NAME ...] run digits
     python benchmarks/earned.py --root FOLDER run cifar10
     python benchmarks/earned.py report digits cifar10
 
@@ -106,7 +106,7 @@ def study(task: str, root: str | None, arm: str, seed: int, trials: int) -> Stud
 
 def wanted(arguments: argparse.Namespace) -> list[tuple[str, int, int]]:
     """Return arms, numbers of trials and seeds; a plan of eight is one that is made for eight."""
-    runs = list(product(arguments.arms, (arguments.trials,), range(arguments.seeds)))
+    runs = list(product(arguments.arms or ARMS, (arguments.trials,), range(arguments.seeds)))
     short = [(PLAN, COUNTS[0], seed) for seed in range(arguments.seeds)]
     return [*short, *runs] if arguments.trials > COUNTS[0] else runs
 
@@ -200,7 +200,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("earned-benchmark"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--arms", choices=ARMS, nargs="+", default=list(ARMS))
+    parser.add_argument("--arm", choices=ARMS, action="append", dest="arms", help="default: all")
     parser.add_argument("--trials", type=int, default=COUNTS[-1])
     parser.add_argument("--root", help="a folder with a folder of images for each class")
     commands = parser.add_subparsers(dest="command", required=True)
