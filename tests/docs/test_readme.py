@@ -10,15 +10,25 @@ README = (ROOT / "README.md").read_text()
 REPORT = (ROOT / "benchmarks" / "README.md").read_text()
 
 
-def ratio(row: str, **wanted: Any) -> str:
+def measured(row: str, **wanted: Any) -> dict[str, Any]:
     rows = json.loads((ROOT / "benchmarks" / "step.json").read_text())
     (found,) = (
-        each["ratio"]
+        each
         for each in rows
         if (each["network"], each["row"]) == ("resnet18", row)
         and all(each.get(key) == value for key, value in wanted.items())
     )
-    return f"{found:.2f}"
+    assert isinstance(found, dict)
+    return found
+
+
+def ratio(row: str, **wanted: Any) -> str:
+    return f"{measured(row, **wanted)['ratio']:.2f}"
+
+
+def memory(precision: str) -> str:
+    values = measured("memory", precision=precision)["values"]
+    return f"{values['ours'] / values['plain']:.2f}"
 
 
 def figures(line: str) -> list[str]:
@@ -27,8 +37,10 @@ def figures(line: str) -> list[str]:
 
 
 def test_speed_is_what_was_measured() -> None:
-    training = [ratio("training", precision=p, threads=1) for p in ("float32", "bfloat16")]
-    assert [n for n in figures("a training step") if "." in n] == training
+    precisions = ("float32", "bfloat16")
+    training = [ratio("training", precision=p, threads=n) for n in (1, 2) for p in precisions]
+    said = [number for number in figures("a training step") if "." in number]
+    assert said == training + [memory(precision) for precision in precisions]
     inference = [ratio("inference", batch=batch, threads=1) for batch in (1, 64)]
     assert figures("a forward pass") == inference
 
