@@ -77,6 +77,7 @@ class StudyData:
                 (
                     view,
                     record.teacher_accuracy,
+                    record.teacher_test_accuracy,
                     len(record.planned),
                     record.hypervolume_reference,
                     record.validation_samples,
