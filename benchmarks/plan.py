@@ -17,10 +17,9 @@ import statistics
 import sys
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from students import TASKS, Line, allocator, prepared, read, run_missing, train
+from students import Line, allocator, parsers, prepared, read, run_missing, train
 
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
@@ -117,15 +116,7 @@ def report(arguments: argparse.Namespace) -> None:
 
 def main() -> int:
     """Run or report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("plan-benchmark"))
-    commands = parser.add_subparsers(dest="command", required=True)
-    runner = commands.add_parser("run")
-    runner.add_argument("--root", help="a folder with a subfolder of images for each class")
-    runner.add_argument("--tasks", choices=TASKS, nargs="+", default=list(TASKS))
-    runner.add_argument("--seeds", type=int, default=3)
-    runner.add_argument("--processes", type=int, default=2)
-    commands.add_parser("report")
+    parser, _ = parsers(__doc__, "plan-benchmark", seeds=3)
     arguments = parser.parse_args()
     (run if arguments.command == "run" else report)(arguments)
     return 0

@@ -20,10 +20,9 @@ import statistics
 import sys
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from students import TASKS, Line, allocator, read, run_missing, train
+from students import Line, allocator, parsers, read, run_missing, train
 
 #: Memory ratios, none of which the default was chosen on.
 RATIOS = {"digits": (0.0135, 0.025, 0.05), "cifar10": (0.010, 0.020, 0.05)}
@@ -127,16 +126,8 @@ def report(arguments: argparse.Namespace) -> None:
 
 def main() -> int:
     """Run or report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("recipe-benchmark"))
-    commands = parser.add_subparsers(dest="command", required=True)
-    runner = commands.add_parser("run")
-    runner.add_argument("--root", help="a folder with a subfolder of images for each class")
-    runner.add_argument("--tasks", choices=TASKS, nargs="+", default=list(TASKS))
+    parser, runner = parsers(__doc__, "recipe-benchmark", seeds=3)
     runner.add_argument("--recipes", choices=RECIPES, nargs="+", default=list(RECIPES))
-    runner.add_argument("--seeds", type=int, default=3)
-    runner.add_argument("--processes", type=int, default=2)
-    commands.add_parser("report")
     arguments = parser.parse_args()
     (run if arguments.command == "run" else report)(arguments)
     return 0

@@ -22,12 +22,11 @@ import statistics
 import sys
 from functools import cache, partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import torch
 from scipy.stats import rankdata, spearmanr
-from students import Line, allocator, prepared, read, run_missing, study, train
+from students import Line, allocator, parsers, prepared, read, run_missing, study, train
 
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.running.generation import generated_once
@@ -153,15 +152,7 @@ def report(arguments: argparse.Namespace) -> None:
 
 def main() -> int:
     """Run or report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("screened-benchmark"))
-    commands = parser.add_subparsers(dest="command", required=True)
-    runner = commands.add_parser("run")
-    runner.add_argument("--root", help="a folder with a subfolder of images for each class")
-    runner.add_argument("--tasks", choices=RATIOS, nargs="+", default=list(RATIOS))
-    runner.add_argument("--seeds", type=int, default=2)
-    runner.add_argument("--processes", type=int, default=2)
-    commands.add_parser("report")
+    parser, _ = parsers(__doc__, "screened-benchmark", seeds=2)
     arguments = parser.parse_args()
     (run if arguments.command == "run" else report)(arguments)
     return 0

@@ -1,5 +1,6 @@
-"""Single students trained outside any search, resumably: what `recipe.py` and `plan.py` share."""
+"""Single students trained outside any search, resumably, and how these benchmarks are called."""
 
+import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -117,6 +118,22 @@ def train(
     _, accuracy = test.evaluate(student.network)
     student.close()
     return {"validation": record.validation_accuracy, "test": accuracy}
+
+
+def parsers(
+    purpose: str, folder: str, *, seeds: int
+) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """Return the parser of a benchmark that runs and reports, and that of its ``run``."""
+    parser = argparse.ArgumentParser(description=purpose.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path(folder))
+    commands = parser.add_subparsers(dest="command", required=True)
+    runner = commands.add_parser("run")
+    runner.add_argument("--root", help="a folder with a subfolder of images for each class")
+    runner.add_argument("--tasks", choices=TASKS, nargs="+", default=list(TASKS))
+    runner.add_argument("--seeds", type=int, default=seeds)
+    runner.add_argument("--processes", type=int, default=2)
+    commands.add_parser("report")
+    return parser, runner
 
 
 def read(path: Path) -> list[Line]:
