@@ -19,7 +19,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from students import Line, allocator, parsers, prepared, read, run_missing, train
+from students import Line, allocator, follow, parsers, prepared, read, run_missing, train
 
 from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.uniform import uniform_settings
@@ -117,9 +117,7 @@ def report(arguments: argparse.Namespace) -> None:
 def main() -> int:
     """Run or report."""
     parser, _ = parsers(__doc__, "plan-benchmark", seeds=3)
-    arguments = parser.parse_args()
-    (run if arguments.command == "run" else report)(arguments)
-    return 0
+    return follow(parser, run, report)
 
 
 if __name__ == "__main__":

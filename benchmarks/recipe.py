@@ -22,7 +22,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from students import Line, allocator, parsers, read, run_missing, train
+from students import Line, allocator, follow, parsers, read, run_missing, train
 
 #: Memory ratios, none of which the default was chosen on.
 RATIOS = {"digits": (0.0135, 0.025, 0.05), "cifar10": (0.010, 0.020, 0.05)}
@@ -128,9 +128,7 @@ def main() -> int:
     """Run or report."""
     parser, runner = parsers(__doc__, "recipe-benchmark", seeds=3)
     runner.add_argument("--recipes", choices=RECIPES, nargs="+", default=list(RECIPES))
-    arguments = parser.parse_args()
-    (run if arguments.command == "run" else report)(arguments)
-    return 0
+    return follow(parser, run, report)
 
 
 if __name__ == "__main__":

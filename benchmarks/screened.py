@@ -1,4 +1,4 @@
-"""Can students be told apart before they are trained? What choosing among several would gain.
+"""Rank students before they are trained, and measure what choosing one of several would gain.
 
     python benchmarks/screened.py run [--root FOLDER] [--tasks digits cifar10] [--seeds N]
     python benchmarks/screened.py report
@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 from scipy.stats import rankdata, spearmanr
-from students import Line, allocator, parsers, prepared, read, run_missing, study, train
+from students import Line, allocator, follow, parsers, prepared, read, run_missing, study, train
 
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.running.generation import generated_once
@@ -153,9 +153,7 @@ def report(arguments: argparse.Namespace) -> None:
 def main() -> int:
     """Run or report."""
     parser, _ = parsers(__doc__, "screened-benchmark", seeds=2)
-    arguments = parser.parse_args()
-    (run if arguments.command == "run" else report)(arguments)
-    return 0
+    return follow(parser, run, report)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,17 @@ def parsers(
     return parser, runner
 
 
+def follow(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], None],
+    report: Callable[[argparse.Namespace], None],
+) -> int:
+    """Do what the command line asks; return the exit code."""
+    arguments = parser.parse_args()
+    (run if arguments.command == "run" else report)(arguments)
+    return 0
+
+
 def read(path: Path) -> list[Line]:
     """Read what `run_missing` wrote."""
     if not path.exists():

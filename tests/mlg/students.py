@@ -21,7 +21,7 @@ VARIED = (
 
 
 def varied_settings(network: nn.Module) -> dict[str, LayerSetting]:
-    """Return a canonical setting of `VARIED` for every layer."""
+    """Return one canonical setting per layer, taken from `VARIED` in turn."""
     return {
         name: VARIED[i % len(VARIED)].canonical(layer.shape)
         for i, (name, layer) in enumerate(compressible_layers(network).items())

@@ -14,6 +14,13 @@ from tests.results.samples import a_study
 from tests.study.driverless import empty_database
 
 
+def call_as(called: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder as the program of a name, with a Python that is there."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setattr(sys, "executable", str(folder / "python3"))
+
+
 @pytest.mark.parametrize(
     ("called", "written"),
     [
@@ -25,9 +32,7 @@ from tests.study.driverless import empty_database
 def test_a_command_is_written_as_it_was_called(
     called: str, written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [called])
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    call_as(called, tmp_path, monkeypatch)
     monkeypatch.setenv("MLGSEARCH_STORAGE", "sqlite:///a.db")
     assert command("sqlite:///a.db", "show", "s", 4) == written
 
@@ -39,9 +44,7 @@ def test_a_command_is_written_as_it_was_called(
 def test_what_to_run_next_is_written_as_the_program_was_called(
     called: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [called])
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    call_as(called, tmp_path, monkeypatch)
     url = f"sqlite:///{tmp_path}/a.db"
     monkeypatch.setenv("MLGSEARCH_STORAGE", url)
     (tmp_path / "a.db").write_bytes(empty_database())
