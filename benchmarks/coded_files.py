@@ -87,19 +87,11 @@ def drawn_resnet18(norm_bits: NormBits) -> Made:
             module.running_var.uniform_(0.5, 2)
             module.weight.data.uniform_(0.5, 1.5)
             module.bias.data.normal_(std=0.2)
-    shape = network_shape(network, (channels, side, side))
+    image = (channels, side, side)
+    shape = network_shape(network, image)
     found = uniform_settings(shape, five)
-    card = PackedCard(
-        model=model,
-        classes=10,
-        channels=channels,
-        image_size=(side, side),
-        method="lsq_symmetric",
-        settings=tuple(found.values()),
-        norm_bits=norm_bits,
-        mean=(0.5,) * channels,
-        std=(0.25,) * channels,
-    )
+    quantisation = QuantisationSpec(method="lsq_symmetric", norm_bits=norm_bits)
+    card = PackedCard.of(model, 10, image, found, quantisation, std=(0.25,) * channels)
     compress(network, found, method=card.method, refine_steps=0, norm_bits=norm_bits)
     return Made(network.eval(), card, shape)
 

@@ -55,7 +55,7 @@ from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.rows import epoch_row, trial_row
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import epoch_table, trial_table
-from mlgsearch.study.file.spec import parse_study
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.space.space import Space
 from mlgsearch.train.networks.models import build_model
@@ -132,13 +132,14 @@ class Builder:
                 source=json.dumps(STUDY),
                 objectives=self._spec.search.objectives,
                 n_trials=2 * trials,
+                teacher_hash="0" * 64,
+                teacher_accuracy=0.954,
                 hypervolume_reference={
                     objective: OBJECTIVES[objective].reference
                     for objective in self._spec.search.objectives
                 },
             )
         )
-        self.store.set_teacher(name, "0" * 64, 0.954)
         drafts = NewTrials(self._spec, self._space, self._shape, "0" * 64, {})
         self.store.set_network(name, drafts.layers(), ())
         begin = datetime.now(UTC) - timedelta(seconds=30 * (trials + 1))
@@ -219,7 +220,7 @@ class Builder:
             packed_bytes=record.sizes.bits // 8,
             error=None,
         )
-        self.store.put_trial_with_epochs(self._spec.name, record, _epochs(record))
+        self.store.put_trial(self._spec.name, record, _epochs(record))
 
 
 def _epochs(record: TrialRecord) -> list[EpochRecord]:

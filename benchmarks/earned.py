@@ -29,7 +29,8 @@ from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.store import artifacts_of
 from mlgsearch.study.drive import Options
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.launch import launch
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images

@@ -20,6 +20,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -28,7 +29,6 @@ from torch import nn
 
 from mlgsearch.mlg.factoring.parametrization import Mlg
 from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.network import layer_shape
 from mlgsearch.mlg.running import execution
 from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.mlg.running.layer import parametrize_layer
@@ -49,7 +49,9 @@ def shape_and_setting(key: Key) -> tuple[nn.Conv2d, LayerShape, LayerSetting]:
     torch.manual_seed(0)
     layer = nn.Conv2d(channels, channels * stride, 3, stride, 1, bias=False)
     out = -(-size // stride)
-    shape = layer_shape(layer, out * out, size * size)
+    shape = replace(
+        compressible_layers(layer)[""].shape, out_positions=out * out, in_positions=size * size
+    )
     return layer, shape, LayerSetting(base_in, base_out, 4, 4, 4).canonical(shape)
 
 

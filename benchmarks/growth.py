@@ -46,7 +46,7 @@ from mlgsearch.records import TrialState as OurState
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.file.spec import load_study_file
+from mlgsearch.study.file.study_file import load_study_file
 from mlgsearch.study.launch import launch, register
 from mlgsearch.study.preparation import Preparation
 from mlgsearch.study.search.new_trial import NewTrials
@@ -83,7 +83,7 @@ def fill(folder: Path, count: int) -> None:
         _write_optunas(storage.engine, part)
         for _, record in part:
             report = instant_report(record.settings, 1)
-            store.put_trial_with_epochs(spec.name, record, report.epochs)
+            store.put_trial(spec.name, record, report.epochs)
 
 
 class ClockOfSeveral(Clock):
@@ -93,10 +93,10 @@ class ClockOfSeveral(Clock):
         super().__init__()
         self._ready = ready
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
         """Start counting."""
         self._ready.wait()
-        super().started(study, trials, slots)
+        super().started(study, trials, at_once)
 
 
 def go_on(folder: Path, trials: int, ready: Barrier) -> None:

@@ -30,7 +30,8 @@ from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.network import NetworkShape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.space.layer_tables import make_allocator, open_tables
 from mlgsearch.train.device import best_device
 from mlgsearch.train.files.packed_file import write_packed

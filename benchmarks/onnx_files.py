@@ -48,7 +48,14 @@ from mlgsearch.train.files.onnx.onnx_file import compressed_onnx
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import to_bytes
 from mlgsearch.train.networks.models import build_model
-from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
+from mlgsearch.train.spec import (
+    DataSpec,
+    ModelSpec,
+    OptimiserSpec,
+    QuantisationSpec,
+    TeacherSpec,
+    TrainSpec,
+)
 from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.student.trial import TrialJob
 from mlgsearch.train.teacher.prepared import prepare
@@ -76,16 +83,8 @@ def a_student(name: str) -> tuple[torch.nn.Module, PackedCard]:
     shape = (channels, side, side)
     network = build_model(model, classes=10, channels=channels, image_size=(side, side))
     found = uniform_settings(network_shape(network, shape), five)
-    card = PackedCard(
-        model=model,
-        classes=10,
-        channels=channels,
-        image_size=(side, side),
-        method="lsq_symmetric",
-        settings=tuple(found.values()),
-        mean=(0.5,) * channels,
-        std=(0.25,) * channels,
-    )
+    quantisation = QuantisationSpec(method="lsq_symmetric")
+    card = PackedCard.of(model, 10, shape, found, quantisation, std=(0.25,) * channels)
     compress(network, found, method=card.method, refine_steps=0)
     return network.eval(), card
 

@@ -5,12 +5,12 @@
 
 Both search the same space (ResNet-18's layerwise settings, 100 numbers) with TPE, on a fresh SQLite
 file, two workers, and a trainable that returns at once. Start-up of Ray is not counted: a run's
-time is from its first trial's beginning to its last one's end. The last line is JSON, in seconds a
-trial: `ours_s`, `ours_first50_s`, `ours_last50_s`, `ray_optuna_s`. From 400 trials on there is also
-how the driver's process fared over the first 200 of them and the last 200: `_s` a trial, `_cpu_s`
-its own processor time a trial (which other work on the machine does not change), `_mib` the median
-of its resident memory. Those of the last 200 are printed at each thousand, for a long run that is
-cut off.
+time is from its first trial's beginning to its last one's end. The last line is JSON, in seconds
+per trial: `ours_s`, `ours_first50_s`, `ours_last50_s`, `ray_optuna_s`. From 400 trials on there is
+also how the driver's process fared over the first 200 of them and the last 200: `_s` per trial,
+`_cpu_s` its own processor time per trial (which other work on the machine does not change), `_mib`
+the median of its resident memory. Those of the last 200 are printed at each thousand, for a long
+run that is cut off.
 """
 
 import argparse
@@ -35,7 +35,8 @@ from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.study.cluster.messages import Report
-from mlgsearch.study.file.spec import StudySpec, load_study_file, parse_study
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import load_study_file, parse_study
 from mlgsearch.study.launch import launch
 from mlgsearch.study.preparation import Preparation
 from mlgsearch.study.progress_view import ProgressView
@@ -113,7 +114,7 @@ class Clock:
     def notice(self, text: str) -> None:
         """Say nothing."""
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
         """Start counting."""
         self.began = time.perf_counter()
 

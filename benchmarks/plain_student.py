@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import densify
-from mlgsearch.mlg.running.layer import is_compressed, latents_of, mlg_of
+from mlgsearch.mlg.factoring.parametrization import latents_of, mlg_of
+from mlgsearch.mlg.kinds import is_compressed
 from mlgsearch.mlg.setting import LayerSetting
 
 

@@ -47,6 +47,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     **{f"adamw {rate:g}, dorefa": _adamw(rate, "dorefa") for rate in (4e-3, 1e-2, 3e-2, 6e-2)},
     **{f"adamw {rate:g}, lsq": _adamw(rate, "lsq") for rate in (1e-2, 2e-2)},
+    "muon": {"training": {"optimiser": "muon"}},
+    **{
+        f"muon at rate {r:g}": {"training": {"optimiser": "muon", "learning_rate": r}}
+        for r in (0.2, 0.6)
+    },
     **{f"default, {method}": {"quantisation": {"method": method}} for method in ("dorefa", "lsq")},
     **{f"default at rate {rate:g}": {"training": {"learning_rate": rate}} for rate in (0.06, 0.4)},
 }

@@ -12,7 +12,8 @@ from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drive import Options
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.launch import launch
 
 #: What both searched spaces may choose from, and the head and normalisation with it. Weighting and
@@ -142,7 +143,7 @@ class Line:
     def notice(self, text: str) -> None:
         """Say nothing."""
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
         """Say how many are there already."""
         print(f"{self._name}: {len(trials)} of {study.n_trials} trials are there", flush=True)
 

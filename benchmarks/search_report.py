@@ -15,7 +15,7 @@ from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.results.analysis.front import front, front_hypervolume
 from mlgsearch.results.charts.layout import lay_out
 from mlgsearch.results.charts.pareto import write_html
-from mlgsearch.study.file.spec import EarlyStoppingSpec
+from mlgsearch.study.file.search_spec import EarlyStoppingSpec
 from mlgsearch.study.search.halving import Halving, replay
 
 OBJECTIVES = ("accuracy", "memory_ratio")

@@ -46,7 +46,7 @@ from torch import Tensor, nn
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import network_shape
 from mlgsearch.mlg.packing.packed import settings_of
-from mlgsearch.mlg.penalty import orthonormality
+from mlgsearch.mlg.penalty import Orthonormality
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers
@@ -60,7 +60,7 @@ from mlgsearch.train.loop.distillation import SoftTargets
 from mlgsearch.train.loop.epoch import train_epoch
 from mlgsearch.train.loop.optim import build_optimiser
 from mlgsearch.train.networks.models import build_model
-from mlgsearch.train.spec import DistillationSpec, ModelSpec, OptimiserSpec
+from mlgsearch.train.spec import DistillationSpec, ModelSpec, OptimiserSpec, QuantisationSpec
 
 CPU = torch.device("cpu")
 BATCH = 64
@@ -111,13 +111,13 @@ class Figure:
 
     @property
     def ratio(self) -> float:
-        """The baseline over ours."""
+        """The baseline over ours, as it is written down."""
         ours, baseline, *_ = self.values.values()
-        return baseline / ours
+        return round(baseline / ours, 3)
 
     def to_dict(self) -> dict[str, object]:
         """Return the row as it is written to `step.json`."""
-        return {**vars(self), "values": dict(self.values), "ratio": round(self.ratio, 3)}
+        return {**vars(self), "values": dict(self.values), "ratio": self.ratio}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, object]) -> "Figure":
@@ -198,8 +198,10 @@ def our_step(name: str, teacher: nn.Module, precision: str) -> Step:
     distillation = DistillationSpec(temperature=4.0, weight=0.9)
     targets = SoftTargets(logits_of(teacher, batches), distillation)
 
+    penalty = Orthonormality(student)
+
     def loss_of(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-        return targets.loss(logits, labels, positions) + 1e-3 * orthonormality(student)
+        return targets.loss(logits, labels, positions) + 1e-3 * penalty()
 
     def step() -> float:
         totals = train_epoch(
@@ -294,17 +296,8 @@ def inference(name: str, threads: int, repeats: int) -> Iterator[Figure]:
     """Time a packed student, read from its file, against the dense network."""
     case, dense = NETWORKS[name], teacher_of(name)
     student = student_of(name, dense)
-    channels, *size = case.image
-    card = PackedCard(
-        model=case.model,
-        classes=10,
-        channels=channels,
-        image_size=(size[0], size[1]),
-        method="dorefa",
-        settings=tuple(settings_of(student).values()),
-        mean=(0.5,) * channels,
-        std=(0.5,) * channels,
-    )
+    quantisation = QuantisationSpec(method="dorefa")
+    card = PackedCard.of(case.model, 10, case.image, settings_of(student), quantisation)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "student.safetensors"
         write_packed(path, student, card)

@@ -19,7 +19,8 @@ from mlgsearch.results.analysis.front import front_hypervolume
 from mlgsearch.results.analysis.uncertainty.expectation import Expectations
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.file.spec import StopSpec, parse_study
+from mlgsearch.study.file.search_spec import StopSpec
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.search.stop_rule import StopRule
 
 PATIENCES = (5, 8, 10, 12, 15, 20)

@@ -14,10 +14,12 @@ import torch
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.paths import cache_directory
 from mlgsearch.planning.budget.allocation import Allocator
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.space.layer_tables import make_allocator, open_tables
 from mlgsearch.train.device import best_device
 from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.progress import no_progress
 from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.student.trial import TrialJob
 from mlgsearch.train.teacher.prepared import Prepared, prepare
@@ -61,10 +63,6 @@ _MOST_EPOCHS = 10
 Line = dict[str, Any]
 
 
-def _silent(stage: str, done: int, total: int, note: str) -> None:
-    """Say nothing of the preparations."""
-
-
 def study(task: str, root: str | None, **parts: Any) -> StudySpec:
     """Return a task's study; the images of `cifar10` are under ``root``."""
     content = {"name": task, **TASKS[task], **parts}
@@ -81,7 +79,7 @@ def prepared(task: str, root: str | None) -> Prepared:
         cache_directory(),
         epochs=_MOST_EPOCHS,
         device=best_device(),
-        progress=_silent,
+        progress=no_progress,
     )
 
 
@@ -90,7 +88,8 @@ def allocator(task: str, root: str | None, weighting: str | None = None) -> Allo
     """Return what plans a task's students; without a weighting by the default one."""
     space = TASKS[task]["space"] | ({} if weighting is None else {"weighting": weighting})
     spec = study(task, root, space=space)
-    return make_allocator(spec, open_tables(spec, prepared(task, root), cache_directory(), _silent))
+    tables = open_tables(spec, prepared(task, root), cache_directory(), no_progress)
+    return make_allocator(spec, tables)
 
 
 def train(

@@ -22,9 +22,9 @@ import torch
 
 from mlgsearch.mlg.network import network_shape
 from mlgsearch.planning.layer.grid import Ranges, Span
-from mlgsearch.planning.tables import Tables, build_tables
+from mlgsearch.planning.network_tables import Tables, build_tables
 from mlgsearch.planning.weighting import MEASURED
-from mlgsearch.study.file.spec import SpaceSpec
+from mlgsearch.study.file.space_spec import SpaceSpec
 from mlgsearch.study.space.layer_tables import CALIBRATION_IMAGES, CHECKED
 from mlgsearch.train.device import memory_format, set_up_device
 from mlgsearch.train.networks.models import build_model

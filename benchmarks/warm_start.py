@@ -20,7 +20,7 @@ from mlgsearch.results.analysis.front import front_hypervolume
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drive import Options
-from mlgsearch.study.file.spec import parse_study
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.launch import launch
 
 

@@ -32,6 +32,7 @@ from mlgsearch.records import TrialRecord, TrialState
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import calibration, open_tables
 from mlgsearch.train.device import best_device
+from mlgsearch.train.progress import no_progress
 from mlgsearch.train.teacher.prepared import prepare
 
 #: All that any of the searched spaces can choose.
@@ -44,18 +45,14 @@ _RIDGE = 0.1
 Array = NDArray[np.float64]
 
 
-def _silent(stage: str, done: int, total: int, note: str) -> None:
-    """Print nothing of the preparations."""
-
-
 def damages(spec: StudySpec, trials: list[TrialRecord]) -> tuple[Array, dict[str, Array]]:
     """Predict every trial's damage by layer, (n, layers), and give each weighting's (layers,)."""
     prepared = prepare(
-        spec.train_spec(), cache_directory(), epochs=1, device=best_device(), progress=_silent
+        spec.train_spec(), cache_directory(), epochs=1, device=best_device(), progress=no_progress
     )
     shape = prepared.network_shape()
     network = prepared.teacher.network
-    tables = open_tables(spec, prepared, cache_directory(), _silent)
+    tables = open_tables(spec, prepared, cache_directory(), no_progress)
     moments = layer_moments(
         network, calibration(prepared), seed=0, report=lambda done, total, note: None
     )

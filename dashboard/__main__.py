@@ -53,10 +53,16 @@ def dashboard(
     token = None if token_file is None else read_token(token_file)
     app = create_app(database, host_names(host), token, public)
     threading.Thread(target=warm_up, args=(database,), daemon=True).start()
-    note = None
-    if token_file is None and others_have_a_shell():
-        note = "every user of this machine can open it; --token-file FILE asks for a token"
-    serve(app, host, port, note)
+    serve(app, host, port, None if token_file is not None else _who_can_open_it(public_url))
+
+
+def _who_can_open_it(public_url: str | None) -> str | None:
+    """Describe who can open the dashboard without a token; None where it is only its user."""
+    if public_url is not None:
+        return "all whom the proxy lets in can open it; --token-file FILE asks for a token"
+    if others_have_a_shell():
+        return "every user of this machine can open it; --token-file FILE asks for a token"
+    return None
 
 
 def main() -> None:

@@ -106,7 +106,7 @@ def _add_change_token(server: Flask, database: Database) -> None:
 
 
 def _add_status(server: Flask) -> None:
-    """Say 404 where Dash's page says in words that there is none."""
+    """Set status 404 where Dash's page says in words that there is none."""
     known = {page.path for page in PAGES}
 
     @server.after_request

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import g, has_request_context
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
@@ -19,8 +19,9 @@ from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.database import schema
 from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.connection.outage import limit_waits
-from mlgsearch.results.database.connection.storage_url import command_line, safe_url, storage_url
+from mlgsearch.results.database.connection.file_identity import identity_of, path_of
+from mlgsearch.results.database.connection.silence import limit_waits
+from mlgsearch.results.database.connection.storage_url import command_line, safe_url
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.change_token import change_token
@@ -61,7 +62,7 @@ class Database:
         self._engine = open_engine(url, read_only=True)
         limit_waits(self._engine, _LOCK_WAIT_S)
         schema.check(self._engine)
-        self._file = _sqlite_file(url)
+        self._file = path_of(self._engine)
         self._identity = self._look()
         self._readers = StudyReaders(self._engine)
         self._list = StudyList(self._engine)
@@ -204,7 +205,7 @@ class Database:
         return known[1]
 
     def driving(self, study: str) -> Driving | None:
-        """Return who drives a study now, and how fast; None where nobody does."""
+        """Return who drives a study now, and how fast; None where no driver runs."""
         return read_driving(self.engine, study)
 
     def change_token(self, studies: tuple[str, ...]) -> str:
@@ -238,29 +239,19 @@ class Database:
     def _look(self) -> tuple[int, int] | None:
         if self._file is None:
             return None
-        try:
-            found = self._file.stat()
-        except OSError as error:
+        if (identity := identity_of(self._file)) is None:
             raise StorageError(
                 f"{self.safe_url}: the file {self._file} is gone; put it back, "
                 "or start the dashboard with another database"
-            ) from error
-        return found.st_dev, found.st_ino
+            )
+        return identity
 
 
 def trouble(error: StorageError | DBAPIError) -> str:
-    """Say in a sentence why the database cannot be read."""
+    """Return a sentence that says why the database cannot be read."""
     if isinstance(error, StorageError):
         return str(error)
     return f"the database cannot be read: {' '.join(str(error.orig).split())}"
-
-
-def _sqlite_file(url: str) -> Path | None:
-    parsed = make_url(storage_url(url))
-    if parsed.get_backend_name() != "sqlite":
-        return None
-    assert parsed.database is not None, "open_engine accepts plain files only"
-    return Path(parsed.database).absolute()
 
 
 def _program() -> str:

@@ -14,6 +14,9 @@ Figure = dict[str, Any]
 Trace = dict[str, Any]
 
 
+_DASHES = ("solid", "dash", "dot", "dashdot")
+
+
 @dataclass(frozen=True)
 class Palette:
     """Colours of one scheme.
@@ -41,6 +44,14 @@ class Palette:
     def series(self) -> tuple[str, ...]:
         """Colours for studies or curves beside each other, in order."""
         return (self.front, self.pruned, self.planned, self.verified, self.reference, self.complete)
+
+    def colour(self, place: int) -> str:
+        """Return the colour of a place in a series of any length."""
+        return self.series[place % len(self.series)]
+
+    def dash(self, place: int) -> str:
+        """Return how its line is dashed, which tells places of one colour apart."""
+        return _DASHES[place // len(self.series) % len(_DASHES)]
 
 
 PALETTES: Mapping[str, Palette] = {
@@ -73,9 +84,6 @@ PALETTES: Mapping[str, Palette] = {
         ramp=("#6F82E8", "#A07BDA", "#DB7FB0", "#F39C6B", "#FFD166"),
     ),
 }
-
-#: For values of a heat map; its ends and middle differ in lightness too.
-COLORSCALE = "Cividis"
 
 
 def palette(scheme: Literal["light", "dark"]) -> Palette:
@@ -117,7 +125,7 @@ def _looked_through(scheme: Literal["light", "dark"]) -> go.layout.Template:
 
 @cache
 def template(scheme: Literal["light", "dark"]) -> dict[str, Any]:
-    """Return the colours and type of a scheme as plotly's template; nobody changes it."""
+    """Return the colours and type of a scheme as plotly's template; it is never changed."""
     colours = palette(scheme)
     axis = {
         "gridcolor": colours.grid,

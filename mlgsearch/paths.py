@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import tempfile
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -11,6 +10,7 @@ from sqlalchemy.engine import make_url
 from mlgsearch.errors import DataError, UserError
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.database.connection.storage_url import storage_url
+from mlgsearch.writable_place import check_cache, check_place
 
 
 def cache_directory() -> Path:
@@ -41,7 +41,7 @@ def runs_directory(storage: str) -> Path:
 
 
 def _trusted(folder: Path) -> Path:
-    """Return a folder that nobody else has put there, be it one of theirs or a link.
+    """Return a folder that no other user has put there, be it one of theirs or a link.
 
     Its owner is to be this user or root, or whoever owns the folder that it lies in, and so could
     do with it what they like.
@@ -64,26 +64,17 @@ def _trusted(folder: Path) -> Path:
     return folder
 
 
-def check_place(directory: Path, variable: str) -> None:
-    """See that a folder is there or can be made, and can be written; nothing is made yet.
+def check_places(cache: Path, runs: Path) -> None:
+    """See that what a driver writes has a place, before it begins anything long.
+
+    A cache that is there may be read only, if it holds all that is needed.
 
     Raises:
-        UserError: it cannot; the message says which environment variable names another.
+        UserError: it has none.
     """
-    there = next(folder for folder in (directory, *directory.parents) if os.access(folder, os.F_OK))
-    if not there.is_dir():
-        raise UserError(f"{there} is no folder; let {variable} name another place")
-    if not can_be_written(there):
-        raise UserError(f"{there} cannot be written; let {variable} name a folder that can")
-
-
-def can_be_written(folder: Path) -> bool:
-    """Return whether files can be made in a folder, by making one that has no name."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+    if not cache.is_dir():
+        check_cache(cache)
+    check_place(runs, "MLGSEARCH_RUNS")
 
 
 def _expanded(path: str, variable: str) -> Path:

@@ -83,7 +83,7 @@ OBJECTIVES: Mapping[str, Objective] = {
 class EpochRecord:
     """What one finished epoch gave.
 
-    ``epoch`` counts from 1. Losses are means a sample in nats (``train_loss`` is the whole
+    ``epoch`` counts from 1. Losses are means per sample in nats (``train_loss`` is the whole
     training objective), accuracies are fractions in [0, 1], ``epoch_s`` is seconds.
     """
 
@@ -307,9 +307,7 @@ class StudyRecord:
     @property
     def limits(self) -> Mapping[str, float]:
         """The most that a student may be, by objective; empty in files of earlier versions."""
-        limits = self.content.get("limits", {})
-        assert isinstance(limits, Mapping)
-        return limits
+        return self.section("limits")
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return a part of the study file; empty in files of versions that have it not."""

@@ -1,4 +1,4 @@
-"""A way to a PostgreSQL server that stays connected and lets nothing through, when a test says."""
+"""A way to a database server that stays connected and lets nothing through, when a test says."""
 
 import socket
 import threading
@@ -10,13 +10,10 @@ from sqlalchemy import make_url
 
 
 class BlackHole:
-    """Passes bytes between a port of the loopback address and a server's socket, while open."""
+    """Passes bytes between a port of the loopback address and a server's, while open."""
 
     def __init__(self, url: str):
-        server = make_url(url)
-        host = server.query["host"]
-        assert isinstance(host, str)
-        self._place = next(Path(host).glob(".s.PGSQL.*[0-9]"))
+        self._server = server = make_url(url)
         self._open = threading.Event()
         self._open.set()
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -47,11 +44,20 @@ class BlackHole:
         with suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(str(self._place))
+                server = self._connect()
                 self._sockets += [client, server]
                 for pair in ((client, server), (server, client)):
                     threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _connect(self) -> socket.socket:
+        folder = self._server.query.get("host")
+        if folder is None:
+            assert self._server.host is not None
+            return socket.create_connection((self._server.host, self._server.port or 3306))
+        assert isinstance(folder, str)
+        found = socket.socket(socket.AF_UNIX)
+        found.connect(str(next(Path(folder).glob(".s.PGSQL.*[0-9]"))))
+        return found
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):

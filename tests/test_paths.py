@@ -7,13 +7,13 @@ import pytest
 from mlgsearch.errors import DataError, UserError
 from mlgsearch.paths import (
     cache_directory,
-    check_place,
     make_private,
     runs_directory,
     study_directory,
     trial_directory,
 )
 from mlgsearch.records import StudyRecord
+from mlgsearch.writable_place import check_place
 from tests.results.samples import a_study
 
 MOMENT = datetime(2026, 11, 22, tzinfo=UTC)

@@ -36,8 +36,7 @@ BY_NAME = {
     "mlgsearch/named.py": "commands, readers of data and spaces, from fixed tables",
     "mlgsearch/train/light_torch.py": "torch's compiler, by two fixed names",
     "mlgsearch/__init__.py": "the package's own face, from a fixed table",
-    "mlgsearch/study/search/sampler.py": "search.sampler of a study file, or --allow-code",
-    "mlgsearch/train/own_code.py": "model.name of a study file, or --allow-code",
+    "mlgsearch/train/own_code.py": "a study file, or --allow-code",
 }
 
 

@@ -23,7 +23,7 @@
     else window.requestAnimationFrame(() => window.setTimeout(act, 0));
   };
 
-  // An image has no buttons in it: plotly's drawing has a name as one, its toolbar stands beside it.
+  // An image has no buttons in it: plotly's drawing has a name as one, its toolbar is beside it.
   const named = (chart) => {
     const drawing = chart.closest(".drawing");
     const image = chart.querySelector(".main-svg");

@@ -37,7 +37,7 @@
     answer(button, await copy(document.getElementById(button.dataset.copy)));
   });
 
-  // The address holds the whole view. It stands in the page only while it is copied.
+  // The address holds the whole view. It is in the page only while it is copied.
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button[data-copy-link]");
     if (!button) return;

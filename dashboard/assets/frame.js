@@ -9,6 +9,8 @@
   const ASK_MS = 1000;
   // Who changes this parameter makes a step of the browser's history, which Back takes back.
   const STEP = "trials";
+  // So many values of it count, the last ones: as dashboard.pages.study.view.
+  const MOST_OF_STEP = 12;
 
   // The search that we wrote into the address ourselves; it asks for no new page.
   let written = null;
@@ -20,7 +22,7 @@
   let is_back = false;
   // The change token that what is shown was made at; null while a page is on its way.
   let seen = null;
-  // What the page was asked for by, and the studies it is about; none stands for all.
+  // What the page was asked for by, and the studies it is about; none means all.
   let route = null;
   let about = [];
   let banner = "";
@@ -64,7 +66,7 @@
       const { change_token: now, trouble } = await answer.json();
       say(trouble || clientside.charts.trouble());
       if (trouble || now === seen || seen === null) return;
-      // In place of a page stands why there is none, which may not be so any more.
+      // A notice that says why there is no page may be out of date.
       if (document.querySelector("#content .notice") && !document.querySelector("#content .card")) {
         seen = null;
         clientside.set_props("route", { data: { ...route, change_token: now } });
@@ -157,12 +159,17 @@
   };
   clientside.frame.empty = empty;
 
+  // The values that count: of too many those that were added last.
+  const latest = (values) => values.slice(-MOST_OF_STEP);
+  Object.assign(clientside.frame, { latest, most: MOST_OF_STEP });
+
   // Puts a value into a parameter's list, or takes it out; tells whether it is in it now.
   const flip = (name, value) => {
     const before = shown[name] || [];
     const kept = before.filter((other) => other !== value && other !== "");
     const added = before.includes(value) ? [] : [value];
-    clientside.set_props({ view: name, default: "" }, { data: [...kept, ...added] });
+    const values = [...kept, ...added];
+    clientside.set_props({ view: name, default: "" }, { data: name === STEP ? latest(values) : values });
     return added.length > 0;
   };
   clientside.frame.flip = flip;

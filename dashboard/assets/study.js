@@ -4,8 +4,6 @@
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const keep = () => clientside.no_update;
   const replayed = "until";
-  // As dashboard.pages.study.view.
-  const MOST_SELECTED = 12;
   // A click so near to a line is one on it.
   const REACH_PX = 10;
   const short = (number) => Number(number.toPrecision(6));
@@ -21,10 +19,10 @@
       const others = before.filter((other) => other !== text);
       const is_selected = others.length < before.length;
       // The click is forgotten, so that a second one on the same mark is news.
-      return [is_selected ? others : [...others, text], null];
+      return [is_selected ? others : clientside.frame.latest([...others, text]), null];
     },
 
-    // A box or lasso adds the trials whose marks are in it, those of the front first.
+    // A box or lasso adds the trials whose marks are in it: of too many those of the front first.
     pickMany: (chosen, selected) => {
       const points = (chosen && chosen.points) || [];
       const [chart] = clientside.callback_context.triggered[0].prop_id.split(".");
@@ -34,8 +32,10 @@
         .map((point) => point.customdata && point.customdata[0])
         .filter(Number.isInteger).map(String);
       if (!found.length) return [keep()];
-      const before = [].concat(selected || []).filter((other) => other !== "");
-      return [[...new Set([...before, ...found])].slice(0, MOST_SELECTED)];
+      const added = [...new Set(found)].slice(0, clientside.frame.most);
+      const before = [].concat(selected || []);
+      const others = before.filter((other) => other !== "" && !added.includes(other));
+      return [clientside.frame.latest([...others, ...added])];
     },
 
     // The limit's line was dragged: its name says how the bound follows from where it lies.
@@ -61,7 +61,7 @@
       return [fitting[0]];
     },
 
-    // A zoom belongs to an axis, whose name stands before its four numbers.
+    // A zoom belongs to an axis, whose name comes before its four numbers.
     zoom: (moved) => {
       const names = Object.keys(moved || {});
       if (names.some((name) => name.endsWith(".autorange"))) return [""];

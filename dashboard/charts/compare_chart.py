@@ -17,7 +17,6 @@ from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 
 #: Shapes and dashes distinguish studies where colours do not.
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "hexagon", "star", "pentagon")
-_DASHES = ("solid", "dash", "dot", "dashdot")
 
 #: Letters of a name that a legend has room for.
 _LEGEND_LENGTH = 40
@@ -51,7 +50,7 @@ def compare_chart(
         marks = TrialMarks(front.columns, axis)
         rows = marks.drawable(front.rows)
         rows = rows[np.lexsort((marks.y[rows], marks.x[rows]))]
-        colour = colours.series[place % len(colours.series)]
+        colour = colours.colour(place)
         figure.add_trace(
             marks.points(
                 rows,
@@ -62,7 +61,7 @@ def compare_chart(
                     "shape": "hv",
                     "width": 2,
                     "color": colour,
-                    "dash": _DASHES[place // len(colours.series) % len(_DASHES)],
+                    "dash": colours.dash(place),
                 },
                 mode="lines+markers",
                 showlegend=True,

@@ -9,8 +9,12 @@ from dashboard.charts.axes.accuracy_scale import IN_PERCENT, AccuracyScale
 from dashboard.charts.axes.size_axis import SizeAxis
 from dashboard.theme import Palette, Trace, text
 from mlgsearch.records import ReferencePoint
-from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
-from mlgsearch.words import TIMES
+from mlgsearch.results.analysis.uncertainty.verification import (
+    VerifiedPoint,
+    likely,
+    with_spread,
+)
+from mlgsearch.words import TIMES, counted
 
 
 def verified_marks(
@@ -106,15 +110,13 @@ def _size(point: VerifiedPoint, axis: SizeAxis) -> float | None:
 
 
 def _verified(point: VerifiedPoint) -> str:
-    n = len(point.seeds)
-    spread = "" if point.test_std is None else f" \N{PLUS-MINUS SIGN} {100 * point.test_std:.2f}"
     lines = [
-        f"test accuracy: {100 * point.test_accuracy:.2f}{spread} %",
-        f"{n} seed{'' if n == 1 else 's'} {TIMES} {point.epochs} epochs",
+        f"test accuracy: {with_spread(point.test_accuracy, point.test_std)}",
+        f"{counted(len(point.seeds), 'seed')} {TIMES} {point.epochs} epochs",
         f"from the packed file: {100 * point.packed_accuracy:.2f} %",
     ]
     if point.front_probability is not None:
-        lines.append(f"on the front: {100 * point.front_probability:.0f} %")
+        lines.append(f"on the front: {likely(point.front_probability)}")
     return "<br>".join(lines)
 
 

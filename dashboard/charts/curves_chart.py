@@ -9,9 +9,6 @@ from dashboard.theme import Figure, palette, template
 from mlgsearch.records import EpochRecord
 from mlgsearch.results.charts.layout import emptiness
 
-#: One line per trial; dashes distinguish those that share a colour.
-_DASHES = ("solid", "dash", "dot", "dashdot")
-
 
 def curves_chart(
     curves: Mapping[int, Sequence[EpochRecord]],
@@ -21,7 +18,7 @@ def curves_chart(
     empty: str = "no epoch is known yet",
     teacher_accuracy: float | None = None,
 ) -> Figure:
-    """Draw validation accuracy after every epoch, a line a selected trial, in its colour.
+    """Draw validation accuracy after every epoch, a line per selected trial, in its colour.
 
     An epoch whose accuracy was not finite leaves a gap; ``empty`` says why there is no line.
     """
@@ -30,8 +27,8 @@ def curves_chart(
         epoch_line(
             epochs,
             [100 * epoch.validation_accuracy for epoch in epochs],
-            colour=colours.series[place % len(colours.series)],
-            dash=_DASHES[place // len(colours.series) % len(_DASHES)],
+            colour=colours.colour(place),
+            dash=colours.dash(place),
             unit="%{y:.2f} %",
             what=f"<b>trial {number}</b><br>",
             marker={"size": 5},

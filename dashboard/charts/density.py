@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.theme import Trace
+from mlgsearch.results.charts.layout import blend
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +24,7 @@ def density(x: Floats, y: Floats, *, colours: tuple[str, str], name: str, is_log
     Args:
         x: shape (n,), finite, positive on a log axis; n is at least 1.
         y: shape (n,), finite.
-        colours: of one point a cell, and of the fullest cell, as #RRGGBB; between them equal
+        colours: of one point per cell, and of the fullest cell, as #RRGGBB; between them equal
             factors are equal steps.
         name: in the legend.
         is_log_x: whether the cells are equally wide on a log axis.
@@ -32,19 +33,11 @@ def density(x: Floats, y: Floats, *, colours: tuple[str, str], name: str, is_log
     edges_x, edges_y = _edges(across, CELLS[0]), _edges(y, CELLS[1])
     counts, _, _ = np.histogram2d(y, across, bins=(edges_y, edges_x))  # (up, across)
     most = max(int(counts.max()), 2)
-    cells = counts.astype(np.int64).astype(object)
-    cells[counts == 0] = None  # leaves a cell empty
     return {
-        "type": "heatmap",
-        "x": _short(10**edges_x if is_log_x else edges_x),
-        "y": _short(edges_y),
-        "z": cells.tolist(),
-        "zmin": 1,
+        **_heatmap(edges_x, edges_y, counts.astype(np.int64), counts, is_log_x=is_log_x),
         "zmax": most,
         "colorscale": _log_scale(most, colours),
         "hovertemplate": f"%{{z}} trials<extra>{name}</extra>",
-        "hoverongaps": False,
-        "showscale": False,
         "showlegend": True,
         "name": name,
     }
@@ -71,34 +64,39 @@ def density_of_groups(
         ]
     )  # (groups, up, across)
     counts = of_groups.sum(0)
-    cells = (of_groups.argmax(0) + 1).astype(object)  # from 1, as counts: 0 would be an empty cell
-    cells[counts == 0] = None
     last = len(colours) - 1
+    return {
+        **_heatmap(edges_x, edges_y, of_groups.argmax(0) + 1, counts, is_log_x=is_log_x),
+        "zmax": last + 1,
+        "colorscale": [[place / last, colour] for place, colour in enumerate(colours)],
+        "text": [[int(count) for count in row] for row in counts.tolist()],
+        "hovertemplate": "%{text} trials<extra></extra>",
+        "showlegend": False,
+    }
+
+
+def _heatmap(
+    edges_x: Floats, edges_y: Floats, values: NDArray[np.int64], counts: Floats, *, is_log_x: bool
+) -> Trace:
+    """Return cells of values from 1 on, shape (up, across), empty where the count is 0."""
+    cells = values.astype(object)
+    cells[counts == 0] = None  # leaves a cell empty
     return {
         "type": "heatmap",
         "x": _short(10**edges_x if is_log_x else edges_x),
         "y": _short(edges_y),
         "z": cells.tolist(),
         "zmin": 1,
-        "zmax": last + 1,
-        "colorscale": [[place / last, colour] for place, colour in enumerate(colours)],
-        "text": [[int(count) for count in row] for row in counts.tolist()],
-        "hovertemplate": "%{text} trials<extra></extra>",
         "hoverongaps": False,
         "showscale": False,
-        "showlegend": False,
     }
-
-
-def blend(low: str, high: str, share: float) -> str:
-    """Mix two colours, #RRGGBB, from the first at 0 to the second at 1."""
-    channels = ((int(low[i : i + 2], 16), int(high[i : i + 2], 16)) for i in (1, 3, 5))
-    return "#" + "".join(f"{round(a + (b - a) * share):02X}" for a, b in channels)
 
 
 def _edges(values: Floats, cells: int) -> Floats:
     low, high = float(values.min()), float(values.max())
-    air = (high - low) * 1e-3 or 1e-3  # one value has a cell around it, the last is inside
+    # One value has a cell around it, also where rounding makes it several; the last is inside.
+    is_one = high - low <= 1e-9 * max(abs(low), abs(high))
+    air = 1e-3 if is_one else (high - low) * 1e-3
     edges: Floats = np.linspace(low - air, high + air, cells + 1)
     return edges
 

@@ -11,7 +11,6 @@ from dashboard.charts.axes.size_axis import SizeAxis
 from dashboard.charts.axes.zoom import Zoom, front_scales, revision
 from dashboard.charts.colouring import Colouring
 from dashboard.charts.compared import reference_marks, verified_marks
-from dashboard.charts.density import blend
 from dashboard.charts.group_marks import NAME_ALONE, GroupMarks
 from dashboard.charts.lines.limit_line import LimitLine, drawn
 from dashboard.charts.lines.planned_line import PlannedLine
@@ -23,14 +22,20 @@ from mlgsearch.records import OBJECTIVES, PlannedStudent, ReferencePoint, TrialS
 from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 from mlgsearch.results.analysis.uncertainty.expectation import Expectations
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
+from mlgsearch.results.charts.layout import blend
 
 #: In pixels, what plotly widens its margins to for the words of this chart on a wide page.
 _MARGIN = {"l": 84, "r": 24, "t": 48, "b": 77}
 #: A limit so many times smaller or larger than all trials is out of sight, or they would be.
 _FAR = 4
 
-#: On the right, with an axis there.
-_MARGIN_OF_PLAN = 61
+#: From this share of the chart's width on, a limit's words are to the left of its line: on the
+#: narrowest page they need so much.
+_FAR_RIGHT = 0.5
+
+#: Marks so near the teacher's line, as a share of the chart's height, have their rings on it; over
+#: these its words need so much room. On the narrowest page words reach so far to the right.
+_NEAR, _ROOM, _WORDS = 0.02, 0.12, 0.55
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,11 @@ class FrontPicture:
     """What is drawn of a study.
 
     ``shown`` are the rows of ``columns`` that filters and replay leave; ``front`` the rows of the
-    front, drawn where shown; ``steps`` those that bound what was reached on this axis. ``ranged``
-    are the rows that the axes have room for, the same all along a replay. ``selected`` are numbers
-    of trials in order. ``limit`` is what a student is chosen by, ``chosen`` the row of that one.
+    front, and ``steps`` those that bound what was reached on this axis, both drawn where shown.
+    ``ranged`` are the rows that the axes have room for, the same all along a replay. ``selected``
+    are numbers of trials in order. ``limit`` is what a student is chosen by, ``chosen`` its row.
     ``teacher_accuracy`` is a fraction, on the validation part. A trial's hover says what
-    ``expectations`` has of it. ``scale`` says how high accuracies stand; with a ``colouring``,
+    ``expectations`` has of it. ``scale`` says how high accuracies are drawn; with a ``colouring``,
     whose groups are by row of ``columns``, COMPLETE trials have the colour of their group.
     """
 
@@ -76,7 +81,14 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
     """
     colours = palette(scheme)
     marks = TrialMarks(picture.columns, picture.axis, picture.expectations, picture.scale)
-    planned = PlannedLine.of(picture.planned, picture.axis, _heights(picture, marks))
+    planned = PlannedLine.of(picture.planned, picture.axis)
+    axes = _axes(picture, marks, planned, zoom)
+    is_lifted = _is_lifted(picture, marks, axes)
+    if is_lifted and zoom is None:
+        assert picture.teacher_accuracy is not None
+        low, high = axes["yaxis"]["range"]
+        line = picture.scale.height(100 * picture.teacher_accuracy)
+        axes["yaxis"]["range"] = [low, max(high, line + _ROOM * (high - low))]
     return {
         "data": [
             *_trials(picture, marks, zoom, colours),
@@ -90,29 +102,58 @@ def front_chart(picture: FrontPicture, scheme: Scheme, zoom: Zoom | None = None)
         ],
         "layout": {
             "template": template(scheme),
-            **_axes(picture, marks, planned, zoom, colours),
-            **_lines(picture, colours),
+            **axes,
+            **_lines(picture, planned, axes["xaxis"]["range"], colours, is_lifted=is_lifted),
             "uirevision": revision(picture.axis, picture.scale),
             # A box that selected trials has done so; a line that was dragged lies where it is now.
             "selectionrevision": repr(picture.selected),
             "editrevision": repr(picture.limit),
-            "margin": _MARGIN if planned is None else _MARGIN | {"r": _MARGIN_OF_PLAN},
+            "margin": _MARGIN,
         },
     }
 
 
-def _lines(picture: FrontPicture, colours: Palette) -> dict[str, Any]:
-    """Return the lines across the chart: the teacher's accuracy, and the limit to choose by."""
-    # Small students never come near the left end of the teacher's.
-    lines = teacher_line(picture.teacher_accuracy, colours, "left", picture.scale)
-    limit = picture.limit
-    if limit is None:
-        return lines
-    shape, words = drawn(limit, picture.axis, colours, picture.scale)
-    return {
-        "shapes": [*lines.get("shapes", ()), shape],
-        "annotations": [*lines.get("annotations", ()), words],
-    }
+def _is_lifted(picture: FrontPicture, marks: TrialMarks, axes: dict[str, Any]) -> bool:
+    """Return whether a trial lies on the teacher's line where its words are."""
+    if picture.teacher_accuracy is None:
+        return False
+    low, high = axes["yaxis"]["range"]
+    left, right = axes["xaxis"]["range"]
+    rows = marks.drawable(picture.ranged)
+    below = picture.scale.height(100 * picture.teacher_accuracy) - marks.y[rows]
+    x = np.log10(marks.x[rows]) if picture.axis.shown.is_log10 else marks.x[rows]
+    is_near = np.abs(below) <= _NEAR * (high - low)
+    return bool((is_near & (x >= left) & (x <= left + _WORDS * (right - left))).any())
+
+
+def _lines(
+    picture: FrontPicture,
+    planned: PlannedLine | None,
+    across: tuple[float, float],
+    colours: Palette,
+    *,
+    is_lifted: bool,
+) -> dict[str, Any]:
+    """Return the lines across the chart: the teacher's accuracy, and the limit to choose by.
+
+    With them are words: theirs, and those over the strip of what is ``planned``. ``across`` is the
+    range of the axis to the right.
+    """
+    # At the left end, which few small students come near.
+    lines = teacher_line(
+        picture.teacher_accuracy, colours, "left", picture.scale, is_lifted=is_lifted
+    )
+    shapes, words = list(lines.get("shapes", ())), list(lines.get("annotations", ()))
+    if planned is not None:
+        words.append(planned.title(colours))
+    if picture.limit is not None:
+        shape, limit = drawn(picture.limit, picture.axis, colours, picture.scale)
+        left, right = across
+        if picture.limit.is_size and (limit["x"] - left) / (right - left) > _FAR_RIGHT:
+            limit |= {"xanchor": "right", "xshift": -limit["xshift"]}
+        shapes.append(shape)
+        words.append(limit)
+    return {"shapes": shapes, "annotations": words}
 
 
 def _trials(
@@ -177,6 +218,12 @@ def _trials(
     ]
 
 
+def _drawn(picture: FrontPicture, marks: TrialMarks, rows: Rows) -> Rows:
+    """Return those of the rows that have a place and that the filters leave."""
+    there = marks.drawable(rows)
+    return there[np.isin(there, picture.shown)]
+
+
 def _within(rows: Rows, marks: TrialMarks, zoom: Zoom) -> Rows:
     """Return the rows that a zoom shows: so few may be left that an image becomes single marks."""
     left, right, low, high = zoom
@@ -192,10 +239,11 @@ def _scale(colour: str, colours: Palette) -> tuple[str, str]:
 
 def _step_line(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     """Bound the region the trials reach: each holds until a more accurate one takes over."""
-    rows = marks.drawable(picture.steps)
+    rows = _drawn(picture, marks, picture.steps)
     rows = rows[np.lexsort((marks.y[rows], marks.x[rows]))]
-    # On another axis than the front's own it is another front, and says so.
-    is_other = not np.isin(rows, picture.front).all()
+    # On another axis than the front's own, or of fewer objectives, it is another front: it says so.
+    front = _drawn(picture, marks, picture.front)
+    is_other = len(rows) > 0 and not np.array_equal(np.sort(rows), np.sort(front))
     return {
         "type": "scatter",
         "x": short(marks.x[rows]),
@@ -211,8 +259,7 @@ def _step_line(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Tr
 def _choice(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> list[Trace]:
     if picture.chosen is None:
         return []
-    rows = marks.drawable(np.array([picture.chosen]))
-    rows = rows[np.isin(rows, picture.shown)]
+    rows = _drawn(picture, marks, np.array([picture.chosen]))
     return [
         {
             "type": "scatter",
@@ -236,19 +283,21 @@ def _choice(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> list[
 
 def _rings(picture: FrontPicture, marks: TrialMarks, colours: Palette) -> Trace:
     places = {number: place for place, number in enumerate(picture.selected)}
-    rows = marks.drawable(picture.columns.rows_of(picture.selected))
-    rows = rows[np.isin(rows, picture.shown)]
-    series = [
-        colours.series[places[number] % len(colours.series)]
-        for number in picture.columns.number[rows].tolist()
-    ]
+    rows = _drawn(picture, marks, picture.columns.rows_of(picture.selected))
+    teacher = picture.teacher_accuracy
+    line = np.inf if teacher is None else picture.scale.height(100 * teacher)
+    series = [colours.colour(places[number]) for number in picture.columns.number[rows].tolist()]
     return {
         "type": "scatter",
         "x": short(marks.x[rows]),
         "y": short(marks.y[rows]),
         "customdata": [[number] for number in picture.columns.number[rows].tolist()],
         "text": [f"{number}" for number in picture.columns.number[rows].tolist()],
-        "textposition": "top center",
+        # Over the teacher's line are its words.
+        "textposition": [
+            "bottom center" if is_on_line else "top center"
+            for is_on_line in (marks.y[rows] >= line)
+        ],
         "textfont": {"color": colours.ink},
         "mode": "markers+text",
         "cliponaxis": False,
@@ -270,21 +319,11 @@ def _verified(picture: FrontPicture, rows: Rows) -> list[VerifiedPoint]:
     return [point for point in picture.verified if point.trial.number in numbers]
 
 
-def _heights(picture: FrontPicture, marks: TrialMarks) -> tuple[float, float]:
-    """Return the heights that a planned front is drawn between: front and teacher."""
-    ys = marks.y[marks.drawable(picture.front)].tolist()
-    if picture.teacher_accuracy is not None:
-        ys.append(picture.scale.height(100 * picture.teacher_accuracy))
-    low, high = min(ys, default=0.0), max(ys, default=100.0)
-    return (low, high) if high > low else (low - 1.0, high)
-
-
 def _axes(
     picture: FrontPicture,
     marks: TrialMarks,
     planned: PlannedLine | None,
     zoom: Zoom | None,
-    colours: Palette,
 ) -> dict[str, Any]:
     xs, ys = _reach(picture, marks)
     # The test part's accuracies are no validation accuracies.
@@ -292,7 +331,10 @@ def _axes(
     axes = front_scales(picture.axis, xs, ys, zoom, picture.scale, title)
     axes["yaxis2"] = {"overlaying": "y", "range": [0, 1], "fixedrange": True, "visible": False}
     if planned is not None:
-        axes["yaxis3"] = planned.settings(tuple(axes["yaxis"]["range"]), colours)
+        axes = {name: axes.get(name, {}) | own for name, own in planned.settings().items()}
+        # In the height that is left; the ticks show it.
+        upwards = axes["yaxis"]["title"]
+        axes["yaxis"]["title"] = upwards | {"text": upwards["text"].removesuffix(" (log scale)")}
     # The margins have room for all words: plotly need not measure them, nor lay out once more. For
     # the legend it does, which has several rows on a narrow page.
     return {name: axis | {"automargin": False} for name, axis in axes.items()}

@@ -40,13 +40,7 @@ def learning_chart(
             figure.add_trace(_line(epochs, values, place=place, part=part, colours=colours))
     figure.update_layout(teacher_line(teacher_accuracy, colours, "right"))
     if not epochs:
-        failed = state is TrialState.FAIL
-        why = (
-            "the trial failed before an epoch was finished"
-            if failed
-            else "no epoch is finished yet"
-        )
-        say_empty(figure, why, colour=colours.faint, size=15)
+        say_empty(figure, _without_epochs(state), colour=colours.faint, size=15)
     axis = epoch_axis(epochs_wanted) | {"visible": bool(epochs)}
     label = {"font": {"size": 12}}
     figure.update_layout(
@@ -64,11 +58,20 @@ def learning_chart(
     return dress(figure, scheme)
 
 
-def learning_summary(epochs: Sequence[EpochRecord]) -> str:
-    """Say what the curve came to."""
+def _without_epochs(state: TrialState) -> str:
+    if state is TrialState.FAIL:
+        return "the trial failed before an epoch was finished"
+    return "no epoch is finished yet"
+
+
+def learning_summary(epochs: Sequence[EpochRecord], state: TrialState = TrialState.RUNNING) -> str:
+    """Describe what the curve came to, or why there is none."""
     known = [e for e in epochs if math.isfinite(e.validation_accuracy)]
+    if not epochs:
+        said = _without_epochs(state)
+        return f"{said[0].upper()}{said[1:]}."
     if not known:
-        return "No epoch has a result yet."
+        return "No epoch has a validation accuracy that is a number."
     last, best = known[-1], max(known, key=lambda e: (e.validation_accuracy, e.epoch))
     said = f"Validation accuracy is {100 * last.validation_accuracy:.2f} % after epoch {last.epoch}"
     if best.epoch != last.epoch:

@@ -52,7 +52,7 @@ class TrialMarks:
     def points(
         self, rows: Rows, name: str, marker: dict[str, Any], *, heading: str = "", **more: Any
     ) -> Trace:
-        """Draw a mark a trial; ``rows`` are drawable, ``heading`` a first line of the hover."""
+        """Draw a mark per trial; ``rows`` are drawable, ``heading`` a first line of the hover."""
         return {
             "type": "scatter",
             "x": short(self.x[rows]),
@@ -75,7 +75,7 @@ class TrialMarks:
     def mass(
         self, rows: Rows, name: str, marker: dict[str, Any], colours: tuple[str, str]
     ) -> Trace:
-        """Draw a mark a trial, or an image where they are many; ``rows`` are drawable.
+        """Draw a mark per trial, or an image where they are many; ``rows`` are drawable.
 
         ``colours`` are the image's, from few trials to many.
         """

@@ -9,7 +9,7 @@ import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES, SizeAxis
+from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SizeAxis, sizes_offered
 from dashboard.charts.axes.zoom import read_zoom
 from dashboard.charts.compare_chart import StudyFront, compare_chart
 from dashboard.database import Database
@@ -24,6 +24,7 @@ from dashboard.parts.page import (
     Page,
     Scheme,
     View,
+    card,
     link,
     notice,
     view_id,
@@ -191,7 +192,7 @@ def _layout(database: Database, view: View) -> Component:
                     menu(
                         "Size",
                         AXIS,
-                        {name: axis.shown.label for name, axis in SIZE_AXES.items()},
+                        sizes_offered(),
                         axis_of(view.query).shown.name,
                         default=DEFAULT_AXIS,
                     ),
@@ -208,13 +209,7 @@ def _layout(database: Database, view: View) -> Component:
                 table="compare-table",
                 more=html.Div(OVERVIEW.render(database, view.query), id="compare-table"),
             ),
-            html.Section(
-                [
-                    html.H2("Where the study files differ"),
-                    DIFFERENCES.render(database, view.query),
-                ],
-                className="card",
-            ),
+            card("Where the study files differ", DIFFERENCES.render(database, view.query)),
         ],
         className="compare",
     )
@@ -255,7 +250,7 @@ def _without(names: Sequence[str], name: str) -> list[str]:
 
 
 def _warnings(studies: Sequence[_Study]) -> list[Component]:
-    """Say where figures of the studies are no figures of the same thing."""
+    """Return notices where figures of the studies are not comparable."""
     differing = []
     for part, what in (("data", "data"), ("model", "networks")):
         parts = [study.record.content.get(part) for study in studies]

@@ -55,18 +55,16 @@ def chart(
     callback that changes the figure changes the summary too. Pictures are saved as ``file`` with
     .png or .svg. ``table`` has the chart's values and is folded below; or it is the id of one
     that is elsewhere on the page. ``height`` in pixels is for a figure that needs more or less
-    of it than others, as one with a row a layer. One that ``is_sketched`` is seen before plotly has
-    been read. One that ``selects`` lets a box or a lasso mark several points, and lines be dragged.
-    ``more`` is placed under the chart. Where there is less room than ``least_width``, in pixels,
-    the drawing is scrolled.
+    of it than others, as one with a row per layer. One that ``is_sketched`` is seen before plotly
+    has been read. One that ``selects`` lets a box or a lasso mark several points, and lines be
+    dragged. ``more`` is placed under the chart. Where there is less room than ``least_width``, in
+    pixels, the drawing is scrolled.
     """
     assert isinstance(figure, dict) or not is_sketched, "a sketch is made of plotly's JSON"
     summary_id, table_id = f"{id_}-summary", f"{id_}-table"
     parts = [] if more is None else [more]
-    style = {"height": f"{height}px"}  # without a height it shrinks to none once its figure changes
     scrolls = {}
     if least_width is not None:
-        style["minWidth"] = f"{least_width}px"
         scrolls = {"role": "region", "tabIndex": "0", **attributes(aria_label=title)}
     if isinstance(table, str):
         table_id = table
@@ -92,7 +90,7 @@ def chart(
                         figure=figure,
                         config=_CONFIG if not selects else _SELECTING,
                         responsive=True,
-                        style=style,
+                        style=room(height, least_width),
                     ),
                 ],
                 className="drawing" if least_width is None else "drawing scroll",
@@ -107,6 +105,13 @@ def chart(
         ],
         className="card chart",
     )
+
+
+def room(height: int, least_width: int | None = None) -> dict[str, str]:
+    """Return the style of a chart's ``dcc.Graph``, in pixels, as in `chart`."""
+    # Without a height it shrinks to none once its figure changes.
+    style = {"height": f"{height}px"}
+    return style if least_width is None else style | {"minWidth": f"{least_width}px"}
 
 
 def _button(id_: str, kind: str, title: str, file: str) -> html.Button:

@@ -64,9 +64,9 @@ which spares the browser most of its work; a callback that gives elements calls 
 database are children of components, never Markdown or HTML; in figures `theme.text` escapes them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 from dash import Dash, html
 from dash.development.base_component import Component
@@ -92,22 +92,14 @@ class View:
     scheme: Scheme
 
 
-class _Layout(Protocol):
-    def __call__(self, database: Database, view: View, /) -> Component: ...
-
-
-def _registers_nothing(_app: Dash, _database: Database) -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class Page:
     """One page; ``title`` is the browser's, without the product's name."""
 
     path: str
     title: Callable[[Query], str]
-    layout: _Layout
-    register: Callable[[Dash, Database], None] = _registers_nothing
+    layout: Callable[[Database, View], Component]
+    register: Callable[[Dash, Database], None]
     tables: tuple[Table, ...] = ()
 
 
@@ -126,5 +118,17 @@ def link(
 
 
 def notice(sentence: str, *more: Component | str) -> html.Div:
-    """Say in place of a page's content what there is not, and what to do."""
+    """Return a notice in place of a page's content: what is missing, and what to do."""
     return html.Div([html.P(sentence), *(html.P(part) for part in more)], className="notice")
+
+
+def card(title: str, *content: Component, classes: str = "card", **more: Any) -> html.Section:
+    """Place content in a card with a heading; ``more`` are the card's own attributes."""
+    return html.Section([html.H2(title), *content], className=classes, **more)
+
+
+def facts_list(rows: Iterable[tuple[str, Component | str]]) -> html.Dl:
+    """Place facts by name."""
+    return html.Dl(
+        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in rows], className="facts"
+    )

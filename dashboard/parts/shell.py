@@ -75,6 +75,12 @@ def frame() -> html.Div:
 
 def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
     """Make the frame work: from the address to the page, and from the page to the address."""
+    _register_in_browser(app)
+    _register_content(app, database, pages)
+    _register_tables(app, database, pages)
+
+
+def _register_in_browser(app: Dash) -> None:
     in_browser: Callable[..., None] = app.clientside_callback
     in_browser(ClientsideFunction("frame", "scheme"), Output(SCHEME, "data"), Input(SCHEME, "id"))
     in_browser(
@@ -99,6 +105,9 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
         Output(_ARRIVED, "modified_timestamp"),
         Input(_ARRIVED, "data"),
     )
+
+
+def _register_content(app: Dash, database: Database, pages: Sequence[Page]) -> None:
     by_path = {page.path: page for page in pages}
 
     @app.callback(
@@ -125,6 +134,8 @@ def register(app: Dash, database: Database, pages: Sequence[Page]) -> None:
             content, place = notice(str(error), link("All studies", "/")), None
         return lighten(content), lighten(place), _arrived(title, token)
 
+
+def _register_tables(app: Dash, database: Database, pages: Sequence[Page]) -> None:
     tables = {table.key: table for page in pages for table in page.tables}
     rows, feet = {"table": ALL}, {"foot": ALL}
 

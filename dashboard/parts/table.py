@@ -138,18 +138,10 @@ class Table:
         hidden = () if self.hides is None else self.hides(database, query)
         columns = [column for column in columns if column.key not in hidden]
         return [
-            html.Div(
-                html.Table(
-                    [
-                        html.Caption(self.label, className="unseen"),
-                        html.Thead(html.Tr([self._head(column, sort) for column in columns])),
-                        html.Tbody([self._line(row, columns) for row in shown]),
-                    ]
-                ),
-                className="scroll",
-                role="region",
-                tabIndex="0",
-                **attributes(aria_label=self.label),
+            scrolled(
+                self.label,
+                html.Tr([self._head(column, sort) for column in columns]),
+                [self._line(row, columns) for row in shown],
             ),
             html.Div(
                 [self._pager(page, pages, first, len(shown), len(rows)), self._downloads(query)],
@@ -285,6 +277,16 @@ class Table:
             ],
             className="buttons",
         )
+
+
+def scrolled(label: str, head: html.Tr, rows: Sequence[html.Tr]) -> html.Div:
+    """Place a table that scrolls within its frame, by keyboard as well."""
+    table = html.Table(
+        [html.Caption(label, className="unseen"), html.Thead(head), html.Tbody(rows)]
+    )
+    return html.Div(
+        table, className="scroll", role="region", tabIndex="0", **attributes(aria_label=label)
+    )
 
 
 def _is_missing(value: object) -> bool:

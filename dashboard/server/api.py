@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, abort, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
@@ -22,13 +22,12 @@ _OPENAPI = Path(__file__).with_name("openapi.json")
 _MOST_TRIALS = 1000
 
 
-class _ParameterError(Exception):
-    """A parameter that is unknown, or that its value does not fit."""
-
-
 def add_api(server: Flask, database: Database) -> None:
     """Answer ``/healthz`` and what is under ``/api``, read-only."""
     api = Blueprint("api", __name__)
+    _answer_questions(api, database)
+    _answer_errors(api)
+    server.register_blueprint(api, url_prefix="/api")
 
     @server.get("/healthz")
     def _health() -> Response:
@@ -38,6 +37,18 @@ def add_api(server: Flask, database: Database) -> None:
             return _answer({"status": "the database is away"}, 503)
         return _answer({"status": "ok"})
 
+    @server.errorhandler(HTTPException)
+    def _refused(error: HTTPException) -> Response | HTTPException:
+        if not request.path.startswith("/api"):
+            return error
+        answer = _answer({"error": error.description}, error.code or 500)
+        for name, value in error.get_headers():
+            if name.lower() not in ("content-type", "content-length"):
+                answer.headers[name] = value
+        return answer
+
+
+def _answer_questions(api: Blueprint, database: Database) -> None:
     @api.get("/openapi.json")
     def _openapi() -> Response:
         return _answer(openapi())
@@ -74,10 +85,8 @@ def add_api(server: Flask, database: Database) -> None:
     def _nothing(_rest: str) -> Response:
         return _answer({"error": "nothing is here; see /api/openapi.json"}, 404)
 
-    @api.errorhandler(_ParameterError)
-    def _wrong_parameter(error: _ParameterError) -> Response:
-        return _answer({"error": str(error)}, 422)
 
+def _answer_errors(api: Blueprint) -> None:
     @api.errorhandler(StudyNotFoundError)
     def _not_found(error: StudyNotFoundError) -> Response:
         return _answer({"error": str(error)}, 404)
@@ -86,18 +95,6 @@ def add_api(server: Flask, database: Database) -> None:
     @api.errorhandler(DBAPIError)
     def _away(error: StorageError | DBAPIError) -> Response:
         return _answer({"error": trouble(error)}, 503)
-
-    server.register_blueprint(api, url_prefix="/api")
-
-    @server.errorhandler(HTTPException)
-    def _refused(error: HTTPException) -> Response | HTTPException:
-        if not request.path.startswith("/api"):
-            return error
-        answer = _answer({"error": error.description}, error.code or 500)
-        for name, value in error.get_headers():
-            if name.lower() not in ("content-type", "content-length"):
-                answer.headers[name] = value
-        return answer
 
 
 def openapi() -> dict[str, Any]:
@@ -119,7 +116,7 @@ def _known_only(names: Collection[str]) -> None:
     for name in request.args:
         if name not in names:
             there = f"there is {', '.join(names)}" if names else "there is none here"
-            raise _ParameterError(f"unknown parameter {name!r}; {there}")
+            abort(422, f"unknown parameter {name!r}; {there}")
 
 
 def _integer(name: str, default: int, *, least: int, most: int) -> int:
@@ -127,11 +124,11 @@ def _integer(name: str, default: int, *, least: int, most: int) -> int:
     digits = texts[0].removeprefix("-")
     is_number = len(texts) == 1 and digits.isascii() and digits.isdigit() and len(digits) < 16
     if not is_number or not least <= int(texts[0]) <= most:
-        raise _ParameterError(f"{name} must be one number from {least} to {most}, got {texts}")
+        abort(422, f"{name} must be one number from {least} to {most}, got {texts}")
     return int(texts[0])
 
 
 def _state(text: str) -> TrialState:
     if text not in list(TrialState):
-        raise _ParameterError(f"state {text!r} is none of {', '.join(TrialState)}")
+        abort(422, f"state {text!r} is none of {', '.join(TrialState)}")
     return TrialState(text)

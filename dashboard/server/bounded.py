@@ -3,11 +3,12 @@
 import socket
 import time
 from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Any
 
 from waitress.channel import HTTPChannel
 
-#: Connections of one address, and of all. A browser opens six at once, a proxy has all visitors.
+#: Connections of one client, and of all. A browser opens six at once, a proxy has all visitors.
 MOST_OF_ONE, MOST = 64, 200
 #: Seconds for a request to arrive whole, and for an answer to be taken.
 REQUEST_S, ANSWER_S = 20.0, 60.0
@@ -52,8 +53,26 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]  # waitress has no type
             self.socket.shutdown(socket.SHUT_RDWR)
 
 
+def client_of(address: str) -> str:
+    """Return what an address counts as: itself, or its network of 64 bits, as hosts get in IPv6.
+
+    Addresses of the link alone, which all have one network, count by themselves.
+    """
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address):
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    if found.is_link_local:
+        return address
+    return str(IPv6Network((found, 64), strict=False))
+
+
 def bound(server: Any) -> None:
-    """Let a server of waitress's bound what its clients hold."""
+    """Make a server of waitress's limit what its clients hold."""
     maintenance, accept = server.maintenance, server.handle_accept
 
     def take() -> None:
@@ -61,8 +80,9 @@ def bound(server: Any) -> None:
         newest = next(reversed(server.active_channels.values()), None)
         if newest is None:
             return
-        of_one = [c for c in server.active_channels.values() if c.addr[0] == newest.addr[0]]
-        if len(of_one) > MOST_OF_ONE:
+        client = client_of(newest.addr[0])
+        of_one = sum(client_of(c.addr[0]) == client for c in server.active_channels.values())
+        if of_one > MOST_OF_ONE:
             newest.hang_up()
 
     def look(now: float) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-#: User ids of people begin there (login.defs), and the one of nobody.
+#: User ids of people begin there (login.defs), and the one of the user `nobody`.
 _FIRST_PERSON, _NOBODY = 1000, 65534
 _NO_SHELLS = ("nologin", "false", "sync", "")
 

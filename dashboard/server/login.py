@@ -92,7 +92,8 @@ def require_token(server: Flask, token: str) -> None:
             max_age=_LASTS_S,
             httponly=True,
             samesite="Strict",
-            secure=request.is_secure,
+            # As its browser sees it: a proxy may end the encryption. The Origin has been checked.
+            secure=request.headers.get("Origin", "").startswith("https:"),
         )
         return let_in
 

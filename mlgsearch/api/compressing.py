@@ -10,7 +10,6 @@ from mlgsearch.api.plan import Plan
 from mlgsearch.api.student import Student
 from mlgsearch.api.words import Section, study_spec
 from mlgsearch.errors import SettingError, UserError
-from mlgsearch.mlg.compress import compress as compress_in_place
 from mlgsearch.mlg.folding import folded_copy
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.network import network_shape
@@ -20,9 +19,10 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.packed_card import PackedCard
-from mlgsearch.train.networks.models import build_without_memory, fitted
+from mlgsearch.train.networks.models import fitted, network_without_memory
 from mlgsearch.train.own_code import names_code
 from mlgsearch.train.spec import ModelSpec, QuantisationSpec
+from mlgsearch.train.student.student import compress_as
 from mlgsearch.train.versions import versions_text
 
 #: A plan; five numbers for all layers; or a setting per layer.
@@ -94,7 +94,7 @@ def compress(
     named = _named(network, settings.settings if isinstance(settings, Plan) else settings, shape)
     card = card_of(model, shape, outputs, chosen, named, architecture, mean, std)
     check_architecture(network, card)
-    error = compress_network(network, named, chosen)
+    error = compress_as(network, named, chosen)
     canonical = tuple(settings_of(network).values())
     return Student(network, card.model_copy(update={"settings": canonical}), error)
 
@@ -102,21 +102,6 @@ def compress(
 def student_network(model: nn.Module) -> nn.Module:
     """Return a copy of a network as students need it: float32, not compiled, nothing folded in."""
     return fitted(folded_copy(getattr(model, "_orig_mod", model))).requires_grad_(True)
-
-
-def compress_network(
-    network: nn.Module, settings: Mapping[str, LayerSetting], quantisation: QuantisationSpec
-) -> dict[str, float]:
-    """Compress a network in place as a study's students are; return each layer's error."""
-    return compress_in_place(
-        network,
-        settings,
-        method=quantisation.method,
-        refine_steps=quantisation.refine_steps,
-        norm_bits=quantisation.norm_bits,
-        in_bits=quantisation.in_bits,
-        noise_ratio=quantisation.noise_ratio,
-    )
 
 
 @torch.no_grad()
@@ -164,20 +149,16 @@ def card_of(
     std: Sequence[float] | None = None,
 ) -> PackedCard:
     """Return what a packed file says of a student."""
-    channels, height, width = input_shape
-    means = _per_channel("mean", mean, channels, 0.0)
-    deviations = _per_channel("std", std, channels, 1.0)
+    means = _per_channel("mean", mean, input_shape[0], 0.0)
+    deviations = _per_channel("std", std, input_shape[0], 1.0)
     if not all(deviation > 0 for deviation in deviations):
         raise UserError(f"std is {deviations}, expected numbers above 0")
-    return PackedCard(
-        model=_model_spec(model, architecture),
-        classes=outputs,
-        channels=channels,
-        image_size=(height, width),
-        method=quantisation.method,
-        settings=tuple(settings.values()),
-        norm_bits=quantisation.norm_bits,
-        in_bits=quantisation.in_bits,
+    return PackedCard.of(
+        _model_spec(model, architecture),
+        outputs,
+        input_shape,
+        settings,
+        quantisation,
         mean=means,
         std=deviations,
         versions=versions_text(),
@@ -221,9 +202,7 @@ def check_architecture(network: nn.Module, card: PackedCard) -> None:
     """
     if names_code(card.model.name):
         return
-    built = build_without_memory(
-        card.model, classes=card.classes, channels=card.channels, image_size=card.image_size
-    )
+    built = network_without_memory(card.model, card.classes, card.input_shape)
     expected = {name: tuple(t.shape) for name, t in built.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in network.state_dict().items()}
     for name in [*expected, *found]:

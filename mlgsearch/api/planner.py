@@ -15,12 +15,12 @@ from mlgsearch.mlg.activations import trace_activations
 from mlgsearch.mlg.input_quantiser import InBits
 from mlgsearch.mlg.network import network_shape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.planning.activation_bits import ActivationPlan
+from mlgsearch.planning.activation_bits import ActivationPlan, binding_layers
 from mlgsearch.planning.answers import ANSWERS, OutputKind
 from mlgsearch.planning.budget.allocation import Allocation
 from mlgsearch.planning.budget.byte_budget import within_bytes
 from mlgsearch.planning.input_noise import input_noise
-from mlgsearch.planning.tables import Tables, build_tables
+from mlgsearch.planning.network_tables import Tables, build_tables
 from mlgsearch.planning.weighting import MEASURED
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.layer_tables import CALIBRATION_IMAGES, choices, make_allocator
@@ -32,9 +32,6 @@ from mlgsearch.train.light_torch import without_compiler
 
 #: Calibration images that run through the network at once.
 _BATCH = 64
-
-#: How many layers a message names.
-_NAMED = 3
 
 
 class Planner:
@@ -165,7 +162,7 @@ class Planner:
             binding = self._activations.binding(input_bits(settings, self._quantisation))
             raise BudgetError(
                 f"limits.{PEAK_BYTES}: {most:,.6g} cannot be kept: activations take {peak:,} "
-                f"bytes; the layers that bind are {', '.join(binding[:_NAMED])}"
+                f"bytes; {binding_layers(binding)}"
             )
 
     def _span(self) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ from mlgsearch.api.planner import Planner, calibration_batches
 from mlgsearch.api.student import Student
 from mlgsearch.api.words import Section, study_spec
 from mlgsearch.errors import MlgsearchError, UserError
-from mlgsearch.mlg.penalty import orthonormality
+from mlgsearch.mlg.penalty import Orthonormality
 from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.planning.answers import OutputKind
 from mlgsearch.records import TrialState
@@ -320,9 +320,11 @@ class _Run:
         layout = memory_format(student.card.input_shape)
         optimiser = build_optimiser(network, training, student.projection_error)
 
+        orthonormality = Orthonormality(network)
+
         def loss(outputs: Tensor, targets: Any, wanted: Tensor) -> Tensor:
             found = self._loss(outputs, targets, wanted)
-            return found + penalty * orthonormality(network) if penalty else found
+            return found + penalty * orthonormality() if penalty else found
 
         seed_torch(seed, 0)
         self._reestimate(network, layout)

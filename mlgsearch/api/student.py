@@ -13,7 +13,7 @@ from mlgsearch.mlg.compress import densify
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
 from mlgsearch.mlg.packing.packed import settings_of
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.records import ExportFormat, Sizes
+from mlgsearch.records import FIVE_NAMES, ExportFormat, Sizes
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
 from mlgsearch.train.files.size_report import layer_kind
@@ -67,11 +67,7 @@ class Student:
                     "layer": name,
                     "kind": layer_kind(shape),
                     "weights": shape.weight_numel,
-                    "B_in": setting.base_in,
-                    "B_out": setting.base_out,
-                    "q_basis": setting.q_basis,
-                    "q_coeff_in": setting.q_coeff_in,
-                    "q_coeff_out": setting.q_coeff_out,
+                    **dict(zip(FIVE_NAMES, setting.five, strict=True)),
                     "bits": setting.bits(shape),
                     "projection_error": self.projection_error.get(name),
                 }

@@ -24,6 +24,7 @@ from mlgsearch.results.formats import COLUMNS, front_rows
 from mlgsearch.results.model_card import read_model_card
 from mlgsearch.results.read.study_choice import StudyChoice
 from mlgsearch.results.read.study_results import front_trials, read_results
+from mlgsearch.results.read.trial_page import all_trials
 from mlgsearch.results.trial_fields import TRIAL_FIELDS, trial_fields
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Study:
     def __init__(
         self, file: str | Path | Mapping[str, Any], storage: str = DEFAULT_STORAGE
     ) -> None:
-        from mlgsearch.study.file.spec import load_study_file, study_in  # loads torch
+        from mlgsearch.study.file.study_file import load_study_file, study_in  # loads torch
 
         if isinstance(file, Mapping):
             import yaml
@@ -92,8 +93,8 @@ class Study:
 
         The teacher is trained where it is not in the cache. A row per student: ``packed_bytes``,
         ``memory_ratio``, ``compression``, ``damage``, ``norm_bits``, ``settings``,
-        ``layer_damage``, ``latency_ms``, ``peak_activation_bytes``, ``in_bits``, as `mlgsearch plan
-        --json` prints them.
+        ``layer_damage``, ``latency_ms``, ``peak_activation_bytes``, ``in_bits``, as
+        `python search.py plan --json` prints them.
 
         Args:
             count: how many students, spread evenly by ratio.
@@ -164,8 +165,8 @@ class Study:
 
     def trials(self) -> "DataFrame":
         """Return a row per trial, with the columns of docs/json.md under "A trial"."""
-        with self._opened() as (_, store):
-            rows = [trial_fields(record) for record in store.trials(self.name)]
+        with self._opened() as (engine, _):
+            rows = [trial_fields(record) for record in all_trials(engine, self.name)]
         return frame(rows, [field.name for field in TRIAL_FIELDS], index="trial")
 
     def front(self) -> "DataFrame":
@@ -201,14 +202,14 @@ class Study:
         """Return the number of the trial to export, as the command `choose` picks it.
 
         Args:
-            max_kb: most 1,000 bytes of the packed file; the best student that keeps to it.
+            max_kb: most 1,000 bytes of the packed file; the best student within it.
             max_ratio: the largest memory ratio, likewise.
             max_ms: the longest predicted latency in milliseconds, likewise.
             within: most percentage points expected below the teacher; the smallest such student.
             at_least: minimum expected accuracy, in percent; the smallest such student.
 
         Raises:
-            UserError: not exactly one limit is given, or no trial keeps to it.
+            UserError: not exactly one limit is given, or no trial is within it.
         """
         given: dict[LimitKind, float | None] = {
             "max_kb": max_kb,
@@ -313,8 +314,8 @@ class _CallbackView:
         for callback in self._callbacks:
             callback.on_notice(text)
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
-        del study, trials, slots
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
+        del study, trials, at_once
 
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
         for callback in self._callbacks:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 
 #: A section of a study file as keys and values; docs/study-file.md lists them.
 Section = Mapping[str, Any]

@@ -21,17 +21,17 @@ from mlgsearch.errors import UserError
 if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
 
-#: What a write to a stdout that is a file may meet.
+#: Errors of a write to a stdout that is a file.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
-#: Whatever this process was started with, nobody else may write what it makes.
+#: Whatever this process was started with, only this user may write what it makes.
 _NO_OTHERS = 0o022
 
 #: Every command, in the order of `--help`.
 COMMANDS = (
     LazyCommand(
         "plan",
-        "mlgsearch.cli.commands.planning:plan",
+        "mlgsearch.cli.commands.plan:plan",
         "Show the front that is predicted before any training, or the plan for a budget.",
     ),
     LazyCommand(
@@ -110,6 +110,14 @@ class _Commands(TyperGroup):
         super().__init__(**options)
         self.commands = {str(command.name): command for command in COMMANDS}
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise UserError(f"{error.filename}: {error.strerror}") from error
+
 
 app = typer.Typer(
     cls=_Commands,
@@ -141,14 +149,16 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except _database_errors() as error:  # a driver outlasts it, but not while it prepares
-        from mlgsearch.results.database.connection.outage import outage, refusal  # loads SQLAlchemy
+        from mlgsearch.results.database.connection.trouble import trouble  # loads SQLAlchemy
 
-        if (reason := outage(error)) is not None:
-            typer.echo(f"error: the database does not answer: {reason}; try again later", err=True)
-        elif (reason := refusal(error)) is not None:
-            typer.echo(f"error: the database cannot be used: {reason}", err=True)
-        else:
+        found = trouble(error)
+        if found is None:
             raise
+        if found.passes:
+            said = f"does not answer: {found.said}; try again later"
+        else:
+            said = f"cannot be used: {found.said}"
+        typer.echo(f"error: the database {said}", err=True)
         sys.exit(2)
     except BrokenPipeError:
         _drop_stdout()
@@ -171,5 +181,5 @@ def _database_errors() -> "tuple[type[DBAPIError], ...]":
 
 
 def _drop_stdout() -> None:
-    """Let go of what stdout's buffer still holds, which would fail again at the very end."""
+    """Drop what stdout's buffer still holds, which would fail again at the very end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

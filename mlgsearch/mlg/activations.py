@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mlgsearch.mlg.kinds import compressible_layers, tensors_of
-from mlgsearch.mlg.running.layer import can_quantise_input
+from mlgsearch.mlg.kinds import tensors_of
+from mlgsearch.mlg.running.eval_mode import in_eval_mode
+from mlgsearch.mlg.running.layer import quantisable_places
 
 #: Bits of a value that anything but a layer with quantised inputs reads.
 FULL = 32
@@ -101,12 +102,7 @@ def trace_activations(model: nn.Module, input_shape: tuple[int, int, int]) -> Ac
     The model is plain, not compressed; the pass runs in eval mode on its own device (``meta`` is
     the cheapest), and every module's mode is as before afterwards.
     """
-    layers = {
-        place: name
-        for name, layer in compressible_layers(model).items()
-        for place in layer.alike
-        if can_quantise_input(place)
-    }
+    layers = quantisable_places(model)
     inside: list[str] = []
     handles = []
     for module, name in layers.items():
@@ -114,18 +110,14 @@ def trace_activations(model: nn.Module, input_shape: tuple[int, int, int]) -> Ac
             module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)),
             module.register_forward_hook(lambda *_: _left(inside)),
         ]
-    modes = {module: module.training for module in model.modules()}
     sample = next(model.parameters(), torch.empty(0))
     image = torch.zeros(1, *input_shape, device=sample.device, dtype=sample.dtype)
     try:
-        model.eval()
-        with _Recorder(image, inside) as recorder:
+        with in_eval_mode(model), _Recorder(image, inside) as recorder:
             output = model(image)
     finally:
         for handle in handles:
             handle.remove()
-        for part, was_training in modes.items():
-            part.training = was_training
     return _alive(recorder.steps, recorder.sizes, [recorder.key(t) for t in tensors_of(output)])
 
 

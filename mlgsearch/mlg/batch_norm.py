@@ -1,4 +1,4 @@
-"""Batch-norm as it is in eval mode: one scale and one shift a channel."""
+"""Batch-norm as it is in eval mode: one scale and one shift per channel."""
 
 from typing import TypeGuard
 

@@ -9,8 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from mlgsearch.errors import DataError, SettingError
-from mlgsearch.mlg.factoring.factors import Factors
-from mlgsearch.mlg.factoring.parametrization import Mlg
+from mlgsearch.mlg.factoring.parametrization import Mlg, layer_factors
 from mlgsearch.mlg.half_norm import NormBits, halve_norms, is_half, plain_norm
 from mlgsearch.mlg.input_quantiser import (
     InputQuantisedConv1d,
@@ -25,13 +24,8 @@ from mlgsearch.mlg.layout import to_layout
 from mlgsearch.mlg.network import require_same_names
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.running.execution import Execution
-from mlgsearch.mlg.running.layer import (
-    TWINS,
-    avoid_fast_path,
-    is_compressed,
-    layer_factors,
-    parametrize_layer,
-)
+from mlgsearch.mlg.running.layer import TWINS, avoid_fast_path, parametrize_layer
+from mlgsearch.mlg.running.own_forms import OWN_ATTRIBUTES
 from mlgsearch.mlg.setting import LayerSetting
 
 
@@ -60,7 +54,7 @@ def compress(
     compressed layer, or a tuple with those of each layer (see ``input_quantiser``); a subclass of
     torch's own layers takes its inputs as they are. ``noise_ratio`` is the share of entries that
     are quantised in a training step (see ``Mlg``). Without ``projects`` the weights are dropped and
-    all factors are zero: for one who loads the state of an equal student next.
+    all factors are zero: use it where a state_dict is loaded next.
 
     Nothing is changed where the settings or the weights are at fault.
 
@@ -104,15 +98,6 @@ def compress(
     return errors
 
 
-def factors(model: nn.Module) -> dict[str, Factors]:
-    """Return the quantised factors of every compressed layer, by name, in the model's order."""
-    return {
-        name: layer_factors(layer.module, layer.parameter)
-        for name, layer in compressible_layers(model).items()
-        if is_compressed(layer.module, layer.parameter)
-    }
-
-
 @torch.no_grad()
 def densify(model: nn.Module, *, keeps_input_quantisers: bool = True) -> nn.Module:
     """Return a plain copy of a student: the original classes, generated weights written in.
@@ -138,9 +123,6 @@ def densify(model: nn.Module, *, keeps_input_quantisers: bool = True) -> nn.Modu
     return plain
 
 
-#: What a compressed layer has that its original has not.
-_OURS = ("execution", "forms", "kept", "input_quantiser", "_modules")
-
 #: What a layer of a plain class becomes where it keeps its input quantiser.
 _INPUT_QUANTISED: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv1d: InputQuantisedConv1d,
@@ -165,7 +147,7 @@ def _plain_copy(
     compressed_class = type(module).__mro__[1]  # below the class that parametrize made
     originals = {twin: plain for plain, twin in TWINS.items()}
     original = originals.get(compressed_class, compressed_class)
-    state = {k: v for k, v in vars(module).items() if k not in _OURS}
+    state = {k: v for k, v in vars(module).items() if k not in (*OWN_ATTRIBUTES, "_modules")}
     dropped = {"parametrizations"}
     if "input_quantiser" in module._modules:
         if keeps_input_quantiser:

@@ -12,6 +12,8 @@ from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from mlgsearch.mlg.running.eval_mode import in_eval_mode
+
 
 @torch.no_grad()
 def folded_copy(network: nn.Module) -> nn.Module:
@@ -37,30 +39,27 @@ def fold(network: nn.Module) -> None:
 
     The value is that of eval mode; every module's mode is as before afterwards.
     """
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    for module in list(network.modules()):
-        if parametrize.is_parametrized(module):
-            _separate_class(module)
-            for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
-                value = getattr(module, name)
-                if not isinstance(value, nn.Parameter):  # of several tensors, without gradients
-                    delattr(module, name)
-                    module.register_parameter(name, nn.Parameter(value.detach().clone()))
-        for hook in list(module._forward_pre_hooks.values()):
-            if isinstance(hook, WeightNorm):
-                remove_weight_norm(module, hook.name)
-            elif isinstance(hook, SpectralNorm):
-                remove_spectral_norm(module, hook.name)
-        if isinstance(module, nn.RNNBase):  # it keeps a list of its weights
-            module._init_flat_weights()
-    for part, was_training in modes.items():
-        part.training = was_training
+    with in_eval_mode(network):
+        for module in list(network.modules()):
+            if parametrize.is_parametrized(module):
+                _separate_class(module)
+                for name in list(module.parametrizations):  # type: ignore[arg-type]
+                    parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+                    value = getattr(module, name)
+                    if not isinstance(value, nn.Parameter):  # of several tensors, without gradients
+                        delattr(module, name)
+                        module.register_parameter(name, nn.Parameter(value.detach().clone()))
+            for hook in list(module._forward_pre_hooks.values()):
+                if isinstance(hook, WeightNorm):
+                    remove_weight_norm(module, hook.name)
+                elif isinstance(hook, SpectralNorm):
+                    remove_spectral_norm(module, hook.name)
+            if isinstance(module, nn.RNNBase):  # it keeps a list of its weights
+                module._init_flat_weights()
 
 
 def _separate_class(module: nn.Module) -> None:
-    """Let a module have the class that parametrize made for itself alone.
+    """Set a class of its own on a module, in place of the one that parametrize made.
 
     Copies share it (torch 2.14), and removing a parametrization of one would break the others.
     """

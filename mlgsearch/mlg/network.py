@@ -12,6 +12,8 @@ from mlgsearch.errors import SettingError
 from mlgsearch.mlg.byte_norm import StoredNormBits
 from mlgsearch.mlg.half_norm import can_be_half
 from mlgsearch.mlg.kinds import Layer, compressible_layers, kind_of, tensors_of
+from mlgsearch.mlg.running.eval_mode import in_eval_mode
+from mlgsearch.mlg.running.hooks import hooked
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.records import Sizes
 
@@ -58,9 +60,9 @@ class NetworkShape:
         return sum(self.others.values())
 
     def uncompressed(self) -> str | None:
-        """Say what share of the network nothing compresses and where most of it is, if it matters.
+        """Describe the share of the network that stays uncompressed; None where it is small.
 
-        Normalisation is not meant. A share of less than ``_WORTH_A_WORD`` is passed over.
+        Normalisation is not counted. Small is a share of less than ``_WORTH_A_WORD``.
         """
         share = self.other_parameters / self.full_parameters if self.full_parameters else 0.0
         if share < _WORTH_A_WORD:
@@ -113,15 +115,6 @@ def normalisation_parameters(model: nn.Module) -> list[nn.Parameter]:
         if isinstance(module, NORMS)
         for parameter in module.parameters(recurse=False)
     ]
-
-
-def layer_shape(module: nn.Module, out_positions: int = 1, in_positions: int = -1) -> LayerShape:
-    """Return the shape of a module's weight; positions are those of one sample."""
-    kind = kind_of(module)
-    assert kind is not None, module
-    return replace(
-        kind.shapes(module)["weight"], out_positions=out_positions, in_positions=in_positions
-    )
 
 
 def network_shape(model: nn.Module, input_shape: tuple[int, int, int]) -> NetworkShape:
@@ -183,21 +176,10 @@ def _traffic(
                 if layers[name].shape.kind == "linear":
                     called.append(name)
 
-    handles = [
-        module.register_forward_hook(count, with_kwargs=True)
-        for module in {place: None for place, _ in places}
-    ]
-    modes = {module: module.training for module in model.modules()}
     sample = next(model.parameters(), torch.empty(0))
-    try:
-        model.eval()
-        with torch.no_grad():
-            model(torch.zeros(1, *input_shape, device=sample.device, dtype=sample.dtype))
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part, was_training in modes.items():
-            part.training = was_training
+    modules = dict.fromkeys(place for place, _ in places)
+    with hooked(modules, count, with_kwargs=True), in_eval_mode(model), torch.no_grad():
+        model(torch.zeros(1, *input_shape, device=sample.device, dtype=sample.dtype))
     return _Counted(list(positions.values()), called[-1] if called else None)
 
 

@@ -1,16 +1,18 @@
 """The penalty that keeps each level's vectors orthonormal."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.autograd.function import once_differentiable
 
 from mlgsearch.mlg.factoring.factors import Factors
-from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.running.layer import is_compressed, latents_of, mlg_of
+from mlgsearch.mlg.factoring.parametrization import parametrizations
 
 
-def orthonormality(model: nn.Module) -> Tensor:
-    """Sum every compressed layer's deviation from orthonormal vectors; a scalar, 0 without levels.
+class Orthonormality:
+    """Every compressed layer's deviation from orthonormal vectors, summed.
 
     With mse(G) the mean squared entry of G - I, over all Gram matrices G of a factor, and ~ the
     division of every column by its norm (no gradient through the norm), a layer has
@@ -20,42 +22,78 @@ def orthonormality(model: nn.Module) -> Tensor:
     - with level 2 alone and B_out >= 2: ``mse(basis @ basis.T)``
     - with level 2 and B_out >= 2: ``mse(~coeff_out.T @ ~coeff_out)``
 
-    where the factors are as they are before rounding. Smaller is better.
+    where the factors are as they are before rounding. Smaller is better. Build it anew after
+    factors were replaced or moved.
 
     Source: Gu et al. 2021 (arXiv 2108.11430), the multi-level orthonormality regularisation.
     """
-    total = torch.zeros(())
-    for layer in compressible_layers(model).values():
-        if is_compressed(layer.module, layer.parameter):
-            latents = latents_of(layer.module, layer.parameter)
-            smooth = mlg_of(layer.module, layer.parameter).smooth(*latents)
-            total = total.to(smooth.basis.device) + _layer_penalty(smooth)
-    return total
+
+    def __init__(self, model: nn.Module) -> None:
+        self._layers = list(parametrizations(model))
+
+    def __call__(self) -> Tensor:
+        """Return the sum as a scalar; 0, on the CPU, without any level."""
+        matrices: list[Tensor] = []
+        are_columns: list[bool] = []
+        for latents, mlg in self._layers:
+            for matrix, is_columns in _vectors(mlg.smooth(*latents)):
+                matrices.append(matrix)
+                are_columns.append(is_columns)
+        if not matrices:
+            return torch.zeros(())
+        deviation: Tensor = _Deviation.apply(are_columns, *matrices)
+        return deviation
 
 
-def _layer_penalty(factors: Factors) -> Tensor:
-    total = factors.basis.new_zeros(())
+def _vectors(factors: Factors) -> Iterator[tuple[Tensor, bool]]:
+    """Yield a layer's matrices, and whether their columns of any length are meant or their rows."""
     if factors.coeff_in is not None:
         if factors.setting.base_in >= 2:
-            total = total + _deviation(factors.basis)
-            total = total + _deviation(_unit_columns(factors.coeff_in).mT)
+            yield factors.basis, False
+            yield factors.coeff_in, True
     elif factors.setting.base_out >= 2:
-        total = total + _deviation(factors.basis)
+        yield factors.basis, False
     if factors.coeff_out is not None and factors.setting.base_out >= 2:
-        total = total + _deviation(_unit_columns(factors.coeff_out).mT)
-    return total
+        yield factors.coeff_out, True
 
 
-def _unit_columns(matrix: Tensor) -> Tensor:
-    """Divide the columns of (..., m, n) by their norms, which take no gradient; zero stays zero."""
-    norms = torch.linalg.vector_norm(matrix.detach(), dim=-2, keepdim=True)
-    unit: Tensor = matrix / norms.clamp_min(1e-8)
-    return unit
+class _Deviation(torch.autograd.Function):
+    """The sum of ``mse(G)`` over matrices, with its gradient in closed form.
 
+    Left to autograd, the many small operations took a fifth of a small network's training step.
+    """
 
-def _deviation(rows: Tensor) -> Tensor:
-    """Return the mean squared entry of rows @ rows.T - I, for (..., n, m)."""
-    gram = rows @ rows.mT
-    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    deviation: Tensor = functional.mse_loss(gram, eye.expand_as(gram))
-    return deviation
+    @staticmethod
+    def forward(ctx: Any, are_columns: Sequence[bool], *matrices: Tensor) -> Tensor:
+        """Sum over rows of (..., n, m), or over columns of (..., m, n) divided by their norms."""
+        deviations, saved = [], []
+        for matrix, is_columns in zip(matrices, are_columns, strict=True):
+            if is_columns:
+                norms = torch.linalg.vector_norm(matrix, dim=-2, keepdim=True).clamp_min_(1e-8)
+                vectors = matrix / norms
+                gram = vectors.mT @ vectors
+                saved += [vectors, gram, norms]
+            else:
+                gram = matrix @ matrix.mT
+                saved += [matrix, gram]
+            gram.diagonal(dim1=-2, dim2=-1).sub_(1)
+            entries = gram.reshape(-1)
+            deviations.append(torch.dot(entries, entries) / len(entries))
+        ctx.save_for_backward(*saved)
+        ctx.are_columns = are_columns
+        return torch.stack(deviations).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return each matrix's gradient, none of it through the norms."""
+        gradients: list[Tensor | None] = [None]
+        saved = iter(ctx.saved_tensors)
+        fourfold = 4 * gradient
+        for is_columns in ctx.are_columns:
+            vectors, gram = next(saved), next(saved)
+            weighted = gram * (fourfold / gram.numel())
+            gradients.append(
+                (vectors @ weighted).div_(next(saved)) if is_columns else weighted @ vectors
+            )
+        return tuple(gradients)

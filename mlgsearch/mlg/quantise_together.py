@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import ParametrizationList
 
-from mlgsearch.mlg.factoring.parametrization import Mlg
+from mlgsearch.mlg.factoring.parametrization import Mlg, parametrizations
 from mlgsearch.mlg.quantise import SymmetricLsqQuantiser, quantise_symmetric
 
 
@@ -24,18 +23,14 @@ class FactorQuantiser:
         self._owners: list[tuple[Mlg, str]] = []
         self._latents: list[Tensor] = []
         self._quantisers: list[SymmetricLsqQuantiser] = []
-        for module in network.modules():
-            if isinstance(module, ParametrizationList) and isinstance(module[0], Mlg):
-                self._add(module, module[0])
-
-    def _add(self, latents: ParametrizationList, mlg: Mlg) -> None:
-        for index, name in enumerate(mlg.names):
-            quantiser = mlg.quantisers[name]
-            # A class that inherits it and quantises otherwise is left to itself.
-            if type(quantiser) is SymmetricLsqQuantiser:
-                self._owners.append((mlg, name))
-                self._latents.append(getattr(latents, f"original{index}"))
-                self._quantisers.append(quantiser)
+        for latents, mlg in parametrizations(network):
+            for latent, name in zip(latents, mlg.names, strict=True):
+                quantiser = mlg.quantisers[name]
+                # A class that inherits it and quantises otherwise is left to itself.
+                if type(quantiser) is SymmetricLsqQuantiser:
+                    self._owners.append((mlg, name))
+                    self._latents.append(latent)
+                    self._quantisers.append(quantiser)
 
     @contextmanager
     def quantised(self) -> Iterator[None]:

@@ -216,6 +216,15 @@ class LayerSetting:
             return kept
         return LayerSetting.plain(self.q_basis)
 
+    @property
+    def factor_bits(self) -> dict[str, int]:
+        """The bits of every factor, in order, of those that a layer lacks too."""
+        return {
+            "basis": self.q_basis,
+            "coeff_in": self.q_coeff_in,
+            "coeff_out": self.q_coeff_out,
+        }
+
     def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the factors that exist, of a canonical setting.
 
@@ -326,11 +335,7 @@ class LayerSetting:
         return shapes
 
     def _bits(self, shape: LayerShape) -> int:
-        widths = {
-            "basis": self.q_basis,
-            "coeff_in": self.q_coeff_in,
-            "coeff_out": self.q_coeff_out,
-        }
+        widths = self.factor_bits
         return sum(prod(s) * widths[name] for name, s in self._factor_shapes(shape).items())
 
     def _require_canonical(self, shape: LayerShape) -> None:

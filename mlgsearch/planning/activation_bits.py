@@ -49,10 +49,6 @@ class ActivationPlan:
         """The peak with the most bits everywhere, in bytes."""
         return self.activations.peak_bytes(self._all(self._choices[-1]))
 
-    def noise(self, bits: Mapping[str, int]) -> float:
-        """Return the mean noise over the layers that have any."""
-        return sum(self._of(name, bits[name]) for name in self._noise) / max(1, len(self._noise))
-
     def choose(self, most_bytes: int) -> dict[str, InBits]:
         """Return the bits of each layer's inputs, in the network's order.
 
@@ -96,8 +92,7 @@ class ActivationPlan:
             if best is None:
                 raise BudgetError(
                     f"peak_activation_bytes cannot be {most_bytes:,}: the smallest in range is "
-                    f"{self.smallest:,}; the layers that bind are "
-                    + ", ".join(self.activations.binding(bits)[:_NAMED])
+                    f"{self.smallest:,}; {binding_layers(self.activations.binding(bits))}"
                 )
             bits = best
 
@@ -129,3 +124,8 @@ class ActivationPlan:
             if more > bits[name] and self.activations.peak_bytes(changed) <= most_bytes:
                 bits = changed
         return bits
+
+
+def binding_layers(names: Sequence[str]) -> str:
+    """Return a text that names the layers that bind, those that do most first."""
+    return f"the layers that bind are {', '.join(names[:_NAMED])}"

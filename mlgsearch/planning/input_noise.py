@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
-from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.running.layer import can_quantise_input
+from mlgsearch.mlg.running.eval_mode import in_eval_mode
+from mlgsearch.mlg.running.hooks import hooked
+from mlgsearch.mlg.running.layer import quantisable_places
 
 #: By layer, then by bits.
 Noise = Mapping[str, Mapping[int, float]]
@@ -30,12 +31,7 @@ def input_noise(
         batches: normalised images, each (N, C, H, W).
         choices: numbers of bits; 32 does nothing.
     """
-    layers = {
-        place: name
-        for name, layer in compressible_layers(network).items()
-        for place in layer.alike
-        if can_quantise_input(place)
-    }
+    layers = quantisable_places(network)
     energies = dict.fromkeys(layers.values(), 0.0)
     errors = {name: dict.fromkeys(choices, 0.0) for name in energies}
 
@@ -55,18 +51,10 @@ def input_noise(
                 changed = module.forward(quantiser(args[0]))
                 errors[name][bits] += float((changed - output).square().sum())
 
-    handles = [module.register_forward_hook(measure) for module in layers]
-    modes = {module: module.training for module in network.modules()}
     device = next(network.parameters()).device
-    try:
-        network.eval()
+    with hooked(layers, measure), in_eval_mode(network):
         for batch in batches:
             network(batch.to(device))
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part, was_training in modes.items():
-            part.training = was_training
     return {
         name: {
             bits: error / energies[name] if energies[name] else 0.0 for bits, error in by.items()

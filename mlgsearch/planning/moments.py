@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.mlg.kinds import Layer, compressible_layers, kind_of, tensors_of
+from mlgsearch.mlg.running.eval_mode import in_eval_mode
+from mlgsearch.mlg.running.hooks import hooked
 from mlgsearch.mlg.setting import LayerShape
 from mlgsearch.planning.answers import ANSWERS, OutputKind
 
@@ -64,7 +66,7 @@ def layer_moments(
     device = next(network.parameters()).device
     collected = {name: _Collected.of(layer.shape) for name, layer in layers.items()}
     generator = torch.Generator().manual_seed(seed)
-    with _in_eval_mode(network), _collecting(layers, collected) as beginnings:
+    with in_eval_mode(network), _collecting(layers, collected) as beginnings:
         for done, batch in enumerate(batches):
             report(done, len(batches), "calibration")
             # Frozen weights make no graph: the images' own gradient does, and what words become.
@@ -109,17 +111,6 @@ class _Collected:
 
 
 @contextmanager
-def _in_eval_mode(network: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in modes.items():
-            module.training = was_training
-
-
-@contextmanager
 def _collecting(
     layers: Mapping[str, Layer], collected: Mapping[str, _Collected]
 ) -> Iterator[list[Tensor]]:
@@ -160,15 +151,8 @@ def _collecting(
         if result.requires_grad:
             result.register_hook(add_gradient)  # type: ignore[no-untyped-call]
 
-    handles = [
-        module.register_forward_hook(collect, with_kwargs=True)
-        for module in {place: None for place, _ in places}
-    ]
-    try:
+    with hooked(dict.fromkeys(place for place, _ in places), collect, with_kwargs=True):
         yield beginnings
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _place(module: nn.Module, path: str) -> tuple[nn.Module, str]:

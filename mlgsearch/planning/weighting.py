@@ -10,7 +10,7 @@ from math import log1p
 
 from mlgsearch.planning.layer.damage import Damages
 from mlgsearch.planning.layer.layer_table import LayerTable
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 
 
 def _relative(table: LayerTable) -> float:

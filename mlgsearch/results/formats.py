@@ -52,12 +52,12 @@ _EXPECTED = {
     "expected_low": {
         "type": ["number", "null"],
         **_FRACTION,
-        "description": "one new training is above it with 95 %",
+        "description": "a new training is above this with a probability of 95 %",
     },
     "expected_high": {
         "type": ["number", "null"],
         **_FRACTION,
-        "description": "one new training is below it with 95 %",
+        "description": "a new training is below this with a probability of 95 %",
     },
     "verified_seeds": {
         "type": ["integer", "null"],
@@ -175,9 +175,7 @@ def _row(
 
 
 def _verified_row(point: VerifiedPoint) -> dict[str, Any]:
-    trial = _row(point.trial)
-    return {
-        "trial": point.trial.number,
+    values = _row(point.trial) | {
         "epochs": point.epochs,
         "n": len(point.seeds),
         "test_accuracy": point.test_accuracy,
@@ -186,17 +184,11 @@ def _verified_row(point: VerifiedPoint) -> dict[str, Any]:
         "validation_accuracy": point.validation_accuracy,
         "searched_accuracy": point.trial.accuracy,
         "front_probability": point.front_probability,
-        "memory_ratio": trial["memory_ratio"],
-        "compression": trial["compression"],
         "packed_bytes": point.packed_bytes,
-        "parameter_ratio": trial["parameter_ratio"],
-        "generation_macs": trial["generation_macs"],
-        "execution_macs": trial["execution_macs"],
         "test_samples": point.test_samples,
         "seeds": list(point.seeds),
-        "settings": trial["settings"],
-        "hyperparameters": trial["hyperparameters"],
     }
+    return {name: values[name] for name in VERIFIED_COLUMNS}
 
 
 def _cell(value: object) -> object:

@@ -13,9 +13,10 @@ import yaml
 from sqlalchemy import Engine
 
 from mlgsearch.records import ExportFormat, StudyRecord, TrialRecord
-from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint, with_spread
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.read.study_results import read_results, verified_students
+from mlgsearch.words import counted
 
 if TYPE_CHECKING:
     from mlgsearch.results.analysis.uncertainty.expectation import Expectation
@@ -116,24 +117,11 @@ def model_card(
 
 def _metadata(study: StudyRecord, trial: TrialRecord, verified: VerifiedPoint | None) -> str:
     data = study.section("data").get("name", "")
-    metrics = [
-        {
-            "type": "accuracy",
-            "name": "validation accuracy",
-            "value": _rounded(trial.accuracy),
-        }
-    ]
-    split = "validation"
+    accuracy, name, split = trial.accuracy, "validation accuracy", "validation"
     if verified is not None:
-        split = "test"
         seeds = f"mean of {len(verified.seeds)} seeds" if len(verified.seeds) > 1 else "one seed"
-        metrics = [
-            {
-                "type": "accuracy",
-                "name": f"test accuracy, {seeds}",
-                "value": _rounded(verified.test_accuracy),
-            }
-        ]
+        accuracy, name, split = verified.test_accuracy, f"test accuracy, {seeds}", "test"
+    value = None if accuracy is None else round(accuracy, 6)
     dataset = {"name": data, "type": _DATASETS.get(data, data), "split": split}
     content: dict[str, Any] = {
         "library_name": "mlgsearch",
@@ -147,7 +135,7 @@ def _metadata(study: StudyRecord, trial: TrialRecord, verified: VerifiedPoint | 
                     {
                         "task": {"type": "image-classification"},
                         "dataset": dataset,
-                        "metrics": metrics,
+                        "metrics": [{"type": "accuracy", "name": name, "value": value}],
                     }
                 ],
             }
@@ -180,14 +168,12 @@ def _accuracy(
 ) -> str:
     rows = []
     if verified is not None:
-        n = len(verified.seeds)
-        spread = "" if verified.test_std is None else f" ± {100 * verified.test_std:.2f}"
         rows.append(
             (
                 f"test part, {verified.test_samples:,} images",
-                f"{100 * verified.test_accuracy:.2f}{spread} %",
-                f"mean{' ± standard deviation' if spread else ''} of {n} "
-                f"training{'' if n == 1 else 's'} of these settings under other seeds "
+                with_spread(verified.test_accuracy, verified.test_std),
+                f"mean{'' if verified.test_std is None else ' ± standard deviation'} of "
+                f"{counted(len(verified.seeds), 'training')} of these settings under other seeds "
                 f"({', '.join(map(str, verified.seeds))}), {verified.epochs} epochs each",
             )
         )
@@ -234,7 +220,7 @@ def _sizes(trial: TrialRecord, file: CardFile) -> str:
     rows += [
         (
             "factors, normalisation and what is not compressed",
-            f"{sizes.bits / _KILOBIT:.2f} kB",
+            f"{sizes.bits / _KILOBIT:.2f} KB",
             f"as the paper counts; {sizes.memory_ratio:.4f} of 32 bits for every parameter",
         ),
         (
@@ -282,7 +268,7 @@ def _training(study: StudyRecord, trial: TrialRecord) -> str:
 
 
 def _running(study: StudyRecord, file: CardFile) -> str:
-    """Say how the file is run, and what it takes."""
+    """Describe how the file is run, and what it takes."""
     name = PurePath(file.name).name
     model = str(study.section("model").get("name", ""))
     is_own = ":" in model and not model.startswith("timm:")
@@ -330,10 +316,6 @@ def _python(code: str) -> str:
 def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [heading, ("---",) * len(heading), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _rounded(accuracy: float | None) -> float | None:
-    return None if accuracy is None else round(accuracy, 6)
 
 
 def _code(text: str) -> str:

@@ -6,7 +6,8 @@ from math import isclose
 from mlgsearch.errors import StudyConflictError
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.analysis.difference import differing_keys
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 
 #: Keys that change no trial's result.
 _FREE = (
@@ -68,7 +69,7 @@ def other_changes(
 def teacher_changes(
     known: StudyRecord, teacher_hash: str, recipe: str = "", accuracy: float | None = None
 ) -> list[str]:
-    """Say in a line how the teacher differs from the record's, if it does.
+    """Return a line that says how the teacher differs from the record's; none if it does not.
 
     An early version recorded the recipe in place of the weights: of such a teacher only the
     accuracy on the validation part says whether it is the same.
@@ -84,7 +85,7 @@ def teacher_changes(
 
 
 def refuse(name: str, changes: Sequence[str], *, accepts: bool) -> None:
-    """Let a changed study go on where its user accepts that, and the change can be.
+    """Raise unless the user accepts the changes of a study, and they are possible.
 
     Raises:
         StudyConflictError: it cannot, or is not accepted; the message names what changed.

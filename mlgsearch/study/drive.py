@@ -12,26 +12,26 @@ from ray import tune
 from sqlalchemy import Engine
 
 from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyFileError
-from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
+from mlgsearch.paths import cache_directory, check_places, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
-from mlgsearch.results.database.connection.outage import limit_waits
+from mlgsearch.results.database.connection.silence import limit_waits
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.artifacts.disk_limit import DiskBound
 from mlgsearch.study.artifacts.export import export_trial
 from mlgsearch.study.artifacts.store import Artifacts, artifacts_of
-from mlgsearch.study.cluster.capacity import Capacity, capacity_on
+from mlgsearch.study.cluster.capacity import capacity_on
 from mlgsearch.study.cluster.object_store import ship
 from mlgsearch.study.cluster.ray_folder import owned_folder, session_place
-from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
+from mlgsearch.study.cluster.room import Room
+from mlgsearch.study.cluster.signals import Stop
 from mlgsearch.study.cluster.tune_adapter import StudySearcher
-from mlgsearch.study.cluster.tune_run import Room, run_trials
+from mlgsearch.study.cluster.tune_run import run_trials
 from mlgsearch.study.cluster.worker import TrialWorker, WorkerContext
 from mlgsearch.study.drift import file_changes, other_changes, refuse
 from mlgsearch.study.file.allowed_code import named_code, offer_code
 from mlgsearch.study.file.spec import StudySpec
-from mlgsearch.study.listeners.open import open_listeners
-from mlgsearch.study.listeners.reporting import Reporting
+from mlgsearch.study.listeners.reporting import Reporting, open_listeners
 from mlgsearch.study.preparation import Preparation, prepare_study
 from mlgsearch.study.progress_view import ProgressView
 from mlgsearch.study.search.ledger import Ledger
@@ -113,7 +113,7 @@ def drive(
     limit_waits(engine, LOCK_WAIT_S)
     listeners = open_listeners(spec.listeners)
     with (
-        stopping_on_signals(options.grace_s) as stop,
+        Stop(options.grace_s).listening() as stop,
         ExitStack() as at_end,  # ends last: neither the rows nor the lease wait for it
         LeaseKeeper(engine, study.name) as keeper,
     ):
@@ -148,7 +148,7 @@ def _drive(
     code_folder = offer_code(spec)
     cache, runs = cache_directory(), runs_directory(str(engine.url))
     spool = Spool(study_directory(runs, study) / "outbox", PendingTrial)
-    _check_places(cache, runs)
+    check_places(cache, runs)
     if options.address is None:
         session_place()  # raises now where there is none
     at_end.enter_context(joined(options.address))
@@ -162,28 +162,28 @@ def _drive(
     optuna_trials = at_end.enter_context(_optuna_trials(study, engine, keeper))
     ledger = _ledger(spec, study, store, prepared, optuna_trials, spool, view)
     stop.wait_for_order()
-    searcher = StudySearcher(
-        ledger,
-        trial_timeout_s=spec.resources.trial_timeout_s,
-        is_asked_to_stop=stop.is_set,
-        is_lost=lambda: keeper.lost is not None,
-        waits_for_epochs=stop.has_grace,
-        disk=DiskBound(artifacts, spec.resources.max_disk_gb),
-    )
+    searcher = _searcher(spec, ledger, artifacts, stop, keeper)
     queued: list[int] = []
     try:
         if not ledger.has_no_more:
             if options.address is None:
                 at_end.enter_context(local_ray(stop.break_off))
             temporary = Path(tempfile.gettempdir())
-            slots = capacity_on(nodes(), spec.resources, options.max_parallel)
-            searcher.room = Room(slots, view, keeper)
-            view.started(study, ledger.records, slots.count)
+            capacity = capacity_on(nodes(), spec.resources, options.max_parallel)
+            searcher.room = Room(capacity, view.notice, keeper)
+            view.started(study, ledger.records, capacity.count)
             run_trials(
                 searcher,
                 _worker(spec, cache, view, options),
-                _context(spec, cache, artifacts, code_folder, slots),
-                slots,
+                WorkerContext.of(
+                    spec,
+                    cache,
+                    artifacts.place,
+                    capacity,
+                    code_folder,
+                    spec.resources.trial_timeout_s,
+                ),
+                capacity,
                 str(at_end.enter_context(owned_folder("mlgsearch-ray-", temporary))),
             )
     finally:
@@ -198,16 +198,7 @@ def _drive(
     if searcher.failure is not None:
         raise searcher.failure
     ledger.check_end()
-    if ledger.is_finished and ledger.ended is not None:
-        store.set_ended(study.name, len(ledger.records), ledger.ended)
-        study = store.study(study.name)
-    return Outcome(study, ledger.is_finished, tuple(queued), stop.number)
-
-
-def _check_places(cache: Path, runs: Path) -> None:
-    if not cache.is_dir():  # one that is there may be read only
-        check_place(cache, "MLGSEARCH_CACHE")
-    check_place(runs, "MLGSEARCH_RUNS")
+    return Outcome(_ended(study, store, ledger), ledger.is_finished, tuple(queued), stop.number)
 
 
 def _written(
@@ -244,10 +235,15 @@ def _written(
             source=study.source,
             versions=library_versions(),
         )
-    store.set_data(study.name, prepared.data_hash, prepared.validation_samples)
-    store.set_teacher(study.name, prepared.teacher_hash, prepared.teacher_accuracy)
-    store.set_target(study.name, spec.search.n_trials)
-    store.set_content(study.name, spec.content())
+    store.begin_run(
+        study.name,
+        content=spec.content(),
+        n_trials=spec.search.n_trials,
+        data_hash=prepared.data_hash,
+        validation_samples=prepared.validation_samples,
+        teacher_hash=prepared.teacher_hash,
+        teacher_accuracy=prepared.teacher_accuracy,
+    )
     return store.study(study.name)
 
 
@@ -321,6 +317,19 @@ def _optuna_trials(
         close_optuna_storage(storage)
 
 
+def _searcher(
+    spec: StudySpec, ledger: Ledger, artifacts: Artifacts, stop: Stop, keeper: LeaseKeeper
+) -> StudySearcher:
+    return StudySearcher(
+        ledger,
+        trial_timeout_s=spec.resources.trial_timeout_s,
+        is_asked_to_stop=stop.is_set,
+        is_lost=lambda: keeper.lost is not None,
+        waits_for_epochs=stop.has_grace,
+        disk=DiskBound(artifacts, spec.resources.max_disk_gb),
+    )
+
+
 def _deliver_rest(ledger: Ledger, searcher: StudySearcher, stop: Stop) -> None:
     """Wait until the database took everything, but not where the study was stopped.
 
@@ -337,6 +346,14 @@ def _deliver_rest(ledger: Ledger, searcher: StudySearcher, stop: Stop) -> None:
             )
 
 
+def _ended(study: StudyRecord, store: ResultStore, ledger: Ledger) -> StudyRecord:
+    """Return a study's record, on which it is written where the study has ended."""
+    if not ledger.is_finished or ledger.ended is None:
+        return study
+    store.set_ended(study.name, len(ledger.records), ledger.ended)
+    return store.study(study.name)
+
+
 def _worker(
     spec: StudySpec, cache: Path, view: ProgressView, options: Options
 ) -> type[tune.Trainable]:
@@ -347,20 +364,6 @@ def _worker(
     shipped = ship(train, cache, [train.seed], train.training.epochs, view.notice)
     worker: type[tune.Trainable] = tune.with_parameters(options.worker, shipped=shipped)
     return worker
-
-
-def _context(
-    spec: StudySpec, cache: Path, artifacts: Artifacts, code_folder: str | None, slots: Capacity
-) -> WorkerContext:
-    return WorkerContext(
-        train=spec.train_spec().model_dump(mode="json"),
-        cache=str(cache),
-        artifacts=artifacts.place,
-        threads=slots.threads,
-        uses_gpu=slots.gpu > 0,
-        trial_timeout_s=spec.resources.trial_timeout_s,
-        code_folder=code_folder,
-    )
 
 
 def _space(spec: StudySpec, prepared: Preparation) -> Space:

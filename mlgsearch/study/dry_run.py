@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn import functional
 
 from mlgsearch.control_groups import processors
-from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.study.cluster.capacity import Capacity, capacity_on
@@ -29,14 +28,10 @@ from mlgsearch.train.light_torch import without_compiler
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.loop.optim import build_optimiser
 from mlgsearch.train.loop.steps import Steps
+from mlgsearch.train.networks.models import network_without_memory
 from mlgsearch.train.spec import OptimiserSpec
-from mlgsearch.train.teacher.teacher import (
-    build_network,
-    check_network,
-    new_head,
-    open_teacher,
-    training_phases,
-)
+from mlgsearch.train.student.student import compress_as
+from mlgsearch.train.teacher.teacher import build_network, new_head, open_teacher, training_phases
 
 #: Steps that are timed after one that is not.
 _TIMED = 3
@@ -77,11 +72,12 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
     """
     offer_code(spec)
     train, device = spec.train_spec(), best_device()
-    images = load_images(spec.data, cache, before_decoding=partial(check_network, spec.model))
+    tried = partial(network_without_memory, spec.model)
+    images = load_images(spec.data, cache, before_decoding=tried)
     shape = network_shape(build_network(spec.model, images), images.input_shape)
     require_possible(spec, shape, images)
-    slots = _slots(spec, max_parallel)
-    set_up_device(device, slots.threads)
+    capacity = _capacity(spec, max_parallel)
+    set_up_device(device, capacity.threads)
     batches = TrainingBatches(images, Augmentation.of(spec.data), device)
     teacher_s = 0.0
     if spec.teacher.is_trained and open_teacher(train, images, cache) is None:
@@ -91,15 +87,10 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
             head = phase.select(network, parameters)
             teacher_s += _training_s(network, phase.training, images, batches, head)
     student = build_network(spec.model, images)
+    in_bits = max(spec.space.activation_bits, default=spec.quantisation.in_bits)
+    quantisation = spec.quantisation.model_copy(update={"in_bits": in_bits})
     began = time.perf_counter()
-    compress(
-        student,
-        _middling(spec, shape),
-        method=spec.quantisation.method,
-        refine_steps=spec.quantisation.refine_steps,
-        norm_bits=spec.quantisation.norm_bits,
-        in_bits=max(spec.space.activation_bits, default=spec.quantisation.in_bits),
-    )
+    compress_as(student, _middling(spec, shape), quantisation)
     projection_s = time.perf_counter() - began
     trial_s = projection_s + _training_s(student.to(device), spec.training, images, batches)
     total, given = spec.search.n_trials, min(len(spec.search.first), spec.search.n_trials)
@@ -116,12 +107,12 @@ def forecast(spec: StudySpec, cache: Path, max_parallel: int | None = None) -> F
         proposed=total - given - planned,
         epochs=spec.training.epochs,
         trial_s=trial_s,
-        at_once=slots.count,
-        total_s=teacher_s + -(-total // slots.count) * trial_s,
+        at_once=capacity.count,
+        total_s=teacher_s + -(-total // capacity.count) * trial_s,
     )
 
 
-def _slots(spec: StudySpec, max_parallel: int | None) -> Capacity:
+def _capacity(spec: StudySpec, max_parallel: int | None) -> Capacity:
     cpus = processors()
     node = {"CPU": float(cpus), "GPU": float(torch.cuda.device_count())}
     return capacity_on([node], spec.resources, max_parallel)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.planning.activation_bits import ActivationPlan
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from mlgsearch.records import PlannedStudent
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.progress_view import ProgressView

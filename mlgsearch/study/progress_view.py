@@ -15,7 +15,7 @@ class ProgressView(Protocol):
     def notice(self, text: str) -> None:
         """Something in the study file is likely not what its user wants; one sentence."""
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
         """Trials begin; those known from before are listed."""
 
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:

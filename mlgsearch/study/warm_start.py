@@ -14,7 +14,9 @@ from mlgsearch.errors import StudyFileError, StudyNotFoundError
 from mlgsearch.records import FIVE_NAMES, TrialRecord, TrialState
 from mlgsearch.results.analysis.front import front, middles_first
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.file.spec import FirstTrial, StudySpec, is_table, parse_study
+from mlgsearch.study.file.search_spec import FirstTrial, is_table
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 
 #: The most settings that are taken of one study.
 MOST = 8

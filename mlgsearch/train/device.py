@@ -43,7 +43,7 @@ def release_memory(device: torch.device) -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory it frees, for its next allocation; return whether it does.
+    """Make this process keep the memory it frees for its next allocation; return whether it does.
 
     A training step frees and takes gigabytes. glibc gives large blocks back to the system at
     once, which then clears every page again: on a CPU a tenth of a ResNet-18 step went there (see

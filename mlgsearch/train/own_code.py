@@ -30,7 +30,7 @@ def names_code(name: str) -> bool:
 
 
 def add_code_folder(folder: str | Path) -> None:
-    """Let imports find modules in a folder, behind all others.
+    """Add a folder in which imports find modules, behind all others.
 
     First in the path, a file `queue.py` there would replace the standard library's.
     """
@@ -91,8 +91,8 @@ def call(target: Callable[..., object], name: str, key: str, **arguments: Any) -
 
 
 @contextmanager
-def errors_of(name: str, key: str = "model.name") -> Iterator[None]:
-    """Raise what comes out of code of one's own as an `OwnCodeError`; other errors as they are.
+def errors_of(name: str) -> Iterator[None]:
+    """Raise what comes out of a network of one's own as `OwnCodeError`, other errors as is.
 
     An error comes out of it where one of its traceback's frames is in a file of the user's. Nothing
     is changed where ``name`` is not ``module:callable``.
@@ -104,7 +104,7 @@ def errors_of(name: str, key: str = "model.name") -> Iterator[None]:
     except Exception as error:
         if not names_code(name) or _own_frame(error) is None:
             raise
-        raise OwnCodeError(f"{key}: {name}: {described(error)}") from error
+        raise OwnCodeError(f"model.name: {name}: {described(error)}") from error
 
 
 def described(error: BaseException, otherwise: str = "") -> str:

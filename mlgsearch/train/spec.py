@@ -62,6 +62,7 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, strict=False)]
 Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[float, Field(gt=0.0, strict=False)]
+Whole = Annotated[int, Field(strict=True)]
 
 
 #: Keys of `DataSpec` that came after the first studies were trained.
@@ -237,16 +238,24 @@ class ModelSpec(Spec):
 _WITH_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
     "relative_adamw": {"schedule": "one_cycle", "learning_rate": 0.18, "average": 0.2},
     "adamw": {"schedule": "one_cycle", "learning_rate": 1e-2, "average": 0.0},
+    "muon": {"schedule": "one_cycle", "learning_rate": 0.06, "average": 0.2},
     "sgd": {"schedule": "one_cycle", "learning_rate": 0.1, "average": 0.0},
     "radam": {"schedule": "cosine", "learning_rate": 2e-3, "average": 0.0},  # the paper's
+}
+
+
+#: The same for a teacher, which begins at random weights and has thousands of steps.
+_WITH_TEACHERS_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
+    "muon": {"learning_rate": 0.02, "average": 0.0},
 }
 
 
 class OptimiserSpec(Spec):
     """How weights are moved: the optimiser, its schedule, the length of the training.
 
-    ``learning_rate`` is the highest of the schedule: for ``relative_adamw`` a share of each
-    tensor's own size (see `mlgsearch.train.loop.relative_adamw`), else in the weights' units.
+    ``learning_rate`` is the highest of the schedule: for ``relative_adamw`` and ``muon`` a share of
+    each tensor's own size (see `RelativeAdamW` and `RelativeMuon` in `mlgsearch.train.loop`), else
+    in the weights' units.
     ``average`` is the share of the steps, the last ones, whose weights are averaged to the trained
     network. Schedule, rate and average follow from the optimiser where they are not given.
 
@@ -255,7 +264,7 @@ class OptimiserSpec(Spec):
     generated weights, losses and all evaluation stay float32.
     """
 
-    optimiser: Literal["relative_adamw", "adamw", "sgd", "radam"] = "relative_adamw"
+    optimiser: Literal["relative_adamw", "muon", "adamw", "sgd", "radam"] = "relative_adamw"
     schedule: Literal["cosine", "one_cycle", "linear", "constant"] = "one_cycle"
     learning_rate: Positive = 0.18
     weight_decay: NonNegative = 5e-4
@@ -318,6 +327,15 @@ class TeacherSpec(Spec):
     normalisation: Literal["data", "imagenet"] | NormalisationSpec = "data"
     training: OptimiserSpec = OptimiserSpec(epochs=20)
     seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:
+        training = given.get("training") if isinstance(given, Mapping) else None
+        if isinstance(training, Mapping) and isinstance(training.get("optimiser"), str):
+            own = _WITH_TEACHERS_OPTIMISER.get(training["optimiser"], {})
+            return {**given, "training": {**own, **training}}
+        return given
 
     @model_validator(mode="after")
     def _check(self) -> "TeacherSpec":

@@ -6,15 +6,19 @@ cannot come apart; any safetensors reader opens it.
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+_log = logging.getLogger(__name__)
 
 #: The one key of a file's safetensors metadata (which holds strings only, in no fixed order).
 _KEY = "mlgsearch"
@@ -53,22 +57,34 @@ def seal(
     return checksum, {_KEY: json.dumps(ours, sort_keys=True)}
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file: temporary name in the same directory, fsync, rename.
+def write_atomically(path: Path, content: bytes) -> int:
+    """Write a whole file, and return its size: temporary name in the same directory, fsync, rename.
+
+    Only its owner may write to it, and to a folder that is made for it, whatever the umask.
 
     Raises:
         OSError: it cannot be written; what was at ``path`` is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with open_new(temporary) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    return len(content)
+
+
+def open_new(path: Path) -> BinaryIO:
+    """Open a file that is not there yet, to which only its owner may write.
+
+    Raises:
+        OSError: it is there, or cannot be made.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb")
 
 
 def read_tensors(
@@ -102,6 +118,17 @@ def read_tensors(
     if found != expected:
         raise DamagedFileError(f"{path} is altered: SHA-256 {found}, not {expected}")
     return tensors, metadata
+
+
+def read_cached(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, object]] | None:
+    """Return what `read_tensors` does; None where it is not there, or damaged, which is logged."""
+    try:
+        return read_tensors(path)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as error:
+        _log.warning("the cached %s cannot be used: %s", what, error)
+        return None
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> str:

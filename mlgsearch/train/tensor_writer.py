@@ -11,7 +11,7 @@ from uuid import uuid4
 import numpy as np
 import torch
 
-from mlgsearch.train.tensor_file import seal
+from mlgsearch.train.tensor_file import open_new, seal
 
 #: Bytes kept for the file's header, which is known in full only at the end.
 _HEADER = 4096
@@ -36,12 +36,12 @@ class TensorWriter:
     """
 
     def __init__(self, path: Path, name: str, shape: tuple[int, ...], dtype: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
         self._path, self._name, self._dtype = path, name, dtype
         row = int(np.prod(shape[1:])) * np.dtype(dtype).itemsize
         self._row_bytes = row
-        with self._temporary.open("xb") as file:
+        with open_new(self._temporary) as file:
             try:  # a map over room that is not there would end the process
                 os.posix_fallocate(file.fileno(), 0, _HEADER + max(1, shape[0] * row))
             except OSError:

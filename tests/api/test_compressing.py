@@ -1,5 +1,6 @@
 """From a model to a student and its files."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +110,21 @@ def test_every_format_is_written(tmp_path: Path, format: str) -> None:
         assert size < student.packed_bytes
         opened = mlgsearch.load_packed(tmp_path / "out", build=lambda **sides: a_model())
         assert torch.equal(opened(images()), student.network.eval()(images()))
+
+
+def test_an_export_is_its_owners_to_write(tmp_path: Path) -> None:
+    student = mlgsearch.compress(
+        a_model(), FIVE, input_shape=SHAPE, quantisation={"norm_bits": 16}, mean=[0.3], std=[0.4]
+    )
+    before = os.umask(0)
+    try:
+        for format in ("packed", "coded", "onnx", "dense", "dense_onnx", "c"):
+            student.export(tmp_path / format, format)
+    finally:
+        os.umask(before)
+    made = [*tmp_path.rglob("*")]
+    assert len(made) > 6
+    assert [path for path in made if path.stat().st_mode & 0o022] == []
 
 
 def test_what_is_there_is_replaced_only_where_asked(tmp_path: Path) -> None:

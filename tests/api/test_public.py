@@ -1,25 +1,16 @@
 """What `import mlgsearch` offers, and what it costs."""
 
-import subprocess
-import sys
 from importlib import import_module
 from pkgutil import iter_modules
 
 import pytest
 
 import mlgsearch
+from tests.fresh_process import loaded_by
 
 #: Public names that need no torch: reading a study, and what is plain data.
 LIGHT = ("Study", "Callback", "Metric", "LayerSetting", "UserError", "MlgsearchError")
 HEAVY = {"torch", "torchvision", "ray", "optuna", "pandas"}
-
-
-def loaded_by(script: str) -> set[str]:
-    script += "\nimport sys; print('loaded', *sorted(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    return set(done.stdout.splitlines()[-1].split())
 
 
 def test_the_package_alone_loads_nothing_heavy() -> None:

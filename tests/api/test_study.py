@@ -13,7 +13,8 @@ from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS
 from mlgsearch.results.trial_fields import TRIAL_FIELDS
-from tests.api.test_public import HEAVY, loaded_by
+from tests.api.test_public import HEAVY
+from tests.fresh_process import loaded_by
 from tests.results.samples import a_complete, a_study, a_trial, an_epoch
 from tests.study.artifacts.test_export import Exporter, Trained, trained
 
@@ -41,8 +42,7 @@ def stored(tmp_path: Path, empty: bytes) -> str:
     store.put_trial("digits", a_complete(0, 0.9, 0.05, packed_bytes=2000))
     store.put_trial("digits", a_complete(1, 0.8, 0.04, packed_bytes=1500))
     store.put_trial("digits", a_complete(2, 0.7, 0.06, packed_bytes=2500))
-    store.put_trial("digits", a_trial(3))
-    store.put_epochs("digits", 3, [an_epoch(1), an_epoch(2)])
+    store.put_trial("digits", a_trial(3), [an_epoch(1), an_epoch(2)])
     engine.dispose()
     return url
 

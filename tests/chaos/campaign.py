@@ -41,18 +41,19 @@ class Campaign:
             if action == "verify" and not self._victim.complete():
                 action = "driver"
             began = time.monotonic()
-            found = self._round(action, random.Random(f"{self._seed} {number}"))
-            yield self._done(action, began, found)
+            did, found = self._round(action, random.Random(f"{self._seed} {number}"))
+            yield self._done(did, began, found)
         if len(self.rounds) == rounds:
             began = time.monotonic()
             is_verified = any(done.action == "verify" for done in self.rounds)
             yield self._done("finish", began, self._victim.finish(verified=is_verified))
 
-    def _round(self, action: str, chance: random.Random) -> list[str]:
+    def _round(self, action: str, chance: random.Random) -> tuple[str, list[str]]:
+        """Do a round; return what was done, which is less where no worker could be hurt."""
         if action == "sigterm":
-            return self._stop(chance)
+            return action, self._stop(chance)
         if action == "stdout":
-            return self._silence(chance)
+            return action, self._silence(chance)
         if action == "verify":
             # Some more each time that they might all be at their end.
             driver, reader = self._victim.verify(seeds=2 + len(self.rounds) // 8)
@@ -61,10 +62,10 @@ class Campaign:
             driver, reader = self._victim.search()
             harm, event = action, "epoch"
         try:
-            found = self._harm(harm, event, driver, reader, chance)
+            did, found = self._harm(harm, event, driver, reader, chance)
         finally:
             lost = self._victim.kill(driver, reader)
-        return [*found, *lost]
+        return "verify" if action == "verify" else did, [*found, *lost]
 
     def _stop(self, chance: random.Random) -> list[str]:
         """Stop a search by one SIGTERM or two; it must end in order, with 143."""
@@ -94,7 +95,7 @@ class Campaign:
         try:
             found = [] if reader.wait_until_over() else ["the driver reported nothing"]
             before = self._victim.trained()
-            driver.linger(chance.uniform(5, 12))
+            driver.linger(chance.uniform(2, 5))
             over_s = time.monotonic() + PATIENCE_S
             while driver.is_running() and self._victim.trained() <= before:
                 if time.monotonic() > over_s:
@@ -111,19 +112,24 @@ class Campaign:
 
     def _harm(
         self, harm: str, event: str, driver: Driver, reader: Reader, chance: random.Random
-    ) -> list[str]:
-        """Let a driver work for a while, and do it harm; gives what it did not outlive."""
-        found = []
+    ) -> tuple[str, list[str]]:
+        """Let a driver work for a while, and do it harm; gives which, and what it did not outlive.
+
+        ``driver`` where it was to lose a worker and had none, or none could be given a limit: all
+        that is done then is to kill it.
+        """
+        found: list[str] = []
         if chance.random() < 0.2 and self.rounds:  # anywhere in its beginning
             driver.linger(chance.uniform(0.5, 12))
         else:
             found += reader.waited(event, chance.randint(1, 6))
             driver.linger(chance.uniform(0, 1))
         if found:
-            return found
-        if harm == "worker" and self._victim.kill_worker(driver, chance):
-            found += reader.waited(event, chance.randint(1, 4))
-        if harm == "limits" and self._victim.starve_worker(driver, chance):
+            return harm, found
+        hurts = {"worker": self._victim.kill_worker, "limits": self._victim.starve_worker}
+        if harm in hurts:
+            if not hurts[harm](driver, chance):
+                return "driver", found
             found += reader.waited(event, chance.randint(1, 4))
         if harm == "database":
             self._victim.kills.outages += 1
@@ -134,7 +140,7 @@ class Campaign:
                     self._victim.kill_driver(driver)
             if sees_it_again:
                 found += reader.waited(event, chance.randint(1, 4))
-        return found
+        return harm, found
 
     def _done(self, action: str, began: float, found: list[str]) -> Round:
         done = Round(action, time.monotonic() - began, self._victim.account.reported, tuple(found))

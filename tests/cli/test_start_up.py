@@ -9,29 +9,26 @@ import pytest
 
 from mlgsearch.cli.app import COMMANDS
 from mlgsearch.cli.lazy_command import LazyCommand
+from tests.cli.filled import NAME, Filled
+from tests.fresh_process import loaded_by, printed
 
 #: A quarter of a second and more each.
 HEAVY = {"torch", "torchvision", "ray", "optuna", "sqlalchemy", "alembic", "numpy", "plotly"}
 
 
-def loaded_by(*arguments: str) -> set[str]:
+def loaded_by_command(*arguments: str) -> set[str]:
     """Return every module that is loaded when a command has run in a process of its own."""
-    script = f"""
+    return loaded_by(f"""
 import sys
 from mlgsearch.cli.app import app
 sys.argv = ["search.py", *{arguments!r}]
 app(standalone_mode=False)
-print("loaded", *sorted(sys.modules))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    return set(done.stdout.splitlines()[-1].removeprefix("loaded ").split())
+""")
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_and_version_import_no_command(option: str) -> None:
-    loaded = loaded_by(option)
+    loaded = loaded_by_command(option)
     assert "mlgsearch.cli.lazy_command" in loaded
     assert not loaded & HEAVY
     assert not loaded & {command.target.partition(":")[0] for command in COMMANDS}
@@ -39,7 +36,7 @@ def test_help_and_version_import_no_command(option: str) -> None:
 
 
 def test_the_help_of_a_command_imports_only_that_command() -> None:
-    loaded = loaded_by("sizes", "--help")
+    loaded = loaded_by_command("sizes", "--help")
     assert "mlgsearch.cli.commands.sizes" in loaded
     others = {command.target.partition(":")[0] for command in COMMANDS} - {
         "mlgsearch.cli.commands.sizes"
@@ -50,7 +47,7 @@ def test_the_help_of_a_command_imports_only_that_command() -> None:
 
 @pytest.mark.parametrize("network", ["resnet18", "densenet121", "mobilenet_v3_small", "resnet8"])
 def test_sizes_imports_torch_without_its_compiler(network: str) -> None:
-    loaded = loaded_by("sizes", network, "--classes", "10", "--setting", "2,44,3,6,3")
+    loaded = loaded_by_command("sizes", network, "--classes", "10", "--setting", "2,44,3,6,3")
     assert "torch" in loaded
     assert not loaded & {"torch._dynamo", "torch._inductor", "torch.distributed.fsdp", "triton"}
     assert not loaded & {"ray", "optuna", "sqlalchemy", "alembic", "plotly", "sklearn", "pandas"}
@@ -78,7 +75,40 @@ except SystemExit:
 
 
 def test_nobody_else_may_write_what_a_command_makes() -> None:
+    assert printed(UNMASKED).splitlines()[-1] == "0o22"
+
+
+def test_reading_commands_load_nothing_heavy(filled: Filled) -> None:
+    heavy = {"torch", "torchvision", "ray", "optuna", "sklearn", "alembic", "plotly"}
+    heavy |= {f"mlgsearch.study.file.{name}" for name in ("spec", "space_spec", "search_spec")}
+    commands = [["list"], ["show", NAME], ["show", NAME, "0"], ["front", NAME]]
+    commands.append(["choose", NAME, "--max-ratio", "0.03"])
+    script = f"""
+import sys
+from typer.testing import CliRunner
+from mlgsearch.cli.app import app
+for command in {commands}:
+    done = CliRunner().invoke(app, [*command, "--storage", {filled.url!r}])
+    assert done.exit_code == 0, done.output
+print(sorted({heavy} & set(sys.modules)))
+"""
+    assert printed(script).strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("measure", "studies/digits.yaml", "--on", "torch", "--out", "a" * 5_000),
+        ("evaluate", "--data", "digits", "a" * 5_000),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_file_name_that_is_too_long_is_a_line(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", UNMASKED], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "mlgsearch", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.stdout.splitlines()[-1] == "0o22"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {arguments[-1]}: File name too long\n"

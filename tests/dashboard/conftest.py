@@ -4,19 +4,20 @@ A module has its own data by overriding the fixture ``fill``.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import Engine
 
+from dashboard.database import Database
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.samples import fill_some_studies
-from tests.dashboard.serving import Visit, serving
+from tests.dashboard.serving import CHROMIUM, Visit, chromium, serving
 
 Fill = Callable[[ResultStore], None]
 
@@ -28,18 +29,13 @@ expect.set_options(timeout=_PATIENCE_MS)
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """System's Chromium; without one the tests are skipped, but not in continuous integration."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
+    if CHROMIUM is None:
         why = "no Chromium on this machine: apt-get install chromium"
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
-    with sync_playwright() as playwright:
-        # Chromium's sandbox refuses to work for root.
-        args = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=path, args=args)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +56,25 @@ def database_file(tmp_path_factory: pytest.TempPathFactory, fill: Fill) -> Path:
 
 
 @pytest.fixture(scope="module")
-def writer(database_file: Path) -> Iterator[ResultStore]:
-    """Store that writes what the pages then follow."""
+def file_engine(database_file: Path) -> Iterator[Engine]:
+    """Engine that writes to the module's file."""
     engine = open_engine(f"sqlite:///{database_file}")
-    yield ResultStore(engine)
+    yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def writer(file_engine: Engine) -> ResultStore:
+    """Store that writes what the pages then follow."""
+    return ResultStore(file_engine)
+
+
+@pytest.fixture(scope="module")
+def database(database_file: Path) -> Iterator[Database]:
+    """The module's studies as pages read them."""
+    database = Database(f"sqlite:///{database_file}")
+    yield database
+    database.close()
 
 
 @pytest.fixture(scope="module")

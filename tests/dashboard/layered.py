@@ -81,7 +81,7 @@ def layered_study(
     draw = np.random.default_rng(0)
     records = [_trial(number, layers, draw) for number in range(trials)]
     for record in records:
-        store.put_trial_with_epochs(name, record, [an_epoch(epoch) for epoch in (1, 2, 3)])
+        store.put_trial(name, record, [an_epoch(epoch) for epoch in (1, 2, 3)])
     return records
 
 

@@ -11,7 +11,9 @@ NASTY = "<script>alert('x')</script> a/b & c=d? #é %2F"
 CONTENT = {
     "model": {"name": "resnet8", "width": 16},
     "data": {"name": "digits"},
-    "trial": {"epochs": 10},
+    "space": {"kind": "layerwise"},
+    "search": {"sampler": "tpe", "seed": 0},
+    "training": {"epochs": 10},
 }
 LAYERS = ("stem", "layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.downsample.0")
 
@@ -56,4 +58,4 @@ def add_trial(store: ResultStore, study: str, number: int) -> None:
         trial = a_complete(
             number, accuracy, ratio, settings=settings, packed_bytes=int(ratio * 300_000)
         )
-    store.put_trial_with_epochs(study, trial, epochs)
+    store.put_trial(study, trial, epochs)

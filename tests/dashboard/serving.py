@@ -1,11 +1,13 @@
-"""The dashboard in a thread of the tests, and what a browser saw of it."""
+"""The dashboard in a thread of the tests, a browser, and what that saw of it."""
 
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import ConsoleMessage, Page, Route
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
@@ -15,6 +17,19 @@ from dashboard.database import Database
 from dashboard.server.serve import MOST_IN_MEMORY
 
 HOSTS = ("127.0.0.1", "localhost")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the system's Chromium; without one, playwright's own."""
+    with sync_playwright() as playwright:
+        # Chromium's sandbox refuses to work for root.
+        args = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+        yield browser
+        browser.close()
 
 
 @contextmanager
@@ -74,6 +89,12 @@ class Visit:
         self.page.goto(self.base + path)
         self.page.wait_for_selector("#content > :not(.loading)")
         return self.page
+
+    def study(self, search: str) -> Page:
+        """Open the page of a study and wait until its chart is drawn."""
+        page = self.go(f"/study?name={search}")
+        page.wait_for_selector("#study-chart .main-svg .legend")
+        return page
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

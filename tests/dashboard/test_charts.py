@@ -12,8 +12,7 @@ from tests.dashboard.serving import Visit
 def test_the_library_of_charts_is_fetched_once_and_before_the_page(visit: Visit) -> None:
     asked: list[str] = []
     visit.page.on("request", lambda request: asked.append(request.url))
-    page = visit.go("/study?name=digits")
-    page.wait_for_selector("#study-chart .main-svg .legend")
+    visit.study("digits")
     library = [place for place, url in enumerate(asked) if url.endswith("plotly.min.js")]
     first = next(place for place, url in enumerate(asked) if "/_dash-update-component" in url)
     assert len(library) == 1
@@ -33,8 +32,7 @@ def test_the_library_of_charts_is_fetched_again_where_that_failed(visit: Visit) 
             route.abort()
 
     page.route("**/plotly.min.js", fail_once)
-    visit.go("/study?name=digits")
-    page.wait_for_selector("#study-chart .main-svg .legend")
+    visit.study("digits")
     assert [reported for reported in visit.complaints if "ERR_FAILED" not in reported] == []
     visit.complaints.clear()
 

@@ -1,19 +1,29 @@
 """What is promised of every page, light and dark, wide and narrow."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import Engine
 
+from mlgsearch.records import TrialState
+from mlgsearch.results.database import lease
 from mlgsearch.results.database.store import ResultStore
-from tests.dashboard.conftest import Fill
+from mlgsearch.results.database.verification_store import VerificationStore
+from tests.dashboard.axe import axe_script, found_by_axe
 from tests.dashboard.layered import layered_study
 from tests.dashboard.serving import Visit
-from tests.results.samples import a_complete, a_study
+from tests.dashboard.toolbars import SELECTS, ZOOMS, toolbars
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
 
-#: Page to how many charts it has.
+#: Page to how many charts it has. One study is stopped and has nothing selected but a bound and a
+#: trial that is looked for; one runs, with students that are verified and a trial that failed.
 PAGES = {
     "/": 0,
+    "/study?name=uniform&limit=max_ratio&bound=0.05&find=99": 3,
+    "/study?name=driven": 3,
+    "/study?name=driven&trials=1&find=9": 3,
+    "/study/trial?name=driven&number=9": 1,
     "/study?name=deep&trials=3": 3,
     "/study?name=deep&trials=3&chart=parallel": 4,
     "/study/layers?name=deep": 2,
@@ -39,6 +49,7 @@ _CHARTS = """() => [...document.querySelectorAll("figure.chart")].map((chart) =>
   const image = chart.querySelector("svg[role=img]");
   const table = document.getElementById(image.getAttribute("aria-details"));
   return {
+    seen: chart.checkVisibility(),
     name: image.ariaLabel,
     interactive: image.querySelectorAll("a, button, [tabindex]").length,
     summary: document.getElementById(image.getAttribute("aria-describedby"))?.textContent,
@@ -73,38 +84,85 @@ _POOR = """() => {
 def deep_and_uniform(store: ResultStore) -> None:
     """Write the studies that the pages are about."""
     layered_study(store, "deep", trials=30)
-    store.create_study(a_study("uniform", content={"space": {"kind": "uniform"}}))
+    store.create_study(a_study("uniform", content={"space": {"kind": "uniform"}}, n_trials=12))
     for number in range(9):
         five = (1 + number % 3, 8 * (1 + number // 3), 4, 4, 4)
         trial = a_complete(number, 0.5 + number / 30, 0.01 + number / 100, settings={"conv1": five})
         store.put_trial("uniform", trial)
+    store.create_study(a_study("driven", n_trials=12))
+    for number in range(9):
+        trial = a_complete(number, 0.5 + number / 30, 0.01 + number / 100)
+        store.put_trial("driven", trial, [an_epoch(1), an_epoch(2)])
+    error = "\n".join(f"  File a.py, line {line}" for line in range(40))
+    failed = a_trial(9, state=TrialState.FAIL, error=error)
+    store.put_trial("driven", failed, [an_epoch(1)])
+    store.put_trial("driven", a_trial(10, epochs_done=4, accuracy=0.6))
 
 
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    return deep_and_uniform
+def drive_and_verify(file_engine: Engine) -> None:
+    """Have one of the studies run, and some of its students verified."""
+    for trial, seed in ((1, 1), (1, 2), (8, 1)):
+        VerificationStore(file_engine).put("driven", a_verification(trial, seed, 0.5 + trial / 40))
+    lease.acquire(file_engine, "driven", holder="ada", host="node7", pid=7, ttl_s=3600)
+
+
+fill = pytest.fixture(scope="module")(lambda: deep_and_uniform)
+more = pytest.fixture(scope="module", autouse=True)(drive_and_verify)
 
 
 def opened(visit: Visit, address: str) -> Page:
     """Open a page, wait for all its charts, and unfold their tables."""
     page = visit.go(address)
     expect(page.locator("figure.chart .main-svg:first-child")).to_have_count(PAGES[address])
-    for folded in page.locator("figure.chart > details").all():
+    for folded in page.locator("figure.chart:visible > details").all():
         folded.locator("summary").click()
         expect(folded.locator("tbody tr").first).to_be_visible()
     return page
 
 
+@pytest.fixture(scope="module")
+def axe() -> str:
+    return axe_script()
+
+
 @pytest.mark.parametrize(
-    "_look",
+    ("size", "schemes"),
     [
-        pytest.param(name, id=name, marks=pytest.mark.view(viewport=size, color_scheme=scheme))
-        for name, size, scheme in (("light", WIDE, "light"), ("dark and narrow", NARROW, "dark"))
+        pytest.param(
+            name, schemes, id=name, marks=pytest.mark.view(viewport=size, color_scheme=schemes[0])
+        )
+        for name, size, schemes in (
+            ("wide", WIDE, ("light", "dark")),
+            ("narrow", NARROW, ("dark", "light")),
+        )
     ],
 )
 @pytest.mark.parametrize("address", PAGES)
-def test_it_can_be_read_named_and_reached(visit: Visit, address: str, _look: str) -> None:
+def test_it_can_be_read_named_and_reached(
+    visit: Visit, axe: str, address: str, size: str, schemes: tuple[Literal["dark", "light"], ...]
+) -> None:
     page = opened(visit, address)
+    if size == "wide":
+        check_toolbars(page, address)
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        check_readable(page, address)
+        assert found_by_axe(page, axe) == []
+
+
+def check_toolbars(page: Page, address: str) -> None:
+    """See that every chart that has axes can be zoomed, and that nothing can be sent away."""
+    found = toolbars(page)
+    assert len(found) == PAGES[address]
+    for toolbar in found:
+        selects = SELECTS if toolbar["id"] == "study-chart" else []
+        zooms = ["Zoom", "Pan", *selects, *ZOOMS]
+        assert toolbar["buttons"] == (zooms if toolbar["zoomable"] else [])
+        assert toolbar["server"] == ""
+
+
+def check_readable(page: Page, address: str) -> None:
+    """See that nothing is too wide, too faint, without a name, or out of the keyboard's reach."""
     window = page.viewport_size
     assert window is not None
     assert page.evaluate("document.documentElement.scrollWidth") <= window["width"]
@@ -117,7 +175,7 @@ def test_it_can_be_read_named_and_reached(visit: Visit, address: str, _look: str
     for chart in charts:
         assert chart["interactive"] == 0
         assert chart["summary"]
-        assert chart["cells"]
+        assert chart["cells"] or not chart["seen"]
         assert chart["buttons"] == [f"Save {chart['name']} as {kind}" for kind in ("PNG", "SVG")]
 
 

@@ -15,27 +15,10 @@ from sqlalchemy import text
 from dashboard import __main__ as command
 from dashboard.server.hosts import others_have_a_shell
 from mlgsearch.results.database.connection.engine import open_engine
+from tests.mounts import needs, seeing
 
 NOTE = "note: every user of this machine can open it; --token-file FILE asks for a token\n"
 ROOT = Path(__file__).parents[2]
-
-SCRIPT = """
-import importlib, pkgutil, sys
-import dashboard
-for module in pkgutil.walk_packages(dashboard.__path__, "dashboard."):
-    importlib.import_module(module.name)
-    print(module.name)
-print("loaded:", sorted({"torch", "torchvision", "ray", "optuna"} & set(sys.modules)))
-"""
-
-
-def test_importing_all_of_the_dashboard_loads_no_torch_ray_or_optuna() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
-    )
-    lines = done.stdout.splitlines()
-    assert {"dashboard.app", "dashboard.pages.studies.page"} <= set(lines)
-    assert lines[-1] == "loaded: []"
 
 
 def test_the_command_line_serves_until_ctrl_c(database_file: Path) -> None:
@@ -63,6 +46,32 @@ def test_the_command_line_serves_until_ctrl_c(database_file: Path) -> None:
     assert errors in ("", NOTE)  # as this machine has other users or not
 
 
+#: Runs a command where the list of users is another.
+OTHER_USERS = seeing('mount --bind "$0" /etc/passwd')
+
+
+@needs(*OTHER_USERS, "/etc/passwd")
+@pytest.mark.parametrize(("shell", "said"), [("/bin/bash", NOTE), ("/usr/sbin/nologin", "")])
+def test_that_other_users_can_open_it_is_said_at_start(
+    database_file: Path, tmp_path: Path, shell: str, said: str
+) -> None:
+    users = tmp_path / "passwd"
+    users.write_text(f"root:x:0:0:root:/root:/bin/bash\nann:x:1000:1000::/home/ann:{shell}\n")
+    command = [sys.executable, str(ROOT / "search.py"), "dashboard", "--port", "0"]
+    with subprocess.Popen(
+        [*OTHER_USERS, str(users), *command],
+        env=os.environ | {"MLGSEARCH_STORAGE": f"sqlite:///{database_file}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("The dashboard is at http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert errors == said
+
+
 @pytest.mark.parametrize(
     ("uid", "shell", "is_said"),
     [
@@ -78,6 +87,19 @@ def test_that_other_users_can_open_it_is_said(
     user = pwd.struct_passwd(("ann", "x", uid, uid, "", "/home/ann", shell))
     monkeypatch.setattr(pwd, "getpwall", lambda: [user])
     assert others_have_a_shell() is is_said
+
+
+def test_behind_a_proxy_without_a_token_it_is_said_who_can_open_it(
+    monkeypatch: pytest.MonkeyPatch, database_file: Path, tmp_path: Path
+) -> None:
+    notes = []
+    monkeypatch.setattr(command, "serve", lambda _app, _host, _port, note: notes.append(note))
+    storage = f"sqlite:///{database_file}"
+    for token_file in (None, tmp_path / "token"):
+        command.dashboard(storage, token_file=token_file, public_url="https://studies.example.org")
+    proxied, guarded = notes
+    assert proxied == "all whom the proxy lets in can open it; --token-file FILE asks for a token"
+    assert guarded is None
 
 
 def refused(

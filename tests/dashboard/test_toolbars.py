@@ -14,41 +14,10 @@ from mlgsearch.records import PlannedStudent
 from mlgsearch.results.analysis.uncertainty.verification import verified_points
 from mlgsearch.results.charts.plan import LayerBar, layers_chart, plan_chart
 from mlgsearch.results.charts.verified import verified_chart
-from tests.dashboard.conftest import Fill
-from tests.dashboard.serving import Visit
-from tests.dashboard.test_every_page import PAGES, deep_and_uniform, opened
+from tests.dashboard.toolbars import ZOOMS, toolbars
 from tests.results.samples import a_complete, a_study, a_verification
 
 ROOT = Path(__file__).parents[2]
-#: A page's charts have no camera, for a page has buttons of its own to save pictures.
-ZOOMS = ["Zoom in", "Zoom out", "Autoscale"]
-#: Where trials are selected.
-SELECTS = ["Box Select", "Lasso Select"]
-#: Of each chart: its buttons' titles, whether it can be zoomed, and where its data would be sent.
-_TOOLBARS = """() => [...document.querySelectorAll(".js-plotly-plot")].map((chart) => ({
-  buttons: [...chart.querySelectorAll(".modebar-btn")].map((button) =>
-    button.dataset.title || button.getAttribute("aria-label") || button.title),
-  zoomable: Object.entries(chart._fullLayout)
-    .some(([name, part]) => /^[xy]axis\\d*$/.test(name) && !part.fixedrange),
-  server: chart._context.plotlyServerURL,
-  id: chart.parentElement.id,
-}))"""
-
-
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    return deep_and_uniform
-
-
-@pytest.mark.parametrize("address", [address for address, charts in PAGES.items() if charts])
-def test_charts_of_a_page_can_be_zoomed_and_nothing_is_sent(visit: Visit, address: str) -> None:
-    toolbars = opened(visit, address).evaluate(_TOOLBARS)
-    assert len(toolbars) == PAGES[address]
-    for toolbar in toolbars:
-        selects = SELECTS if toolbar["id"] == "study-chart" else []
-        zooms = ["Zoom", "Pan", *selects, *ZOOMS]
-        assert toolbar["buttons"] == (zooms if toolbar["zoomable"] else [])
-        assert toolbar["server"] == ""
 
 
 def searched() -> go.Figure:
@@ -90,7 +59,7 @@ def test_charts_of_a_file_can_be_zoomed_and_saved_and_nothing_else(
     file_page.goto(path.as_uri())
     expect(file_page.locator(".modebar-btn").first).to_be_attached()
     buttons = ["Download plot as a PNG", "Zoom", "Pan", "Box Select", "Lasso Select", *ZOOMS]
-    (toolbar,) = file_page.evaluate(_TOOLBARS)
+    (toolbar,) = toolbars(file_page)
     assert toolbar["buttons"] == [*buttons, "Reset axes"]
     assert (toolbar["zoomable"], toolbar["server"]) == (True, "")
 
@@ -106,16 +75,36 @@ def test_one_place_writes_html_files_and_one_places_charts_on_pages() -> None:
     assert calls == {
         ("mlgsearch/results/charts/pareto.py", "to_html"),
         ("dashboard/parts/chart.py", "Graph"),
+        ("dashboard/parts/table.py", "show"),  # a column's, of a cell
     }
     scripts = "".join(path.read_text() for path in (ROOT / "dashboard" / "assets").glob("*.js"))
     assert not re.search(r"sendChartToCloud|plotlyServerURL|newPlot", scripts)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "figure.write_html('a.html')",
+        "figure.show()",
+        "plotly.offline.plot(figure)",
+        "pio.show(figure)",
+        "to_html(figure)",
+        "dcc.Graph()",
+    ],
+)
+def test_none_of_the_ways_to_write_a_chart_is_missed(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(line)
+    assert len(_called(path)) == 1
+
+
 def _called(path: Path) -> set[str]:
     """Return which of the names that make a plotly chart in HTML a file calls."""
     makers = {"to_html", "Graph", "iplot", "FigureWidget", "write_image"}
-    return makers & {
-        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call)
-    }
+    methods = {"write_html", "show", "plot"}
+    calls = [
+        node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    ]
+    attributes = {call.attr for call in calls if isinstance(call, ast.Attribute)}
+    names = {call.id for call in calls if isinstance(call, ast.Name)}
+    return (makers & (names | attributes)) | (methods & attributes)

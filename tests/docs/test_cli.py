@@ -9,7 +9,9 @@ from mlgsearch.cli.app import COMMANDS as LAZY
 from mlgsearch.cli.commands.front import Format
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 
-PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "cli.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks/README.md"]
 SECTIONS = dict(re.findall(r"^## `(\w+)[^\n]*`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 COMMANDS = {str(command.name): command.load() for command in LAZY}
 
@@ -37,3 +39,9 @@ def test_defaults_and_formats_are_the_apps() -> None:
     assert f"`{DEFAULT_STORAGE}`" in PAGE
     assert "130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP" in PAGE
     assert all(f"`{choice.value}`" in SECTIONS["front"] for choice in Format)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_command_is_written_with_python(page: Path) -> None:
+    """In a checkout; `mlgsearch` is the command where the package is installed."""
+    assert re.findall(r"(?<!python )(?<![\w/])search\.py [a-z]\w*", page.read_text()) == []

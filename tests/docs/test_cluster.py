@@ -10,7 +10,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
 from mlgsearch.study.file import strict_yaml
-from mlgsearch.study.file.spec import parse_study
+from mlgsearch.study.file.study_file import parse_study
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cluster.md").read_text()

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -9,6 +10,13 @@ PAGE = (ROOT / "docs" / "contributing.md").read_text()
 
 #: Rooms that the page does not list: what is inside a room of one kind.
 INSIDE = ("migrations", "dashboard/pages/", "dashboard/charts/")
+#: The modules by path, with their text.
+MODULES = {
+    file.relative_to(ROOT).as_posix(): file.read_text()
+    for package in ("mlgsearch", "dashboard")
+    for file in sorted((ROOT / package).rglob("*.py"))
+    if file.name not in ("__init__.py", "__main__.py")
+}
 
 
 def test_every_room_is_on_the_map() -> None:
@@ -79,3 +87,27 @@ def test_the_tests_that_add_one_are_there() -> None:
     named = re.findall(r"^\|.*\| `(tests/[\w./]+)` \|$", PAGE, re.MULTILINE)
     assert len(named) == 8
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_a_short_module_is_shared_or_of_a_kind_that_the_page_names() -> None:
+    (said,) = re.findall(r"^## Short modules\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    places = re.findall(r"`([\w/.]+)`", said)
+    assert [place for place in places if not (ROOT / place).exists()] == []
+    short = [path for path, text in MODULES.items() if len(text.splitlines()) < 40]
+    alone = [path for path in short if _importers(path) < 2]
+    assert [path for path in alone if not path.startswith(tuple(places))] == []
+
+
+def _importers(path: str) -> int:
+    """Count the files that import a module, or name it to import it later."""
+    room, _, name = path.removesuffix(".py").replace("/", ".").rpartition(".")
+    named = re.compile(rf"{re.escape(room)}(?:\.| import (?:\([^)]*|.*)\b){name}\b")
+    files = [
+        file for package in ("mlgsearch", "dashboard") for file in (ROOT / package).rglob("*.py")
+    ]
+    return sum(named.search(file.read_text()) is not None for file in files if file != ROOT / path)
+
+
+def test_no_room_is_crowded() -> None:
+    rooms = Counter(path.rpartition("/")[0] for path in MODULES)
+    assert [room for room, count in rooms.items() if count > 16 and "migrations" not in room] == []

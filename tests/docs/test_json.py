@@ -85,12 +85,15 @@ def test_the_events_of_verify() -> None:
     out = io.StringIO()
     events = VerifyEvents(out)
     events.preparing("logits", 1, 2, "seed 1")
+    events.notice("no node has room")
     events.started(a_study(), [a_verification()], 2)
     events.run(a_verification())
     events.stopping(2)
     events.ended(a_study(), [a_verification()], [])
-    preparing, started, run, stopping, finished = map(json.loads, out.getvalue().splitlines())
+    lines = map(json.loads, out.getvalue().splitlines())
+    preparing, notice, started, run, stopping, finished = lines
     assert list(preparing) == ["event", *listed("preparing")]
+    assert list(notice) == ["event", *listed("notice")]
     assert list(started) == ["event", *listed("verify: started")]
     assert list(run) == ["event", *listed("verify: run")]
     assert list(stopping) == ["event", "running"]

@@ -40,6 +40,7 @@ training: {epochs: EPOCHS}
 space: {kind: uniform}
 search: {n_trials: 2, sampler: random}
 """
+ONE_AT_ONCE = "resources: {max_parallel: 1}\n"
 
 
 #: Stand-ins on the script's path: each writes down how it is called. Ray's own `stop` would end
@@ -98,7 +99,7 @@ def wait_for_a_trial(folder: Path, job: Job) -> None:
 
 
 def test_slurms_script_stops_in_order_and_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(STUDY.replace("EPOCHS", "200"))
+    (tmp_path / "tiny.yaml").write_text(STUDY.replace("EPOCHS", "200") + ONE_AT_ONCE)
     job = Job(tmp_path, "tiny.yaml")
     wait_for_a_trial(tmp_path, job)
     family = psutil.Process(job.process.pid).children(recursive=True)
@@ -111,7 +112,7 @@ def test_slurms_script_stops_in_order_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_slurms_script_ends_as_its_study_does(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(STUDY.replace("EPOCHS", "1"))
+    (tmp_path / "tiny.yaml").write_text(STUDY.replace("EPOCHS", "1") + ONE_AT_ONCE)
     job = Job(tmp_path, "tiny.yaml")
     assert job.process.wait(250) == 0, job.errors.read_text()
     assert states(tmp_path) == {TrialState.COMPLETE: 2}

@@ -14,7 +14,9 @@ from pydantic_core import PydanticUndefined
 from mlgsearch.mlg.network import network_shape, network_sizes
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.study.file.hyperparameter import HYPERPARAMETERS
-from mlgsearch.study.file.spec import EarlyStoppingSpec, StudySpec, load_study_file
+from mlgsearch.study.file.search_spec import EarlyStoppingSpec
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import load_study_file
 from mlgsearch.study.space.space import Space
 from mlgsearch.train.networks.models import build_model
 

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from mlgsearch.errors import DataError, SettingError
-from mlgsearch.mlg.compress import compress, densify, factors
+from mlgsearch.mlg.compress import compress, densify
+from mlgsearch.mlg.factoring.parametrization import latents_of
 from mlgsearch.mlg.quantise import Method
-from mlgsearch.mlg.running.layer import MlgConv2d, MlgLinear, latents_of
+from mlgsearch.mlg.running.factored_layers import MlgConv2d, MlgLinear
 from mlgsearch.mlg.setting import LayerSetting
+from tests.mlg.students import factors
 
 SETTINGS = {
     "stem": LayerSetting(2, 5, 3, 6, 4),

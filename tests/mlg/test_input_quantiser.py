@@ -13,7 +13,7 @@ from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
 from mlgsearch.mlg.running.execution import Execution
 from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.mlg.setting import LayerSetting
-from tests.mlg.running.test_generation import SETTINGS
+from tests.mlg.students import X, small_student
 
 
 def a_quantiser(*seen: Tensor, bits: InBits = 4) -> InputQuantiser:
@@ -97,20 +97,7 @@ def test_autocast_does_not_lower_it() -> None:
 
 
 def a_student(**options: Any) -> nn.Sequential:
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(6, 12, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(12, 8, 3),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(8, 6),
-    )
-    compress(network, SETTINGS, **{"in_bits": 6, **options})
-    return network
-
-
-X = torch.randn(3, 6, 9, 8, generator=torch.Generator().manual_seed(1))
+    return small_student(**{"in_bits": 6, **options})
 
 
 @torch.no_grad()

@@ -6,17 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlgsearch.mlg.compress import compress, densify, factors
+from mlgsearch.mlg.compress import compress, densify
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.input_quantiser import InBits
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.network import NetworkShape, network_shape, network_sizes
 from mlgsearch.mlg.packing.packed import pack_network, settings_of, unpack_network
 from mlgsearch.mlg.packing.packed_slot import packed_slots, stream_shapes
-from mlgsearch.mlg.penalty import orthonormality
+from mlgsearch.mlg.penalty import Orthonormality
 from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.mlg.setting import LayerSetting
 from tests.mlg.kind_networks import IMAGE, KIND_NETWORKS, kind_network
+from tests.mlg.students import factors
 
 KINDS = list(KIND_NETWORKS)
 FEW = LayerSetting(1, 2, 5, 6, 4)
@@ -104,7 +105,7 @@ def test_every_factor_is_trained(kind: str) -> None:
     assert latents
     before = [latent.detach().clone() for latent in latents]
     optimiser = torch.optim.SGD(latents, lr=0.1)
-    loss = network(images()).square().mean() + 0.01 * orthonormality(network)
+    loss = network(images()).square().mean() + 0.01 * Orthonormality(network)()
     loss.backward()
     assert all(latent.grad is not None for latent in latents)
     optimiser.step()

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from mlgsearch.mlg.compress import compress, factors
+from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.quantise import Method, SymmetricLsqQuantiser
 from mlgsearch.mlg.quantise_together import FactorQuantiser
 from mlgsearch.mlg.setting import LayerSetting
+from tests.mlg.students import factors
 
 
 def student(method: Method = "lsq_symmetric", *, tied: bool = False) -> nn.Module:

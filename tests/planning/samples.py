@@ -11,7 +11,7 @@ from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.layer.grid import Ranges
 from mlgsearch.planning.moments import LayerMoments, layer_moments
-from mlgsearch.planning.tables import Tables, build_tables
+from mlgsearch.planning.network_tables import Tables, build_tables
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
 

@@ -6,7 +6,7 @@ import torch
 from mlgsearch.mlg.network import network_shape
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.layer.grid import Ranges
-from mlgsearch.planning.tables import Tables, build_tables
+from mlgsearch.planning.network_tables import Tables, build_tables
 from tests.mlg.kind_networks import IMAGE, KIND_NETWORKS, kind_network
 
 

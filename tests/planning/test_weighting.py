@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from mlgsearch.planning.weighting import MEASURED, WEIGHTINGS, layer_costs, layer_weights
 from tests.planning.samples import measured_tables, tables
 

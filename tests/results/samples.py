@@ -11,6 +11,7 @@ from mlgsearch.records import (
     TrialState,
     VerificationRecord,
 )
+from mlgsearch.results.database.store import ResultStore
 
 
 def a_study(name: str = "digits", **changes: Any) -> StudyRecord:
@@ -26,6 +27,20 @@ def a_study(name: str = "digits", **changes: Any) -> StudyRecord:
         versions={"torch": "2.14.1"},
     )
     return replace(record, **changes)
+
+
+def begin_run(store: ResultStore, name: str = "digits", **facts: Any) -> None:
+    """Begin a run with what the study's record has, but for some facts."""
+    study = store.study(name)
+    same: dict[str, Any] = {
+        "content": study.content,
+        "n_trials": study.n_trials,
+        "data_hash": study.data_hash,
+        "validation_samples": study.validation_samples,
+        "teacher_hash": study.teacher_hash,
+        "teacher_accuracy": study.teacher_accuracy,
+    }
+    store.begin_run(name, **(same | facts))
 
 
 def some_sizes(memory_ratio: float = 0.05, **changes: Any) -> Sizes:

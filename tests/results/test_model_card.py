@@ -82,7 +82,7 @@ def test_sizes_are_those_of_the_record() -> None:
     card = model_card(a_digits_study(), a_complete(0, 0.9, 0.05, packed_bytes=3248), FILE)
     assert "| `student.safetensors` | 3,248 bytes |" in card
     assert "20.0 times smaller" in card
-    assert "| 62500.00 kB |" in card
+    assert "| 62500.00 KB |" in card
     assert "/home/me" not in card
 
 

@@ -30,8 +30,8 @@ def downgrade() -> None:
     op.drop_column("mlg_trial", "forward_ms")
 '''
 
-#: Writes a trial with the measure, and looks for it wherever a trial is shown.
-SHOWN = """
+#: How both programs begin, on an empty database.
+PRELUDE = """
 import csv, io, json
 from pathlib import Path
 
@@ -40,9 +40,6 @@ from typer.testing import CliRunner
 import mlgsearch
 from dashboard.app import create_app
 from dashboard.database import Database
-from dashboard.pages.trial.data import TrialData
-from dashboard.pages.trial.facts import facts
-from dashboard.query import Query
 from mlgsearch.cli.app import app
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
@@ -55,15 +52,22 @@ url = "sqlite:///a.db"
 engine = open_engine(url, must_exist=False)
 upgrade(engine)
 store = ResultStore(engine)
-store.create_study(a_study("s"))
-store.put_trial("s", a_complete(0, 0.9, 0.05, forward_ms=1.25))
 
 
 def run(*arguments):
     done = CliRunner().invoke(app, [*arguments, "--storage", url])
     assert done.exit_code == 0, done.output
     return done.stdout
+"""
 
+#: Writes a trial with the measure, and looks for it wherever a trial is shown.
+SHOWN = """
+from dashboard.pages.trial.data import TrialData
+from dashboard.pages.trial.facts import facts
+from dashboard.query import Query
+
+store.create_study(a_study("s"))
+store.put_trial("s", a_complete(0, 0.9, 0.05, forward_ms=1.25))
 
 assert store.trial("s", 0).forward_ms == 1.25
 assert "time of a forward pass: 1.25 ms" in run("show", "s", "0")
@@ -88,41 +92,15 @@ print("shown")
 
 #: Searches by the measure: it is an objective of a study, a front, and an axis of the page.
 SEARCHED = """
-import json
-from pathlib import Path
-
-from typer.testing import CliRunner
-
-import mlgsearch
-from dashboard.app import create_app
 from dashboard.charts.axes.size_axis import SIZE_AXES
-from dashboard.database import Database
-from mlgsearch.cli.app import app
-from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.migrate import upgrade
-from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.file.spec import parse_study
-from tests.dashboard.serving import HOSTS
-from tests.results.samples import a_complete, a_study
+from mlgsearch.study.file.study_file import parse_study
 
-assert Path(mlgsearch.__file__).is_relative_to(Path.cwd()), mlgsearch.__file__
 pair = ("accuracy", "forward_ms")
 spec = parse_study({"name": "s", "search": {"objectives": list(pair)}}, "s.yaml")
 assert spec.search.objectives == pair
-url = "sqlite:///a.db"
-engine = open_engine(url, must_exist=False)
-upgrade(engine)
-store = ResultStore(engine)
 store.create_study(a_study("s", objectives=pair))
 for number, (accuracy, ms) in enumerate([(0.9, 10.0), (0.8, 1.0), (0.7, 5.0), (0.95, None)]):
     store.put_trial("s", a_complete(number, accuracy, 0.1, forward_ms=ms))
-
-
-def run(*arguments):
-    done = CliRunner().invoke(app, [*arguments, "--storage", url])
-    assert done.exit_code == 0, done.output
-    return done.stdout
-
 
 assert [row["trial"] for row in json.loads(run("front", "s", "--format", "json"))] == [0, 1]
 assert json.loads(run("list", "--json"))["hypervolume"] > 0
@@ -177,7 +155,7 @@ def run(copy: Path, script: str) -> str:
 
 
 def test_a_new_measure_is_shown_everywhere(copy: Path) -> None:
-    assert run(copy, SHOWN) == "shown"
+    assert run(copy, PRELUDE + SHOWN) == "shown"
 
 
 def test_two_files_make_a_measure_an_objective(copy: Path) -> None:
@@ -192,4 +170,4 @@ def test_two_files_make_a_measure_an_objective(copy: Path) -> None:
     replaced(columns, field, f"{field}    forward_ms: Floats\n")
     last = '    "peak_activation_bytes",\n'
     replaced(columns, last, f'{last}    "forward_ms",\n')
-    assert run(copy, SEARCHED) == "searched"
+    assert run(copy, PRELUDE + SEARCHED) == "searched"

@@ -1,18 +1,14 @@
-"""What tests of studies share: a cache of teachers, and studies that train nothing."""
+"""What tests of studies share: studies that train nothing, and settings of the process."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlgsearch.study.writing import retry_queue
 from tests.study.driverless import Driverless, Make, empty_database
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One teacher for all studies of a module."""
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
@@ -28,3 +24,17 @@ def driverless(tmp_path: Path) -> Iterator[Make]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no try wait for the one before."""
+    monkeypatch.setattr(retry_queue, "_FIRST_WAIT_S", 0.0)
+
+
+@pytest.fixture
+def hangups_end_a_process() -> Iterator[None]:
+    """As they do unless whoever started the tests, such as nohup, has them ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from typer.testing import CliRunner
+
+from mlgsearch.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +31,17 @@ search:
   n_trials: 6
   seed: 3
   first: [[2, 8, 4, 6, 4]]
+"""
+
+#: One of two trials, each of one epoch.
+SHORT_STUDY = """
+name: tiny
+data: {name: digits, limit: 300}
+model: {name: resnet8, width: 4}
+teacher: {training: {epochs: 1}}
+training: {epochs: 1}
+space: {kind: uniform}
+search: {sampler: random, n_trials: 2}
 """
 
 
@@ -54,14 +68,8 @@ class Study:
 
     def front(self) -> list[dict[str, Any]]:
         """Read the front as a script would."""
-        command = [sys.executable, str(ROOT / "search.py"), "front", "tiny"]
-        done = subprocess.run(
-            [*command, "--format", "json", "--storage", self.url],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        words = ["front", "tiny", "--format", "json", "--storage", self.url]
+        done = CliRunner().invoke(app, words, catch_exceptions=False)
         rows = json.loads(done.stdout)
         assert isinstance(rows, list)
         return rows

@@ -77,8 +77,8 @@ class ProgressView:
     def notice(self, text: str) -> None:
         pass
 
-    def started(self, study: Any, trials: Any, slots: int) -> None:
-        print(slots, flush=True)  # noqa: T201 - the test reads it
+    def started(self, study: Any, trials: Any, at_once: int) -> None:
+        print(at_once, flush=True)  # noqa: T201 - the test reads it
 
     def trial(self, *reported: Any) -> None:
         pass

@@ -7,9 +7,11 @@ from typing import Any
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.setting import LayerShape
 from mlgsearch.records import EpochRecord
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.spec import ModelSpec
+from tests.results import samples
 
 #: All kinds of layers: a stem of one channel, 3x3, 1x1, depthwise, and a head.
 MIXED = NetworkShape(
@@ -38,12 +40,4 @@ def a_spec(*, space: Mapping[str, Any] | None = None, **content: Any) -> StudySp
 
 
 def an_epoch(epoch: int, accuracy: float = 0.8) -> EpochRecord:
-    return EpochRecord(
-        epoch=epoch,
-        train_loss=1.0,
-        train_accuracy=0.9,
-        validation_loss=0.5,
-        validation_accuracy=accuracy,
-        learning_rate=1e-3,
-        epoch_s=0.5,
-    )
+    return samples.an_epoch(epoch, validation_accuracy=accuracy, validation_loss=0.5)

@@ -1,7 +1,5 @@
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +13,7 @@ from mlgsearch.study.drift import file_changes, other_changes, refuse
 from mlgsearch.study.drive import Options, drive
 from mlgsearch.study.preparation import Preparation
 from tests.results.samples import a_study
-from tests.study.driverless import Driverless, a_summary, empty_database
+from tests.study.driverless import Driverless, Make, a_summary
 from tests.study.samples import a_spec, an_epoch
 
 NOW: dict[str, Any] = {
@@ -71,11 +69,8 @@ def test_another_table_of_latency_is_named_by_its_hash_and_cannot_be_joined() ->
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[Driverless]:
-    (tmp_path / "a.db").write_bytes(empty_database())
-    study = Driverless(f"sqlite:///{tmp_path}/a.db", n_trials=3, training={"epochs": 3})
-    yield study
-    study.close()
+def study(driverless: Make) -> Driverless:
+    return driverless(n_trials=3, training={"epochs": 3})
 
 
 def test_an_accepted_change_is_in_the_studys_lineage(study: Driverless) -> None:
@@ -152,7 +147,8 @@ def test_a_driver_refuses_a_changed_study_and_records_what_it_accepts(
             ),
             accepts_change=accepts,
         )
-        view: Any = SimpleNamespace(trial=lambda *_: None, started=lambda *_: None)
+        silent = dict.fromkeys(("trial", "started", "notice"), lambda *_: None)
+        view: Any = SimpleNamespace(**silent)
         drive(study.spec, study.store.study("digits"), study.engine, view, options)
 
     with pytest.raises(StudyConflictError, match=re.escape(said)):

@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,14 @@ from typing import Any
 import optuna
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from mlgsearch.cli.app import app
+from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
-from tests.study.driver import ROOT, Study
+from tests.study.driver import Study
 
 EPOCHS = 4
 TRIALS = 6
@@ -130,25 +131,19 @@ def test_ctrl_c_queues_what_runs_twice_stops_now_and_a_second_driver_is_refused(
     # More trials than it can finish before the signals come.
     driver = study.start("launch", str(study.file), "--trials", "1000")
     driver.read_until(lambda event: event["event"] == "epoch")
-    second = subprocess.run(
-        [sys.executable, str(ROOT / "search.py"), "resume", "tiny", "--storage", study.url],
-        cwd=study.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    second = CliRunner().invoke(app, ["resume", "tiny", "--storage", study.url])
     driver.interrupt()
     driver.read_to_end()
     assert driver.wait() == 130
-    assert second.returncode == 2
-    assert "is driven by" in second.stderr
-    assert "Traceback" not in second.stderr + driver.errors()
+    assert isinstance(second.exception, UserError)
+    assert "is driven by" in str(second.exception)
+    assert "Traceback" not in driver.errors()
     last = driver.seen[-1]
     assert last["event"] == "stopped"
     states = store.state_counts("tiny")
     assert TrialState.RUNNING not in states or states[TrialState.RUNNING] == 0
     assert states[TrialState.WAITING] == len(last["queued"]) >= 1
-    driver = study.start("resume", "tiny")
+    driver = study.start("resume", "tiny", "--max-parallel", "1")
     driver.read_until(lambda event: event["event"] == "epoch")
     started = driver.family()
     driver.interrupt()
@@ -158,7 +153,7 @@ def test_ctrl_c_queues_what_runs_twice_stops_now_and_a_second_driver_is_refused(
     _, alive = psutil.wait_procs(started, timeout=30)
     assert not alive
     total = sum(store.state_counts("tiny").values())
-    events = study.run("resume", "tiny", "--trials", str(total))
+    events = study.run("resume", "tiny", "--trials", str(total), "--max-parallel", "1")
     assert events[-1]["event"] == "finished"
     assert events[-1]["states"]["COMPLETE"] == total
     assert study.repeated_epochs() == []

@@ -10,10 +10,10 @@ from ray import tune
 
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.drive import Options
 from mlgsearch.study.launch import launch
 from mlgsearch.study.preparation import Preparation
+from tests.results.leases import trials_of
 from tests.study.driver import ROOT
 from tests.study.driverless import a_summary
 from tests.study.gpu_trials import ProgressView
@@ -43,9 +43,7 @@ class OneTrial(tune.Trainable):
 
 def test_its_trial_goes_to_another_worker(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", __name__, str(tmp_path)], cwd=ROOT, check=True)
-    engine = open_engine(f"sqlite:///{tmp_path}/a.db")
-    trials = ResultStore(engine).trials("digits")
-    engine.dispose()
+    trials = trials_of(f"sqlite:///{tmp_path}/a.db", "digits")
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * TRIALS
     assert trials[0].attempts == 1
     assert max(trial.attempts for trial in trials) > 1

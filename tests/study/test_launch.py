@@ -13,7 +13,7 @@ from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study import launch as module
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.launch import launch, register, resume, with_target
-from tests.results.samples import a_trial
+from tests.results.samples import a_trial, begin_run
 from tests.study.driverless import empty_database
 from tests.study.samples import a_spec
 
@@ -132,7 +132,7 @@ def test_launch_drives_the_study_with_the_target_asked_for(
 ) -> None:
     launch(a_spec(search={"n_trials": 8}), "", engine, WATCH, n_trials=5)
     launch(a_spec(search={"n_trials": 8}), "", engine, WATCH)
-    store.set_target("digits", 12)
+    begin_run(store, n_trials=12)
     launch(a_spec(search={"n_trials": 8}), "", engine, WATCH)
     launch(a_spec(search={"n_trials": 8}), "", engine, WATCH, n_trials=9)
     assert [spec.search.n_trials for spec, _ in driven] == [5, 8, 12, 9]
@@ -167,7 +167,7 @@ def test_resume_takes_the_content_from_the_database(
         space={"hyperparameters": {"training.batch_size": {"choices": [16, 32]}}},
     )
     register(spec, "", store)
-    store.set_target("digits", 12)
+    begin_run(store, n_trials=12)
     resume("digits", engine, WATCH)
     resume("digits", engine, WATCH, n_trials=30)
     assert [spec.search.n_trials for spec, _ in driven] == [12, 30]

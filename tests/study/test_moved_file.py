@@ -12,9 +12,9 @@ from tests.study.driver import Study
     ("is_replaced", "said"), [(False, "is gone"), (True, "was replaced by another")]
 )
 def test_the_driver_stops_in_a_line_and_another_goes_on(
-    tmp_path: Path, is_replaced: bool, said: str
+    tmp_path: Path, cache: Path, is_replaced: bool, said: str
 ) -> None:
-    study = Study(tmp_path, tmp_path / "cache")
+    study = Study(tmp_path, cache)
     file, away = tmp_path / "a.db", tmp_path / "away.db"
     driver = study.start("launch", str(study.file), "--trials", "1000", "--max-parallel", "1")
     try:
@@ -40,7 +40,7 @@ def test_the_driver_stops_in_a_line_and_another_goes_on(
     # The driver went on with a copy that is equal: what it reported is there.
     reported = {e["trial"] for e in driver.seen if e.get("state") == "COMPLETE"}
     total = max(2, len(reported) + 1)
-    done = study.run("resume", "tiny", "--trials", str(total))
+    done = study.run("resume", "tiny", "--trials", str(total), "--max-parallel", "1")
     complete = {e["trial"] for e in done if e.get("state") == "COMPLETE"}
     assert not complete & reported
     assert len(complete | reported) >= total

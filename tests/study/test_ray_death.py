@@ -7,10 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlgsearch.records import TrialState
-from mlgsearch.results.database import lease as leases
-from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
+from tests.results.leases import left_waiting
 from tests.study.driver import STUDY, Driver, Study
 
 #: Trainings that do not end by themselves.
@@ -41,11 +38,6 @@ def test_the_driver_queues_what_ran_and_says_so(study: Study, driver: Driver, na
     errors = driver.errors()
     assert f"error: Ray's process {name} on this machine has ended" in errors
     assert "Traceback" not in errors
-    engine = open_engine(study.url)
-    assert leases.current(engine, "tiny") is None
-    states = ResultStore(engine).state_counts("tiny")
-    engine.dispose()
-    assert not states.get(TrialState.RUNNING)
-    assert states[TrialState.WAITING] == 1
+    assert left_waiting(study.url, "tiny") == 1
     _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive

@@ -8,11 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlgsearch.records import TrialState
-from mlgsearch.results.database import lease as leases
-from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
+from tests.results.leases import left_waiting
 from tests.study.driver import Driver, Study
+
+pytestmark = pytest.mark.usefixtures("hangups_end_a_process")
 
 #: An epoch takes as long as the file `slow` beside it says, and has three batches.
 USER_CODE = """
@@ -24,7 +23,7 @@ SLOW = Path(__file__).with_name("slow")
 
 class Slow(nn.Module):
     def forward(self, x):
-        if self.training and SLOW.exists():
+        if self.training and len(x) > 2 and SLOW.exists():  # not while it is looked at
             time.sleep(float(SLOW.read_text()) / 3)
         return x
 
@@ -45,14 +44,6 @@ search: {sampler: random, n_trials: 40}
 """
 #: The interpreter's own end, on a machine that is busy with other tests.
 END_S = 60
-
-
-@pytest.fixture(autouse=True)
-def _hangups_end_a_process() -> Iterator[None]:
-    """As they do unless whoever started the tests, such as nohup, has them ignored."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
@@ -79,12 +70,7 @@ def check_stopped(study: Study, driver: Driver, code: int) -> int:
     # Ray's dump of addresses comes with these words.
     assert "Traceback" not in driver.errors()
     assert "received at time" not in driver.errors()
-    engine = open_engine(study.url)
-    assert leases.current(engine, "tiny") is None
-    states = ResultStore(engine).state_counts("tiny")
-    engine.dispose()
-    assert not states.get(TrialState.RUNNING)
-    return states.get(TrialState.WAITING, 0)
+    return left_waiting(study.url, "tiny")
 
 
 @pytest.mark.parametrize("driver", [(6,)], indirect=True)

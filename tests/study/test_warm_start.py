@@ -18,7 +18,8 @@ from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import front_rows, to_csv
 from mlgsearch.study import launch as module
-from mlgsearch.study.file.spec import StudySpec, load_study_file
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import load_study_file
 from mlgsearch.study.launch import launch, register, resume
 from mlgsearch.study.space.space import Space
 from mlgsearch.study.warm_start import MOST, warm_started

@@ -8,9 +8,8 @@ import psutil
 import pytest
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
 from tests.chaos.limits import memory_group
+from tests.results.leases import trials_of
 from tests.study.driver import Driver, Study
 
 #: Training goes on up to the file `ends` beside it, and then does what that says.
@@ -73,11 +72,7 @@ def error_of(study: Study, driver: Driver) -> str:
     """Return the error of its trial, once the driver ended; its user reads the same."""
     driver.read_to_end()
     assert driver.wait() == 2, driver.errors()
-    engine = open_engine(study.url)
-    try:
-        [trial] = ResultStore(engine).trials("tiny")
-    finally:
-        engine.dispose()
+    [trial] = trials_of(study.url, "tiny")
     assert trial.state is TrialState.FAIL
     assert trial.error is not None
     assert trial.error in driver.errors()

@@ -11,11 +11,13 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import FiveNumbers, TrialRecord, TrialState
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.file.strict_yaml import load
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.launch import register
 from mlgsearch.train.student.trial import fingerprint
 from mlgsearch.train.teacher.prepared import Prepared, prepare
+from tests.results.samples import begin_run
 from tests.study.driver import Study
 from tests.study.driverless import empty_database
 
@@ -53,7 +55,9 @@ def verifiable(folder: Path, cache_folder: Path) -> Study:
     engine = open_engine(study.url)
     store = ResultStore(engine)
     register(spec(), STUDY, store)
-    store.set_teacher("tiny", common.teacher_hash, common.teacher.accuracy)
+    begin_run(
+        store, "tiny", teacher_hash=common.teacher_hash, teacher_accuracy=common.teacher.accuracy
+    )
     for number, five in enumerate(SETTINGS):
         settings = uniform_settings(shape, five)
         record = TrialRecord(

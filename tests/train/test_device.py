@@ -1,11 +1,10 @@
 import platform
 import resource
-import subprocess
-import sys
 
 import pytest
 
 from mlgsearch.train.device import give_back_freed_memory
+from tests.fresh_process import printed
 
 PROGRAM = """
 import resource, sys
@@ -36,9 +35,7 @@ print(usual, kept, held - resident())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc only")
 def test_freed_memory_is_used_again_and_given_back_when_asked() -> None:
-    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    usual, kept, given = map(int, run.stdout.split())
+    usual, kept, given = map(int, printed(PROGRAM).split())
     pages = 2**27 // resource.getpagesize()
     assert usual >= pages
     assert kept < pages / 10

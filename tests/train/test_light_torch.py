@@ -83,7 +83,7 @@ import sys
 from pathlib import Path
 import torch
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.study.file.spec import parse_study
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.student.trial import TrialJob

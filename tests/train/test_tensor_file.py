@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+from mlgsearch.train.tensor_writer import TensorWriter
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(7), "c": torch.empty(0, 2)}
 METADATA = {"x": 0.1 + 0.2, "y": [1, None], "z": "ü"}
@@ -80,6 +82,20 @@ def test_a_foreign_file_and_a_missing_one(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(DamagedFileError, match="not written by mlgsearch"):
         read_tensors(path)
+
+
+def test_nobody_else_may_write_to_it_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write_tensors(tmp_path / "new" / "a.safetensors", {"x": torch.zeros(2)}, {})
+        path = tmp_path / "newer" / "b.safetensors"
+        with TensorWriter(path, "x", (2, 2), "uint8") as writer:
+            writer.commit({})
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "new", tmp_path / "newer"):
+        (file,) = folder.iterdir()
+        assert [path.stat().st_mode & 0o777 for path in (folder, file)] == [0o755, 0o644]
 
 
 def test_a_failed_write_leaves_the_old_file(

@@ -1,4 +1,4 @@
-"""How high an accuracy stands in a chart: by its percents, or by what the teacher is ahead."""
+"""The height of an accuracy in a chart: by its percents, or by what the teacher is ahead."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from mlgsearch.results.charts.axis import log_ticks, scale_of
 #: Points below the teacher that a chart tells apart where it has no trial.
 _LEAST = 1.0
 
-#: The teacher stands above the best student as if it were ahead by half of what it is.
+#: The teacher is drawn above the best student as if it were ahead by half of what it is.
 _AHEAD = 0.5
 
 
@@ -24,7 +24,7 @@ class AccuracyScale:
 
     Without a ``teacher`` (an accuracy in percent) a height is the accuracy in percent. With one it
     is minus the logarithm of the points below the teacher: from 1 point to 2 is as far as from 10
-    to 20. Who is less than ``least`` points below, or above, stands as high as who is just that.
+    to 20. Who is less than ``least`` points below, or above, is drawn as high as who is just that.
     """
 
     teacher: float | None = None

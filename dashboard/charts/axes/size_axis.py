@@ -1,6 +1,6 @@
 """What a chart can have to the right, sizes above all: how values are found and shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -42,6 +42,8 @@ class SizeAxis:
             return f"{value:,.0f} bytes" if self.unit == 1 else f"{value:,.1f} KB"
         if self.objective == "latency_ms":
             return f"{value:,.3g} ms"
+        if self.objective == "loss":
+            return f"{value:.4f}"
         return f"{value:.3g}"
 
 
@@ -79,12 +81,24 @@ def _axes() -> Mapping[str, SizeAxis]:
         "packed_bytes": SizeAxis("packed_bytes", OBJECTIVES["packed_bytes"], ",.0f"),
         "parameter_ratio": SizeAxis("parameter_ratio", OBJECTIVES["parameter_ratio"], ".4f"),
     }
+    forms = {"latency_ms": ",.3g", "loss": ".4f"}
     for name, objective in OBJECTIVES.items():
-        if name not in (*axes, "accuracy", "loss"):
-            axes[name] = SizeAxis(name, objective, ",.3g" if name == "latency_ms" else ".3s")
+        if name not in (*axes, "accuracy"):
+            axes[name] = SizeAxis(name, objective, forms.get(name, ".3s"))
     return axes
 
 
-#: By name in menus and addresses.
+#: By name in menus and addresses. The loss is no size, and is for a study that has it as objective.
 SIZE_AXES = _axes()
+
+
+def sizes_offered(objectives: Sequence[str] = ()) -> dict[str, str]:
+    """Return what can be to the right for studies of some objectives, by name its words."""
+    return {
+        name: axis.shown.label
+        for name, axis in SIZE_AXES.items()
+        if name != "loss" or name in objectives
+    }
+
+
 DEFAULT_AXIS = "memory_ratio"

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.layers.layer_rows import WITH_AXIS, lay_out_rows
 from dashboard.parts.page import Scheme
-from dashboard.theme import dress, palette, text
+from dashboard.theme import Palette, dress, palette, text
 from mlgsearch.results.analysis.effects.importance import Importance, LayerImportance
 from mlgsearch.results.read.layer_grid import Floats
 
@@ -21,14 +21,13 @@ _LEFT, _RIGHT = 0.66, 0.72
 def importance_chart(
     found: Importance, order: Sequence[int], predicted: Floats | None, scheme: Scheme
 ) -> go.Figure:
-    """Draw a row a layer, in ``order``: points with 95 % intervals, filled where they are clear.
+    """Draw a row per layer, in ``order``: points with 95 % intervals, filled where they are clear.
 
     To the right, where it is known, how much the prediction of the layer's damage differed between
     trials: a layer that mattered as planned is far out in both.
     """
     colours = palette(scheme)
     layers = [found.layers[place] for place in order]
-    rows = list(range(len(layers)))
     clear = [place for place, layer in enumerate(layers) if layer in found.clear]
     others = [place for place, layer in enumerate(layers) if layer not in found.clear]
     figure = go.Figure()
@@ -55,41 +54,12 @@ def importance_chart(
                 showlegend=True,
             )
         )
-    title = {"font": {"size": 12}, "standoff": 6}
-    axis: dict[str, Any] = {"automargin": False, "fixedrange": True, "zeroline": True}
-    axis |= {"zerolinecolor": colours.faint}
     if predicted is not None:
-        figure.add_trace(
-            go.Bar(
-                x=[
-                    None if np.isnan(predicted[place]) else round(100 * float(predicted[place]), 4)
-                    for place in order
-                ],
-                y=rows,
-                xaxis="x2",
-                orientation="h",
-                marker={"color": colours.planned, "opacity": 0.75},
-                text=[f"<b>{text(layer.layer)}</b>" for layer in layers],
-                textposition="none",
-                hovertemplate=("%{text}<br>predicted damage differed by %{x:.1f} %<extra></extra>"),
-                showlegend=False,
-            )
-        )
-        figure.update_layout(
-            xaxis2={
-                **axis,
-                "domain": [_RIGHT, 1],
-                "title": {"text": "predicted, %", **title},
-                "rangemode": "tozero",
-                "nticks": 3,
-                "tickangle": 0,
-            }
-        )
+        _add_predicted(figure, layers, [float(predicted[place]) for place in order], colours)
     figure.update_layout(
         xaxis={
-            **axis,
+            **_axis("moved, points", colours),
             "domain": [0, 1 if predicted is None else _LEFT],
-            "title": {"text": "moved, points", **title},
         },
         bargap=0.45,
         uirevision="importance",
@@ -99,6 +69,47 @@ def importance_chart(
         figure.layout.shapes = ()  # blocks of the network mean nothing in another order
     figure.update_yaxes(gridcolor=colours.grid, showgrid=True)
     return dress(figure, scheme)
+
+
+def _add_predicted(
+    figure: go.Figure,
+    layers: Sequence[LayerImportance],
+    predicted: Sequence[float],
+    colours: Palette,
+) -> None:
+    """Draw the panel on the right; NaN is a layer of which nothing was predicted."""
+    figure.add_trace(
+        go.Bar(
+            x=[None if np.isnan(value) else round(100 * value, 4) for value in predicted],
+            y=list(range(len(layers))),
+            xaxis="x2",
+            orientation="h",
+            marker={"color": colours.planned, "opacity": 0.75},
+            text=[f"<b>{text(layer.layer)}</b>" for layer in layers],
+            textposition="none",
+            hovertemplate="%{text}<br>predicted damage differed by %{x:.1f} %<extra></extra>",
+            showlegend=False,
+        )
+    )
+    figure.update_layout(
+        xaxis2={
+            **_axis("predicted, %", colours),
+            "domain": [_RIGHT, 1],
+            "rangemode": "tozero",
+            "nticks": 3,
+            "tickangle": 0,
+        }
+    )
+
+
+def _axis(title: str, colours: Palette) -> dict[str, Any]:
+    return {
+        "automargin": False,
+        "fixedrange": True,
+        "zeroline": True,
+        "zerolinecolor": colours.faint,
+        "title": {"text": title, "font": {"size": 12}, "standoff": 6},
+    }
 
 
 def importance_summary(found: Importance) -> str:

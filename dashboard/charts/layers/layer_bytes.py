@@ -1,12 +1,14 @@
 """What each layer takes in one student, beside what it takes in the plain network."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.layers.layer_rows import WITH_AXIS, lay_out_rows
 from dashboard.parts.page import Scheme
 from dashboard.parts.values.student import Student, written_bytes
-from dashboard.theme import dress, palette, text
+from dashboard.theme import Palette, dress, palette, text
 from mlgsearch.results.charts.layout import say_empty
 from mlgsearch.results.read.layer_grid import LayerGrid
 from mlgsearch.words import TIMES
@@ -33,49 +35,15 @@ def layer_bytes_chart(grid: LayerGrid, student: Student, scheme: Scheme, *, top:
         value / 8 if np.isfinite(value) else None
         for value in grid.bits[grid.numbers.index(student.number)].tolist()
     ]
-    rows = list(range(len(grid.layers)))
+    plain = [record.plain_bits / 8 for record in grid.records]
+    notes = _notes(grid.layers, now, plain)
     figure = go.Figure()
-    notes = [
-        f"<b>{text(layer)}</b><br>{_said(value)}"
-        for layer, value in zip(grid.layers, now, strict=True)
-    ]
-    if grid.records:
-        plain = [record.plain_bits / 8 for record in grid.records]
-        figure.add_trace(
-            go.Scatter(
-                x=[x for pair in zip(now, plain, now, strict=True) for x in (*pair[:2], None)],
-                y=[y for row in rows for y in (row, row, row)],
-                mode="lines",
-                line={"width": 2, "color": colours.faint},
-                opacity=0.4,
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
-        notes = [
-            f"{note}<br>plain: {written_bytes(before)}" + _times(before, value)
-            for note, before, value in zip(notes, plain, now, strict=True)
-        ]
-        figure.add_trace(
-            go.Scatter(
-                x=plain,
-                y=rows,
-                text=notes,
-                hovertemplate="%{text}<extra></extra>",
-                mode="markers",
-                marker={
-                    "symbol": "circle-open",
-                    "size": 8,
-                    "color": colours.faint,
-                    "line": {"width": 1.5},
-                },
-                name="plain, 32 bits",
-            )
-        )
+    if plain:
+        _add_plain(figure, plain, now, notes, colours)
     figure.add_trace(
         go.Scatter(
             x=now,
-            y=rows,
+            y=list(range(len(grid.layers))),
             text=notes,
             hovertemplate="%{text}<extra></extra>",
             mode="markers",
@@ -109,14 +77,65 @@ def layer_bytes_chart(grid: LayerGrid, student: Student, scheme: Scheme, *, top:
     )
     if not any(now):
         figure.update_xaxes(range=[2, 5])
-        why = "not kept by the version<br>that drove this study"
+        why = "not stored by the version<br>that ran this study"
         say_empty(figure, why, colour=colours.faint, size=15)
     figure.update_layout(uirevision="layer-bytes", legend={"y": 1, "yanchor": "bottom", "x": 0})
     return dress(figure, scheme)
 
 
+def _notes(layers: Sequence[str], now: Sequence[float | None], plain: Sequence[float]) -> list[str]:
+    """Return the hover text of each layer; ``plain`` is empty where it is not known."""
+    notes = [
+        f"<b>{text(layer)}</b><br>{_said(value)}" for layer, value in zip(layers, now, strict=True)
+    ]
+    if not plain:
+        return notes
+    return [
+        f"{note}<br>plain: {written_bytes(before)}" + _times(before, value)
+        for note, before, value in zip(notes, plain, now, strict=True)
+    ]
+
+
+def _add_plain(
+    figure: go.Figure,
+    plain: Sequence[float],
+    now: Sequence[float | None],
+    notes: Sequence[str],
+    colours: Palette,
+) -> None:
+    """Draw the plain network's points, and the lines from them to the trial's."""
+    rows = list(range(len(plain)))
+    figure.add_trace(
+        go.Scatter(
+            x=[x for pair in zip(now, plain, strict=True) for x in (*pair, None)],
+            y=[y for row in rows for y in (row, row, row)],
+            mode="lines",
+            line={"width": 2, "color": colours.faint},
+            opacity=0.4,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=plain,
+            y=rows,
+            text=notes,
+            hovertemplate="%{text}<extra></extra>",
+            mode="markers",
+            marker={
+                "symbol": "circle-open",
+                "size": 8,
+                "color": colours.faint,
+                "line": {"width": 1.5},
+            },
+            name="plain, 32 bits",
+        )
+    )
+
+
 def layer_bytes_summary(grid: LayerGrid, trial: int) -> str:
-    """Say which layers take the most of a trial's bytes, and which were compressed most."""
+    """Describe which layers take most of a trial's bytes, and which were compressed most."""
     bits = grid.bits[grid.numbers.index(trial)]
     if not np.isfinite(bits).all():
         return f"Bytes of the layers of trial {trial}: not all are known."
@@ -125,11 +144,11 @@ def layer_bytes_summary(grid: LayerGrid, trial: int) -> str:
         f"{grid.layers[i]} ({written_bytes(bits[i] / 8)}, {bits[i] / bits.sum():.0%})"
         for i in order[:3]
     )
-    said = f"Bytes of the layers of trial {trial}: most has {most}."
+    said = f"Largest layers of trial {trial}: {most}."
     if grid.records:
         times = np.array([record.plain_bits for record in grid.records]) / bits
         place = int(np.argmax(times))
-        said += f" Most compressed is {grid.layers[place]}, {TIMES}{times[place]:.0f} smaller."
+        said += f" Most compressed: {grid.layers[place]}, {TIMES}{times[place]:.0f} smaller."
     return said
 
 

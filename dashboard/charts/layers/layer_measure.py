@@ -76,7 +76,7 @@ def _measures() -> Mapping[str, Measure]:
     all_of_them = [
         Measure(
             "bits",
-            "bits a weight",
+            "bits per weight",
             "Bits that a layer's factors take for each of its weights; 32 is the plain network.",
             LayerGrid.bits_a_weight,
             _two_digits,

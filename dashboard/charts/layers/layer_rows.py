@@ -26,7 +26,7 @@ def lay_out_rows(
     """Set the rows and height of a figure; ``top`` and ``bottom`` are the pixels around them.
 
     A faint line parts the network's blocks. A trace's ``y`` is the index of the layer, or
-    one text a layer in their order.
+    one text per layer in their order.
     """
     height = row_height(len(layers))
     names = short_names(layers)

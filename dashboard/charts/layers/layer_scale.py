@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from dashboard.charts.density import blend
 from dashboard.charts.layers.layer_measure import Measure
 from dashboard.theme import Palette
+from mlgsearch.results.charts.layout import blend
 from mlgsearch.results.read.layer_grid import Floats
 
 #: Van der Walt and Smith (2015): readable in every colour vision and by lightness alone; unlike

@@ -1,4 +1,4 @@
-"""Layers along the front: a row a layer, a column a student, colour for what it is given."""
+"""Layers along the front: a row per layer, a column per student, colour for what it is given."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -25,6 +25,10 @@ COLUMN = "trial "
 _MOST_TEXTS = 600
 _MOST_WIDE = 4
 
+#: In pixels, the least width of a column with a heading of two lines and with an upright one, and
+#: what a letter of a value needs.
+_WIDE, _NARROW, _LETTER = 52, 18, 6
+
 #: Pixels of the key to the colours, and of headings in two lines and upright ones.
 _KEY = 60
 _TWO_LINES, _UPRIGHT = 44, 112
@@ -42,6 +46,16 @@ def pixels_above(columns: int) -> int:
     return _KEY + (_TWO_LINES if columns <= _MOST_WIDE else _UPRIGHT)
 
 
+def least_width(figure: go.Figure, columns: int) -> int:
+    """Return the width in pixels in which headings and values of a chart can be read."""
+    words = [word for trace in figure.data if trace.text for row in trace.text for word in row]
+    letters = max((len(word) for word in words), default=0)
+    written = _LETTER * letters + 8 if letters else 0
+    column = max(_WIDE if columns <= _MOST_WIDE else _NARROW, written)
+    margin = figure.layout.margin
+    return int(margin.l + margin.r) + column * columns
+
+
 def layers_chart(
     grid: LayerGrid,
     students: Sequence[Student],
@@ -53,7 +67,7 @@ def layers_chart(
     """Draw the layers of students, in the students' order from left to right.
 
     Args:
-        grid: one trial a student, in the same order.
+        grid: one trial per student, in the same order.
         students: at least one.
         measure: what colour means; the study must store it.
         scheme: of the colours.
@@ -66,7 +80,6 @@ def layers_chart(
     shown = measure.coloured(grid)  # (T, L)
     absent = measure.absent(grid)
     scale = Scale.of(measure, shown, colours, has_absent=bool(absent.any()))
-    is_wide = len(students) <= _MOST_WIDE
     cells: dict[str, Any] = {
         "x": [f"{COLUMN}{student.number}" for student in students],
         "y": _full_names(grid),
@@ -104,6 +117,15 @@ def layers_chart(
     top = pixels_above(len(students))
     lay_out_rows(figure, grid.layers, colours, top=top, bottom=BARE)
     figure.update_layout(uirevision="layers")
+    _head_columns(figure, students)
+    _name_key(figure, measure.label, top=top)
+    if selected in grid.numbers:
+        _frame(figure, grid.numbers.index(selected), len(grid.layers), colours)
+    return dress(figure, scheme)
+
+
+def _head_columns(figure: go.Figure, students: Sequence[Student]) -> None:
+    is_wide = len(students) <= _MOST_WIDE
     figure.update_xaxes(
         side="top",
         range=[-0.5, len(students) - 0.5],
@@ -116,9 +138,12 @@ def layers_chart(
         showline=False,
         ticks="",
     )
+
+
+def _name_key(figure: go.Figure, label: str, *, top: int) -> None:
     # Not the key's own title, which plotly 7.1 writes over a key that lies.
     figure.add_annotation(
-        text=text(measure.label),
+        text=text(label),
         x=0,
         xref="paper",
         xanchor="left",
@@ -130,13 +155,10 @@ def layers_chart(
         font={"size": 12},
         showarrow=False,
     )
-    if selected in grid.numbers:
-        _frame(figure, grid.numbers.index(selected), len(grid.layers), colours)
-    return dress(figure, scheme)
 
 
 def layers_summary(grid: LayerGrid, measure: Measure, *, front_size: int) -> str:
-    """Say in a sentence what the chart shows of a front of so many students."""
+    """Describe in a sentence what the chart shows of a front of so many students."""
     drawn = len(grid.numbers)
     of = f"{drawn}" if drawn == front_size else f"{drawn} of the {front_size}"
     label = measure.label[0].upper() + measure.label[1:]
@@ -156,10 +178,10 @@ def layers_summary(grid: LayerGrid, measure: Measure, *, front_size: int) -> str
     return f"{said}."
 
 
-def _rows(values: Floats) -> list[list[float | None]]:
-    """Write values (T, L) as rows of layers, with four digits: a page's cells are small."""
+def _rows(values: Floats, digits: int = 4) -> list[list[float | None]]:
+    """Write values (T, L) as rows of layers, with few digits: a page's cells are small."""
     return [
-        [round(value, 4) if np.isfinite(value) else None for value in row]
+        [round(value, digits) if np.isfinite(value) else None for value in row]
         for row in values.T.tolist()
     ]
 
@@ -201,14 +223,7 @@ def _texts(
 def _hover_data(grid: LayerGrid) -> list[list[list[Any]]]:
     """Return per cell: trial, five numbers, and bytes, bits per weight and damage where known."""
     known = [grid.bits / 8, grid.bits_a_weight(), 100 * grid.damage]
-    columns = [
-        [
-            [round(value, 2) if np.isfinite(value) else None for value in row]
-            for row in values.T.tolist()
-        ]
-        for values in known
-        if np.isfinite(values).any()
-    ]
+    columns = [_rows(values, 2) for values in known if np.isfinite(values).any()]
     return [
         [
             [
@@ -233,7 +248,7 @@ def _hover(grid: LayerGrid) -> str:
         said
         for said, values in (
             ("%{{customdata[{}]:,.0f}} bytes", grid.bits),
-            ("%{{customdata[{}]}} bits a weight", grid.bits_a_weight()),
+            ("%{{customdata[{}]}} bits per weight", grid.bits_a_weight()),
             ("predicted damage %{{customdata[{}]}} %", grid.damage),
         )
         if np.isfinite(values).any()

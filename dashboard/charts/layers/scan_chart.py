@@ -7,10 +7,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.parts.page import Scheme
-from dashboard.theme import dress, palette
+from dashboard.theme import Palette, dress, palette
 from mlgsearch.results.analysis.grid_scan import GridScan
 from mlgsearch.results.read.layer_grid import Floats
-from mlgsearch.words import TIMES
+from mlgsearch.words import TIMES, counted
 
 #: With fewer values of either number there is no area to draw.
 LEAST_VALUES = 2
@@ -32,55 +32,10 @@ def scan_chart(scan: GridScan, scheme: Scheme) -> go.Figure:
     assert is_area(scan)
     colours = palette(scheme)
     figure = go.Figure()
-    surfaces = (
-        _Surface("validation accuracy in %", 100 * scan.accuracy.T, colours.front),
-        _Surface("memory ratio", scan.memory_ratio.T, colours.pruned),
-    )
-    where = np.argwhere(scan.trials.T > 0)  # (points, 2): B_in, B_out
-    for place, surface in enumerate(surfaces):
-        axes = {"xaxis": "x" if not place else "x2", "yaxis": "y" if not place else "y2"}
-        figure.add_trace(
-            go.Contour(
-                x=scan.base_out.tolist(),
-                y=scan.base_in.tolist(),
-                z=[[None if np.isnan(v) else round(v, 5) for v in row] for row in surface.values],
-                connectgaps=True,
-                ncontours=12,
-                colorscale=[[0, colours.grid], [1, surface.colour]],
-                contours={"showlabels": True, "labelfont": {"size": 11, "color": colours.ink}},
-                line={"width": 1, "color": colours.paper},
-                showscale=False,
-                hoverinfo="skip",
-                **axes,
-            )
-        )
-        figure.add_trace(
-            go.Scatter(
-                x=scan.base_out[where[:, 1]].tolist(),
-                y=scan.base_in[where[:, 0]].tolist(),
-                text=[_hover(scan, int(i), int(o)) for i, o in where],
-                hovertemplate="%{text}<extra></extra>",
-                mode="markers",
-                marker={
-                    "size": 6,
-                    "color": colours.paper,
-                    "line": {"width": 1, "color": colours.ink},
-                },
-                showlegend=False,
-                **axes,
-            )
-        )
-        figure.add_annotation(
-            text=surface.label,
-            xref=f"{axes['xaxis']} domain",
-            yref="paper",
-            x=0,
-            y=1,
-            xanchor="left",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 13, "color": colours.ink},
-        )
+    accuracy = _Surface("validation accuracy in %", 100 * scan.accuracy.T, colours.front)
+    memory = _Surface("memory ratio", scan.memory_ratio.T, colours.pruned)
+    _add_surface(figure, scan, accuracy, colours, xaxis="x", yaxis="y")
+    _add_surface(figure, scan, memory, colours, xaxis="x2", yaxis="y2")
     axis = {"showgrid": False, "fixedrange": True, "ticks": "outside"}
     small = {"font": {"size": 12}}
     outs, ins = scan.base_out.tolist(), scan.base_in.tolist()
@@ -95,6 +50,54 @@ def scan_chart(scan: GridScan, scheme: Scheme) -> go.Figure:
     figure.update_xaxes(range=_with_air(outs))
     figure.update_yaxes(range=_with_air(ins))
     return dress(figure, scheme)
+
+
+def _add_surface(
+    figure: go.Figure, scan: GridScan, surface: _Surface, colours: Palette, **axes: str
+) -> None:
+    where = np.argwhere(scan.trials.T > 0)  # (points, 2): B_in, B_out
+    figure.add_trace(
+        go.Contour(
+            x=scan.base_out.tolist(),
+            y=scan.base_in.tolist(),
+            z=[[None if np.isnan(v) else round(v, 5) for v in row] for row in surface.values],
+            connectgaps=True,
+            ncontours=12,
+            colorscale=[[0, colours.grid], [1, surface.colour]],
+            contours={"showlabels": True, "labelfont": {"size": 11, "color": colours.ink}},
+            line={"width": 1, "color": colours.paper},
+            showscale=False,
+            hoverinfo="skip",
+            **axes,
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=scan.base_out[where[:, 1]].tolist(),
+            y=scan.base_in[where[:, 0]].tolist(),
+            text=[_hover(scan, int(i), int(o)) for i, o in where],
+            hovertemplate="%{text}<extra></extra>",
+            mode="markers",
+            marker={
+                "size": 6,
+                "color": colours.paper,
+                "line": {"width": 1, "color": colours.ink},
+            },
+            showlegend=False,
+            **axes,
+        )
+    )
+    figure.add_annotation(
+        text=surface.label,
+        xref=f"{axes['xaxis']} domain",
+        yref="paper",
+        x=0,
+        y=1,
+        xanchor="left",
+        yanchor="bottom",
+        showarrow=False,
+        font={"size": 13, "color": colours.ink},
+    )
 
 
 def _with_air(values: Sequence[int]) -> list[float]:
@@ -121,7 +124,7 @@ def is_area(scan: GridScan) -> bool:
 
 
 def scan_summary(scan: GridScan) -> str:
-    """Say where the most accurate point is, and what the points span."""
+    """Describe where the most accurate point is, and what the points span."""
     best = np.unravel_index(np.nanargmax(scan.accuracy), scan.accuracy.shape)
     points = int((scan.trials > 0).sum())
     return (
@@ -133,11 +136,10 @@ def scan_summary(scan: GridScan) -> str:
 
 
 def _hover(scan: GridScan, base_in: int, base_out: int) -> str:
-    count = int(scan.trials[base_out, base_in])
     ratio = scan.memory_ratio[base_out, base_in]
     return (
         f"<b>B_in {scan.base_in[base_in]}, B_out {scan.base_out[base_out]}</b><br>"
         f"accuracy {100 * scan.accuracy[base_out, base_in]:.2f} %<br>"
         f"memory ratio {ratio:.4f} ({TIMES}{1 / ratio:.1f} smaller)<br>"
-        f"{count} trial{'' if count == 1 else 's'}"
+        f"{counted(int(scan.trials[base_out, base_in]), 'trial')}"
     )

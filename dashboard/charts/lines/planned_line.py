@@ -1,6 +1,5 @@
-"""The planned front beside a study's trials: predicted damage has an axis of its own."""
+"""The planned front below a study's trials: predicted damage has a strip of its own."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,34 +8,27 @@ from dashboard.charts.axes.size_axis import SizeAxis
 from dashboard.theme import Palette, Trace
 from mlgsearch.records import PlannedStudent
 
+#: Shares of the chart's height: the strip at its foot, and what the trials have above it.
+_STRIP, _TRIALS = (0.0, 0.2), (0.3, 1.0)
+
 
 @dataclass(frozen=True)
 class PlannedLine:
-    """A planned front, and where its damage is drawn against accuracies.
+    """A planned front over the sizes that a chart has to the right.
 
-    A plan predicts damage, not accuracy; so it has an axis to the right, in percent and downwards,
-    on which no damage is at ``top`` percent of accuracy and a damage of ``per_point`` lower by
-    one. The two axes say nothing about each other: only the shapes of the two fronts compare.
+    A plan predicts damage, not accuracy; so it has a strip at the chart's foot, where damage is in
+    percent and upwards. The trials keep the part above it.
     """
 
     points: Sequence[PlannedStudent]
     axis: SizeAxis
-    top: float
-    per_point: float
 
     @classmethod
-    def of(
-        cls, points: Sequence[PlannedStudent], axis: SizeAxis, heights: tuple[float, float]
-    ) -> Self | None:
-        """Let the line span the heights between two accuracies in percent, lower first.
-
-        None where nothing is planned, or a plan does not know its size in the axis's unit.
-        """
+    def of(cls, points: Sequence[PlannedStudent], axis: SizeAxis) -> Self | None:
+        """Return the line; None where nothing is planned, or no size is known on the axis."""
         if not points or axis.objective not in ("memory_ratio", "packed_bytes"):
             return None
-        low, high = heights
-        most = 100 * max(point.damage for point in points)
-        return cls(points, axis, high, (most or 1.0) / (high - low))
+        return cls(points, axis)
 
     def trace(self, colours: Palette) -> Trace:
         """Draw the line, on the axis ``y3``."""
@@ -50,32 +42,39 @@ class PlannedLine:
                 f"{self.axis.shown.label}: %{{x:{self.axis.d3}}}<extra></extra>"
             ),
             "mode": "lines+markers",
+            "cliponaxis": False,
             "line": {"width": 1.5, "dash": "dot", "color": colours.planned},
             "marker": {"symbol": "square-open", "size": 6, "color": colours.planned},
             "name": f"planned ({len(self.points)})",
         }
 
-    def settings(self, accuracies: tuple[float, float], colours: Palette) -> dict[str, Any]:
-        """Return the settings of ``y3`` beside an axis of accuracies in percent, lower first."""
-        low, high = ((self.top - accuracy) * self.per_point for accuracy in accuracies)
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Return what the strip adds to the settings of the chart's axes, and its own ``y3``."""
+        most = 100 * max(point.damage for point in self.points)
         return {
-            "overlaying": "y",
-            "side": "right",
-            "range": [low, high],
-            "fixedrange": True,  # it follows the accuracies
-            "showgrid": False,
-            "zeroline": False,
-            "tickvals": _ticks(low, high),
-            "title": {"text": "predicted damage in %", "font": {"color": colours.planned}},
-            "tickfont": {"color": colours.planned},
+            "xaxis": {"anchor": "y3"},
+            "yaxis": {"domain": list(_TRIALS)},
+            "yaxis2": {"domain": list(_TRIALS)},
+            "yaxis3": {
+                "domain": list(_STRIP),
+                "anchor": "x",
+                "range": [0, 1.1 * most or 1.0],
+                "fixedrange": True,
+                "ticksuffix": " %",
+                "nticks": 3,
+            },
         }
 
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Return round damages in percent between two; there is none below 0, and none above all."""
-    few = abs(high - low) / 7
-    decade = 10.0 ** math.floor(math.log10(few))
-    step = next(step for step in (decade, 2 * decade, 5 * decade, 10 * decade) if step >= few)
-    first, last = (max(0.0, min(low, high)), min(100.0, max(low, high)))
-    places = range(math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9) + 1)
-    return [round(place * step, 9) for place in places]
+    def title(self, colours: Palette) -> dict[str, Any]:
+        """Return the strip's title as a layout's annotation, between it and the trials."""
+        return {
+            "text": "predicted damage of the plan",
+            "xref": "x domain",
+            "x": 0,
+            "xanchor": "left",
+            "yref": "y3 domain",
+            "y": 1,
+            "yanchor": "bottom",
+            "showarrow": False,
+            "font": {"color": colours.planned},
+        }

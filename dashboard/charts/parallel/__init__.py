@@ -1,1 +1,1 @@
-"""Parallel coordinates: a line per trial across axes that stand side by side."""
+"""Parallel coordinates: a line per trial across axes that are side by side."""

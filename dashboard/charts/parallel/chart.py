@@ -21,8 +21,8 @@ MOST_LINES = 200
 #: Of fewer there are no lines.
 LEAST_LANES = 2
 
-#: In pixels, what a lane needs for its ticks and its title.
-LANE_WIDTH = 72
+#: In pixels, what a lane needs for its ticks and its title; ten lanes fit beside the inspector.
+LANE_WIDTH = 66
 _MARGIN = {"l": 64, "r": 40, "t": 48, "b": 64}
 
 #: The front's lines are thick, also where colours are those of groups.
@@ -83,6 +83,7 @@ def parallel_chart(picture: ParallelPicture, scheme: Scheme) -> Figure:
                 "tickvals": list(range(count)),
                 "ticktext": [lane.heading for lane in picture.lanes],
                 "tickangle": 0,
+                "tickfont": {"size": 11},
                 "ticklabeloverflow": "allow",  # the last one's goes into the margin
                 "gridcolor": colours.faint,
                 "showline": False,
@@ -157,13 +158,12 @@ def _grouped(
 
 
 def _selected(picture: ParallelPicture, colours: Palette) -> list[Trace]:
-    series = colours.series
     lines = []
     for place, number in enumerate(picture.selected):
         rows = picture.columns.rows_of([number])
         rows = rows[np.isin(rows, picture.rows)]
         if len(rows):
-            look = {"width": 4, "color": series[place % len(series)]}
+            look = {"width": 4, "color": colours.colour(place)}
             lines.append(_trace(picture, rows, f"trial {number}", look))
     return lines
 

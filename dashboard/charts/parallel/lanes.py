@@ -1,4 +1,4 @@
-"""The axes of parallel coordinates, which stand upright side by side: a lane each."""
+"""The axes of parallel coordinates, which are upright and side by side: a lane each."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ LINE = 11
 class Lane:
     """One axis.
 
-    ``places`` (n,) says how high each trial of the study stands, from 0 at the foot to 1 at the
+    ``places`` (n,) says how high each trial of the study is placed, from 0 at the foot to 1 at the
     top; NaN where it is not known. ``ticks`` are places with what is written there, and ``write``
     says what a trial has, by its row.
     """

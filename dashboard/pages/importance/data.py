@@ -77,7 +77,7 @@ class StudyImportance:
         return float(np.corrcoef(_ranks(moved), _ranks(predicted))[0, 1])
 
     def certainty(self) -> str:
-        """Say how sure the order of the layers is."""
+        """Describe how sure the order of the layers is."""
         found = self.importance
         assert found is not None
         if not found.is_enough:
@@ -141,7 +141,7 @@ def _what(found: Importance) -> str:
 
 @dataclass(frozen=True)
 class _Trained:
-    """Trials, their accuracies (float64), and what stands for their hyperparameters in a fit."""
+    """Trials, their accuracies (float64), and the columns of their hyperparameters in a fit."""
 
     numbers: tuple[int, ...]
     accuracies: bytes

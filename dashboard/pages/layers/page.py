@@ -14,15 +14,16 @@ from dashboard.charts.layers.layers_chart import (
     columns_shown,
     layers_chart,
     layers_summary,
+    least_width,
     pixels_above,
 )
 from dashboard.charts.layers.scan_chart import is_area, scan_chart, scan_summary
 from dashboard.database import Database
 from dashboard.pages.layers.front_layers import COLOUR, TRIAL, FrontLayers, scan
-from dashboard.parts.chart import chart
+from dashboard.parts.chart import chart, room
 from dashboard.parts.markup import lighten
 from dashboard.parts.menu import menu
-from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link, notice
+from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, card, link, notice
 from dashboard.parts.table import Column, Table
 from dashboard.parts.values.cells import SETTING, number, percent, size
 from dashboard.query import Query, address
@@ -114,7 +115,6 @@ def _layout(database: Database, view: View) -> Component:
     figure, figure_summary, bars, bars_summary = _drawn(layers, view.query, view.scheme)
     trial = layers.trial(view.query)
     measures = {measure.name: measure.label for measure in available(layers.grid)}
-    students = {str(student.number): student.label for student in layers.students}
     return html.Div(
         [
             heading,
@@ -133,7 +133,7 @@ def _layout(database: Database, view: View) -> Component:
                         default=next(iter(measures)),
                     ),
                     html.Div(
-                        menu("Bytes of", TRIAL, students, str(trial), default=_largest(layers)),
+                        _trial_menu(layers, trial),
                         id="layers-trial",
                     ),
                     html.Span(_trial_link(name, trial), id="layers-open"),
@@ -150,6 +150,7 @@ def _layout(database: Database, view: View) -> Component:
                         summary=figure_summary,
                         file=f"layers-{name}",
                         height=figure.layout.height,
+                        least_width=_least_width(layers, figure),
                         table=CELLS.folded(view.query),
                     ),
                     chart(
@@ -172,6 +173,7 @@ def _layout(database: Database, view: View) -> Component:
 def _register(app: Dash, database: Database) -> None:
     @app.callback(
         Output("layers-chart", "figure"),
+        Output("layers-chart", "style"),
         Output("layers-chart-summary", "children"),
         Output("layers-bytes", "figure"),
         Output("layers-bytes-summary", "children"),
@@ -191,14 +193,16 @@ def _register(app: Dash, database: Database) -> None:
         layers = FrontLayers.read(database, query.one("name"))
         shown = _shown(layers, query, scheme)
         if not layers.students or shown == before:
-            return (no_update,) * 7
+            return (no_update,) * 8
         trial = layers.trial(query)
-        students = {str(student.number): student.label for student in layers.students}
         menus: Any = no_update
         if shown[0] != before[0]:
-            menus = lighten(menu("Bytes of", TRIAL, students, str(trial), default=_largest(layers)))
+            menus = lighten(_trial_menu(layers, trial))
+        figure, *others = _drawn(layers, query, scheme)
         return (
-            *_drawn(layers, query, scheme),
+            figure,
+            room(figure.layout.height, _least_width(layers, figure)),
+            *others,
             menus,
             lighten(_trial_link(query.one("name"), trial)),
             shown,
@@ -253,13 +257,19 @@ def _drawn(
     )
 
 
+def _least_width(layers: FrontLayers, figure: go.Figure) -> int:
+    return least_width(figure, len(columns_shown(len(layers.students))))
+
+
 def _shown(layers: FrontLayers, query: Query, scheme: Scheme) -> list[Any]:
     """Return what the charts depend on: a page that shows just this needs no new ones."""
     return [list(layers.grid.numbers), layers.measure(query).name, layers.trial(query), scheme]
 
 
-def _largest(layers: FrontLayers) -> str:
-    return str(layers.grid.numbers[-1])
+def _trial_menu(layers: FrontLayers, trial: int) -> Component:
+    students = {str(student.number): student.label for student in layers.students}
+    largest = str(layers.grid.numbers[-1])
+    return menu("Bytes of", TRIAL, students, str(trial), default=largest)
 
 
 def _trial_link(name: str, trial: int) -> Component:
@@ -269,7 +279,7 @@ def _trial_link(name: str, trial: int) -> Component:
 def _nothing(database: Database, study: StudyRecord) -> html.Div:
     return notice(
         "No trial of this study is COMPLETE yet: there is no front to draw. It shows here as soon "
-        "as there is one. A study that nobody drives goes on with:",
+        "as there is one. Where no driver runs, continue the study with:",
         html.Code(database.command("resume", study.name)),
     )
 
@@ -278,24 +288,14 @@ def _scan_section(database: Database, study: StudyRecord, view: View) -> Compone
     title = "Accuracy and memory over B_in and B_out"
     found = scan(database, study)
     if found is None:
-        return html.Section(
-            [
-                html.H2(title),
-                html.P(
-                    "This study gives each layer numbers of its own. A study with "
-                    "space.kind: uniform, one setting for all layers, has a scan here."
-                ),
-            ],
-            className="card",
+        why = (
+            "This study gives each layer numbers of its own. A study with "
+            "space.kind: uniform, one setting for all layers, has a scan here."
         )
+        return card(title, html.P(why))
     if not is_area(found):
-        return html.Section(
-            [
-                html.H2(title),
-                html.P("A scan needs COMPLETE trials at two values of B_in and of B_out."),
-            ],
-            className="card",
-        )
+        why = "A scan needs COMPLETE trials at two values of B_in and of B_out."
+        return card(title, html.P(why))
     return chart(
         "layers-scan",
         scan_chart(found, view.scheme),

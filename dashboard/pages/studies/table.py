@@ -174,5 +174,5 @@ TABLE = Table(
         "queued",
         "teacher_accuracy",
     ),
-    empty="No study is like that; search for something else, or show all.",
+    empty="No study matches. Change the search, or show all studies.",
 )

@@ -53,7 +53,7 @@ def chips(data: StudyData, view: StudyView) -> list[Component]:
 
 
 def left_out(data: StudyData, view: StudyView) -> list[Component]:
-    """Say why the table does not show the trial to go to, with the chips of what leaves it out.
+    """Explain why the table does not show the trial to go to, with the chips of its filters.
 
     Empty where it is in the table, or none is asked for.
     """

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from dash import dcc, html
 
-from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES
+from dashboard.charts.axes.size_axis import DEFAULT_AXIS, sizes_offered
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.picture import axes_offered, colours_offered
 from dashboard.pages.study.view import (
@@ -24,7 +24,7 @@ from dashboard.pages.study.view import (
     last_moment,
 )
 from dashboard.parts.menu import menu
-from dashboard.parts.page import view_id
+from dashboard.parts.number_field import number_field
 from dashboard.parts.toggles import toggles
 from dashboard.parts.values.states import STATE_WORDS
 from dashboard.query import Query
@@ -35,7 +35,7 @@ _STATES: Mapping[str, str] = {state.value: word for state, word in STATE_WORDS.i
 _FRONT = "front"
 _CHARTS = {_FRONT: "accuracy against size", PARALLEL: "parallel coordinates"}
 
-#: How high accuracies stand.
+#: The scale of accuracies.
 _BELOW = "below"
 _SCALES = {_BELOW: "points below the teacher", PERCENT: "percent"}
 
@@ -49,11 +49,11 @@ _STEP_MS = 250
 def controls(query: Query, data: StudyData) -> html.Div:
     """Place chart, axes, colour and filters, each as the address wants it.
 
-    Where something is planned there is a box for it: the plan's damage has an axis of its own that
-    runs the other way, so it is drawn for who asks.
+    Where something is planned there is a box for it: the plan's damage takes a strip of the chart,
+    so it is drawn for who asks.
     """
     view = StudyView.of(query)
-    across = {name: axis.shown.label for name, axis in SIZE_AXES.items()} | axes_offered(data)
+    across = sizes_offered(data.record.objectives) | axes_offered(data)
     colours = {"": "state"} | colours_offered(data)
     menus = [
         menu("Chart", CHART, _CHARTS, query.choice(CHART, _CHARTS, _FRONT), default=_FRONT),
@@ -123,19 +123,7 @@ def _range(legend: str, names: tuple[str, str], query: Query) -> html.Fieldset:
         [
             html.Legend(legend),
             *(
-                html.Label(
-                    [
-                        word,
-                        dcc.Input(
-                            id=view_id(name),
-                            type="number",
-                            min=0,
-                            step="any",
-                            value=query.one(name) or None,
-                            debounce=True,
-                        ),
-                    ]
-                )
+                number_field(word, name, query, debounce=True)
                 for word, name in zip(("from", "to"), names, strict=True)
             ),
         ],

@@ -1,6 +1,6 @@
 """What the page of a study reads from the database, and what it says of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -132,7 +132,7 @@ def tell_hypervolume(data: StudyData) -> str:
 
 
 def tell_moment(data: StudyData, view: StudyView) -> str:
-    """Say what moment of the study a replay shows."""
+    """Describe the moment of the study that a replay shows."""
     order = data.columns.finished_rows
     if view.until is None or view.until >= len(order):
         return "now"
@@ -142,20 +142,30 @@ def tell_moment(data: StudyData, view: StudyView) -> str:
     return f"after {view.until:,} of {trials_counted(len(order))}, {moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def without_curves(selected: Sequence[int], left: Sequence[int]) -> str:
-    """Say in a chart of learning curves why there is none, or how it comes to show one.
+def without_curves(
+    selected: Sequence[int], left: Sequence[int], failed: Collection[int] = ()
+) -> str:
+    """Return what a chart of learning curves without curves says: why, or how to show one.
 
-    ``left`` are those of the selected trials that the filters leave.
+    ``left`` are those of the selected trials that the filters leave, ``failed`` those of them that
+    failed.
     """
     if not selected:
         return "select trials to see how they learned"
-    return "no epoch is known yet" if left else "the filters leave out what is selected"
+    if not left:
+        return "the filters leave out what is selected"
+    if len(failed) < len(left):
+        return "no epoch is known yet"
+    return "failed before an epoch was finished"
 
 
 def tell_curves(
-    curves: Mapping[int, Sequence[EpochRecord]], selected: Sequence[int], left: Sequence[int]
+    curves: Mapping[int, Sequence[EpochRecord]],
+    selected: Sequence[int],
+    left: Sequence[int],
+    failed: Collection[int] = (),
 ) -> str:
-    """Say what the chart of learning curves shows; ``left`` as in `without_curves`."""
+    """Describe what the chart of learning curves shows; arguments as in `without_curves`."""
     if not selected:
         return "No trial is selected."
     if not left:
@@ -166,11 +176,13 @@ def tell_curves(
         for number in left
         if curves.get(number)
     ]
-    without = [str(number) for number in left if not curves.get(number)]
-    said = f"Validation accuracy: {', '.join(ends)}." if ends else ""
-    if without:
-        said += f" No epoch is known of trial {', '.join(without)}."
-    return said.strip()
+    without = [number for number in left if not curves.get(number)]
+    said = [f"Validation accuracy: {', '.join(ends)}."] if ends else []
+    if begun := [str(number) for number in without if number not in failed]:
+        said.append(f"No epoch is known of trial {', '.join(begun)}.")
+    if ended := [str(number) for number in without if number in failed]:
+        said.append(f"Failed before an epoch was finished: trial {', '.join(ended)}.")
+    return " ".join(said)
 
 
 def trials_counted(count: int) -> str:

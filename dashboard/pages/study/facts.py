@@ -7,7 +7,7 @@ from dashboard.database import Database
 from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.verdict import verdict
 from dashboard.parts.attributes import attributes
-from dashboard.parts.page import link
+from dashboard.parts.page import facts_list, link
 from dashboard.parts.values.states import STATE_WORDS
 from mlgsearch.records import TrialState
 from mlgsearch.results.read.trial_details import failure_reasons
@@ -34,9 +34,7 @@ def facts(data: StudyData) -> list[Component]:
     rows += [(f"{name} at most", f"{most:,.6g}") for name, most in record.limits.items()]
     if record.teacher_accuracy is not None:
         rows.append(("teacher", f"{100 * record.teacher_accuracy:.2f} %"))
-    figures = html.Dl(
-        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in rows], className="facts"
-    )
+    figures = facts_list(rows)
     notices = [] if counts[TrialState.COMPLETE] else [_nothing_yet(data)]
     if record.uncompressed is not None:
         notices.append(f"{record.uncompressed}.")
@@ -66,7 +64,7 @@ def _count(state: TrialState, count: int) -> Component | str:
 
 
 def failures_title(data: StudyData) -> str:
-    """Say how many trials failed."""
+    """Return how many trials failed, as a title."""
     failed = data.results.reached.counts[TrialState.FAIL]
     return f"{failed:,} failed trial{'' if failed == 1 else 's'}" if failed else "No trial failed"
 

@@ -1,8 +1,9 @@
 """One study: its front among all trials, how it grew, and the trials one picks from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import plotly.graph_objects as go
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
@@ -25,7 +26,7 @@ from dashboard.pages.study.data import (
 from dashboard.pages.study.facts import FAILURES, facts, failures, failures_title
 from dashboard.pages.study.in_browser import register_in_browser
 from dashboard.pages.study.inspector.choosing import choose_form, chosen_student
-from dashboard.pages.study.inspector.selection import inspect
+from dashboard.pages.study.inspector.selection import INSPECTOR, inspect, picked
 from dashboard.pages.study.parallel import draw_parallel, parallel_of
 from dashboard.pages.study.picture import picture_of, tell_front, tell_objectives
 from dashboard.pages.study.state_line import origin, resuming, running, state_line
@@ -34,9 +35,10 @@ from dashboard.pages.study.view import SELECTED, UNTIL, ZOOM, StudyView, last_mo
 from dashboard.parts.attributes import attributes
 from dashboard.parts.chart import chart
 from dashboard.parts.markup import Markup, digest, lighten, nodes_of
-from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link, view_id
+from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, card, link, view_id
 from dashboard.query import Query
 from mlgsearch.errors import StudyNotFoundError
+from mlgsearch.records import TrialState
 from mlgsearch.results.read.trial_details import curves_of
 
 #: Height in pixels of the charts beside the main one.
@@ -56,6 +58,7 @@ _OUTPUTS = {
     "curves_summary": Output("study-curves-summary", "children"),
     "cards": Output("study-cards", "children"),
     "choice": Output("study-choice", "children"),
+    "picked": Output("study-picked-said", "nodes"),
     "is_selected": Output("study-choose", "hidden"),
     "state": Output("study-state-line", "nodes"),
     "running": Output("study-running", "nodes"),
@@ -72,7 +75,8 @@ _OUTPUTS = {
 def _layout(database: Database, view: View) -> Component:
     name = view.query.one("name")
     data = read_study(database, name)
-    parts = page_parts(database, data, StudyView.of(view.query), view.scheme, {})
+    shown = StudyView.of(view.query)
+    parts = page_parts(database, data, shown, view.scheme, {})
     return html.Div(
         [
             html.A(
@@ -110,7 +114,7 @@ def _layout(database: Database, view: View) -> Component:
                 **attributes(aria_label="State"),
             ),
             dcc.Store(id="study-drawn", data=parts["drawn"]),
-            dcc.Store(id=view_id(SELECTED), data=list(view.query.all(SELECTED))),
+            dcc.Store(id=view_id(SELECTED), data=[str(number) for number in shown.selected]),
             dcc.Store(id=view_id(ZOOM), data=view.query.one(ZOOM)),
             dcc.Store(id=view_id(UNTIL), data=view.query.one(UNTIL)),
             controls(view.query, data),
@@ -132,35 +136,32 @@ def _layout(database: Database, view: View) -> Component:
                                     summary=parts["front_summary"],
                                     file=f"{name}-front",
                                     table="study-table",
-                                    is_sketched=True,
+                                    # A sketch has no strip below the trials.
+                                    is_sketched="yaxis3" not in parts["front"]["layout"],
                                     selects=True,
                                 ),
                                 id="study-front",
                                 hidden=parts["is_parallel"],
                             ),
                             html.Div(parts["parallel"], id="study-lines"),
-                            replay(data, StudyView.of(view.query), parts["moment"]),
+                            replay(data, shown, parts["moment"]),
                         ],
                         className="charts",
                     ),
                     html.Div(
                         [
-                            html.Section(
-                                [
-                                    html.H2("Choose a student"),
-                                    choose_form(view.query, data.results),
-                                    html.Div(parts["choice"], id="study-choice", role="status"),
-                                ],
+                            card(
+                                "Choose a student",
+                                choose_form(view.query, data.results),
+                                html.Div(parts["choice"], id="study-choice", role="status"),
                                 id="study-choose",
-                                className="card",
                                 hidden=parts["is_selected"],
                             ),
-                            html.Section(
-                                [
-                                    html.H2("Selected trials"),
-                                    html.Div(parts["cards"], id="study-cards"),
-                                ],
-                                className="card selected",
+                            card(
+                                "Selected trials",
+                                html.Div(parts["cards"], id="study-cards"),
+                                id=INSPECTOR,
+                                classes="card selected",
                             ),
                             chart(
                                 "study-curves",
@@ -177,18 +178,15 @@ def _layout(database: Database, view: View) -> Component:
                 ],
                 className="bench",
             ),
-            html.Section(
-                [
-                    html.H2("Trials"),
-                    table_tools(data, view.query),
-                    html.Div(
-                        Markup(parts["left_out"], id="study-left-out-said"),
-                        id="study-left-out",
-                        role="status",
-                    ),
-                    html.Div(TRIALS_TABLE.render(database, view.query), id="study-table"),
-                ],
-                className="card",
+            card(
+                "Trials",
+                table_tools(data, view.query),
+                html.Div(
+                    Markup(parts["left_out"], id="study-left-out-said"),
+                    id="study-left-out",
+                    role="status",
+                ),
+                html.Div(TRIALS_TABLE.render(database, view.query), id="study-table"),
             ),
             chart(
                 "study-course",
@@ -206,6 +204,13 @@ def _layout(database: Database, view: View) -> Component:
                 ],
                 id=FAILURES,
                 className="card",
+            ),
+            # reach.js says where the inspector is out of view.
+            html.Div(
+                Markup(parts["picked"], id="study-picked-said"),
+                id="study-picked",
+                role="status",
+                **attributes(data_away_from=f"#{INSPECTOR}"),
             ),
         ],
         className="study",
@@ -228,20 +233,10 @@ def page_parts(
     name, driving = data.record.name, database.driving(data.record.name)
     drawing = "parallel" if view.is_parallel else "front"
     left = data.filtered(view).selected(data.columns, view) if view.selected else []
-    written = data.written(view.selected)
     digests = {
         drawing: data.digest(view, scheme),
-        "filtered": data.digest(view.filters, view.found),
-        "course": data.finished_digest(view.until, scheme),
-        # Of trials that were not chosen there is nothing to show.
-        "chosen": data.digest(view.filters, view.selected, scheme, written)
-        if view.selected
-        else scheme,
-        "curves": digest((view.selected, left, written, data.record.teacher_accuracy, scheme)),
-        "limited": data.digest(view.limit),
         "state": data.state_digest(driving),
-        "facts": data.finished_digest(data.results.reached.counts),
-        "failures": data.failures_digest(),
+        **_digests(data, view, scheme, left),
     }
     news = {part for part, known in digests.items() if drawn.get(part) != known}
 
@@ -274,21 +269,10 @@ def page_parts(
         )
         parts["course_summary"] = tell_hypervolume(data)
     if "curves" in news:
-        curves = {
-            number: epochs
-            for number, epochs in curves_of(database.engine, name, view.selected).items()
-            if number in left
-        }
-        parts["curves"] = curves_chart(
-            curves,
-            view.selected,
-            scheme,
-            empty=without_curves(view.selected, left),
-            teacher_accuracy=data.record.teacher_accuracy,
-        )
-        parts["curves_summary"] = tell_curves(curves, view.selected, left)
+        parts["curves"], parts["curves_summary"] = _curves(database, data, view, scheme, left)
     if "chosen" in news:
         show("cards", lighten(inspect(database, data, view, scheme)))
+        show("picked", nodes_of(picked(data, view)))
         show("is_selected", bool(len(data.columns.rows_of(view.selected))))
     if "limited" in news:
         show("choice", lighten(chosen_student(database, data.results, view.limit)))
@@ -308,6 +292,57 @@ def page_parts(
     kept = {part: known for part, known in drawn.items() if part not in ("front", "parallel")}
     parts["drawn"] = kept | digests if news else no_update
     return parts
+
+
+def _digests(
+    data: StudyData, view: StudyView, scheme: Scheme, left: Sequence[int]
+) -> dict[str, str]:
+    """Return for each part a digest of what it follows from, apart from the drawing and the state.
+
+    ``left`` are the selected trials that the filters leave.
+    """
+    written = data.written(view.selected)
+    return {
+        "filtered": data.digest(view.filters, view.found),
+        "course": data.finished_digest(view.until, scheme),
+        # Of trials that were not chosen there is nothing to show.
+        "chosen": data.digest(view.filters, view.selected, scheme, written)
+        if view.selected
+        else scheme,
+        "curves": digest((view.selected, left, written, data.record.teacher_accuracy, scheme)),
+        "limited": data.digest(view.limit),
+        "facts": data.finished_digest(data.results.reached.counts),
+        "failures": data.failures_digest(),
+    }
+
+
+def _curves(
+    database: Database, data: StudyData, view: StudyView, scheme: Scheme, left: Sequence[int]
+) -> tuple[go.Figure, str]:
+    """Draw the learning curves of the selected trials that the filters leave; and say it."""
+    curves = {
+        number: epochs
+        for number, epochs in curves_of(database.engine, data.record.name, view.selected).items()
+        if number in left
+    }
+    failed = _failed(data, left)
+    figure = curves_chart(
+        curves,
+        view.selected,
+        scheme,
+        empty=without_curves(view.selected, left, failed),
+        teacher_accuracy=data.record.teacher_accuracy,
+    )
+    return figure, tell_curves(curves, view.selected, left, failed)
+
+
+def _failed(data: StudyData, numbers: Sequence[int]) -> list[int]:
+    """Return those of some trials that failed."""
+    rows = data.columns.rows_of(numbers)
+    failed: list[int] = data.columns.number[
+        rows[data.columns.is_in(TrialState.FAIL)[rows]]
+    ].tolist()
+    return failed
 
 
 def _register(app: Dash, database: Database) -> None:

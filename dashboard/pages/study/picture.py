@@ -20,13 +20,13 @@ from mlgsearch.results.read.study_choice import StudyChoice
 def picture_of(data: StudyData, view: StudyView) -> FrontPicture:
     """Return what the chart of the front draws in a view."""
     columns, left = data.columns, data.filtered(view)
-    drawn = ~columns.is_in(TrialState.WAITING)  # one that waits has no place
+    drawn = ~columns.is_in(TrialState.WAITING)  # for one that waits there need be no room
     axis, scale, record = _axis(data, view), accuracy_scale(data, view), data.record
     tested = record.teacher_test_accuracy
     return FrontPicture(
         columns=columns,
         axis=axis,
-        shown=left.rows[drawn[left.rows]],
+        shown=left.rows,
         front=left.front,
         steps=_bounding(columns, axis, left.seen),
         ranged=left.ranged[drawn[left.ranged]],
@@ -63,7 +63,7 @@ def axes_offered(data: StudyData) -> dict[str, str]:
 
 
 def tell_objectives(objectives: tuple[str, ...]) -> str:
-    """Say what a front is of, where that is more than a chart's two axes."""
+    """Describe a front of more objectives than a chart's two axes; empty for two."""
     if len(objectives) == 2:
         return ""
     labels = [OBJECTIVES[name].label for name in objectives]
@@ -74,7 +74,7 @@ def tell_objectives(objectives: tuple[str, ...]) -> str:
 
 
 def tell_front(picture: FrontPicture) -> str:
-    """Say in a sentence or two what the chart of the front shows."""
+    """Describe in a sentence or two what the chart of the front shows."""
     columns, axis = picture.columns, picture.axis
     counts = columns.at(picture.shown).counts()
     counted = ", ".join(
@@ -117,7 +117,7 @@ def _axis(data: StudyData, view: StudyView) -> SizeAxis:
 
 
 def accuracy_scale(data: StudyData, view: StudyView) -> AccuracyScale:
-    """Return how high accuracies stand in a view."""
+    """Return the scale on which a view draws accuracies."""
     teacher, images = data.record.teacher_accuracy, data.record.validation_samples
     if teacher is None or view.is_in_percent:
         return AccuracyScale()

@@ -11,6 +11,7 @@ from dashboard.pages.study.data import StudyData
 from dashboard.pages.study.view import SELECTED
 from dashboard.parts.attributes import attributes
 from dashboard.parts.copyable import copyable
+from dashboard.parts.page import facts_list
 from dashboard.parts.toggles import toggling
 from dashboard.parts.values.duration import age
 from dashboard.parts.values.states import study_state
@@ -25,7 +26,7 @@ _ORIGIN = {
     "space": ("space", "kind"),
     "sampler": ("search", "sampler"),
     "seed": ("search", "seed"),
-    "epochs per trial": ("trial", "epochs"),
+    "epochs per trial": ("training", "epochs"),
 }
 
 #: Trials that run are shown one by one up to so many.
@@ -69,11 +70,10 @@ def is_over(data: StudyData) -> bool:
 def origin(record: StudyRecord) -> html.Details:
     """Fold what the study is: network, data, space, sampler, seed, and its file as written."""
     facts = {name: str(record.section(part).get(key, "")) for name, (part, key) in _ORIGIN.items()}
-    figures = [html.Div([html.Dt(key), html.Dd(value)]) for key, value in facts.items() if value]
     return html.Details(
         [
             html.Summary("What this study is"),
-            html.Dl(figures, className="facts"),
+            facts_list((name, value) for name, value in facts.items() if value),
             html.Pre(
                 record.source, className="source", tabIndex="0", **attributes(aria_label="its file")
             ),

@@ -12,13 +12,13 @@ _POINTS = 1.0
 
 
 def verdict(results: StudyResults) -> str | None:
-    """Say what `smallest_as_good` does, and how many images a point is."""
+    """Return the sentence of `smallest_as_good`, and how many images a point is."""
     said = smallest_as_good(results)
     return None if said is None else said + _one_point(results)
 
 
 def smallest_as_good(results: StudyResults) -> str | None:
-    """Say which is the smallest student within a point of the teacher, or how near the best comes.
+    """Name the smallest student within a point of the teacher, or how near the best comes.
 
     By what is expected, as `choose`. None without a teacher's accuracy or a COMPLETE trial.
     """
@@ -47,7 +47,16 @@ def _size(results: StudyResults, number: int) -> str:
 
 
 def _one_point(results: StudyResults) -> str:
-    samples = results.record.validation_samples
+    """Count a point in images of the part of the data that what is expected is of."""
+    is_of_test_part = results.expectations.is_of_test_part
+    samples = _test_samples(results) if is_of_test_part else results.record.validation_samples
     if samples is None:
         return ""
-    return f" One point is {samples / 100:,g} of the {samples:,} images of the validation part."
+    part = "test" if is_of_test_part else "validation"
+    return f" One point is {samples / 100:,g} of the {samples:,} images of the {part} part."
+
+
+def _test_samples(results: StudyResults) -> int | None:
+    """Return on how many images `verify` measured; None where its runs disagree."""
+    known = {run.test_samples for run in results.runs if run.test_samples is not None}
+    return known.pop() if len(known) == 1 else None

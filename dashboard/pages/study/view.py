@@ -16,7 +16,7 @@ from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
 
 #: Parameters of the page's address.
 AXIS, HIDE, ONLY, UNTIL, SELECTED, ZOOM = ("size", "hide", "only", "until", "trials", "zoom")
-#: How high accuracies stand, and what trials are coloured by.
+#: The scale of accuracies, and what trials are coloured by.
 SCALE, COLOUR = "accuracy", "colour"
 #: Further columns of the table, and the trial it is opened at.
 COLUMNS, FIND = "columns", "find"

@@ -91,18 +91,7 @@ def run_rows(database: Database, query: Query) -> list[dict[str, Any]]:
     """Return what `verify` found of a trial as rows of a table."""
     name, number = _named(query)
     return [
-        {
-            "seed": run.seed,
-            "epochs": run.epochs,
-            "state": run.state.value,
-            "test_accuracy": run.test_accuracy,
-            "packed_accuracy": run.packed_accuracy,
-            "validation_accuracy": run.validation_accuracy,
-            "test_samples": run.test_samples,
-            "packed_bytes": run.packed_bytes,
-            "seconds": run.seconds,
-            "error": run.error,
-        }
+        vars(run) | {"state": run.state.value}
         for run in database.verifications.verifications(name)
         if run.trial == number
     ]

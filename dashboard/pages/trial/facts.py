@@ -9,8 +9,9 @@ from dash.development.base_component import Component
 from dashboard.database import Database
 from dashboard.pages.trial.data import TrialData
 from dashboard.pages.trial.first_entry import first_entry
+from dashboard.parts.attributes import attributes
 from dashboard.parts.copyable import copyable
-from dashboard.parts.page import link
+from dashboard.parts.page import card, facts_list, link
 from dashboard.parts.values.expected import expected
 from dashboard.parts.values.states import STATE_WORDS
 from dashboard.parts.values.student import written_bytes
@@ -31,8 +32,15 @@ def facts(data: TrialData) -> list[Component]:
         _group("Size and cost", _sizes(data)),
     ]
     if data.trial.error:
-        error = html.Pre(data.trial.error, className="error")
-        shown.insert(0, html.Section([html.H2("Error"), error], className="card"))
+        # A long one scrolls, by keyboard as well.
+        error = html.Pre(
+            data.trial.error,
+            className="error",
+            tabIndex="0",
+            role="region",
+            **attributes(aria_label="Error"),
+        )
+        shown.insert(0, card("Error", error))
     return shown
 
 
@@ -90,7 +98,7 @@ def take_home(database: Database, data: TrialData) -> list[Component]:
 
 
 def around(data: TrialData) -> list[Component]:
-    """Say who lies next to the trial on the front, and what they trade."""
+    """Describe the trial's neighbours on the front, and what they trade."""
     if data.around is None:
         return [html.P("Only a complete trial has neighbours on the front.", className="faint")]
     trades = [_trade(data, label, trade) for label, trade in data.around.labelled]
@@ -183,5 +191,4 @@ def _begun(attempts: int) -> str:
 
 
 def _group(title: str, rows: Facts) -> html.Section:
-    figures = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in rows]
-    return html.Section([html.H2(title), html.Dl(figures, className="facts")], className="card")
+    return card(title, facts_list(rows))

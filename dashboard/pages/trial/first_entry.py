@@ -21,8 +21,7 @@ def first_entry(study: StudyRecord, trial: TrialRecord) -> str:
     In a uniform study these are its five numbers, else the settings of every searched layer. Where
     an early version did not keep which layers those are, all are written.
     """
-    space = study.content.get("space")
-    space = space if isinstance(space, Mapping) else {}
+    space = study.section("space")
     if space.get("kind") == "uniform":
         setting, layers = _uniform(study, trial, space), {}
     else:

@@ -1,8 +1,9 @@
-"""One trial: what it is, what it costs, how it learned, and how to take it home."""
+"""One trial: what it is, what it costs, how it learned, and how to export and verify it."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import plotly.graph_objects as go
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
@@ -12,7 +13,7 @@ from dashboard.pages.trial.data import TrialData, epoch_rows, layer_rows, run_ro
 from dashboard.pages.trial.facts import around, facts, origin, take_home
 from dashboard.parts.chart import chart
 from dashboard.parts.markup import lighten
-from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, link
+from dashboard.parts.page import CHANGE_TOKEN, SCHEME, VIEW, Page, Scheme, View, card, link
 from dashboard.parts.table import Column, Table
 from dashboard.parts.values.cells import SETTING, number, percent, size
 from dashboard.query import Query
@@ -46,7 +47,7 @@ EPOCHS = Table(
         number("epoch_s", "seconds", "{:.2f}"),
     ),
     rows=epoch_rows,
-    empty="No epoch is finished yet.",
+    empty="No epoch was finished.",
 )
 RUNS = Table(
     key="trial-runs",
@@ -76,36 +77,30 @@ def _layout(database: Database, view: View) -> Component:
             html.H1([f"Trial {trial.number} of ", link(name, "/study", name=name)]),
             dcc.Store(id="trial-shown", data=data.shown(view.scheme)),
             html.Div(facts(data), id="trial-facts"),
-            html.Section(
-                [html.H2("Take it home"), html.Div(take_home(database, data), id="trial-home")],
-                className="card",
-            ),
-            html.Section(
-                [html.H2("Its neighbours on the front"), html.Div(around(data), id="trial-around")],
-                className="card",
-            ),
+            card("Export and verify", html.Div(take_home(database, data), id="trial-home")),
+            card("Its neighbours on the front", html.Div(around(data), id="trial-around")),
             chart(
                 "trial-learning",
-                learning_chart(
-                    data.epochs,
-                    view.scheme,
-                    epochs_wanted=trial.epochs_wanted,
-                    state=trial.state,
-                    teacher_accuracy=data.study.teacher_accuracy,
-                ),
+                _learning(data, view.scheme),
                 title="How it learned",
-                summary=learning_summary(data.epochs),
+                summary=learning_summary(data.epochs, trial.state),
                 file=f"trial-{trial.number}-{name}",
                 table=EPOCHS.folded(view.query),
             ),
-            html.Section(
-                [html.H2("Settings"), SETTINGS.render(database, view.query)], className="card"
-            ),
-            html.Section(
-                [html.H2("Verification"), RUNS.render(database, view.query)], className="card"
-            ),
+            card("Settings", SETTINGS.render(database, view.query)),
+            card("Verification", RUNS.render(database, view.query)),
             html.Div(origin(data), id="trial-origin"),
         ]
+    )
+
+
+def _learning(data: TrialData, scheme: Scheme) -> go.Figure:
+    return learning_chart(
+        data.epochs,
+        scheme,
+        epochs_wanted=data.trial.epochs_wanted,
+        state=data.trial.state,
+        teacher_accuracy=data.study.teacher_accuracy,
     )
 
 
@@ -136,14 +131,8 @@ def _register(app: Dash, database: Database) -> None:
             lighten(around(data)),
             lighten(facts(data)),
             lighten(origin(data)),
-            learning_chart(
-                data.epochs,
-                scheme,
-                epochs_wanted=data.trial.epochs_wanted,
-                state=data.trial.state,
-                teacher_accuracy=data.study.teacher_accuracy,
-            ),
-            learning_summary(data.epochs),
+            _learning(data, scheme),
+            learning_summary(data.epochs, data.trial.state),
             shown,
         )
 

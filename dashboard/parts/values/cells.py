@@ -41,5 +41,5 @@ def level(name: str) -> Column:
 SETTING = (
     *map(level, NUMBERS),
     size("layer_bytes", "bytes"),
-    number("bits_a_weight", "bits a weight", "{:.3g}"),
+    number("bits_a_weight", "bits per weight", "{:.3g}"),
 )

@@ -11,7 +11,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def ago(moment: datetime, now: datetime) -> html.Time:
-    """Say how long ago a moment was, with the moment itself to be looked up."""
+    """Return how long ago a moment was, with the moment itself to be looked up."""
     seconds = (now - moment).total_seconds()
     for length, name in _UNITS:
         if seconds >= length:
@@ -23,7 +23,7 @@ def ago(moment: datetime, now: datetime) -> html.Time:
 
 
 def age(moment: datetime, now: datetime) -> html.Time:
-    """Say how long ago a moment was, to the second; ``assets/age.js`` counts on."""
+    """Return how long ago a moment was, to the second; ``assets/age.js`` counts on."""
     seconds = max(0.0, (now - moment).total_seconds())
     return html.Time(
         f"{duration(seconds)} ago",

@@ -2,6 +2,7 @@
 
 from dashboard.parts.table import Column, Row
 from mlgsearch.results.analysis.uncertainty.expectation import Expectation
+from mlgsearch.words import counted
 
 #: Keys of a row that are downloaded beside the column; see ``expectation_fields``.
 EXTRA = ("expected_low", "expected_high", "verified_seeds")
@@ -16,7 +17,7 @@ def _written(accuracy: float, low: float, high: float, seeds: int) -> str:
     interval = f"{100 * accuracy:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
     if not seeds:
         return interval
-    return f"{interval}, verified ({seeds} seed{'' if seeds == 1 else 's'})"
+    return f"{interval}, verified ({counted(seeds, 'seed')})"
 
 
 def _shown(row: Row) -> str:

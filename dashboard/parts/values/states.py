@@ -15,7 +15,7 @@ STATE_WORDS: Mapping[TrialState, str] = {
 
 
 def study_state(host: str | None, ended: str | None, *, is_over: bool) -> str:
-    """Say what a study does: ``host`` drives it, ``ended`` is why it ended before its total."""
+    """Describe a study's state: ``host`` drives it, ``ended`` is why it ended before its total."""
     if host is not None:
         return f"running on {host}"
     if ended is not None:

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 
 from dashboard.parts.table import Column, Row
-from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import (
+    VerifiedPoint,
+    likely,
+    with_spread,
+)
+from mlgsearch.words import counted
 
 #: Keys of a row, as in `front --verified`.
 KEYS = ("test_accuracy", "test_accuracy_std", "front_probability")
@@ -16,14 +21,13 @@ def longest(points: Sequence[VerifiedPoint]) -> dict[int, VerifiedPoint]:
 
 def verified(point: VerifiedPoint) -> str:
     """Write the mean test accuracy with its spread, and how likely it is on the front."""
-    n = len(point.seeds)
     said = (
-        f"verified: {_accuracy(point.test_accuracy, point.test_std)} on the test part, "
-        f"{n} seed{'' if n == 1 else 's'}"
+        f"verified: {with_spread(point.test_accuracy, point.test_std)} on the test part, "
+        f"{counted(len(point.seeds), 'seed')}"
     )
     if point.front_probability is None:
         return said
-    return f"{said}, on the front with {_likely(point.front_probability)}"
+    return f"{said}, on the front with {likely(point.front_probability)}"
 
 
 def verified_fields(point: VerifiedPoint | None) -> dict[str, float | None]:
@@ -34,25 +38,13 @@ def verified_fields(point: VerifiedPoint | None) -> dict[str, float | None]:
     return dict(zip(KEYS, values, strict=True))
 
 
-def _accuracy(mean: float, std: float | None) -> str:
-    spread = "" if std is None else f" \N{PLUS-MINUS SIGN} {100 * std:.2f}"
-    return f"{100 * mean:.2f}{spread} %"
-
-
-def _likely(probability: float) -> str:
-    """Round to whole percents, but to 0 and 100 only what is certain."""
-    if 0 < probability < 0.005:
-        return "less than 1 %"
-    return "more than 99 %" if 0.995 <= probability < 1 else f"{100 * probability:.0f} %"
-
-
 def _shown_accuracy(row: Row) -> str:
     mean = row["test_accuracy"]
-    return "" if mean is None else _accuracy(mean, row["test_accuracy_std"])
+    return "" if mean is None else with_spread(mean, row["test_accuracy_std"])
 
 
 def _shown_probability(row: Row) -> str:
-    return "" if row["front_probability"] is None else _likely(row["front_probability"])
+    return "" if row["front_probability"] is None else likely(row["front_probability"])
 
 
 #: Columns of a table of trials, of a study in which some are verified.

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE
 from rich.markup import escape
-from rich.table import Table
 
 from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Json, Name, Storage
 from mlgsearch.cli.printing.expected import expected, what_is_expected
-from mlgsearch.cli.printing.output import print_json, stdout_console
+from mlgsearch.cli.printing.output import plain_table, print_json, stdout_console
 from mlgsearch.cli.printing.paste import command
-from mlgsearch.cli.printing.tables import kilobytes
+from mlgsearch.cli.printing.result_tables import kilobytes
 from mlgsearch.cli.printing.verified import spread
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialRecord
@@ -27,6 +25,7 @@ from mlgsearch.results.read.study_choice import StudyChoice
 from mlgsearch.results.read.study_results import StudyResults, read_results, verified_students
 from mlgsearch.results.read.trial_page import some_trials
 from mlgsearch.results.trial_fields import trial_fields
+from mlgsearch.words import counted
 
 
 def choose_trial(
@@ -156,10 +155,11 @@ def _print(chosen: Chosen) -> None:
         f"{chosen.picked.why}",
         highlight=False,
     )
-    table = Table(box=SIMPLE, caption=what_is_expected(expectations), caption_justify="left")
-    for heading in ("", "trial", "accuracy", "expected", "memory ratio", "KB"):
-        table.add_column(heading, justify="left" if heading in ("", "expected") else "right")
-    table.add_column("points for KB")
+    table = plain_table(
+        ("", "trial", "accuracy", "expected", "memory ratio", "KB", "points for KB"),
+        left=("", "expected", "points for KB"),
+        caption=what_is_expected(expectations),
+    )
     sides: tuple[tuple[str, Trade | None, int | None], ...] = (
         ("smaller", choice.smaller, choice.smaller.number if choice.smaller else None),
         ("chosen", None, choice.trial),
@@ -187,9 +187,8 @@ def _print(chosen: Chosen) -> None:
         )
         out.print(f"Limits of the study: {kept}", highlight=False)
     for point in chosen.verified:
-        n = len(point.seeds)
         out.print(
-            f"Verified on the test part: {spread(point)}, {n} seed{'' if n == 1 else 's'} of "
+            f"Verified on the test part: {spread(point)}, {counted(len(point.seeds), 'seed')} of "
             f"{point.epochs} epochs",
             highlight=False,
         )

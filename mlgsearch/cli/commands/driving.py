@@ -17,7 +17,7 @@ from mlgsearch.cli.databases import open_store, open_to_write
 from mlgsearch.cli.options import AllowCode, Json, Name, Storage
 from mlgsearch.cli.printing.output import stdout_console
 from mlgsearch.cli.printing.paste import command
-from mlgsearch.cli.printing.tables import front_table
+from mlgsearch.cli.printing.result_tables import front_table
 from mlgsearch.cli.progress.choose_view import choose_view, stopped
 from mlgsearch.cli.progress.events import JsonEvents
 from mlgsearch.cli.progress.lines import PlainLines
@@ -25,8 +25,8 @@ from mlgsearch.cli.progress.live import LiveView
 from mlgsearch.paths import cache_directory, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, TrialRecord
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
-from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.read.study_results import front_trials, read_results
+from mlgsearch.results.read.trial_page import all_trials
 from mlgsearch.words import duration
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def launch(
     as_json: Json = False,
 ) -> None:
     """Start the study of a file, or continue it if it is stored with the same content."""
-    from mlgsearch.study.file.spec import load_study_file  # loads pydantic
+    from mlgsearch.study.file.study_file import load_study_file  # loads pydantic
 
     spec, source = load_study_file(file)
     if dry_run:
@@ -142,7 +142,7 @@ def resume(
 
 def _with_first_settings(spec: "StudySpec", storage: str) -> "StudySpec":
     """Return the specification with the settings that it takes over; nothing is written."""
-    from mlgsearch.study.file.spec import is_table
+    from mlgsearch.study.file.search_spec import is_table
     from mlgsearch.study.warm_start import warm_started
 
     needs_none = all(map(is_table, spec.search.warm_start))
@@ -206,7 +206,7 @@ def _end(outcome: "Outcome", engine: Engine, storage: str, as_json: bool) -> Non
             from mlgsearch.cli.printing.figures import study_chart, write_figure  # loads plotly
 
             path = study_directory(runs_directory(storage), study) / "pareto.html"
-            write_figure(study_chart(study, ResultStore(engine).trials(study.name)), path)
+            write_figure(study_chart(study, list(all_trials(engine, study.name))), path)
             if study.ended is not None:
                 console.print(
                     f"Ended after {study.n_trials} trials: {escape(study.ended)}",

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE
 from rich.markup import escape
-from rich.table import Table
 
 from mlgsearch.cli.options import Json
-from mlgsearch.cli.printing.output import print_json, stdout_console
+from mlgsearch.cli.printing.output import plain_table, print_json, stdout_console
 from mlgsearch.errors import DataError
 from mlgsearch.paths import cache_directory
 
@@ -84,7 +82,7 @@ def _data_spec(data: str, root: Path | None) -> "DataSpec":
     """Return the data of a study file, or of a name, split as a study file does by default."""
     from pydantic import ValidationError
 
-    from mlgsearch.study.file.spec import load_study_file
+    from mlgsearch.study.file.study_file import load_study_file
     from mlgsearch.study.file.validation_messages import validation_messages  # loads pydantic
     from mlgsearch.train.spec import DataSpec
 
@@ -122,10 +120,10 @@ def _print(file: Path, report: "FileReport") -> None:
             f"{made.image_ms:.3f} ms per image",
             highlight=False,
         )
-    table = Table(box=SIMPLE)
     kinds = ["onnx"] if report.onnx_bytes is not None else []
-    for name in ("batch", *(f"{kind} ms" for kind in (*kinds, "packed", "dense")), "times faster"):
-        table.add_column(name, justify="right")
+    table = plain_table(
+        ("batch", *(f"{kind} ms" for kind in (*kinds, "packed", "dense")), "times faster")
+    )
     for latency in report.latency:
         times = [latency.packed_ms, latency.dense_ms]
         if latency.onnx_ms is not None:

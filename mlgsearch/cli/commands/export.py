@@ -16,7 +16,6 @@ from mlgsearch.errors import UserError
 from mlgsearch.paths import runs_directory
 from mlgsearch.records import ExportFormat
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
-from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, front_rows, to_csv
 from mlgsearch.results.model_card import CardFile, read_model_card
 from mlgsearch.results.read.study_results import front_trials, read_results
@@ -130,7 +129,7 @@ def export(
         return written
 
     if whole_front is not None:
-        _export_front(engine, store, name, whole_front, _SUFFIXES[kind], write)
+        _export_front(engine, name, whole_front, _SUFFIXES[kind], write)
         return
     assert trial is not None
     assert out is not None
@@ -175,7 +174,6 @@ def _card_path(out: Path, kind: ExportFormat) -> Path:
 
 def _export_front(
     engine: Engine,
-    store: ResultStore,
     name: str,
     folder: Path,
     suffix: str,

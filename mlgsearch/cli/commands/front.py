@@ -17,14 +17,13 @@ from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Name, Storage
 from mlgsearch.cli.printing.output import WHOLE_LINES, stdout_console, write_text
 from mlgsearch.cli.printing.paste import command
-from mlgsearch.cli.printing.tables import front_table
+from mlgsearch.cli.printing.result_tables import front_table
 from mlgsearch.cli.printing.verified import verified_table
 from mlgsearch.errors import UserError
 from mlgsearch.paths import study_directory
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
-from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.formats import COLUMNS, VERIFIED_COLUMNS, front_rows, to_csv, verified_rows
 from mlgsearch.results.read.study_results import (
     StudyResults,
@@ -32,6 +31,7 @@ from mlgsearch.results.read.study_results import (
     read_results,
     verified_students,
 )
+from mlgsearch.results.read.trial_page import all_trials
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -118,7 +118,7 @@ def _verified_view(results: StudyResults, engine: Engine, storage: str) -> _View
 def _searched_figure(results: StudyResults, engine: Engine) -> "Figure":
     from mlgsearch.cli.printing.figures import study_chart  # loads plotly
 
-    return study_chart(results.record, ResultStore(engine).trials(results.record.name))
+    return study_chart(results.record, list(all_trials(engine, results.record.name)))
 
 
 def _verified_figure(study: StudyRecord, points: Sequence[VerifiedPoint]) -> "Figure":

@@ -6,7 +6,7 @@ from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Json, Storage
 from mlgsearch.cli.printing.output import print_json, stdout_console
 from mlgsearch.cli.printing.paste import command
-from mlgsearch.cli.printing.tables import studies_table
+from mlgsearch.cli.printing.result_tables import studies_table
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
 from mlgsearch.results.read.study_list import study_fields, study_rows
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlgsearch.cli.commands.planning import preparing
+from mlgsearch.cli.commands.plan import preparing
 from mlgsearch.cli.printing.output import write_text
 from mlgsearch.errors import UserError
 from mlgsearch.paths import cache_directory
@@ -31,7 +31,7 @@ def measure(
         raise UserError(f"{out}: is a folder; write a file's name")
     if not out.absolute().parent.is_dir():
         raise UserError(f"{out}: its folder does not exist")
-    from mlgsearch.study.file.spec import load_study_file  # loads pydantic
+    from mlgsearch.study.file.study_file import load_study_file  # loads pydantic
 
     spec, _ = load_study_file(file, reads_latency=False)
 

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE
 from rich.markup import escape
-from rich.table import Table
 
-from mlgsearch.cli.commands.planning import Out, preparing
+from mlgsearch.cli.commands.plan import Out, preparing
 from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import AllowCode, Json, Storage
-from mlgsearch.cli.printing.output import print_json, stdout_console
+from mlgsearch.cli.printing.output import plain_table, print_json, stdout_console
 from mlgsearch.paths import cache_directory
 from mlgsearch.records import TrialRecord
 from mlgsearch.results.analysis.effects.trial_sensitivity import LEAST_TRIALS, layer_costs
 from mlgsearch.results.database.connection.storage_url import DEFAULT_STORAGE
+from mlgsearch.results.read.trial_page import all_trials
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -61,12 +60,12 @@ def _read(
 ) -> "tuple[StudySpec, list[TrialRecord]]":
     """Return a study's specification, and its trials where it is stored under that name."""
     from mlgsearch.study.file.allowed_code import stored_spec
-    from mlgsearch.study.file.spec import load_study_file  # loads pydantic
+    from mlgsearch.study.file.study_file import load_study_file  # loads pydantic
 
     if study.endswith((".yaml", ".yml")) or _is_file(study):
         return load_study_file(Path(study))[0], []
-    _, store = open_store(storage)
-    return stored_spec(store.study(study), allowed_code), store.trials(study)
+    engine, store = open_store(storage)
+    return stored_spec(store.study(study), allowed_code), list(all_trials(engine, study))
 
 
 def _is_file(text: str) -> bool:
@@ -78,14 +77,12 @@ def _is_file(text: str) -> bool:
 
 def _print(name: str, rows: "list[LayerSensitivity]") -> None:
     has_trials = rows[0].trial_cost is not None
-    table = Table(title=f"Layers of {escape(name)}", box=SIMPLE, title_justify="left")
-    table.add_column("layer")
-    table.add_column("kind")
     headings = ["weights", "share", "loss at 0.02", "loss at 0.05", "ratio for 10%", "Fisher"]
     if has_trials:
         headings += ["lost in trials", "cost"]
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table = plain_table(
+        ("layer", "kind", *headings), left=("layer", "kind"), title=f"Layers of {escape(name)}"
+    )
     for row in rows:
         cells = [
             f"{row.weights:,}",

@@ -9,7 +9,7 @@ from rich.markup import escape
 from mlgsearch.cli.databases import open_store
 from mlgsearch.cli.options import Json, Name, Storage
 from mlgsearch.cli.printing.output import print_json, stdout_console
-from mlgsearch.cli.printing.tables import (
+from mlgsearch.cli.printing.result_tables import (
     curve_table,
     lineage_lines,
     settings_table,

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE
 from rich.markup import escape
-from rich.table import Table
 
 from mlgsearch.cli.options import Json
-from mlgsearch.cli.printing.output import print_json, stdout_console
+from mlgsearch.cli.printing.output import plain_table, print_json, stdout_console
 from mlgsearch.errors import SettingError, UserError
 from mlgsearch.records import FIVE_NAMES, FiveNumbers
 
@@ -126,11 +124,9 @@ def _five(text: str) -> FiveNumbers:
 
 
 def _print(model: str, report: "SizeReport") -> None:
-    table = Table(box=SIMPLE)
-    table.add_column("layer")
-    table.add_column("kind")
-    for name in (*FIVE_NAMES, "parameters", "bits"):
-        table.add_column(name, justify="right")
+    table = plain_table(
+        ("layer", "kind", *FIVE_NAMES, "parameters", "bits"), left=("layer", "kind")
+    )
     fields = report_fields(report)
     for layer in fields["layers"]:
         table.add_row(

@@ -1,9 +1,9 @@
 """Verified students, as a table for a terminal and in every other format of a front."""
 
-from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from mlgsearch.cli.printing.output import plain_table
 from mlgsearch.records import StudyRecord
 from mlgsearch.results.analysis.choice import KILOBYTE
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
@@ -16,17 +16,12 @@ def verified_table(study: StudyRecord, points: list[VerifiedPoint]) -> Table:
         teacher = f", teacher {study.teacher_test_accuracy:.2%}"
     samples = max((point.test_samples for point in points), default=0)
     on = f" on {samples:,} test samples" if points else ""
-    table = Table(
-        title=f"Verified students of {escape(study.name)}: {len(points)}{on}{teacher}",
-        box=SIMPLE,
-        title_justify="left",
-    )
     has_lengths = len({point.epochs for point in points}) > 1
     names = ["trial", "test accuracy", "n", "packed", "searched", "on front", "smaller", "KB"]
     if has_lengths:
         names.insert(1, "epochs")
-    for name in names:
-        table.add_column(name, justify="right")
+    title = f"Verified students of {escape(study.name)}: {len(points)}{on}{teacher}"
+    table = plain_table(names, title=title)
     for point in points:
         cells = [
             str(point.trial.number),

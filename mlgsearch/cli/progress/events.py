@@ -11,8 +11,8 @@ from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord
 from mlgsearch.results.trial_fields import to_json, trial_fields
 
 
-class JsonEvents:
-    """Writes a driver's progress; implements ``mlgsearch.study.progress_view.ProgressView``."""
+class StageEvents:
+    """Writes the stages of a preparation, and whatever else is written as an event."""
 
     def __init__(self, out: TextIO):
         self._out = out
@@ -25,14 +25,23 @@ class JsonEvents:
         """Write a ``notice`` object."""
         self.write("notice", text=text)
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+    def write(self, event: str, **fields: Any) -> None:
+        """Write one object."""
+        self._out.write(to_json({"event": event, **fields}) + "\n")
+        self._out.flush()
+
+
+class JsonEvents(StageEvents):
+    """Writes a driver's progress; implements ``mlgsearch.study.progress_view.ProgressView``."""
+
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
         """Write a ``started`` object."""
         self.write(
             "started",
             study=study.name,
             n_trials=study.n_trials,
             known=len(trials),
-            slots=slots,
+            slots=at_once,
             teacher_hash=study.teacher_hash,
             teacher_accuracy=study.teacher_accuracy,
         )
@@ -43,8 +52,3 @@ class JsonEvents:
             self.write("epoch", trial=record.number, **asdict(epoch))
         if not epochs or record.state.is_finished:
             self.write("trial", **trial_fields(record))
-
-    def write(self, event: str, **fields: Any) -> None:
-        """Write one object."""
-        self._out.write(to_json({"event": event, **fields}) + "\n")
-        self._out.flush()

@@ -10,19 +10,14 @@ from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
 _EVERY_S = 60.0
 
 
-class PlainLines:
-    """Writes a line for each stage and for each trial that ends or is taken up again.
-
-    Implements ``mlgsearch.study.progress_view.ProgressView``.
-    """
+class StageLines:
+    """Writes a line for each stage, as it begins, once a minute, and as it ends."""
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic):
         self._out = out
         self._clock = clock
         self._stage = ""
         self._reported = 0.0
-        self._n_trials = 0
-        self._finished: set[int] = set()
 
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
         """Write when a stage begins, when it ends, and how far it is once a minute."""
@@ -35,7 +30,23 @@ class PlainLines:
         """Write a warning."""
         self._write(f"warning: {text}")
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+    def _write(self, line: str) -> None:
+        self._out.write(line + "\n")
+        self._out.flush()
+
+
+class PlainLines(StageLines):
+    """Writes a line for each stage and for each trial that ends or is taken up again.
+
+    Implements ``mlgsearch.study.progress_view.ProgressView``.
+    """
+
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic):
+        super().__init__(out, clock)
+        self._n_trials = 0
+        self._finished: set[int] = set()
+
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
         """Write the study's progress."""
         self._n_trials = study.n_trials
         self._finished = {t.number for t in trials if t.state.is_finished}
@@ -44,7 +55,7 @@ class PlainLines:
             teacher = f", teacher {study.teacher_accuracy:.2%}"
         self._write(
             f"study {study.name}: {len(self._finished)} of {study.n_trials} trials finished, "
-            f"{slots} at once{teacher}"
+            f"{at_once} at once{teacher}"
         )
 
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:
@@ -60,13 +71,9 @@ class PlainLines:
                 f"(attempt {record.attempts})"
             )
 
-    def _write(self, line: str) -> None:
-        self._out.write(line + "\n")
-        self._out.flush()
-
 
 def describe_end(record: TrialRecord) -> str:
-    """Say in a line how a trial ended."""
+    """Return a line that says how a trial ended."""
     ratio = record.sizes.memory_ratio
     text = f"trial {record.number} {record.state.value}"
     if record.state == TrialState.COMPLETE and record.accuracy is not None:

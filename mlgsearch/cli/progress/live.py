@@ -27,7 +27,7 @@ class LiveView(StageView):
         self._pace = Pace(0)
         self._front = ""
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
         """Begin to show trials."""
         self._study = study
         for trial in trials:

@@ -66,6 +66,6 @@ class Pace:
         self._began = time.monotonic()
 
     def left(self, done: int, left: int) -> str:
-        """Say how long ``left`` will take, in the unit of ``done``; empty while it is not known."""
+        """Return how long ``left`` will take, in the unit of ``done``; empty while not known."""
         seconds = time_left_s((done - self._known, time.monotonic() - self._began), left)
         return f"about {duration(seconds)} left" if seconds else ""

@@ -2,44 +2,37 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any
 
-from mlgsearch.cli.progress.events import JsonEvents
+from mlgsearch.cli.progress.events import StageEvents
 from mlgsearch.records import StudyRecord, TrialState, VerificationRecord
 from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
 from mlgsearch.results.formats import verified_rows
 
 
-class VerifyEvents:
+class VerifyEvents(StageEvents):
     """Writes the progress of `verify`; implements ``mlgsearch.study.verify.verify.VerifyView``."""
 
-    def __init__(self, out: TextIO):
-        self._events = JsonEvents(out)
-
-    def preparing(self, stage: str, done: int, total: int, note: str) -> None:
-        """Write a ``preparing`` object."""
-        self._events.preparing(stage, done, total, note)
-
-    def started(self, study: StudyRecord, runs: Sequence[VerificationRecord], slots: int) -> None:
+    def started(self, study: StudyRecord, runs: Sequence[VerificationRecord], at_once: int) -> None:
         """Write a ``started`` object."""
-        self._events.write(
+        self.write(
             "started",
             study=study.name,
             trials=sorted({run.trial for run in runs}),
             seeds=sorted({run.seed for run in runs}),
             runs=len(runs),
             finished=sum(run.state.is_finished for run in runs),
-            slots=slots,
+            slots=at_once,
             teacher_test_accuracy=study.teacher_test_accuracy,
         )
 
     def run(self, record: VerificationRecord) -> None:
         """Write a ``run`` object."""
-        self._events.write("run", **run_fields(record))
+        self.write("run", **run_fields(record))
 
     def stopping(self, running: int) -> None:
         """Write a ``stopping`` object."""
-        self._events.write("stopping", running=running)
+        self.write("stopping", running=running)
 
     def ended(
         self,
@@ -48,7 +41,7 @@ class VerifyEvents:
         points: Sequence[VerifiedPoint],
     ) -> None:
         """Write the last object: ``finished``, or ``stopped`` where trainings are left."""
-        self._events.write(
+        self.write(
             "finished" if all(run.state.is_finished for run in runs) else "stopped",
             study=study.name,
             states={state.value: sum(r.state is state for r in runs) for state in TrialState},

@@ -21,7 +21,7 @@ class VerifyLive(StageView):
         self._pace = Pace(0)
         self._stopping = ""
 
-    def started(self, study: StudyRecord, runs: Sequence[VerificationRecord], slots: int) -> None:
+    def started(self, study: StudyRecord, runs: Sequence[VerificationRecord], at_once: int) -> None:
         """Begin to show trainings."""
         self._study = study
         self._runs = {(run.trial, run.seed, run.epochs): run for run in runs}

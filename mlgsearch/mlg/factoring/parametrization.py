@@ -1,10 +1,11 @@
 """MLG as a parametrization: a weight that is generated from one to three factors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.factoring.factors import Factors
@@ -57,11 +58,7 @@ class Mlg(nn.Module):
         self.relative_error = float("nan")
         #: Quantised factors that hold for now, by name: see `quantise_together`.
         self.ready: dict[str, Tensor] = {}
-        bits = {
-            "basis": setting.q_basis,
-            "coeff_in": setting.q_coeff_in,
-            "coeff_out": setting.q_coeff_out,
-        }
+        bits = setting.factor_bits
         factor_shapes = setting.factor_shapes(shape)
         self.names = tuple(name for name in bits if name in factor_shapes)
         self._latent_shapes = tuple(factor_shapes[name] for name in self.names)
@@ -196,3 +193,36 @@ class DecodedMlg(Mlg):
             raise SettingError("a packed layer's weight is fixed: it cannot be assigned")
         values, self._values = self._values, None
         return values
+
+
+def parametrizations(network: nn.Module) -> Iterator[tuple[tuple[nn.Parameter, ...], Mlg]]:
+    """Yield the latents of each compressed weight, and what generates it; of tied ones, once."""
+    for module in network.modules():
+        if isinstance(module, ParametrizationList) and isinstance(module[0], Mlg):
+            mlg = module[0]
+            yield latents_in(module, mlg), mlg
+
+
+def latents_in(kept: ParametrizationList, mlg: Mlg) -> tuple[nn.Parameter, ...]:
+    """Return the trained tensors among what torch keeps of a compressed weight."""
+    return tuple(getattr(kept, f"original{i}") for i in range(len(mlg.names)))
+
+
+def parametrization_of(module: nn.Module, parameter: str = "weight") -> ParametrizationList:
+    """Return what torch keeps of a compressed weight."""
+    return cast(ParametrizationList, cast(nn.ModuleDict, module.parametrizations)[parameter])
+
+
+def mlg_of(module: nn.Module, parameter: str = "weight") -> Mlg:
+    """Return what generates a compressed weight."""
+    return cast(Mlg, parametrization_of(module, parameter)[0])
+
+
+def latents_of(module: nn.Module, parameter: str = "weight") -> tuple[nn.Parameter, ...]:
+    """Return a compressed weight's trained tensors: basis, coeff_in, coeff_out as they exist."""
+    return latents_in(parametrization_of(module, parameter), mlg_of(module, parameter))
+
+
+def layer_factors(module: nn.Module, parameter: str = "weight") -> Factors:
+    """Return the quantised factors of a compressed weight."""
+    return mlg_of(module, parameter).quantised(*latents_of(module, parameter))

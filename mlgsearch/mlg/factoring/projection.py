@@ -6,8 +6,8 @@ the factors in turn against the quantised others.
 Where the scale goes: a basis has orthonormal rows and every coefficient orthogonal columns, which
 is what the penalty asks for (see ``penalty``). With level 1 ``coeff_out`` is orthonormal too and
 ``coeff_in`` takes the scale; with level 2 alone ``coeff_out`` takes it. So the basis, which has the
-fewest bits in the paper's settings, has rows alike in size, as a quantiser with one scale a tensor
-wants them.
+fewest bits in the paper's settings, has rows alike in size, as a quantiser with one scale per
+tensor wants them.
 
 Truncations nest, so without quantisation the error never grows with a base.
 """
@@ -56,10 +56,10 @@ def decompose(weight: Tensor, setting: LayerSetting, shape: LayerShape) -> dict[
     found: dict[str, Tensor] = {}
     kernels = matrix  # W_c, (rows, C_in*k*k)
     if setting.base_out:
-        found["coeff_out"], kernels = _truncate(matrix, setting.base_out)
+        found["coeff_out"], kernels = truncate(matrix, setting.base_out)
     if setting.base_in:
         slices = kernels.reshape(-1, shape.c_in, shape.kernel_area)  # (rows, C_in, k*k)
-        directions, scaled = _truncate(slices.mT, setting.base_in)
+        directions, scaled = truncate(slices.mT, setting.base_in)
         found["basis"] = directions.mT  # (rows, B_in, k*k), orthonormal rows
         found["coeff_in"] = scaled.mT  # (rows, C_in, B_in)
     else:
@@ -102,7 +102,7 @@ def project(
     return Projection(latents, error / norm if error else 0.0)
 
 
-def _truncate(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+def truncate(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """Return orthonormal columns Q (..., m, rank) and Q.mT @ matrix, the best of that rank.
 
     Works on the smaller of the two Gram matrices; the QR step keeps the columns orthonormal where

@@ -7,7 +7,7 @@ quantisation method, which ``packed_slot`` works out, on ``meta`` as well. The t
   batch-norm's scales and shifts at 8 bits
 - ``numbers``: float32, all that is not quantised to 16 bits or fewer: each factor's scales, factors
   and weights at 32 bits, a layer's input scale and zero point where its inputs are quantised,
-  batch-norm as one scale and one shift a channel, biases
+  batch-norm as one scale and one shift per channel, biases
 - ``halves``: float16, where there is any: batch-norm's scales and shifts at 16 bits, their bounds
   at 8 bits, and what a network itself keeps in float16
 - ``other.<name>``: what a network keeps in another type, as it is
@@ -16,7 +16,7 @@ Modules follow in the order of ``named_modules``; within a layer its factors (th
 then its input's numbers, then its bias.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
@@ -25,28 +25,22 @@ from torch import Tensor, nn
 from mlgsearch.errors import DataError
 from mlgsearch.mlg.batch_norm import has_statistics, scale_and_shift, set_scale_and_shift
 from mlgsearch.mlg.byte_norm import CODE_BITS, StoredNormBits, norm_codes, norm_values
-from mlgsearch.mlg.factoring.parametrization import DecodedMlg
+from mlgsearch.mlg.factoring.parametrization import DecodedMlg, latents_of, mlg_of
 from mlgsearch.mlg.half_norm import can_be_half, norm_bits_of, to_half
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser, LayerInBits, bits_by_layer
-from mlgsearch.mlg.kinds import Layer, compressible_layers
+from mlgsearch.mlg.kinds import Layer, compressible_layers, is_compressed
 from mlgsearch.mlg.packing.bits import pack, packed_length, unpack
 from mlgsearch.mlg.packing.packed_slot import (
     INPUT_STATE,
-    factor_bits,
+    Slot,
     factor_item,
     own_state,
     packed_slots,
-    stream_shapes,
+    require_streams,
 )
 from mlgsearch.mlg.quantise import Method, Quantiser, make_quantiser
 from mlgsearch.mlg.running.generation import keep_generated
-from mlgsearch.mlg.running.layer import (
-    avoid_fast_path,
-    is_compressed,
-    latents_of,
-    mlg_of,
-    parametrize_layer,
-)
+from mlgsearch.mlg.running.layer import avoid_fast_path, parametrize_layer
 from mlgsearch.mlg.setting import LayerSetting
 
 
@@ -141,27 +135,8 @@ def unpack_network(
     """
     slots = packed_slots(network, settings, method, norm_bits, in_bits)
     input_bits = bits_by_layer(in_bits, settings)
-    expected = stream_shapes(slots)
-    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
-    for name in sorted({*expected, *found}):
-        if expected.get(name) != found.get(name):
-            raise DataError(f"tensor {name!r} is {found.get(name)}, expected {expected.get(name)}")
-    contents: dict[str, dict[str, Tensor]] = {}
-    code_at = 0
-    at = dict.fromkeys(("numbers", "halves"), 0)
-    for slot in slots:
-        if slot.stream == "codes":
-            length = packed_length(slot.numel, slot.bits)
-            part = tensors["codes"][code_at : code_at + length]
-            content = unpack(part, slot.bits, slot.numel)
-            code_at += length
-        elif slot.stream in at:
-            begin = at[slot.stream]
-            at[slot.stream] = begin + slot.numel
-            content = tensors[slot.stream][begin : begin + slot.numel]
-        else:
-            content = tensors[slot.stream]
-        contents.setdefault(slot.module, {})[slot.item] = content.reshape(slot.shape)
+    require_streams(slots, tensors)
+    contents = _by_module(slots, tensors)
     modules = dict(network.named_modules())
     layers = _layers_by_module(network)
     for name, items in contents.items():
@@ -188,6 +163,29 @@ def unpack_network(
     avoid_fast_path(network)
     network.eval().requires_grad_(False)
     keep_generated(network)
+
+
+def _by_module(
+    slots: Iterable[Slot], tensors: Mapping[str, Tensor]
+) -> dict[str, dict[str, Tensor]]:
+    """Cut the flat tensors into each module's items."""
+    contents: dict[str, dict[str, Tensor]] = {}
+    code_at = 0
+    at = dict.fromkeys(("numbers", "halves"), 0)
+    for slot in slots:
+        if slot.stream == "codes":
+            length = packed_length(slot.numel, slot.bits)
+            part = tensors["codes"][code_at : code_at + length]
+            content = unpack(part, slot.bits, slot.numel)
+            code_at += length
+        elif slot.stream in at:
+            begin = at[slot.stream]
+            at[slot.stream] = begin + slot.numel
+            content = tensors[slot.stream][begin : begin + slot.numel]
+        else:
+            content = tensors[slot.stream]
+        contents.setdefault(slot.module, {})[slot.item] = content.reshape(slot.shape)
+    return contents
 
 
 def _norm_part(items: dict[str, Tensor], item: str) -> Tensor:
@@ -233,7 +231,7 @@ def _decoded(
 ) -> dict[str, Tensor]:
     """Return a layer's factors as they are multiplied."""
     values: dict[str, Tensor] = {}
-    for factor, bits in factor_bits(setting).items():
+    for factor, bits in setting.factor_bits.items():
         item = factor_item(layer, factor)
         if item in items:
             scales = items.get(f"{item}.scales")

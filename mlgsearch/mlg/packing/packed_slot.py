@@ -8,16 +8,16 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from mlgsearch.errors import SettingError
+from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.batch_norm import has_statistics
 from mlgsearch.mlg.byte_norm import CODE_BITS, StoredNormBits
 from mlgsearch.mlg.half_norm import can_be_half, is_half_affine
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser, LayerInBits, bits_by_layer
-from mlgsearch.mlg.kinds import Layer, compressed_weights, compressible_layers
+from mlgsearch.mlg.kinds import Layer, compressed_weights, compressible_layers, is_compressed
 from mlgsearch.mlg.network import require_same_names
 from mlgsearch.mlg.packing.bits import packed_length
 from mlgsearch.mlg.quantise import Method, make_quantiser
-from mlgsearch.mlg.running.layer import can_quantise_input, is_compressed
+from mlgsearch.mlg.running.layer import can_quantise_input
 from mlgsearch.mlg.setting import LayerSetting
 
 #: Flat tensors that hold what many modules have.
@@ -126,13 +126,19 @@ def stream_shapes(slots: list[Slot]) -> dict[str, tuple[tuple[int, ...], torch.d
     return shapes | {s.stream: (s.shape, s.dtype) for s in slots if s.stream not in _JOINED}
 
 
-def factor_bits(setting: LayerSetting) -> dict[str, int]:
-    """Return the bits of every factor, in order, of those that a layer lacks too."""
-    return {
-        "basis": setting.q_basis,
-        "coeff_in": setting.q_coeff_in,
-        "coeff_out": setting.q_coeff_out,
-    }
+def require_streams(
+    slots: list[Slot], tensors: Mapping[str, Tensor], wanted: str = "expected"
+) -> None:
+    """Check that tensors are the flat ones of slots, by shape and type.
+
+    Raises:
+        DataError: they are not; ``wanted`` is what the message says before what one should be.
+    """
+    expected = stream_shapes(slots)
+    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
+    for name in sorted({*expected, *found}):
+        if expected.get(name) != found.get(name):
+            raise DataError(f"tensor {name!r} is {found.get(name)}, {wanted} {expected.get(name)}")
 
 
 def _own_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -174,7 +180,7 @@ def _factor_slots(name: str, layer: Layer, setting: LayerSetting, method: Method
         shapes = setting.factor_shapes(layer.shape)
     except SettingError as error:
         raise SettingError(f"layer {layer.name!r}: {error}") from error
-    for factor, bits in factor_bits(setting).items():
+    for factor, bits in setting.factor_bits.items():
         if factor in shapes:
             item = factor_item(layer, factor)
             yield Slot(name, item, shapes[factor], bits)

@@ -1,4 +1,4 @@
-"""Modules that read a compressed weight several times a call: it is generated once.
+"""Modules that read a compressed weight several times per call: it is generated once.
 
 Their class is set on an existing module, as in ``layer``.
 """

@@ -29,7 +29,7 @@ def form_costs(
     """Estimate the time of every form a canonical setting allows, in multiply-accumulates.
 
     The samples' own are ``LayerSetting.form_macs``, so a stride counts by its larger input. With
-    ``generates`` (as in training) come those that generate a form's weights, once a batch:
+    ``generates`` (as in training) come those that generate a form's weights, once per batch:
     ``dense`` both levels, ``level2`` level 1. Smaller is better.
 
     Raises:

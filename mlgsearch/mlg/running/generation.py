@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mlgsearch.mlg.running.layer import Kept, OwnForms
+from mlgsearch.mlg.running.own_forms import Kept, OwnForms
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def generated_once(network: nn.Module) -> Iterator[None]:
 
 
 def keep_generated(network: nn.Module) -> None:
-    """Let a network whose factors are final generate its weights once and for all.
+    """Make a network whose factors are final generate its weights only once.
 
     Moving it or loading a state generates them anew; a factor changed in place is not seen.
     """

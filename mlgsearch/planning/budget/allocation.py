@@ -15,7 +15,7 @@ from mlgsearch.planning.budget.exchange import Options, exchanged
 from mlgsearch.planning.budget.knapsack import Knapsack
 from mlgsearch.planning.budget.prices import OutOfReachError, Picks, kept, kept_picks, repaired
 from mlgsearch.planning.budget.resources import LayerSum, Resource, resources_of
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from mlgsearch.planning.weighting import layer_costs
 
 #: A network whose layers lose so little in the mean is trained to its teacher's accuracy: larger
@@ -151,7 +151,7 @@ class Allocator:
         if not candidates:
             names = ", ".join(resource.name for resource in self._resources)
             raise BudgetError(
-                f"the limits of {names} cannot all be kept within {_kilobytes(bits)} kB"
+                f"the limits of {names} cannot all be kept within {_kilobytes(bits)} KB"
             )
         improved = [self._improved(*each, bits, gains) for each in candidates[:_IMPROVED]]
         return min(improved, key=lambda each: self._cost(each, gains))
@@ -320,12 +320,12 @@ class Allocator:
         return damages
 
     def binding(self) -> str:
-        """Say which layers take most of the smallest network."""
+        """Return a text that names the layers that take most of the smallest network."""
         least = {name: int(table.bits[0]) for name, table in self.tables.layers.items()}
         least["normalisation"] = self._norm_size(self.norm_bits[0])
         least["what is not compressed"] = 32 * self.tables.shape.other_parameters
         largest = sorted(least, key=lambda name: -least[name])[:_NAMED]
-        binding = ", ".join(f"{name} {_kilobytes(least[name])} kB" for name in largest)
+        binding = ", ".join(f"{name} {_kilobytes(least[name])} KB" for name in largest)
         return f"the layers that bind, at their smallest: {binding}"
 
     def _too_much(
@@ -333,7 +333,7 @@ class Allocator:
     ) -> str:
         most = sorted(picks, key=lambda name: -resource.uses[name][picks[name]])[:_NAMED]
         binding = ", ".join(f"{name} {resource.uses[name][picks[name]]:.4g}" for name in most)
-        within = "" if bits is None else f" within {_kilobytes(bits)} kB"
+        within = "" if bits is None else f" within {_kilobytes(bits)} KB"
         return (
             f"{resource.name} cannot be {resource.limit:.4g}{within}: the smallest network in "
             f"range has {resource.limit - resource.most + resource.used(picks):.4g}; the layers "
@@ -342,8 +342,8 @@ class Allocator:
 
     def _too_small(self, bits: int) -> str:
         return (
-            f"a budget of {_kilobytes(bits)} kB cannot be met: the smallest network in range has "
-            f"{_kilobytes(self.smallest)} kB; {self.binding()}"
+            f"a budget of {_kilobytes(bits)} KB cannot be met: the smallest network in range has "
+            f"{_kilobytes(self.smallest)} KB; {self.binding()}"
         )
 
 

@@ -26,8 +26,8 @@ def within_bytes(
     smallest_bytes = bytes_of(best)
     if smallest_bytes > most_bytes:
         raise BudgetError(
-            f"a file of {most_bytes / 1000:g} kB cannot be made: the smallest network in "
-            f"range packs to {smallest_bytes / 1000:g} kB; {allocator.binding()}"
+            f"a file of {most_bytes / 1000:g} KB cannot be made: the smallest network in "
+            f"range packs to {smallest_bytes / 1000:g} KB; {allocator.binding()}"
         )
     # What a file adds to its bits hardly depends on them: aim at the budget less that.
     low, bits = allocator.smallest, 8 * most_bytes - (8 * smallest_bytes - best.bits)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 
 #: Objectives that are sums over the layers, known before training, and are not bits.
 SUMS = ("parameter_ratio", "generation_macs", "execution_macs")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlgsearch.mlg.factoring.projection import unit_rows
+from mlgsearch.mlg.factoring.projection import truncate, unit_rows
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.layer.metric import InputMetric
 
@@ -37,13 +37,7 @@ class Rows:
     def of_basis(cls, weight: Tensor, metric: InputMetric, shape: LayerShape) -> "Rows":
         """Split a weight into the rows of W_c, the strongest first; all of them."""
         matrix = _matrix(weight)  # (C_out, C_in*k*k)
-        if shape.c_out <= matrix.shape[1]:
-            columns = torch.linalg.eigh(matrix @ matrix.mT).eigenvectors.flip(-1)
-            kernels = columns.mT @ matrix
-        else:
-            right = torch.linalg.eigh(matrix.mT @ matrix).eigenvectors.flip(-1)
-            columns = torch.linalg.qr(matrix @ right).Q
-            kernels = columns.mT @ matrix
+        columns, kernels = truncate(matrix, min(matrix.shape))
         return cls._split(columns, kernels, metric, shape)
 
     @classmethod

@@ -24,7 +24,7 @@ def is_non_dominated(values: Values, larger_is_better: Sequence[bool]) -> npt.ND
     least one; so equal points never dominate each other: they are all kept, or none is.
 
     Args:
-        values: one point a row, shape (n, m).
+        values: one point per row, shape (n, m).
         larger_is_better: the direction of each of the m columns.
 
     Returns:
@@ -52,7 +52,7 @@ def hypervolume(
     by moocore.
 
     Args:
-        values: one point a row, shape (n, m).
+        values: one point per row, shape (n, m).
         larger_is_better: the direction of each of the m columns.
         reference: the worst value of each column.
 
@@ -74,7 +74,7 @@ def usable(values: Values, objectives: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Return which points can be compared: known, finite, positive where log10 is taken.
 
     Args:
-        values: one point a row, as shown, shape (n, m); NaN where not known.
+        values: one point per row, as shown, shape (n, m); NaN where not known.
         objectives: the names of the m columns.
 
     Raises:
@@ -135,7 +135,7 @@ def dominated_volume(
     it says so: accuracy and memory ratio alone give fractions times decades.
 
     Args:
-        values: one point a row, as shown, shape (n, m); what is not ``usable`` is left out.
+        values: one point per row, as shown, shape (n, m); what is not ``usable`` is left out.
         objectives: the names of the m columns.
         reference: a study's ``hypervolume_reference``.
 

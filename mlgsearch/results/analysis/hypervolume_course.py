@@ -21,7 +21,7 @@ def hypervolume_course(
     cover is measured: 10,000 trials have some hundreds of those.
 
     Args:
-        values: one point a row, shape (n, m), finite.
+        values: one point per row, shape (n, m), finite.
         larger_is_better: the direction of each of the m columns.
         reference: the worst value of each column; a point that is not better in every one
             contributes nothing.
@@ -83,7 +83,7 @@ def _area_course(gains: NDArray[np.float64]) -> NDArray[np.float64]:
             for i in range(begin, end):
                 area -= (widths[i] - left) * heights[i]
                 left = widths[i]
-            if left < width:  # up to here the next corner stood
+            if left < width:  # up to here the next corner reached
                 area -= (width - left) * above
             widths[begin:end], heights[begin:end] = [width], [height]
     course[done:] = area

@@ -52,7 +52,7 @@ def _range(
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return round values between 10**low and 10**high, the fewer a decade the more decades."""
+    """Return round values between 10**low and 10**high, the fewer per decade the more decades."""
     mantissas = [1.0] if high - low > 3 else [1.0, 2.0, 5.0]
     if high - low < 0.7:
         mantissas = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]

@@ -56,6 +56,12 @@ def draw_teacher(figure: go.Figure, percent: float) -> None:
     )
 
 
+def blend(low: str, high: str, share: float) -> str:
+    """Mix two colours, #RRGGBB, from the first at 0 to the second at 1."""
+    channels = ((int(low[i : i + 2], 16), int(high[i : i + 2], 16)) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(a + (b - a) * share):02X}" for a, b in channels)
+
+
 def emptiness(why: str, *, colour: str = GREY, size: int = 18) -> dict[str, Any]:
     """Return an annotation that says in the middle of a chart why there is nothing in it.
 

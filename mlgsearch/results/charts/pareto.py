@@ -65,19 +65,10 @@ def pareto_chart(
     best = front(trials, objectives)
     y, x = OBJECTIVES[objectives[0]], OBJECTIVES[objectives[1]]
     best_numbers = {trial.number for trial in best}
-    others = [
-        trial
-        for trial in trials
-        if trial.state is TrialState.COMPLETE
-        and trial.number not in best_numbers
-        and _is_drawable(trial, x)
-        and _is_drawable(trial, y)
-    ]
-    pruned = [
-        trial
-        for trial in trials
-        if trial.state is TrialState.PRUNED and _is_drawable(trial, x) and _is_drawable(trial, y)
-    ]
+    drawable = [trial for trial in trials if _is_drawable(trial, x) and _is_drawable(trial, y)]
+    complete = [trial for trial in drawable if trial.state is TrialState.COMPLETE]
+    others = [trial for trial in complete if trial.number not in best_numbers]
+    pruned = [trial for trial in drawable if trial.state is TrialState.PRUNED]
     figure = go.Figure(
         [
             _points(pruned, x, y, objectives, f"stopped early ({len(pruned)})", _CROSS),

@@ -22,7 +22,7 @@ def plan_chart(points: Sequence[PlannedStudent], title: str) -> go.Figure:
             x=[point.memory_ratio for point in points],
             y=[100 * point.damage for point in points],
             text=[
-                f"<b>{point.packed_bytes / 1000:.1f} kB</b><br>memory ratio: "
+                f"<b>{point.packed_bytes / 1000:.1f} KB</b><br>memory ratio: "
                 f"{point.memory_ratio:.4f} ({TIMES}{1 / point.memory_ratio:.1f})<br>"
                 f"predicted damage: {100 * point.damage:.1f} %"
                 for point in points
@@ -59,7 +59,7 @@ class LayerBar:
 
 
 def layers_chart(bars: Sequence[LayerBar], title: str, subtitle: str, axis: str) -> go.Figure:
-    """Draw a bar a layer, the first on top; texts are shown as they are written."""
+    """Draw a bar per layer, the first on top; texts are shown as they are written."""
     spreads = [bar.spread for bar in bars]
     figure = go.Figure(
         go.Bar(

@@ -7,10 +7,14 @@ from itertools import groupby
 import plotly.graph_objects as go
 
 from mlgsearch.records import OBJECTIVES, Objective
-from mlgsearch.results.analysis.uncertainty.verification import VerifiedPoint
+from mlgsearch.results.analysis.uncertainty.verification import (
+    VerifiedPoint,
+    likely,
+    with_spread,
+)
 from mlgsearch.results.charts.axis import axis_of
-from mlgsearch.results.charts.layout import BLUE, GREY, draw_teacher, lay_out, say_empty
-from mlgsearch.words import TIMES
+from mlgsearch.results.charts.layout import BLUE, GREY, blend, draw_teacher, lay_out, say_empty
+from mlgsearch.words import TIMES, counted
 
 _LEGEND = (
     "bars: one standard deviation over the seeds; the fuller a point, the likelier on the front"
@@ -69,19 +73,12 @@ def _trace(points: Sequence[VerifiedPoint], x: Objective, epochs: int, place: in
         marker={
             "symbol": ("circle", "diamond", "square", "triangle-up")[place % 4],
             "size": 12,
-            "color": [_fullness(point.front_probability) for point in points],
+            "color": [blend("#FFFFFF", BLUE, point.front_probability or 0.0) for point in points],
             "line": {"width": 2, "color": BLUE},
         },
-        name=f"{epochs} epoch{'' if epochs == 1 else 's'} ({len(points)})",
+        name=f"{counted(epochs, 'epoch')} ({len(points)})",
         showlegend=True,
     )
-
-
-def _fullness(probability: float | None) -> str:
-    """Return the colour from white to the front's blue; white where nothing is known."""
-    share = probability or 0.0
-    channels = [int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(255 + (value - 255) * share):02X}" for value in channels)
 
 
 def _size(point: VerifiedPoint, x: Objective) -> float:
@@ -96,16 +93,14 @@ def _reach(point: VerifiedPoint) -> tuple[float, float]:
 
 
 def _hover(point: VerifiedPoint, x: Objective) -> str:
-    n = len(point.seeds)
-    spread = "" if point.test_std is None else f" \N{PLUS-MINUS SIGN} {100 * point.test_std:.2f}"
     lines = [
-        f"<b>trial {point.trial.number}</b>, {n} seed{'' if n == 1 else 's'}",
-        f"test accuracy: {100 * point.test_accuracy:.2f}{spread} %",
+        f"<b>trial {point.trial.number}</b>, {counted(len(point.seeds), 'seed')}",
+        f"test accuracy: {with_spread(point.test_accuracy, point.test_std)}",
         f"from the packed file: {100 * point.packed_accuracy:.2f} %",
         f"validation accuracy: {100 * point.validation_accuracy:.2f} %",
     ]
     if point.front_probability is not None:
-        lines.append(f"on the front: {100 * point.front_probability:.0f} %")
+        lines.append(f"on the front: {likely(point.front_probability)}")
     value = _size(point, x)
     lines.append(f"{x.label}: {value:.4g}")
     if x.name.endswith("_ratio"):

@@ -10,13 +10,15 @@ from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 
 #: MySQL's own TEXT ends at 64 KB.
-LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
+LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 #: MySQL's own DATETIME drops fractions of a second.
-MOMENT = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
+MOMENT = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
 #: A string that keeps upper and lower case apart, which MySQL's by default do not.
-NAME_TEXT = String(128).with_variant(mysql.VARCHAR(128, collation="utf8mb4_bin"), "mysql")
+NAME_TEXT = String(128).with_variant(
+    mysql.VARCHAR(128, collation="utf8mb4_bin"), "mysql", "mariadb"
+)
 
 
 class UnstorableError(ValueError, DontWrapMixin):

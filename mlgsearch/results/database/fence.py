@@ -13,7 +13,7 @@ from mlgsearch.results.database.tables import lease_table, study_table
 
 @dataclass(frozen=True)
 class Fence:
-    """Lets one writer pass: the holder of ``lease``, or without one whoever comes first.
+    """Allows one writer: the holder of ``lease``, or without one whoever comes first.
 
     A lease's token is larger than of every lease of the study before, so a driver that lost its
     lease is identified by the token, whatever it believes and however late it comes.
@@ -42,7 +42,7 @@ class Fence:
             if row.expires_unix_s > row.clock_unix_s:
                 raise LeaseLostError(
                     f"study {study!r} is driven by {row.holder} (process {row.pid} on {row.host}): "
-                    "nobody else may write to it"
+                    "only that driver may write to it"
                 )
         elif row.token != self.lease.token:
             raise LeaseLostError(

@@ -106,17 +106,6 @@ def release(engine: Engine, lease: LeaseRecord) -> None:
         connection.execute(_update_own(lease, {"holder": "", "pid": 0, "expires_unix_s": 0.0}))
 
 
-def current(engine: Engine, study: str) -> LeaseRecord | None:
-    """Return who holds a study's lease; None if no driver does, or it ran out.
-
-    Raises:
-        StudyNotFoundError: no such study.
-    """
-    with engine.connect() as connection:
-        row = _read(connection, find_study(connection, study))
-    return _record(study, row) if row["expires_unix_s"] > row["clock_unix_s"] else None
-
-
 def held(connection: Connection) -> dict[str, LeaseRecord]:
     """Return the leases that somebody holds now, by the study's name."""
     rows = connection.execute(

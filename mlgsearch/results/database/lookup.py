@@ -1,11 +1,15 @@
 """From the names of studies and the numbers of trials to their rows."""
 
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from sqlalchemy import Connection, func, select
 
 from mlgsearch.errors import StudyNotFoundError, TrialNotFoundError
 from mlgsearch.results.database.tables import study_table, trial_table
+
+#: Numbers a statement may name: SQLite takes 32,766 at most.
+_PART = 10_000
 
 #: Characters of a name that is not there; those that are there have no more.
 _SHOWN = 128
@@ -60,3 +64,9 @@ def find_trial(connection: Connection, study: str, number: int) -> int:
         f"it has {count} trials, numbered {first} to {last}" if count else "it has no trials yet"
     )
     raise TrialNotFoundError(f"study {study!r} has no trial {number}; {there}")
+
+
+def in_parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Cut numbers into parts that one statement may name."""
+    for start in range(0, len(numbers), _PART):
+        yield numbers[start : start + _PART]

@@ -11,13 +11,16 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.connection.engine import BUSY_TIMEOUT_S, shown_url, writing
+from mlgsearch.results.database.connection.engine import shown_url, writing
+from mlgsearch.results.database.connection.silence import SILENCE_S
 from mlgsearch.results.database.schema import head, refuse_unknown, revision
 from mlgsearch.results.database.tables import PREFIX
 
 #: Any constants will do: two drivers that upgrade one database at once take turns on them.
 _LOCK_KEY = 0x6D6C67
 _MYSQL_LOCK = "CONCAT('mlgsearch.', MD5(DATABASE()))"  # the server's, so one for each database
+#: How long it is waited for; the connection is given up a little later.
+_MYSQL_WAIT_S = int(SILENCE_S) - 5
 
 
 def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
@@ -51,18 +54,24 @@ def upgrade(engine: Engine) -> None:
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
-    """Let no other driver upgrade the database meanwhile; SQLite's writing transaction does."""
+    """Keep other drivers from upgrading the database; SQLite's writing transaction does so."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
     if connection.dialect.name not in ("mysql", "mariadb"):
         yield
         return
-    # It belongs to the session, so the commits of each change keep it.
-    connection.execute(text(f"SELECT GET_LOCK({_MYSQL_LOCK}, {BUSY_TIMEOUT_S})"))
+    # It belongs to the session, so the commits of each change keep it, and it goes with it.
+    lock = text(f"SELECT GET_LOCK({_MYSQL_LOCK}, {_MYSQL_WAIT_S})")
+    if connection.execute(lock).scalar() != 1:
+        raise StorageError(
+            f"{shown_url(connection.engine)}: another process has been bringing the schema up to "
+            f"date for {_MYSQL_WAIT_S} s; try again later"
+        )
     try:
         yield
     finally:
-        connection.execute(text(f"SELECT RELEASE_LOCK({_MYSQL_LOCK})"))
+        if not connection.invalidated:
+            connection.execute(text(f"SELECT RELEASE_LOCK({_MYSQL_LOCK})"))
 
 
 def alembic_config() -> Config:

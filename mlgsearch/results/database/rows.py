@@ -34,6 +34,18 @@ _MEASURED = (
     "learning_rate",
     "epoch_s",
 )
+_PLAIN_STUDY = (
+    "name",
+    "content_hash",
+    "source",
+    "n_trials",
+    "teacher_hash",
+    "teacher_accuracy",
+    "teacher_test_accuracy",
+    "validation_samples",
+    "ended",
+    "uncompressed",
+)
 _PLAIN = (
     "number",
     "fingerprint",
@@ -52,24 +64,15 @@ _PLAIN = (
 def study_row(record: StudyRecord) -> dict[str, Any]:
     """Return the columns of ``mlg_study``, apart from the moments."""
     return {
-        "name": record.name,
+        **{name: getattr(record, name) for name in _PLAIN_STUDY},
         "content": dict(record.content),
-        "content_hash": record.content_hash,
-        "source": record.source,
         "objectives": list(record.objectives),
-        "n_trials": record.n_trials,
-        "teacher_hash": record.teacher_hash,
-        "teacher_accuracy": record.teacher_accuracy,
-        "teacher_test_accuracy": record.teacher_test_accuracy,
         "versions": dict(record.versions),
         "hypervolume_reference": dict(record.hypervolume_reference),
         "layers": layer_rows(record.layers),
         "planned": planned_rows(record.planned),
         "data_hash": record.data_hash,
         "lineage": [dict(change) for change in record.lineage],
-        "validation_samples": record.validation_samples,
-        "ended": record.ended,
-        "uncompressed": record.uncompressed,
     }
 
 
@@ -86,15 +89,9 @@ def planned_rows(points: Iterable[PlannedStudent]) -> list[dict[str, Any]]:
 def study_record(row: RowMapping) -> StudyRecord:
     """Read a row of ``mlg_study``."""
     return StudyRecord(
-        name=row["name"],
+        **{name: row[name] for name in _PLAIN_STUDY},
         content=row["content"],
-        content_hash=row["content_hash"],
-        source=row["source"],
         objectives=tuple(row["objectives"]),
-        n_trials=row["n_trials"],
-        teacher_hash=row["teacher_hash"],
-        teacher_accuracy=row["teacher_accuracy"],
-        teacher_test_accuracy=row["teacher_test_accuracy"],
         versions=row["versions"],
         created_at=row["created_at"],
         hypervolume_reference=row["hypervolume_reference"] or {},
@@ -102,9 +99,6 @@ def study_record(row: RowMapping) -> StudyRecord:
         planned=tuple(PlannedStudent(**point) for point in row["planned"] or ()),
         data_hash=row["data_hash"] or "",
         lineage=tuple(row["lineage"] or ()),
-        validation_samples=row["validation_samples"],
-        ended=row["ended"],
-        uncompressed=row["uncompressed"],
     )
 
 

@@ -119,26 +119,48 @@ class ResultStore:
             rows = connection.execute(select(study_table).order_by(study_table.c.id))
             return [study_record(row) for row in rows.mappings()]
 
-    def set_target(self, name: str, n_trials: int) -> None:
-        """Set how many trials the study shall have in total; it has not ended before that."""
+    def begin_run(
+        self,
+        name: str,
+        *,
+        content: Mapping[str, object],
+        n_trials: int,
+        data_hash: str,
+        validation_samples: int | None,
+        teacher_hash: str,
+        teacher_accuracy: float,
+    ) -> None:
+        """Record what a driver runs the study with, all or nothing; it has not ended any more.
+
+        Args:
+            name: of the study.
+            content: the resources and the total of trials may differ from what is stored, but
+                nothing else: the content's hash stays.
+            n_trials: how many trials the study shall have in total.
+            data_hash: of images and split.
+            validation_samples: the images of the validation part.
+            teacher_hash: of the teacher's weights.
+            teacher_accuracy: on the validation part, a fraction.
+
+        Raises:
+            UserError: the study shall have no trial.
+        """
         if n_trials < 1:
             raise UserError(f"n_trials is {n_trials}: it must be at least 1")
-        self._update_study(name, n_trials=n_trials, ended=None)
+        self._update_study(
+            name,
+            content=dict(content),
+            n_trials=n_trials,
+            data_hash=data_hash,
+            validation_samples=validation_samples,
+            teacher_hash=teacher_hash,
+            teacher_accuracy=teacher_accuracy,
+            ended=None,
+        )
 
     def set_ended(self, name: str, n_trials: int, reason: str) -> None:
         """Record that the study is finished with ``n_trials`` trials, and why."""
         self._update_study(name, n_trials=n_trials, ended=reason)
-
-    def set_content(self, name: str, content: Mapping[str, object]) -> None:
-        """Record the resources and the total of trials that a driver runs a study with.
-
-        Nothing else of the content may differ from what is stored: its hash stays.
-        """
-        self._update_study(name, content=dict(content))
-
-    def set_teacher(self, name: str, teacher_hash: str, teacher_accuracy: float) -> None:
-        """Record the study's teacher, once it is known; accuracy is a fraction."""
-        self._update_study(name, teacher_hash=teacher_hash, teacher_accuracy=teacher_accuracy)
 
     def set_data(self, name: str, data_hash: str, validation_samples: int | None) -> None:
         """Record the study's data: the hash of images and split, the validation part's images."""
@@ -156,7 +178,7 @@ class ResultStore:
     ) -> None:
         """Record that a study goes on though something differs, and what its trials so far were.
 
-        The teacher and the data are set by themselves; the teacher's accuracy on the test part is
+        The teacher and the data are set by `begin_run`; the teacher's accuracy on the test part is
         not known any more.
         """
         with writing(self._engine) as connection:
@@ -214,36 +236,17 @@ class ResultStore:
         with writing(self._engine) as connection:
             self._fence.check(connection, study)
 
-    def put_trial(self, study: str, record: TrialRecord) -> None:
-        """Write a trial, or replace what is known of it.
-
-        Raises:
-            ValueError: it is COMPLETE without finite accuracy and loss, a time has no zone, or a
-                hyperparameter is not finite.
-        """
-        self.put_trial_with_epochs(study, record, ())
-
-    def put_epochs(self, study: str, number: int, epochs: Sequence[EpochRecord]) -> None:
-        """Write epochs of a trial that is there already, or replace them."""
-        with writing(self._engine) as connection:
-            study_id = self._fence.check(connection, study)
-            trial_id = find_trial(connection, study, number)
-            _write_epochs(connection, trial_id, epochs)
-            now = self._moment(connection, study_id)
-            connection.execute(
-                update(trial_table).where(trial_table.c.id == trial_id).values(updated_at=now)
-            )
-
-    def put_trial_with_epochs(
-        self, study: str, record: TrialRecord, epochs: Sequence[EpochRecord]
+    def put_trial(
+        self, study: str, record: TrialRecord, epochs: Sequence[EpochRecord] = ()
     ) -> TrialRecord:
-        """Write a trial and epochs of it together, as when a trial ends.
+        """Write a trial and epochs of it together, or replace what is known of them.
 
         Returns:
             The record, with the moments that it was given.
 
         Raises:
-            ValueError: as ``put_trial``.
+            ValueError: it is COMPLETE without finite accuracy and loss, a time has no zone, or a
+                hyperparameter is not finite.
         """
         with writing(self._engine) as connection:
             study_id = self._fence.check(connection, study)
@@ -272,19 +275,15 @@ class ResultStore:
                 _write_epochs(connection, trial_id, epochs)
         return record
 
-    def trials(self, study: str, states: Iterable[TrialState] | None = None) -> list[TrialRecord]:
-        """Return the study's trials, or those in the given states, by number."""
-        return list(self.each_trial(study, states))
+    def trials(self, study: str) -> list[TrialRecord]:
+        """Return the study's trials by number."""
+        return list(self.each_trial(study))
 
-    def each_trial(
-        self, study: str, states: Iterable[TrialState] | None = None
-    ) -> Iterator[TrialRecord]:
-        """Yield the study's trials, or those in the given states, by number; few are read ahead."""
+    def each_trial(self, study: str) -> Iterator[TrialRecord]:
+        """Yield the study's trials by number; few are read ahead."""
         with self._engine.connect() as connection:
             study_id = find_study(connection, study)
             query = select(trial_table).where(trial_table.c.study_id == study_id)
-            if states is not None:
-                query = query.where(trial_table.c.state.in_([state.value for state in states]))
             query = query.order_by(trial_table.c.number)
             rows = connection.execution_options(yield_per=_READ_AHEAD).execute(query)
             for row in rows.mappings():

@@ -11,7 +11,7 @@ from mlgsearch.records import BUDGET_KB, StudyRecord
 from mlgsearch.results.analysis.effects.hyperparameters import Hyperparameters
 from mlgsearch.results.analysis.layer_groups import LayerGroups, group_names
 from mlgsearch.results.analysis.trial_columns import Floats, TrialColumns
-from mlgsearch.results.database.lookup import find_study
+from mlgsearch.results.database.lookup import find_study, in_parts
 from mlgsearch.results.database.tables import trial_table
 from mlgsearch.results.read.read_lock import ReadLock
 
@@ -19,9 +19,6 @@ from mlgsearch.results.read.read_lock import ReadLock
 _PARAMETERS = table("trial_params", *map(column, ("trial_id", "param_name", "param_value")))
 _TRIALS = table("trials", *map(column, ("trial_id", "study_id", "number")))
 _STUDIES = table("studies", *map(column, ("study_id", "study_name")))
-
-#: Numbers a statement may name: SQLite takes 32,766 at most.
-_PART = 10_000
 
 Whole = TypeVar("Whole")
 
@@ -78,8 +75,7 @@ class FixedValues(Generic[Whole]):
             if query is None:
                 return found
             (number_column, *_) = query.selected_columns
-            for start in range(0, len(numbers), _PART):
-                part = numbers[start : start + _PART]
+            for part in in_parts(numbers):
                 for number, stored in connection.execute(query.where(number_column.in_(part))):
                     found[number] = self._parse(stored)
         return found

@@ -46,19 +46,21 @@ class StudyChoice:
             )
         elif limit.kind == "at_least":
             rule = f"the smallest student expected at {value} % or more{self.part}"
-        elif limit.kind == "max_kb":
-            rule = f"the best student to expect whose packed file has at most {value} KB"
-        elif limit.kind == "max_ms":
-            rule = f"the best student to expect whose predicted latency is at most {value} ms"
         else:
-            rule = f"the best student to expect with a memory ratio of at most {value}"
+            limited = {
+                "max_kb": f"packed file is at most {value} KB",
+                "max_ms": f"predicted latency is at most {value} ms",
+                "max_ratio": f"memory ratio is at most {value}",
+            }
+            rule = f"the student with the highest expected accuracy whose {limited[limit.kind]}"
         if choice.tied_with is not None:
             tied = choice.tied_with
             rule += (
                 f", tied with the larger trial {tied.number}, whose lead of {tied.points:.2f} "
                 "points is within the noise"
             )
-        return f"{rule} ({choice.fitting} of the {choice.total} on the front fit)"
+        front = f"the {choice.total} on the front of expected accuracies"
+        return f"{rule} ({choice.fitting} of {front} fit)"
 
 
 def teacher_of(results: StudyResults) -> tuple[float | None, str]:

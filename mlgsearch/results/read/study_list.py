@@ -21,8 +21,9 @@ class StudyRow:
 
     ``reached`` is what its trials come to. ``last_activity`` is the last write to the study, its
     trials or their epochs, and ``lease`` that of the driver that holds the study now, or None, both
-    by the database's clock; ``time_left_s`` is what it will need, None where nobody drives or fewer
-    than two trials have ended since it began. ``ended`` says why the search ended before its total.
+    by the database's clock; ``time_left_s`` is what it will need, None without a driver or where
+    fewer than two trials have ended since it began. ``ended`` says why the search ended before its
+    total.
     """
 
     name: str

@@ -8,12 +8,9 @@ from typing import Any
 from sqlalchemy import Engine, Row, Select, select
 
 from mlgsearch.records import EpochRecord, FiveNumbers, TrialState
-from mlgsearch.results.database.lookup import find_study
+from mlgsearch.results.database.lookup import find_study, in_parts
 from mlgsearch.results.database.rows import epoch_record
 from mlgsearch.results.database.tables import epoch_table, trial_table
-
-#: Numbers a statement may name: SQLite takes 32,766 at most.
-_PART = 10_000
 
 _PASSED_ON = re.compile(r"^the same training failed as trial \d+: ")
 #: Where in its training a trial failed, which is no other reason.
@@ -97,8 +94,7 @@ def _of_trials(
     wanted = sorted(set(numbers))
     with engine.connect() as connection:
         query = query.where(trial_table.c.study_id == find_study(connection, study))
-        for start in range(0, len(wanted), _PART):
-            part = wanted[start : start + _PART]
+        for part in in_parts(wanted):
             yield from connection.execute(query.where(trial_table.c.number.in_(part)))
 
 

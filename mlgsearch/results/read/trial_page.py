@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, func, select
 
 from mlgsearch.records import TrialRecord, TrialState
-from mlgsearch.results.database.lookup import find_study
+from mlgsearch.results.database.lookup import find_study, in_parts
 from mlgsearch.results.database.rows import trial_record
 from mlgsearch.results.database.tables import trial_table
 
-#: Numbers a statement may name: SQLite takes 32,766 at most.
-_PART = 10_000
 #: Trials of a page where all are read.
 _AT_ONCE = 1_000
 
@@ -85,11 +83,11 @@ def some_trials(engine: Engine, study: str, numbers: Sequence[int]) -> list[Tria
     found: list[TrialRecord] = []
     with engine.connect() as connection:
         study_id = find_study(connection, study)
-        for start in range(0, len(numbers), _PART):
+        for part in in_parts(numbers):
             rows = connection.execute(
                 select(trial_table)
                 .where(trial_table.c.study_id == study_id)
-                .where(trial_table.c.number.in_(numbers[start : start + _PART]))
+                .where(trial_table.c.number.in_(part))
             )
             found += [trial_record(row) for row in rows.mappings()]
     return sorted(found, key=lambda trial: trial.number)

@@ -32,7 +32,7 @@ class Work(Protocol):
         """Where its log of events lies; may be the same."""
 
     def publish(self) -> None:
-        """Let others find what the folder holds now, and only that.
+        """Make visible to others what the folder holds now, and only that.
 
         Raises:
             ArtifactsAwayError: the store does not take it.

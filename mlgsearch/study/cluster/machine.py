@@ -7,7 +7,7 @@ _SHARED = Path("/dev/shm")
 
 
 def shared_memory_warning(needed: int, shared: Path = _SHARED) -> str | None:
-    """Say in a sentence that data do not fit into shared memory; None where they do."""
+    """Return a sentence if data do not fit into shared memory; None where they do."""
     try:
         found = os.statvfs(shared)
     except OSError:  # none here: Ray has a place of its own

@@ -56,7 +56,7 @@ def ship(
     cache: Path,
     seeds: Iterable[int],
     epochs: int,
-    notice: Callable[[str], object] = logger.warning,
+    notice: Callable[[str], object],
 ) -> Shipped:
     """Put into the object store what `prepare` left in the cache.
 

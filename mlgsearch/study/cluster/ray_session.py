@@ -139,7 +139,7 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def _kill_at_once() -> None:
-    """Let Ray's shutdown kill its processes: they block SIGTERM, after which it waits 1 s each."""
+    """Make Ray's shutdown kill its processes: they block SIGTERM, and it waits 1 s for each."""
     node = ray_worker._global_node
     if node is not None:
         kill = node.kill_all_processes
@@ -369,7 +369,7 @@ def _protect_token() -> bool:
             if path.stat().st_mode & 0o077:
                 path.chmod(0o600)
         return os.access(path, os.R_OK)
-    except (OSError, RuntimeError):  # RuntimeError: nobody knows this user's home
+    except (OSError, RuntimeError):  # RuntimeError: this user's home is unknown
         return False
 
 

@@ -106,7 +106,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator["Stop"]:
-        """Handle the signals inside of the context."""
+        """Handle SIGINT, SIGTERM and SIGHUP inside of the context."""
         before = {number: signal.getsignal(number) for number in _SIGNALS}
         # `nohup` ignores SIGHUP, and that is meant.
         handled = [n for n in _SIGNALS if n != signal.SIGHUP or before[n] != signal.SIG_IGN]
@@ -184,10 +184,3 @@ class Stop:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         os._exit(128 + self._first)
-
-
-@contextmanager
-def stopping_on_signals(grace_s: float | None = None) -> Iterator[Stop]:
-    """Handle SIGINT, SIGTERM and SIGHUP inside of the context; see `Stop`."""
-    with Stop(grace_s).listening() as stop:
-        yield stop

@@ -227,7 +227,7 @@ class StudySearcher(DriverOnly, Searcher):
             self._ledger.complete(known.number, report.summary)
 
     def _bury(self, known: _Attempt) -> None:
-        """Let another worker take over from one that died, unless it was its watchdog."""
+        """Hand the trial of a worker that died to another, unless its watchdog ended it."""
         if known.leaves:
             self._ledger.hand_over(known.number)
             return
@@ -255,7 +255,7 @@ class StudySearcher(DriverOnly, Searcher):
         return True
 
     def _guarded(self, act: Callable[[], Any]) -> Any:
-        """Let what ends the study end it cleanly, and not inside Ray's loop."""
+        """Call ``act``; an error that ends the study stops it cleanly, not inside Ray's loop."""
         try:
             return act()
         except UserError as error:
@@ -303,7 +303,7 @@ class StudyScheduler(DriverOnly, FIFOScheduler):
         self._searcher = searcher
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Let Ray drop the trials that ended before."""
+        """Make Ray drop the trials that ended before."""
         drop_ended(tune_controller._tune_controller, self._searcher)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlgsearch.study.cluster.ray_session import nodes  # isort: skip  # sets Ray's environment first
+from mlgsearch.study.cluster.ray_session import local_ray  # noqa: F401  # isort: skip  # sets Ray's environment first
 from ray import tune
 from ray.tune import RunConfig, Stopper, TuneConfig, Tuner
 
@@ -15,15 +15,13 @@ from mlgsearch.study.cluster.tune_adapter import (
     StudySearcher,
 )
 from mlgsearch.study.cluster.worker import WorkerContext
-from mlgsearch.study.progress_view import ProgressView
-from mlgsearch.study.writing.lease_keeper import LeaseKeeper
 
 
 def run_trials(
     searcher: StudySearcher,
     worker: type[tune.Trainable],
     context: WorkerContext,
-    slots: Capacity,
+    capacity: Capacity,
     folder: str,
 ) -> None:
     """Run what a searcher proposes until it has no more, or is to stop.
@@ -33,11 +31,11 @@ def run_trials(
             the run before its time.
         worker: trains a trial.
         context: what all workers get.
-        slots: what a trial takes.
+        capacity: what a trial takes.
         folder: empty, for what Tune writes; nothing of it is needed later.
     """
     tuner = Tuner(
-        tune.with_resources(worker, {"cpu": slots.cpu, "gpu": slots.gpu}),
+        tune.with_resources(worker, {"cpu": capacity.cpu, "gpu": capacity.gpu}),
         param_space={"context": context.to_text()},
         tune_config=TuneConfig(
             search_alg=searcher,
@@ -56,32 +54,6 @@ def run_trials(
         ),
     )
     tuner.fit()
-
-
-class Room:
-    """Counts the trials that may run now; reports once each time that none fits anywhere.
-
-    For the page the lease says so, for as long as it is so.
-    """
-
-    def __init__(self, slots: Capacity, view: ProgressView, keeper: LeaseKeeper):
-        self._slots = slots
-        self._view = view
-        self._keeper = keeper
-        gpus = f" and {slots.gpu:g} GPU" if slots.gpu else ""
-        self._none_fits = (
-            f"no node has room for a trial, which takes {slots.cpu:g} CPU{gpus}: what is left "
-            "waits until a node joins"
-        )
-
-    def __call__(self) -> int:
-        """Return how many trials may run, on the nodes that are alive now."""
-        alive = nodes()
-        waits_for = "" if self._slots.fits_on(alive) else self._none_fits
-        if waits_for and not self._keeper.waits_for:
-            self._view.notice(waits_for)
-        self._keeper.waits_for = waits_for
-        return self._slots.count_on(alive)
 
 
 class _StopWhen(DriverOnly, Stopper):

@@ -2,7 +2,6 @@
 
 import faulthandler
 import json
-import logging
 import os
 import signal
 import time
@@ -17,10 +16,12 @@ from ray import tune
 from mlgsearch.errors import ArtifactsAwayError, MlgsearchError
 from mlgsearch.records import EpochRecord
 from mlgsearch.study.artifacts.store import Artifacts, Work, open_artifacts
+from mlgsearch.study.cluster.capacity import Capacity
 from mlgsearch.study.cluster.exceptions import take_failure
 from mlgsearch.study.cluster.messages import Assignment, Report
 from mlgsearch.study.cluster.notice import Notice
 from mlgsearch.study.cluster.object_store import Shipped
+from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.train.device import best_device, release_memory, set_up_device
 from mlgsearch.train.own_code import add_code_folder
 from mlgsearch.train.spec import TrainSpec
@@ -28,9 +29,7 @@ from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.student.trial import TrialJob
 from mlgsearch.train.teacher.prepared import Prepared
 
-logger = logging.getLogger(__name__)
-
-#: In the log's folder: where a trial's threads stood when it took too long.
+#: In the log's folder: where a trial's threads were when it took too long.
 HUNG = "hung.txt"
 
 
@@ -45,6 +44,27 @@ class WorkerContext:
     uses_gpu: bool = False
     trial_timeout_s: float | None = None
     code_folder: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        spec: StudySpec,
+        cache: Path,
+        artifacts: str,
+        capacity: Capacity,
+        code_folder: str | None,
+        trial_timeout_s: float | None = None,
+    ) -> "WorkerContext":
+        """Put it together on the driver."""
+        return cls(
+            train=spec.train_spec().model_dump(mode="json"),
+            cache=str(cache),
+            artifacts=artifacts,
+            threads=capacity.threads,
+            uses_gpu=capacity.gpu > 0,
+            trial_timeout_s=trial_timeout_s,
+            code_folder=code_folder,
+        )
 
     def to_text(self) -> str:
         """Write it down; `from_text` reads it."""

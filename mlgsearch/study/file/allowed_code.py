@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mlgsearch.errors import CodeNotAllowedError
 from mlgsearch.records import StudyRecord
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.train.own_code import add_code_folder, names_code
 
 
@@ -20,7 +21,7 @@ def named_code(spec: StudySpec) -> dict[str, str]:
 
 
 def offer_code(spec: StudySpec) -> str | None:
-    """Let the code that a specification names be found in the working folder.
+    """Make the code that a specification names importable from the working folder.
 
     Returns:
         The folder, which workers must look in as well; None where no code is named: then nothing is

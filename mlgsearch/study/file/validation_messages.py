@@ -38,7 +38,7 @@ _LINE_LENGTH = 600
 
 
 def validation_messages(error: ValidationError, model: type[BaseModel], where: str) -> list[str]:
-    """Return one line a mistake: `where: key: what is wrong, what to write instead`.
+    """Return one line per mistake: `where: key: what is wrong, what to write instead`.
 
     Args:
         error: what pydantic found.

@@ -1,4 +1,4 @@
-"""Passing a driver's events on to listeners without waiting for them."""
+"""Opening a study's listeners, and passing a driver's events on without waiting for them."""
 
 import queue
 import tempfile
@@ -8,11 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from mlgsearch.errors import UserError
+from mlgsearch.named import named
 from mlgsearch.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+from mlgsearch.study.file.spec import ListenersSpec
 from mlgsearch.study.progress_view import ProgressView
 
 #: So often a packed file is tried, once per event, before a run ends without it.
 _MOST_TRIES = 20
+_CLASSES = {"tensorboard": "TensorBoard", "mlflow": "Mlflow", "wandb": "Wandb"}
 
 
 class Listener(Protocol):
@@ -32,6 +36,32 @@ class Listener(Protocol):
 
     def close(self) -> None:
         """Write what is not written yet."""
+
+
+def open_listeners(spec: ListenersSpec) -> list[Listener]:
+    """Return the listeners that a study file names; nothing is written or sent yet.
+
+    Raises:
+        UserError: a package is missing, or an address is not one that the tracker knows.
+    """
+    found: list[Listener] = []
+    for name, where in spec:
+        if where is None:
+            continue
+        try:
+            listener = named(f"mlgsearch.study.listeners.{name}:{_CLASSES[name]}")
+        except ImportError as error:
+            raise UserError(
+                f"listeners.{name}: needs a package that is not installed ({error}): "
+                f"pip install 'mlgsearch[{name}]'"
+            ) from None
+        try:
+            found.append(listener(where))
+        except Exception as error:  # a tracker may raise anything
+            raise UserError(
+                f"listeners.{name}: {where!r} cannot be used: {first_line(error)}"
+            ) from error
+    return found
 
 
 class Reporting:
@@ -65,9 +95,9 @@ class Reporting:
         """Pass it on."""
         self._view.notice(text)
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
         """Pass it on, and open the experiment; trials known from before were reported before."""
-        self._view.started(study, trials, slots)
+        self._view.started(study, trials, at_once)
         self._events.put(lambda: self._to_all(lambda listener: listener.begin(study)))
 
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:

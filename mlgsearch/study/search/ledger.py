@@ -31,6 +31,7 @@ from mlgsearch.study.space.space import Proposal, Space
 from mlgsearch.study.writing.pending import PendingTrial
 from mlgsearch.study.writing.spool import Spool
 from mlgsearch.train.student.trial import TrialSummary
+from mlgsearch.words import counted
 
 #: A study stops where so many trainings failed before any came to something.
 _ALL_FAILED = 5
@@ -40,7 +41,7 @@ _MOST_REASONS = 3
 
 @dataclass(frozen=True)
 class Job:
-    """A trial for a worker: what to train, and whether somebody began it before.
+    """A trial for a worker.
 
     ``attempt`` counts from 1 how often the trial was given to a worker. It is stored before any
     worker hears of it, so of two workers with one trial the later one has the larger number.
@@ -50,14 +51,13 @@ class Job:
     attempt: int
     proposal: Proposal
     fingerprint: str
-    is_adopted: bool
 
 
 class Ledger:
     """The trials of one study, while this driver holds its lease.
 
     Raises:
-        StudyFileError: the sampler cannot be made.
+        UserError: the sampler cannot be made.
         StudyConflictError: Optuna's tables have lost trials.
     """
 
@@ -144,7 +144,6 @@ class Ledger:
         """
         while self._may_hand_out():
             ready = self._early_stopping.next_ready
-            is_adopted = bool(self._orphans) or ready is not None
             if self._orphans:
                 trial = self._adopt()
             elif ready is not None:
@@ -171,7 +170,7 @@ class Ledger:
                 return None
             self._running[record.fingerprint] = trial.number
             proposal = self._space.decode(trial.params)
-            return Job(trial.number, begun.attempts, proposal, record.fingerprint, is_adopted)
+            return Job(trial.number, begun.attempts, proposal, record.fingerprint)
         return None
 
     def deliver(self) -> bool:
@@ -219,8 +218,7 @@ class Ledger:
         """Note that a running trial's worker died: another takes it over, a few times."""
         self._deaths[number] += 1
         if self._deaths[number] > self._spec.resources.worker_retries:
-            deaths = self._deaths[number]
-            error = f"its worker died {deaths} time{'' if deaths == 1 else 's'}"
+            error = f"its worker died {counted(self._deaths[number], 'time')}"
             self.fail(number, error if reason is None else f"{error}: {reason}")
             return
         self.hand_over(number)
@@ -351,7 +349,7 @@ class Ledger:
         return self._optuna_trials.trial(number)
 
     def _take_up(self, number: int) -> FrozenTrial:
-        """Let a stopped trial go on."""
+        """Reopen a stopped trial."""
         self._early_stopping.take_up(number)
         del self._stopped[self._records[number].fingerprint]
         self._rows.reopen(number)

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from mlgsearch.errors import SettingError
 from mlgsearch.mlg.network import NetworkShape, network_sizes
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from mlgsearch.records import FiveNumbers, LayerRecord, TrialRecord, TrialState
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.space import Space

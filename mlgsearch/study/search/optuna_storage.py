@@ -35,6 +35,7 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
         {"connect_args": {"timeout": BUSY_TIMEOUT_S}} if is_sqlite else {"pool_pre_ping": True}
     )
     storage = _open_or_wait(url, options)
+    bound_silence(storage.engine)
     if is_sqlite:
 
         @event.listens_for(storage.engine, "connect")
@@ -42,8 +43,6 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
             connection.execute("PRAGMA foreign_keys=ON")  # type: ignore[attr-defined]
 
         reopen_replaced(storage.engine)
-    elif engine.dialect.driver == "psycopg":
-        bound_silence(storage.engine)
     close_optuna_storage(storage)
     return storage
 
@@ -55,7 +54,7 @@ def close_optuna_storage(storage: RDBStorage) -> None:
 
 
 def guard(storage: RDBStorage, fence: Fence, study: str) -> None:
-    """Let every commit of Optuna's look at the study's lease last, inside its transaction.
+    """Make every commit of Optuna's check the study's lease last, inside its transaction.
 
     A commit of a driver that lost its lease raises LeaseLostError, and nothing of it is stored.
     """

@@ -108,11 +108,9 @@ class OptunaTrials:
     def __len__(self) -> int:
         return len(self._row_ids)
 
-    def trials(self, states: tuple[TrialState, ...] | None = None) -> list[FrozenTrial]:
+    def trials(self) -> list[FrozenTrial]:
         """List trials by number; not copies, so not to be changed."""
-        return self._memory._storage.get_all_trials(
-            self._memory._study_id, deepcopy=False, states=states
-        )
+        return self._memory._storage.get_all_trials(self._memory._study_id, deepcopy=False)
 
     def trial(self, number: int) -> FrozenTrial:
         """Return a trial; no copy, so not to be changed."""
@@ -209,7 +207,7 @@ class OptunaTrials:
         Args:
             number: the trial.
             state: COMPLETE, PRUNED or FAIL.
-            values: one finite value an objective for COMPLETE, else None.
+            values: one finite value per objective for COMPLETE, else None.
         """
         row_id = self._row_ids[number]
         if not self._storage.get_trial(row_id).state.is_finished():

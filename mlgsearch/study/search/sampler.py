@@ -1,10 +1,8 @@
 """Optuna samplers by name, seeded afresh for every proposal."""
 
 import hashlib
-import importlib
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -22,6 +20,7 @@ from optuna.trial import FrozenTrial
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.study.search.better_trials import MOST_BETTER, BetterTrials
+from mlgsearch.train.own_code import call, load_callable
 
 #: Of the trials that are not among the better ones TPE takes so many into account.
 MOST_WORSE = 200
@@ -116,7 +115,8 @@ def make_sampler(
         better: the study's trials as TPE splits them; None: it goes over all of them.
 
     Raises:
-        StudyFileError: the callable cannot be found, or gives something else.
+        OwnCodeError: the callable cannot be found or called, or raises.
+        StudyFileError: it gives something else.
     """
     seed = proposal_seed(study_seed, number)
     with warnings.catch_warnings():
@@ -134,11 +134,8 @@ def make_sampler(
                 # One sequence for the whole study; how far it is read is kept with the trials.
                 return _Qmc(space=space, seed=proposal_seed(study_seed, 0), scramble=True)
             case _:
-                make = find_callable(name, "search.sampler")
-                try:
-                    sampler = make(seed=seed)
-                except TypeError as error:
-                    raise StudyFileError(f"search.sampler: {name}(seed={seed}): {error}") from error
+                key = "search.sampler"
+                sampler = call(load_callable(name, key), name, key, seed=seed)
     if not isinstance(sampler, BaseSampler):
         raise StudyFileError(f"search.sampler: {name} gave {sampler!r}, not an Optuna sampler")
     if isinstance(sampler, CmaEsSampler):
@@ -148,20 +145,3 @@ def make_sampler(
             "objective only: take another sampler"
         )
     return sampler
-
-
-def find_callable(name: str, key: str) -> Callable[..., Any]:
-    """Import ``module:callable``.
-
-    Raises:
-        StudyFileError: there is no such module or callable.
-    """
-    module_name, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    # TypeError: a relative name; ValueError: an empty one.
-    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
-        raise StudyFileError(f"{key}: {name}: {error}") from None
-    if not callable(found):
-        raise StudyFileError(f"{key}: {name} is not callable")
-    return found  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from mlgsearch.records import OBJECTIVES, TrialRecord, TrialState
 from mlgsearch.results.analysis.front import front, front_hypervolume
 from mlgsearch.results.analysis.uncertainty.expectation import Expectations
-from mlgsearch.study.file.spec import StopSpec
+from mlgsearch.study.file.search_spec import StopSpec
 
 #: Half the width of a 90 % interval in standard deviations.
 _HALF_WIDTH = 1.645
@@ -25,9 +25,9 @@ Span = tuple[float, float]
 
 
 class StopRule:
-    """Says why no further trial is proposed.
+    """Decides when no further trial is proposed, and why.
 
-    What it says is a function of the records and the clock, so a resumed study stops where an
+    What it decides is a function of the records and the clock, so a resumed study stops where an
     undisturbed one does.
 
     Args:

@@ -122,7 +122,7 @@ class TrialRows:
         return orphans
 
     def _renew(self, record: TrialRecord, anew: TrialRecord) -> None:
-        """Let an unfinished trial follow a change of the study that its user accepted."""
+        """Update an unfinished trial to a change of the study that its user accepted."""
         if record.fingerprint != anew.fingerprint:
             changed = replace(
                 anew,
@@ -232,7 +232,7 @@ class TrialRows:
             self._optuna_trials.start(number)
         if record.state.is_finished:
             self._leave_notes(record)
-        record = self._store.put_trial_with_epochs(self._name, record, epochs)
+        record = self._store.put_trial(self._name, record, epochs)
         self._hold(record)
         self._stored[number] = record.state
         if record.state.is_finished:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from pathlib import Path
 
 import torch
@@ -15,9 +14,8 @@ from mlgsearch.study.space.layer_tables import CALIBRATION_IMAGES, calibration, 
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.teacher.prepared import Prepared
-from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
-
-_log = logging.getLogger(__name__)
+from mlgsearch.train.tensor_file import read_cached, write_tensors
+from mlgsearch.writable_place import check_cache
 
 _FORMAT = 1
 
@@ -28,6 +26,9 @@ def open_activation_plan(
     """Return what chooses bits of activations, from the cache or made now.
 
     None where the study file lists no ``space.activation_bits``.
+
+    Raises:
+        UserError: it is not in the cache, which cannot be written.
     """
     wanted = spec.space.activation_bits
     if not wanted:
@@ -35,11 +36,10 @@ def open_activation_plan(
     shape = prepared.network_shape()
     _, fixed = choices(spec.space, shape)
     path = cache / "activations" / f"{_key(prepared, wanted)}.safetensors"
-    try:
-        tensors, _ = read_tensors(path)
-    except (FileNotFoundError, DamagedFileError) as error:
-        if isinstance(error, DamagedFileError):
-            _log.warning("the cached noise of activations is not used: %s", error)
+    if (cached := read_cached(path, "noise of activations")) is not None:
+        tensors, _ = cached
+    else:
+        check_cache(path.parent)
         progress("activations", 0, 1, "")
         found = input_noise(prepared.teacher.network, calibration(prepared), wanted)
         tensors = {

@@ -14,7 +14,8 @@ from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.planning.budget.allocation import HOPELESS, Allocation, Allocator
 from mlgsearch.records import BUDGET_KB
 from mlgsearch.study.file.hyperparameter import NORM_BITS
-from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
+from mlgsearch.study.file.search_spec import FirstTrial
+from mlgsearch.study.file.space_spec import SpaceSpec
 from mlgsearch.study.space.coordinates import Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
 

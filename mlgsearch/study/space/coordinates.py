@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution
 
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.study.file.spec import FirstTrial
+from mlgsearch.study.file.search_spec import FirstTrial
 
 #: One proposal's values by the names that Optuna and its tools show.
 Parameters = dict[str, Any]

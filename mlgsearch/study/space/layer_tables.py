@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from pathlib import Path
 
 import torch
@@ -13,20 +12,21 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.budget.allocation import Allocator
 from mlgsearch.planning.budget.resources import LayerSum
 from mlgsearch.planning.divergence import MOST_IMAGES
-from mlgsearch.planning.layer.grid import Ranges, Span
-from mlgsearch.planning.tables import FORMAT, Tables, build_tables
+from mlgsearch.planning.layer.grid import Ranges
+from mlgsearch.planning.network_tables import FORMAT, Tables, build_tables
 from mlgsearch.planning.weighting import MEASURED
+from mlgsearch.records import FIVE_NAMES
 from mlgsearch.study.file.hyperparameter import NORM_BITS
-from mlgsearch.study.file.spec import LATENCY, SpaceSpec, StudySpec
+from mlgsearch.study.file.space_spec import SpaceSpec
+from mlgsearch.study.file.spec import LATENCY, StudySpec
 from mlgsearch.study.space.latency_table import LatencyTable
 from mlgsearch.study.space.searched_layers import SearchedLayers
 from mlgsearch.train.data.batches import Normalisation
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.teacher.prepared import Prepared
-from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
-
-_log = logging.getLogger(__name__)
+from mlgsearch.train.tensor_file import read_cached, write_tensors
+from mlgsearch.writable_place import check_cache
 
 #: Training images that layers' inputs are measured on, without augmentation, and in what parts.
 CALIBRATION_IMAGES = 256
@@ -48,19 +48,15 @@ def open_tables(spec: StudySpec, prepared: Prepared, cache: Path, progress: Prog
 
     Raises:
         StudyFileError: a layer pattern of the study file matches nothing.
+        UserError: they are not in the cache, which cannot be written.
     """
     shape = prepared.network_shape()
     ranges, fixed = choices(spec.space, shape)
     path = cache / "tables" / f"{_key(spec, prepared, ranges, fixed)}.safetensors"
-    try:
-        tables = Tables.unpack(*read_tensors(path))
-    except FileNotFoundError:
-        pass
-    except DamagedFileError as error:
-        _log.warning("the cached tables are not used: %s", error)
-    else:
+    if (cached := read_cached(path, "tables of layers")) is not None:
         progress("plan", 1, 1, "cached")
-        return tables
+        return Tables.unpack(*cached)
+    check_cache(path.parent)
     quantisation = spec.quantisation
     tables = build_tables(
         prepared.teacher.network,
@@ -101,20 +97,9 @@ def make_allocator(spec: StudySpec, tables: Tables) -> Allocator:
 
 def choices(space: SpaceSpec, shape: NetworkShape) -> tuple[Ranges, dict[str, LayerSetting]]:
     """Return what layers may choose from, and the settings of those that may not choose."""
-    ranges = Ranges(
-        _span(space, "B_in"),
-        _span(space, "B_out"),
-        _span(space, "q_basis"),
-        _span(space, "q_coeff_in"),
-        _span(space, "q_coeff_out"),
-        levels_stay=space.traits.levels_stay,
-    )
+    spans = (getattr(space, name) for name in FIVE_NAMES)
+    ranges = Ranges(*spans, levels_stay=space.traits.levels_stay)  # type: ignore[misc]  # five spans
     return ranges, SearchedLayers.of(space, shape).others()
-
-
-def _span(space: SpaceSpec, number: str) -> Span:
-    low, high = getattr(space, number)
-    return low, high
 
 
 def _key(

@@ -11,7 +11,7 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
 from mlgsearch.train.light_torch import without_compiler
-from mlgsearch.train.networks.models import build_without_memory
+from mlgsearch.train.networks.models import network_without_memory
 from mlgsearch.train.spec import QuantisationSpec, TrainSpec
 
 
@@ -31,13 +31,7 @@ class PackedSizes:
 
     @cached_property
     def _network(self) -> nn.Module:
-        channels, *size = self._input_shape
-        return build_without_memory(
-            self._model,
-            classes=self._classes,
-            channels=channels,
-            image_size=(size[0], size[1]),
-        )
+        return network_without_memory(self._model, self._classes, self._input_shape)
 
     @cached_property
     def activations(self) -> Activations:
@@ -61,9 +55,7 @@ class PackedSizes:
             settings: canonical, of every layer, in the network's order.
             quantisation: of the student's own training.
         """
-        card = PackedCard.of_untrained(
-            self._model, self._classes, self._input_shape, settings, quantisation
-        )
+        card = PackedCard.of(self._model, self._classes, self._input_shape, settings, quantisation)
         return packed_size(self._network, card)
 
 

@@ -15,7 +15,7 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.planning.activation_bits import ActivationPlan
 from mlgsearch.planning.budget.allocation import Allocation, Allocator
 from mlgsearch.planning.budget.byte_budget import within_bytes
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from mlgsearch.records import PlannedStudent, Sizes
 from mlgsearch.study.file.allowed_code import offer_code
 from mlgsearch.study.file.spec import StudySpec

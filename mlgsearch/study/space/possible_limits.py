@@ -9,6 +9,7 @@ import numpy as np
 from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
+from mlgsearch.planning.activation_bits import binding_layers
 from mlgsearch.planning.budget.relaxation import least_within
 from mlgsearch.planning.budget.resources import SUMS, layer_sum
 from mlgsearch.planning.layer.grid import Ranges
@@ -20,9 +21,6 @@ from mlgsearch.study.space.limits import PACKED_BYTES, PEAK_BYTES, Limits
 from mlgsearch.study.space.packed_sizes import PackedSizes, input_bits
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.spec import QuantisationSpec
-
-#: How many layers a message names.
-_NAMED = 3
 
 #: What a layer, by name, uses at a setting.
 Use = Callable[[str, LayerSetting], float]
@@ -85,7 +83,7 @@ class _Reach:
                 binding = self._packed.activations.binding(input_bits(smallest, self._quantisation))
             raise StudyFileError(
                 f"limits.{name}: {most:,.6g} cannot be kept: the smallest network in range has "
-                f"{least:,.6g}; the layers that bind are {', '.join(binding[:_NAMED])}"
+                f"{least:,.6g}; {binding_layers(binding)}"
             )
         return smallest
 
@@ -119,8 +117,7 @@ class _Reach:
             raise StudyFileError(
                 f"limits.{name}: {self._limits.limits[name]:,.6g} cannot be kept together with "
                 f"{others}: the smallest network in range has about "
-                f"{found.least + fixed[which]:,.6g}; the layers that bind are "
-                f"{', '.join(_largest(found.by_layer)[:_NAMED])}"
+                f"{found.least + fixed[which]:,.6g}; {binding_layers(_largest(found.by_layer))}"
             )
 
     def _fixed(self, name: str, smallest: Mapping[str, LayerSetting]) -> float:
@@ -153,7 +150,7 @@ def _smallest_settings(
     """Return a layer's settings in range of which one uses least, whatever is used.
 
     Nothing falls with bits. Without ``tries_all`` nothing falls with bases either, so the fewest
-    stand for all; what a layer's latency does with them only its table knows.
+    are enough; what a layer's latency does with them only its table knows.
     """
     few = None if tries_all else 2
     return [

@@ -9,7 +9,8 @@ from mlgsearch.errors import StudyFileError
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.mlg.uniform import uniform_settings
-from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
+from mlgsearch.study.file.search_spec import FirstTrial
+from mlgsearch.study.file.space_spec import SpaceSpec
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgsearch.planning.layer.layer_table import LayerTable
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from mlgsearch.planning.weighting import layer_weights
 from mlgsearch.results.analysis.effects.trial_sensitivity import LayerCost
 from mlgsearch.train.files.size_report import layer_kind

@@ -17,10 +17,11 @@ from mlgsearch.mlg.input_quantiser import write_in_bits
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.mlg.setting import LayerSetting, LayerShape
 from mlgsearch.planning.activation_bits import ActivationPlan
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from mlgsearch.results.analysis.front import middles_first
 from mlgsearch.study.file.hyperparameter import HYPERPARAMETERS, HyperparameterSpec, is_whole
-from mlgsearch.study.file.spec import FirstTrial, StudySpec
+from mlgsearch.study.file.search_spec import FirstTrial
+from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.activation_budget import IN_BITS, ActivationBudget
 from mlgsearch.study.space.coordinates import Coordinates, Parameters
 from mlgsearch.study.space.latency_table import LatencyTable

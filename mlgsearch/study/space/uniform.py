@@ -10,7 +10,8 @@ from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.planning.budget.allocation import Allocator
 from mlgsearch.records import FIVE_NAMES
-from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
+from mlgsearch.study.file.search_spec import FirstTrial
+from mlgsearch.study.file.space_spec import SpaceSpec
 from mlgsearch.study.space.coordinates import Coordinates, Keeps, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
 

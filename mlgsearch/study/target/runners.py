@@ -18,7 +18,7 @@ from mlgsearch.mlg.running.generation import keep_generated
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.study.target.students import Students
 from mlgsearch.train.device import memory_format
-from mlgsearch.train.files.onnx.graph import marked_graph, needs_onnx
+from mlgsearch.train.files.onnx.graph import marked_graph, onnx_needed
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -96,12 +96,10 @@ class OnnxFiles:
 
     def content(self, settings: Mapping[str, LayerSetting]) -> bytes:
         """Return the file of one student."""
-        try:
+        with onnx_needed():
             from mlgsearch.train.files.onnx.onnx_file import (
                 compressed_onnx,  # an optional dependency
             )
-        except ImportError as error:
-            raise needs_onnx(error) from error
         network, card = self._students.student(settings), self._students.card(settings)
         if self._traced is None:
             self._traced = marked_graph(network, card)
@@ -123,10 +121,8 @@ class OnnxRunner:
 
     def prepare(self, settings: Mapping[str, LayerSetting]) -> Run:
         """Open the student's file, and run it twice."""
-        try:
+        with onnx_needed():
             import onnxruntime  # an optional dependency
-        except ImportError as error:
-            raise needs_onnx(error) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3

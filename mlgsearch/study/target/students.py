@@ -7,15 +7,15 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from mlgsearch.mlg.compress import compress
+from mlgsearch.mlg.factoring.parametrization import latents_of
 from mlgsearch.mlg.input_quantiser import InputQuantiser
-from mlgsearch.mlg.kinds import compressible_layers
+from mlgsearch.mlg.kinds import compressible_layers, is_compressed
 from mlgsearch.mlg.network import NetworkShape, network_shape
 from mlgsearch.mlg.quantise import Method
-from mlgsearch.mlg.running.layer import is_compressed, latents_of
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.spec import ModelSpec, QuantisationSpec
+from mlgsearch.train.student.student import compress_as
 
 #: Time depends neither on how numbers are rounded nor on how they were found.
 METHOD: Method = "dorefa"
@@ -53,14 +53,7 @@ class Students:
     def student(self, settings: Mapping[str, LayerSetting]) -> nn.Module:
         """Make the student of canonical settings of every layer."""
         network = deepcopy(self._network)
-        compress(
-            network,
-            settings,
-            method=METHOD,
-            norm_bits=self._quantisation.norm_bits,
-            in_bits=self._quantisation.in_bits,
-            projects=False,
-        )
+        compress_as(network, settings, self._quantisation, projects=False)
         for layer in compressible_layers(network).values():
             if is_compressed(layer.module, layer.parameter):
                 for latent in latents_of(layer.module, layer.parameter):
@@ -73,6 +66,6 @@ class Students:
 
     def card(self, settings: Mapping[str, LayerSetting]) -> PackedCard:
         """Describe a student for its files."""
-        return PackedCard.of_untrained(
+        return PackedCard.of(
             self._model, self._classes, self.input_shape, settings, self._quantisation
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlgsearch.study.cluster.ray_session import nodes  # isort: skip  # sets Ray's environment first
+from mlgsearch.study.cluster.ray_session import local_ray  # noqa: F401  # isort: skip  # sets Ray's environment first
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
@@ -19,6 +19,7 @@ from mlgsearch.study.cluster.object_store import Shipped
 from mlgsearch.study.cluster.worker import WorkerContext
 from mlgsearch.study.verify.task import Key, VerifyTask
 from mlgsearch.study.verify.worker import VerifyWorker
+from mlgsearch.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -31,15 +32,27 @@ class VerifyPool:
 
     A task whose worker dies goes on, from its checkpoint, on a new one, ``retries`` times; those
     whose node was taken away with a notice are not counted.
+
+    Args:
+        context: what all workers get.
+        capacity: what a task takes.
+        room: called several times a second; returns how many may run now.
+        retries: how often a task goes on.
+        shipped: what the workers do not find on their disk.
     """
 
     def __init__(
-        self, context: WorkerContext, slots: Capacity, retries: int, shipped: Shipped | None = None
+        self,
+        context: WorkerContext,
+        capacity: Capacity,
+        room: Callable[[], int],
+        retries: int,
+        shipped: Shipped | None = None,
     ):
-        self._actor = ray.remote(VerifyWorker).options(num_cpus=slots.cpu, num_gpus=slots.gpu)
+        self._actor = ray.remote(VerifyWorker).options(num_cpus=capacity.cpu, num_gpus=capacity.gpu)
         self._context = context.to_text()
         self._shipped = shipped
-        self._slots = slots
+        self._room = room
         self._retries = retries
         self._idle: list[Any] = []
         self._deaths: Counter[Key] = Counter()
@@ -68,7 +81,8 @@ class VerifyPool:
         while waiting or steps:
             if is_stopping(len(steps)) or trouble is not None:
                 waiting.clear()
-            while waiting and len(steps) < self._slots.count_on(nodes()):
+            count = self._room()  # says so where what runs waits for a node
+            while waiting and len(steps) < count:
                 task = waiting.popleft()
                 report(task.record(TrialState.RUNNING))
                 actor = self._idle.pop() if self._idle else self._begin()
@@ -117,10 +131,8 @@ class VerifyPool:
         return self._deaths[task.key] <= self._retries
 
     def _failure(self, task: VerifyTask, error: Exception) -> VerificationRecord:
-        times = self._deaths[task.key]
-        said = (
-            f"its worker died {times} time{'' if times == 1 else 's'}: {death_reason(str(error))}"
-        )
+        times = counted(self._deaths[task.key], "time")
+        said = f"its worker died {times}: {death_reason(str(error))}"
         return task.record(TrialState.FAIL, error=said)
 
 

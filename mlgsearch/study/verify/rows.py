@@ -67,7 +67,7 @@ class VerifyRows:
         self.retry_queue.put(PendingVerification(record))
 
     def queue_unfinished(self) -> None:
-        """Let everything wait again that is wanted and runs."""
+        """Set everything that is wanted and runs back to waiting."""
         self._queue(self.wanted)
 
     def _queue(self, runs: dict[Key, VerificationRecord]) -> None:

@@ -9,9 +9,9 @@ from mlgsearch.study.cluster.ray_session import joined, local_ray, nodes  # isor
 from sqlalchemy import Engine
 
 from mlgsearch.errors import DatabaseAwayError, LeaseLostError, StudyConflictError
-from mlgsearch.paths import cache_directory, check_place, runs_directory, study_directory
+from mlgsearch.paths import cache_directory, check_places, runs_directory, study_directory
 from mlgsearch.records import StudyRecord, VerificationRecord
-from mlgsearch.results.database.connection.outage import limit_waits
+from mlgsearch.results.database.connection.silence import limit_waits
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
@@ -19,7 +19,8 @@ from mlgsearch.study.artifacts.store import artifacts_of
 from mlgsearch.study.cluster.capacity import capacity_on
 from mlgsearch.study.cluster.object_store import Shipped, ship
 from mlgsearch.study.cluster.ray_folder import session_place
-from mlgsearch.study.cluster.signals import Stop, stopping_on_signals
+from mlgsearch.study.cluster.room import Room
+from mlgsearch.study.cluster.signals import Stop
 from mlgsearch.study.cluster.worker import WorkerContext
 from mlgsearch.study.drift import teacher_changes
 from mlgsearch.study.file.allowed_code import offer_code, stored_spec
@@ -48,7 +49,10 @@ class VerifyView(Protocol):
     def preparing(self, stage: str, done: int, total: int, note: str) -> None:
         """Data are loaded, the teacher opened, its logits under the new seeds computed."""
 
-    def started(self, study: StudyRecord, runs: Sequence[VerificationRecord], slots: int) -> None:
+    def notice(self, text: str) -> None:
+        """Something about the cluster is likely not what its user wants; one sentence."""
+
+    def started(self, study: StudyRecord, runs: Sequence[VerificationRecord], at_once: int) -> None:
         """Trainings begin; all that are wanted are listed, finished ones among them."""
 
     def run(self, record: VerificationRecord) -> None:
@@ -113,7 +117,7 @@ def verify(
     spec = stored_spec(study, allowed_code)
     code_folder = offer_code(spec)
     with (
-        stopping_on_signals() as stop,
+        Stop().listening() as stop,
         ExitStack() as ray,  # ends last: neither the rows nor the lease wait for it
         LeaseKeeper(engine, name) as keeper,
     ):
@@ -149,7 +153,7 @@ class _Session:
         self._store = ResultStore(engine, keeper.lease)
         self._spec = spec
         self._code_folder = code_folder
-        runs = runs_directory(str(engine.url))
+        self._runs = runs = runs_directory(str(engine.url))
         self._artifacts = artifacts_of(study, runs)
         self._cache = cache_directory()
         self._view = view
@@ -168,8 +172,7 @@ class _Session:
         """Prepare, train what is not finished, and see that the database has it."""
         if not self._todo:
             return
-        if not self._cache.is_dir():  # one that is there may be read only
-            check_place(self._cache, "MLGSEARCH_CACHE")
+        check_places(self._cache, self._runs)
         if address is None:
             session_place()  # raises now where there is none
         ray.enter_context(joined(address))
@@ -184,25 +187,21 @@ class _Session:
 
     def _train(self, is_far: bool, max_parallel: int | None, stop: Stop) -> None:
         """Train what is not finished, on nodes of which some may not see this disk."""
-        slots = capacity_on(nodes(), self._spec.resources, max_parallel)
-        context = WorkerContext(
-            train=self._spec.train_spec().model_dump(mode="json"),
-            cache=str(self._cache),
-            artifacts=self._artifacts.place,
-            threads=slots.threads,
-            uses_gpu=slots.gpu > 0,
-            code_folder=self._code_folder,
+        capacity = capacity_on(nodes(), self._spec.resources, max_parallel)
+        context = WorkerContext.of(
+            self._spec, self._cache, self._artifacts.place, capacity, self._code_folder
         )
-        self._view.started(self.study, list(self.rows.wanted.values()), slots.count)
+        self._view.started(self.study, list(self.rows.wanted.values()), capacity.count)
         shipped = self._ship() if is_far else None
-        pool = VerifyPool(context, slots, self._spec.resources.worker_retries, shipped)
+        room = Room(capacity, self._view.notice, self._keeper)
+        pool = VerifyPool(context, capacity, room, self._spec.resources.worker_retries, shipped)
         pool.run(self._todo, self.rows.report, self._stopping(stop.is_set))
 
     def _ship(self) -> Shipped:
         """Send what the trainings share to where this disk is not."""
         seeds = [task.seed for task in self._todo]
         epochs = max(task.epochs for task in self._todo)
-        return ship(self._spec.train_spec(), self._cache, seeds, epochs)
+        return ship(self._spec.train_spec(), self._cache, seeds, epochs, self._view.notice)
 
     def _deliver_rest(self, stop: Stop) -> None:
         """Wait until the database took everything, but not once a stop was requested.

@@ -1,6 +1,5 @@
 """The Ray actor that trains a trial's student again, and looks at it with the test part."""
 
-import logging
 import time
 from functools import partial
 from typing import Any
@@ -21,8 +20,6 @@ from mlgsearch.train.networks.models import make_own
 from mlgsearch.train.own_code import names_code
 from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.versions import library_versions
-
-logger = logging.getLogger(__name__)
 
 #: The finished student's packed file, in the folder of its training.
 PACKED = "packed.safetensors"

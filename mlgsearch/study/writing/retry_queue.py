@@ -10,7 +10,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.connection.outage import outage, refusal
+from mlgsearch.results.database.connection.trouble import trouble
 from mlgsearch.study.writing.spool import P, Spool
 
 logger = logging.getLogger(__name__)
@@ -86,17 +86,16 @@ class RetryQueue(Generic[P]):
             action()
         except (DBAPIError, StorageInternalError) as error:
             cause = error if isinstance(error, DBAPIError) else error.__cause__
-            reason = outage(cause) if isinstance(cause, DBAPIError) else None
-            if reason is None:
-                said = refusal(cause) if isinstance(cause, DBAPIError) else None
-                if said is None:
-                    raise
+            found = trouble(cause) if isinstance(cause, DBAPIError) else None
+            if found is None:
+                raise
+            if not found.passes:
                 self._keep()
                 raise StorageError(
-                    f"the database cannot be used: {said}; the study stopped, and what it could "
-                    f"not write waits in {self._spool.folder}: put it right, then `resume` it"
+                    f"the database cannot be used: {found.said}; the study stopped, and what it "
+                    f"could not write waits in {self._spool.folder}: put it right, then `resume` it"
                 ) from error
-            self._note_away(reason)
+            self._note_away(found.said)
             return False
         if self.away is not None:
             logger.error("the database takes writes again")

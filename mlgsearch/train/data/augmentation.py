@@ -26,7 +26,7 @@ class Augmentation:
     in every other epoch: half of the samples in the odd ones, the others in the even ones. Of two
     epochs in a row one shows each view, where tossing a coin would repeat one half of the time
     (Jordan 2024, arXiv 2404.00498, section 3.6). Then come ``transforms``. Last, a grey square of
-    ``cutout`` pixels a side is put on the image, with its centre at any pixel and cut off at the
+    ``cutout`` pixels on a side is put on the image, with its centre at any pixel and cut off at the
     border (DeVries and Taylor 2017, arXiv 1708.04552).
     """
 

@@ -24,6 +24,7 @@ from mlgsearch.train.data.sources.listing import Listing
 from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
 from mlgsearch.train.tensor_writer import TensorWriter
+from mlgsearch.writable_place import check_cache
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def decode(
     skips_unreadable: bool = False,
     verifies: bool = True,
     progress: Progress = no_progress,
-    before: Callable[[int, tuple[int, int, int]], None] | None = None,
+    before: Callable[[int, tuple[int, int, int]], object] | None = None,
 ) -> LabelledImages:
     """Decode the images of a listing into a file that is mapped, or find that in the cache.
 
@@ -57,6 +58,7 @@ def decode(
     Raises:
         DataError: images cannot be read (the message names them); the sizes differ; or there is no
             room for the pixels.
+        UserError: they are not in the cache, which cannot be written.
     """
     folder = cache / "data"
     path = folder / f"listing-{listing.key([_FORMAT, asdict(look)])}.safetensors"
@@ -65,6 +67,7 @@ def decode(
         height, width, channels = _first(listing, look).shape
         if before is not None:
             before(len(listing.class_names), (channels, height, width))
+        check_cache(folder)
         _decode(listing, look, (height, width, channels), folder, path, progress)
         found = _find(path, folder, verifies=False)
         assert found is not None, "it was written just now"

@@ -27,6 +27,7 @@ from mlgsearch.train.data.split import stratified_split
 from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.spec import DataSpec
 from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+from mlgsearch.writable_place import check_cache
 
 #: How many times the images of the smallest class the largest has where that is reported.
 _UNEVEN = 3
@@ -38,7 +39,7 @@ def load_images(
     progress: Progress = no_progress,
     *,
     verifies: bool = True,
-    before_decoding: Callable[[int, tuple[int, int, int]], None] | None = None,
+    before_decoding: Callable[[int, tuple[int, int, int]], object] | None = None,
 ) -> Images:
     """Load and split the data a study names; equal specs on equal files give equal tensors.
 
@@ -108,6 +109,7 @@ def _statistics(
     try:
         tensors, _ = read_tensors(path)
     except (FileNotFoundError, DamagedFileError):
+        check_cache(path.parent)
         mean, std = channel_statistics(images.pixels, train)
         write_tensors(path, {"mean": mean, "std": std}, {})
         return mean, std

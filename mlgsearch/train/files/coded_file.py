@@ -55,9 +55,7 @@ def write_coded(path: Path, network: nn.Module, card: PackedCard) -> int:
             values = unpack(tensors["codes"][at : at + length], slot.bits, slot.numel)
             factors.append(Codes(values, slot.bits))
             at += length
-    content = coded_bytes(card, tensors, factors)
-    write_atomically(path, content)
-    return len(content)
+    return write_atomically(path, coded_bytes(card, tensors, factors))
 
 
 def coded_bytes(card: PackedCard, tensors: Mapping[str, Tensor], factors: Sequence[Codes]) -> bytes:

@@ -31,9 +31,7 @@ def write_dense(path: Path, network: nn.Module, card: PackedCard) -> int:
         )
     state = densify(network).state_dict()
     tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
-    content = save(tensors, {**card.to_metadata(), "format": "pt"})
-    write_atomically(path, content)
-    return len(content)
+    return write_atomically(path, save(tensors, {**card.to_metadata(), "format": "pt"}))
 
 
 def write_dense_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
@@ -48,6 +46,4 @@ def write_dense_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
     model = exported(densify(network), card)
     for key, value in card.to_metadata().items():
         model.metadata_props.add(key=key, value=value)
-    content: bytes = model.SerializeToString()
-    write_atomically(path, content)
-    return len(content)
+    return write_atomically(path, model.SerializeToString())

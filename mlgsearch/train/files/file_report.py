@@ -56,7 +56,6 @@ def file_report(
     cache: Path,
     *,
     build: Callable[..., object] | None = None,
-    repeats: int = 30,
 ) -> FileReport:
     """Measure a packed file, a compressed ONNX file or a C program's folder, on the CPU.
 
@@ -95,17 +94,15 @@ def file_report(
         loss=loss,
         packed_bytes=len(packed_bytes(card, tensors)),
         onnx_bytes=None if onnx is None else path.stat().st_size,
-        coded_bytes=_coded_bytes(path),
+        coded_bytes=_coded_bytes(path) if program is None else None,
         dense_bytes=sum(t.numel() * t.element_size() for t in dense.state_dict().values()),
-        latency=compare_latency(network, dense, card.input_shape, onnx=onnx, repeats=repeats),
+        latency=compare_latency(network, dense, card.input_shape, onnx=onnx),
         judge=images.judge,
         c=None if program is None else program.figures(),
     )
 
 
 def _coded_bytes(path: Path) -> int | None:
-    if path.is_dir():
-        return None
     with path.open("rb") as file:
         return path.stat().st_size if is_coded(file.read(len(MAGIC))) else None
 

@@ -2,7 +2,6 @@
 
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +9,11 @@ from torch import nn
 
 from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.train.device import memory_format
+
+#: The sizes of batches that are timed, how often each, and how often before that.
+_BATCHES = (1, 64)
+_REPEATS = 30
+_WARM_UP = 3
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,6 @@ def compare_latency(
     input_shape: tuple[int, int, int],
     *,
     onnx: nn.Module | None = None,
-    batches: Sequence[int] = (1, 64),
-    repeats: int = 30,
-    warm_up: int = 3,
 ) -> list[Latency]:
     """Time networks in eval mode by turns, so that whatever else the machine does meets all.
 
@@ -43,14 +44,14 @@ def compare_latency(
     layout = memory_format(input_shape)
     networks = [packed, dense] if onnx is None else [packed, dense, onnx]
     with torch.inference_mode(), generated_once(packed):
-        for batch in batches:
+        for batch in _BATCHES:
             images = torch.rand(batch, *input_shape).contiguous(memory_format=layout)
             times: list[list[float]] = [[] for _ in networks]
-            for turn in range(warm_up + repeats):
+            for turn in range(_WARM_UP + _REPEATS):
                 for network, taken in zip(networks, times, strict=True):
                     began = time.perf_counter()
                     network(images)
-                    if turn >= warm_up:
+                    if turn >= _WARM_UP:
                         taken.append(1000 * (time.perf_counter() - began))
             found.append(Latency(batch, *map(statistics.median, times)))
     return found

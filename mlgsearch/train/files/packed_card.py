@@ -3,7 +3,7 @@
 import re
 import struct
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -86,16 +86,22 @@ class PackedCard(BaseModel):
     says_width: bool = False
 
     @classmethod
-    def of_untrained(
+    def of(
         cls,
         model: ModelSpec,
         classes: int,
         input_shape: tuple[int, int, int],
         settings: Mapping[str, LayerSetting],
         quantisation: QuantisationSpec,
+        **more: Any,
     ) -> Self:
-        """Describe a student that has seen no images; its file has the size of a trained one's."""
+        """Describe a student; ``more`` are other fields by name.
+
+        Without ``mean`` and ``std`` both are 0.5, of one that has seen no images: its file has the
+        size of a trained one's.
+        """
         channels, height, width = input_shape
+        half = (0.5,) * channels
         return cls(
             model=model,
             classes=classes,
@@ -105,8 +111,7 @@ class PackedCard(BaseModel):
             settings=tuple(settings.values()),
             norm_bits=quantisation.norm_bits,
             in_bits=quantisation.in_bits,
-            mean=(0.5,) * channels,
-            std=(0.5,) * channels,
+            **{"mean": half, "std": half, **more},
         )
 
     @property

@@ -17,7 +17,7 @@ from mlgsearch.errors import DataError, UserError
 from mlgsearch.mlg.folding import fold
 from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.packing.packed import pack_network, unpack_network
-from mlgsearch.mlg.packing.packed_slot import Slot, packed_slots, stream_shapes
+from mlgsearch.mlg.packing.packed_slot import Slot, packed_slots, require_streams, stream_shapes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.device import memory_format
 from mlgsearch.train.files.coded_file import is_coded, read_coded
@@ -53,7 +53,7 @@ def to_bytes(network: nn.Module, card: PackedCard) -> bytes:
     Raises:
         DataError: the network holds a number that is not finite, or of a type no file can hold.
     """
-    return _join(card, pack_network(network, card.method, card.norm_bits))
+    return packed_bytes(card, pack_network(network, card.method, card.norm_bits))
 
 
 def write_packed(path: Path, network: nn.Module, card: PackedCard) -> int:
@@ -63,9 +63,7 @@ def write_packed(path: Path, network: nn.Module, card: PackedCard) -> int:
         DataError: as ``to_bytes``.
         OSError: it cannot be written.
     """
-    content = to_bytes(network, card)
-    write_atomically(path, content)
-    return len(content)
+    return write_atomically(path, to_bytes(network, card))
 
 
 def packed_size(network: nn.Module, card: PackedCard) -> int:
@@ -80,11 +78,6 @@ def packed_size(network: nn.Module, card: PackedCard) -> int:
     """
     shapes = stream_shapes(_slots(network, card))
     return len(_header(card, shapes)) + _data_bytes(shapes)
-
-
-def packed_bytes(card: PackedCard, tensors: Mapping[str, Tensor]) -> bytes:
-    """Return the packed file of what another file of the same student holds."""
-    return _join(card, tensors)
 
 
 def read_packed(path: Path) -> tuple[PackedCard, dict[str, Tensor]]:
@@ -123,7 +116,7 @@ def read_packed(path: Path) -> tuple[PackedCard, dict[str, Tensor]]:
     except (SafetensorError, KeyError) as error:
         raise DataError(f"{path}: its tensors cannot be read: {error}") from error
     tensors.pop("sha256", None)
-    if _join(card, tensors) != content:
+    if packed_bytes(card, tensors) != content:
         raise DataError(f"{path}: it is not laid out as a packed file is")
     return card, tensors
 
@@ -166,7 +159,8 @@ def build_packed(
         if build is None:
             # Sizes are settled without memory, so that a file cannot ask for more than it brings.
             planned = build_without_memory(card.model, **_sides(card), allocates_at_need=False)
-            _check_size(planned, card, tensors)
+            wanted = f"but {card.model.name} at its settings has"
+            require_streams(_slots(planned, card), tensors, wanted)
         network = _built(card, build)
         settings = _named(card, network)
         unpack_network(network, settings, card.method, tensors, card.norm_bits, card.in_bits)
@@ -191,17 +185,6 @@ def _sides(card: PackedCard) -> dict[str, Any]:
     return {"classes": card.classes, "channels": card.channels, "image_size": card.image_size}
 
 
-def _check_size(network: nn.Module, card: PackedCard, tensors: Mapping[str, Tensor]) -> None:
-    expected = stream_shapes(_slots(network, card))
-    for name in sorted({*expected, *tensors}):
-        found = (tuple(tensors[name].shape), tensors[name].dtype) if name in tensors else None
-        if found != expected.get(name):
-            raise DataError(
-                f"tensor {name!r} is {found}, but {card.model.name} at its settings has "
-                f"{expected.get(name)}"
-            )
-
-
 def _slots(network: nn.Module, card: PackedCard) -> list[Slot]:
     return packed_slots(network, _named(card, network), card.method, card.norm_bits, card.in_bits)
 
@@ -215,8 +198,11 @@ def _named(card: PackedCard, network: nn.Module) -> dict[str, LayerSetting]:
     return dict(zip(layers, card.settings, strict=True))
 
 
-def _join(card: PackedCard, tensors: Mapping[str, Tensor]) -> bytes:
-    """Lay out a file; the same card and tensors give the same bytes."""
+def packed_bytes(card: PackedCard, tensors: Mapping[str, Tensor]) -> bytes:
+    """Lay out a packed file; the same card and tensors give the same bytes.
+
+    The tensors are ``pack_network``'s, or those that another file of the same student holds.
+    """
     shapes = {name: (tuple(t.shape), t.dtype) for name, t in tensors.items()}
     parts = [_header(card, shapes)]
     parts += [

@@ -11,7 +11,7 @@ from mlgsearch.records import FiveNumbers, Sizes
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import packed_size
 from mlgsearch.train.light_torch import without_compiler
-from mlgsearch.train.networks.models import build_without_memory
+from mlgsearch.train.networks.models import network_without_memory
 from mlgsearch.train.spec import ModelSpec, QuantisationSpec
 
 
@@ -44,23 +44,13 @@ def size_report(
         SettingError: the five numbers are malformed.
     """
     LayerSetting.from_five(five)
+    input_shape = (channels, *image_size)
     with without_compiler():
-        network = build_without_memory(
-            model, classes=classes, channels=channels, image_size=image_size
-        )
-        shape = network_shape(network, (channels, *image_size))
+        network = network_without_memory(model, classes, input_shape)
+        shape = network_shape(network, input_shape)
     settings = uniform_settings(shape, five)
-    card = PackedCard(
-        model=model,
-        classes=classes,
-        channels=channels,
-        image_size=image_size,
-        method=QuantisationSpec().method,
-        settings=tuple(settings.values()),
-        norm_bits=norm_bits,
-        mean=(0.0,) * channels,
-        std=(1.0,) * channels,
-    )
+    quantisation = QuantisationSpec(norm_bits=norm_bits)
+    card = PackedCard.of(model, classes, input_shape, settings, quantisation)
     sizes = network_sizes(shape, settings, norm_bits)
     return SizeReport(shape, settings, sizes, packed_size(network, card))
 

@@ -9,24 +9,20 @@ from mlgsearch.errors import UserError
 from mlgsearch.records import ExportFormat
 from mlgsearch.train.files.coded_file import write_coded
 from mlgsearch.train.files.dense_file import write_dense, write_dense_onnx
-from mlgsearch.train.files.onnx.graph import needs_onnx
+from mlgsearch.train.files.onnx.graph import onnx_needed
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import write_packed
 
 
 def _write_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
-    try:
+    with onnx_needed():
         from mlgsearch.train.files.onnx.onnx_file import write_onnx  # an optional dependency
-    except ImportError as error:
-        raise needs_onnx(error) from error
     return write_onnx(path, network, card)
 
 
 def _write_c(path: Path, network: nn.Module, card: PackedCard) -> int:
-    try:
+    with onnx_needed():
         from mlgsearch.train.files.c.c_folder import write_c  # an optional dependency
-    except ImportError as error:
-        raise needs_onnx(error) from error
     return write_c(path, network, card)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mlgsearch.mlg.input_quantiser import InputQuantiser
+from mlgsearch.mlg.running.eval_mode import in_eval_mode
 from mlgsearch.mlg.running.generation import generated_once
 from mlgsearch.train.data.batches import TrainingBatches, batch_bounds
 from mlgsearch.train.data.randomness import Purpose, permutation
@@ -53,20 +54,17 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None
     ]
     if not norms:
         return
-    modes = {module: module.training for module in network.modules()}
     momenta = [norm.momentum for norm in norms]
-    network.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # torch's word for a cumulative average
-        norm.train()
-    for module in network.modules():
-        if isinstance(module, InputQuantiser):
-            module.train()
-    with torch.no_grad(), generated_once(network):
-        for inputs in batches:
-            network(inputs)
+    with in_eval_mode(network):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # torch's word for a cumulative average
+            norm.train()
+        for module in network.modules():
+            if isinstance(module, InputQuantiser):
+                module.train()
+        with torch.no_grad(), generated_once(network):
+            for inputs in batches:
+                network(inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    for module, was_training in modes.items():
-        module.training = was_training

@@ -25,7 +25,7 @@ class StridedPointwise:
 
     @contextmanager
     def avoided(self) -> Iterator[None]:
-        """Let forward passes inside, and their backward passes, do without the faulty kernel."""
+        """Run forward passes inside, and their backward passes, without the faulty kernel."""
         with ExitStack() as restore:
             for module in self._modules:
                 stride = module.stride

@@ -1,6 +1,7 @@
 """Many small parameters as one tensor, so that an optimiser's step is a few large operations."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,32 @@ def flat_values(parameters: Sequence[nn.Parameter], values: Sequence[float]) -> 
     """Return a tensor of the flat parameter's shape that holds one value for each parameter."""
     lengths = torch.tensor([_padded(parameter) for parameter in parameters])
     return torch.tensor(values, dtype=torch.float32).repeat_interleave(lengths)
+
+
+class Matrix(NamedTuple):
+    """Where a parameter lies in the flat one, as a matrix."""
+
+    offset: int
+    rows: int
+    columns: int
+
+    def of(self, flat: Tensor) -> Tensor:
+        """Return the view (rows, columns) of a tensor of the flat parameter's shape."""
+        return flat.as_strided((self.rows, self.columns), (self.columns, 1), self.offset)
+
+
+def matrices_in_flat(parameters: Sequence[nn.Parameter]) -> list[Matrix]:
+    """Return where `flatten_parameters` puts parameters.
+
+    A row is what lies together in memory: all of one output, but for a weight that is stored
+    transposed, which is a transposed matrix.
+    """
+    found, offset = [], 0
+    for parameter in parameters:
+        rows = parameter.shape[max(range(parameter.ndim), key=parameter.stride)]
+        found.append(Matrix(offset, rows, parameter.numel() // rows))
+        offset += _padded(parameter)
+    return found
 
 
 def _padded(parameter: nn.Parameter) -> int:

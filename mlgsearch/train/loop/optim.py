@@ -2,7 +2,8 @@
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,8 +12,9 @@ from torch.optim import SGD, AdamW, Optimizer, RAdam
 from mlgsearch.mlg.kinds import layer_name
 from mlgsearch.mlg.network import NORMS
 from mlgsearch.train.data.batches import batch_bounds
-from mlgsearch.train.loop.flat import flat_values, flatten_parameters
+from mlgsearch.train.loop.flat import flat_values, flatten_parameters, matrices_in_flat
 from mlgsearch.train.loop.relative_adamw import RelativeAdamW
+from mlgsearch.train.loop.relative_muon import RelativeMuon
 from mlgsearch.train.spec import OptimiserSpec
 
 #: one_cycle: share of the steps spent warming up, and the first and last rate against the peak
@@ -21,8 +23,8 @@ _WARM_UP = 0.3
 _FIRST = 1 / 25
 _LAST = 1e-4 / 25
 
-#: relative_adamw: the size of a normalisation's numbers and of a bias, of a quantiser's (log) step,
-#: the least size of a weight or factor, and the least error that a layer is taken to have.
+#: relative_adamw, muon: the size of a normalisation's numbers and of a bias, of a quantiser's (log)
+#: step, the least size of a weight or factor, and the least error that a layer is taken to have.
 _FREE_SIZE = 1.0
 _STEP_SIZE = 0.3
 _LEAST_SIZE = 1e-3
@@ -71,65 +73,80 @@ def build_optimiser(
     normalisation layers, nor for biases and other parameters of fewer than two dimensions, such
     as learned quantisation steps.
 
-    For ``relative_adamw`` the size of a weight or factor is its root mean square times how much of
-    it is to be learned: the geometric mean of its layer's relative projection error and the mean
-    of all. ``errors`` are these by layer; without them, as for a teacher, all is to be learned.
+    For ``relative_adamw`` and ``muon`` the size of a weight or factor is its root mean square times
+    how much of it is to be learned: the geometric mean of its layer's relative projection error
+    and the mean of all. ``errors`` are these by layer; without them, as for a teacher, all is to
+    be learned.
     """
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    layer_of: dict[nn.Parameter, str] = {}
-    seen: set[nn.Parameter] = set()
-    for name, module in network.named_modules():
-        for parameter in module.parameters(recurse=False):
-            if parameter in seen:  # a tied weight
-                continue
-            seen.add(parameter)
-            layer_of[parameter] = _layer_of(name)
-            is_free = isinstance(module, NORMS)
-            if parameter.requires_grad:
-                (free if is_free or parameter.ndim < 2 else decayed).append(parameter)
-    if spec.optimiser == "relative_adamw":
-        found = {name: max(_LEAST_ERROR, error) for name, error in (errors or {}).items()}
-        mean_error = statistics.fmean(found.values()) if found else 1.0
-        sizes = []
-        for parameter in decayed:
-            rms = float(parameter.detach().square().mean().sqrt())
-            error = found.get(layer_of[parameter], mean_error)
-            sizes.append(max(_LEAST_SIZE, rms * math.sqrt(error * mean_error)))
-        free_sizes = [
-            math.sqrt(mean_error) * (_FREE_SIZE if parameter.ndim else _STEP_SIZE)
-            for parameter in free
-        ]
-        relative = [
-            {
-                "size": flat_values(parameters, values).to(parameters[0].device),
-                "params": [flatten_parameters(parameters)],
-                "weight_decay": decay,
-            }
-            for parameters, values, decay in (
-                (decayed, sizes, spec.weight_decay),
-                (free, free_sizes, 0.0),
-            )
-            if parameters
-        ]
-        return RelativeAdamW(relative, spec.learning_rate)
-    groups = [
-        {"params": [flatten_parameters(parameters)], "weight_decay": decay}
+    layer_of, decayed, free = _trainable(network)
+    decays = [
+        (parameters, decay)
         for parameters, decay in ((decayed, spec.weight_decay), (free, 0.0))
         if parameters
     ]
-    match spec.optimiser:
-        case "radam":
-            return RAdam(groups, lr=spec.learning_rate, decoupled_weight_decay=True)
-        case "adamw":
-            return AdamW(groups, lr=spec.learning_rate)
-        case "sgd":
-            return SGD(
-                groups,
-                lr=spec.learning_rate,
-                momentum=spec.momentum,
-                nesterov=spec.momentum > 0,
+    if spec.optimiser in ("relative_adamw", "muon"):
+        sizes = _sizes(layer_of, decayed, free, errors or {})
+        relative: list[dict[str, Any]] = []
+        for parameters, decay in decays:
+            size = flat_values(parameters, [sizes[parameter] for parameter in parameters])
+            relative.append(
+                {
+                    "size": size.to(parameters[0].device),
+                    "params": [flatten_parameters(parameters)],
+                    "weight_decay": decay,
+                }
             )
+            if parameters is decayed:
+                relative[-1]["matrices"] = matrices_in_flat(decayed)
+        if spec.optimiser == "muon":
+            dtype = torch.bfloat16 if spec.precision == "bfloat16" else torch.float32
+            return RelativeMuon(relative, spec.learning_rate, momentum=spec.momentum, dtype=dtype)
+        return RelativeAdamW(relative, spec.learning_rate)
+    groups = [
+        {"params": [flatten_parameters(parameters)], "weight_decay": decay}
+        for parameters, decay in decays
+    ]
+    if spec.optimiser == "radam":
+        return RAdam(groups, lr=spec.learning_rate, decoupled_weight_decay=True)
+    if spec.optimiser == "adamw":
+        return AdamW(groups, lr=spec.learning_rate)
+    return SGD(groups, lr=spec.learning_rate, momentum=spec.momentum, nesterov=spec.momentum > 0)
+
+
+def _trainable(
+    network: nn.Module,
+) -> tuple[dict[nn.Parameter, str], list[nn.Parameter], list[nn.Parameter]]:
+    """Return the trainable parameters by layer: all, those that are decayed, and the others."""
+    layer_of: dict[nn.Parameter, str] = {}
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, module in network.named_modules():
+        for parameter in module.parameters(recurse=False):
+            if parameter in layer_of or not parameter.requires_grad:  # a tied weight comes twice
+                continue
+            layer_of[parameter] = _layer_of(name)
+            is_free = isinstance(module, NORMS) or parameter.ndim < 2
+            (free if is_free else decayed).append(parameter)
+    return layer_of, decayed, free
+
+
+def _sizes(
+    layer_of: Mapping[nn.Parameter, str],
+    decayed: Iterable[nn.Parameter],
+    free: Iterable[nn.Parameter],
+    errors: Mapping[str, float],
+) -> dict[nn.Parameter, float]:
+    """Return the size of each parameter, in which `RelativeAdamW` measures its steps."""
+    found = {name: max(_LEAST_ERROR, error) for name, error in errors.items()}
+    mean_error = statistics.fmean(found.values()) if found else 1.0
+    sizes = {}
+    for parameter in decayed:
+        rms = float(parameter.detach().square().mean().sqrt())
+        error = found.get(layer_of[parameter], mean_error)
+        sizes[parameter] = max(_LEAST_SIZE, rms * math.sqrt(error * mean_error))
+    for parameter in free:
+        sizes[parameter] = math.sqrt(mean_error) * (_FREE_SIZE if parameter.ndim else _STEP_SIZE)
+    return sizes
 
 
 def _layer_of(path: str) -> str:
@@ -139,7 +156,7 @@ def _layer_of(path: str) -> str:
 
 
 def too_short(spec: OptimiserSpec, samples: int) -> str | None:
-    """Say where a training has too few steps for its optimiser, and what to write instead."""
+    """Describe too few steps for an optimiser, and what to write instead; None if enough."""
     steps = spec.epochs * len(batch_bounds(samples, spec.batch_size))
     if spec.optimiser != "radam" or steps >= _RADAM_STEPS:
         return None

@@ -48,18 +48,22 @@ class RelativeAdamW(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Move every parameter by its gradient, in place."""
         assert closure is None
-        keep_mean, keep_square = _BETAS
         for group in self.param_groups:
-            (parameter,) = group["params"]
-            state: dict[str, Any] = self.state[parameter]
-            gradient: Tensor = parameter.grad
-            state["step"] += 1
-            state["mean"].lerp_(gradient, 1 - keep_mean)
-            state["square"].mul_(keep_square).addcmul_(gradient, gradient, value=1 - keep_square)
-            spread = (state["square"] / (1 - keep_square ** state["step"])).sqrt_().add_(_EPS)
-            parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.addcdiv_(
-                state["mean"] * state["size"],
-                spread,
-                value=-group["lr"] / (1 - keep_mean ** state["step"]),
-            )
+            self._move(group)
+
+    def _move(self, group: dict[str, Any]) -> None:
+        """Move the one parameter of a group."""
+        keep_mean, keep_square = _BETAS
+        (parameter,) = group["params"]
+        state: dict[str, Any] = self.state[parameter]
+        gradient: Tensor = parameter.grad
+        state["step"] += 1
+        state["mean"].lerp_(gradient, 1 - keep_mean)
+        state["square"].mul_(keep_square).addcmul_(gradient, gradient, value=1 - keep_square)
+        spread = (state["square"] / (1 - keep_square ** state["step"])).sqrt_().add_(_EPS)
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.addcdiv_(
+            state["mean"] * state["size"],
+            spread,
+            value=-group["lr"] / (1 - keep_mean ** state["step"]),
+        )

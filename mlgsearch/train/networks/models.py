@@ -25,7 +25,7 @@ from mlgsearch.train.own_code import (
 )
 from mlgsearch.train.spec import OWN_NETWORKS, ModelSpec
 
-#: Blocks a stage of our own networks.
+#: Blocks per stage of our own networks.
 _RESIDUAL = {"resnet8": 1, "resnet20": 3}
 _CHAIN = "chain8"
 #: Networks that would return more than logits while training, and what keeps them from it.
@@ -108,6 +108,20 @@ def build_without_memory(
             return _checked(spec, network, **options)
         with torch.device("meta"):
             return _checked(spec, network.to("meta"), **options)
+
+
+def network_without_memory(
+    spec: ModelSpec, classes: int, input_shape: tuple[int, int, int]
+) -> nn.Module:
+    """Build a classifier of images (C, H, W) on ``meta``: see `build_without_memory`.
+
+    Raises:
+        UserError: as ``build_model``.
+    """
+    channels, height, width = input_shape
+    return build_without_memory(
+        spec, classes=classes, channels=channels, image_size=(height, width)
+    )
 
 
 def _checked(

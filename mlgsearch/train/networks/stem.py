@@ -47,7 +47,7 @@ def use_cifar_stem(network: nn.Module, name: str) -> None:
 
 
 def use_channels(network: nn.Module, channels: int) -> None:
-    """Let the first convolution take images of ``channels`` channels, in place."""
+    """Make the first convolution take images of ``channels`` channels, in place."""
     for path, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             if module.in_channels != channels:

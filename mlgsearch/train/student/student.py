@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.packing.packed import settings_of
-from mlgsearch.mlg.penalty import orthonormality
+from mlgsearch.mlg.penalty import Orthonormality
+from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import EpochRecord
 from mlgsearch.train.data.batches import batch_bounds
 from mlgsearch.train.device import memory_format, release_memory, set_up_device
@@ -25,6 +26,7 @@ from mlgsearch.train.loop.batch_norm import reestimate_on
 from mlgsearch.train.loop.distillation import SoftTargets
 from mlgsearch.train.loop.epoch import Loss, TrainingDivergedError, train_epoch
 from mlgsearch.train.loop.optim import build_optimiser
+from mlgsearch.train.spec import QuantisationSpec
 from mlgsearch.train.student.trial import TrialJob, TrialSummary
 from mlgsearch.train.teacher.prepared import Prepared
 from mlgsearch.train.teacher.teacher import build_network
@@ -34,6 +36,26 @@ _log = logging.getLogger(__name__)
 
 #: The name that a student's checkpoints have in its directory.
 CHECKPOINT = "student"
+
+
+def compress_as(
+    network: nn.Module,
+    settings: Mapping[str, LayerSetting],
+    quantisation: QuantisationSpec,
+    *,
+    projects: bool = True,
+) -> dict[str, float]:
+    """Compress a network in place as a study's students are; returns and raises as `compress`."""
+    return compress(
+        network,
+        settings,
+        method=quantisation.method,
+        refine_steps=quantisation.refine_steps,
+        norm_bits=quantisation.norm_bits,
+        in_bits=quantisation.in_bits,
+        noise_ratio=quantisation.noise_ratio,
+        projects=projects,
+    )
 
 
 class StudentTraining:
@@ -84,15 +106,8 @@ class StudentTraining:
             network = build_network(spec.model, prepared.images)
             network.load_state_dict(prepared.teacher.network.state_dict())
         with self._timed("project"):
-            projected = compress(
-                network,
-                job.settings,
-                method=spec.quantisation.method,
-                refine_steps=spec.quantisation.refine_steps,
-                norm_bits=spec.quantisation.norm_bits,
-                in_bits=spec.quantisation.in_bits,
-                noise_ratio=spec.quantisation.noise_ratio,
-                projects=known is None,
+            projected = compress_as(
+                network, job.settings, spec.quantisation, projects=known is None
             )
         self.projection_error: dict[str, float] = projected if known is None else known
         self.network: nn.Module = network.to(prepared.device).to(memory_format=self._layout)
@@ -185,16 +200,12 @@ class StudentTraining:
     def card(self) -> PackedCard:
         """Describe the student as it is for its packed file."""
         images, spec = self._prepared.images, self.job.spec
-        channels, *image_size = images.input_shape
-        return PackedCard(
-            model=spec.model,
-            classes=images.classes,
-            channels=channels,
-            image_size=tuple(image_size),
-            method=spec.quantisation.method,
-            settings=tuple(settings_of(self.network).values()),
-            norm_bits=spec.quantisation.norm_bits,
-            in_bits=spec.quantisation.in_bits,
+        return PackedCard.of(
+            spec.model,
+            images.classes,
+            images.input_shape,
+            settings_of(self.network),
+            spec.quantisation,
             mean=tuple(images.mean.tolist()),
             std=tuple(images.std.tolist()),
             accuracy=self.history[-1].validation_accuracy if self.history else None,
@@ -203,7 +214,7 @@ class StudentTraining:
         )
 
     def close(self) -> None:
-        """Let go of the network and of device memory; the object is of no more use."""
+        """Release the network and device memory; the object can no longer be used."""
         del self.network, self._optimiser
         release_memory(self._prepared.device)
 
@@ -214,8 +225,10 @@ class StudentTraining:
         if strength == 0:
             return distil
 
+        penalty = Orthonormality(self.network)
+
         def with_penalty(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-            return distil(logits, labels, positions) + strength * orthonormality(self.network)
+            return distil(logits, labels, positions) + strength * penalty()
 
         return with_penalty
 

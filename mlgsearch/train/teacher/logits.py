@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from mlgsearch.train.loop.stored_logits import StoredLogits, layout, pack
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.spec import Precision
 from mlgsearch.train.teacher.teacher import Teacher
-from mlgsearch.train.tensor_file import DamagedFileError, read_tensors
+from mlgsearch.train.tensor_file import read_cached, read_tensors
 from mlgsearch.train.tensor_writer import TensorWriter
-
-_log = logging.getLogger(__name__)
+from mlgsearch.writable_place import check_cache
 
 _BATCH = 512
 
@@ -70,10 +68,15 @@ class TeacherLogits:
         return 0 if self._batches.augmentation.is_identity else epoch
 
     def ensure(self, epochs: Iterable[int], progress: Progress) -> None:
-        """Compute the epochs that are missing or damaged."""
+        """Compute the epochs that are missing or damaged.
+
+        Raises:
+            UserError: there are such, and the cache cannot be written.
+        """
         wanted = list({self.path(epoch): epoch for epoch in epochs}.values())
         for done, epoch in enumerate(wanted):
             if self.cached(epoch) is None:
+                check_cache(self.directory)
                 self._compute(epoch)
             progress("logits", done + 1, len(wanted), "")
 
@@ -96,14 +99,8 @@ class TeacherLogits:
 
         It is in the form that `StoredLogits` reads.
         """
-        try:
-            tensors, _ = read_tensors(self.path(epoch))
-        except FileNotFoundError:
-            return None
-        except DamagedFileError as error:
-            _log.warning("teacher logits are computed again: %s", error)
-            return None
-        return tensors["logits"]
+        cached = read_cached(self.path(epoch), "logits of the teacher")
+        return None if cached is None else cached[0]["logits"]
 
     def _compute(self, epoch: int) -> Tensor:
         batches = self._batches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.device import set_up_device
 from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.networks.models import network_without_memory
 from mlgsearch.train.own_code import errors_of
 from mlgsearch.train.progress import Progress, no_progress
 from mlgsearch.train.spec import NormalisationSpec, TeacherSpec, TrainSpec
@@ -24,11 +25,11 @@ from mlgsearch.train.teacher.logits import Given, TeacherLogits
 from mlgsearch.train.teacher.teacher import (
     Teacher,
     build_network,
-    check_network,
     load_or_train_teacher,
     open_teacher,
     shape_without_memory,
 )
+from mlgsearch.writable_place import check_cache
 
 #: What torchvision's published weights, and most others for ImageNet, were trained with.
 IMAGENET = NormalisationSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -107,10 +108,6 @@ class Prepared:
             )
         return self._logits[seed]
 
-    def ensure_logits(self, epochs: Iterable[int], progress: Progress = no_progress) -> None:
-        """Compute the teacher's logits of these epochs (from 1) ahead of the trials."""
-        self.logits(self.spec.seed).ensure(epochs, progress)
-
 
 def prepare(
     spec: TrainSpec,
@@ -128,15 +125,18 @@ def prepare(
     images before a teacher is trained.
 
     Raises:
-        UserError: the data, the network or its code, or the checkpoint is not usable.
+        UserError: the data, the network or its code, or the checkpoint is not usable; or something
+            is to be made and the cache cannot be written.
         TrainingDivergedError: the teacher's training diverged.
     """
     set_up_device(device)
+    if not cache.is_dir():
+        check_cache(cache)
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds the images, among others
     progress("data", 0, 1, spec.data.name)
+    tried = partial(network_without_memory, spec.model)
     images = normalised(
-        load_images(spec.data, cache, progress, before_decoding=partial(check_network, spec.model)),
-        spec.teacher,
+        load_images(spec.data, cache, progress, before_decoding=tried), spec.teacher
     )
     progress("data", 1, 1, f"{len(images.labels)} images of {images.classes} classes")
     with errors_of(spec.model.name):
@@ -145,7 +145,7 @@ def prepare(
         teacher = load_or_train_teacher(spec, images, cache, device, progress)
         prepared = Prepared(spec, cache, device, images, teacher)
         if spec.distillation.weight > 0:
-            prepared.ensure_logits(range(1, epochs + 1), progress)
+            prepared.logits(spec.seed).ensure(range(1, epochs + 1), progress)
     return prepared
 
 

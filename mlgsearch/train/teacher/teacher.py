@@ -26,15 +26,16 @@ from mlgsearch.train.loop import checkpoint
 from mlgsearch.train.loop.epoch import train_epoch
 from mlgsearch.train.loop.evaluation import HeldOutPart
 from mlgsearch.train.loop.optim import build_optimiser
-from mlgsearch.train.networks.models import build_model, build_without_memory
+from mlgsearch.train.networks.models import build_model, network_without_memory
 from mlgsearch.train.networks.timm_networks import PREFIX, timm_version, timm_weights
 from mlgsearch.train.own_code import names_code
 from mlgsearch.train.own_sources import sources_hash
 from mlgsearch.train.progress import Progress
 from mlgsearch.train.spec import TIMM, ModelSpec, OptimiserSpec, TeacherSpec, TrainSpec
 from mlgsearch.train.teacher.teacher_checkpoint import checkpoint_sha256, load_checkpoint
-from mlgsearch.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+from mlgsearch.train.tensor_file import read_cached, write_tensors
 from mlgsearch.train.versions import library_versions
+from mlgsearch.writable_place import check_cache
 
 _log = logging.getLogger(__name__)
 
@@ -85,23 +86,10 @@ def build_network(
 
 
 def shape_without_memory(spec: ModelSpec, images: Images) -> NetworkShape:
-    """Return the shape of a study's network, built on ``meta``: see `build_without_memory`."""
-    channels, height, width = images.input_shape
+    """Return the shape of a study's network, built on ``meta``: see `network_without_memory`."""
     with without_compiler():
-        network = build_without_memory(
-            spec, classes=images.classes, channels=channels, image_size=(height, width)
-        )
+        network = network_without_memory(spec, images.classes, images.input_shape)
         return network_shape(network, images.input_shape)
-
-
-def check_network(spec: ModelSpec, classes: int, input_shape: tuple[int, int, int]) -> None:
-    """See that the network of a study can be built, and takes images (C, H, W) of such classes.
-
-    Raises:
-        UserError: as `build_without_memory`.
-    """
-    channels, height, width = input_shape
-    build_without_memory(spec, classes=classes, channels=channels, image_size=(height, width))
 
 
 def teacher_hash(spec: TrainSpec, images: Images) -> str:
@@ -143,13 +131,10 @@ def teacher_hash(spec: TrainSpec, images: Images) -> str:
 def open_teacher(spec: TrainSpec, images: Images, cache: Path) -> Teacher | None:
     """Return the teacher from the cache, on the CPU, or None where it is not there or damaged."""
     key = teacher_hash(spec, images)
-    try:
-        tensors, metadata = read_tensors(_path(cache, key))
-    except FileNotFoundError:
+    cached = read_cached(_path(cache, key), "teacher")
+    if cached is None:
         return None
-    except DamagedFileError as error:
-        _log.warning("the cached teacher is not used: %s", error)
-        return None
+    tensors, metadata = cached
     network = build_network(spec.model, images)
     try:
         network.load_state_dict(tensors)
@@ -178,12 +163,14 @@ def load_or_train_teacher(
     Raises:
         DataError: the checkpoint is missing, damaged, or of another network.
         TrainingDivergedError: the training's loss became NaN or infinite.
+        UserError: it is not in the cache, which cannot be written.
     """
     cached = open_teacher(spec, images, cache)
     if cached is not None:
         progress("teacher", 1, 1, f"cached, accuracy {cached.accuracy:.2%}")
         cached.network.to(device)
         return cached
+    check_cache(cache)
     key = teacher_hash(spec, images)
     network = build_network(spec.model, images, spec.teacher.seed, folds=False)
     validation = HeldOutPart(images, images.validation, device)
@@ -252,7 +239,7 @@ class Phase:
         return self.begin + self.training.epochs
 
     def select(self, network: nn.Module, trainable: Iterable[nn.Parameter]) -> nn.Module | None:
-        """Let gradients reach what this phase moves of the ``trainable``; return a lone head."""
+        """Enable gradients of what this phase trains of the ``trainable``; return a lone head."""
         head = None if self.head is None else network.get_submodule(self.head)
         moved = {*(network if head is None else head).parameters()}
         for parameter in trainable:

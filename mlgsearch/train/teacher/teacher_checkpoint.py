@@ -75,11 +75,30 @@ def load_checkpoint(
     for name, tensor in expected.items():
         if name.endswith(_COUNTER):
             state.setdefault(name, tensor)
+    _require_fit(path, state, expected)
+    for name, tensor in state.items():
+        if tensor.is_meta:
+            raise DataError(f"teacher.checkpoint: {path}: {name} has a shape and no values")
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise DataError(f"teacher.checkpoint: {path}: {name} holds values that are not finite")
+    network.load_state_dict(state)
+    said = [f"its entry {' of '.join(map(repr, reversed(entries)))}"] if entries else []
+    said += [f"names without {prefix!r}"] if prefix else []
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _require_fit(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Check that a file's state has the names and shapes that a network expects.
+
+    Raises:
+        DataError: it has not.
+    """
+    missing = [name for name in expected if name not in state]
     misshaped = [
         name for name in expected if name in state and state[name].shape != expected[name].shape
     ]
     messages = [
-        _first("missing", [name for name in expected if name not in state]),
+        _first("missing", missing),
         _first("unexpected", [name for name in state if name not in expected]),
         _first(
             "of another shape",
@@ -91,7 +110,6 @@ def load_checkpoint(
     ]
     if any(messages):
         hint = ""
-        missing = [name for name in expected if name not in state]
         if not messages[1] and len(_modules([*misshaped, *missing])) == 1:
             hint = "; write teacher.head: new to take all but this layer, and train"
         raise DataError(
@@ -99,15 +117,6 @@ def load_checkpoint(
             + "; ".join(filter(None, messages))
             + hint
         )
-    for name, tensor in state.items():
-        if tensor.is_meta:
-            raise DataError(f"teacher.checkpoint: {path}: {name} has a shape and no values")
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise DataError(f"teacher.checkpoint: {path}: {name} holds values that are not finite")
-    network.load_state_dict(state)
-    said = [f"its entry {' of '.join(map(repr, reversed(entries)))}"] if entries else []
-    said += [f"names without {prefix!r}"] if prefix else []
-    return f" ({', '.join(said)})" if said else ""
 
 
 def _read(path: Path) -> object:
@@ -134,7 +143,7 @@ def _read(path: Path) -> object:
 
 
 def _reason(path: Path) -> str:
-    """Say in a line what to do with a file that torch does not read; its own words take ten."""
+    """Return in a line what to do with a file that torch cannot read; torch's message has ten."""
     if zipfile.is_zipfile(path):
         return "it holds more than tensors; save `model.state_dict()` alone"
     return "it is cut off, or no file of torch.save; save `model.state_dict()` with torch.save"

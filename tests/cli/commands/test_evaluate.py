@@ -1,17 +1,15 @@
 """`evaluate`: what a file is worth, measured again."""
 
-import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
-from mlgsearch.cli.app import app
 from mlgsearch.errors import DataError, MlgsearchError
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.records import EpochRecord
@@ -27,6 +25,7 @@ from mlgsearch.train.spec import DataSpec, ModelSpec, OptimiserSpec, TeacherSpec
 from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.student.trial import TrialJob
 from mlgsearch.train.teacher.prepared import prepare
+from tests.cli import running
 
 TRAINING = OptimiserSpec(optimiser="adamw", epochs=1, batch_size=32, learning_rate=1e-2)
 SPEC = TrainSpec(
@@ -75,8 +74,7 @@ def _cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLGSEARCH_CACHE", str(folder / "cache"))
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+run, printed = partial(running.invoke, "evaluate"), partial(running.printed, "evaluate")
 
 
 @pytest.mark.parametrize("options", [(), ("--build", f"{__name__}:network")])
@@ -84,9 +82,7 @@ def test_the_validation_part_gives_what_the_training_saw(
     folder: Path, last: EpochRecord, options: tuple[str, ...]
 ) -> None:
     path = folder / ("own.safetensors" if options else "known.safetensors")
-    done = run(path, "--data", folder / "study.yaml", "--json", *options)
-    assert done.exit_code == 0, done.output
-    fields = json.loads(done.stdout)
+    fields = printed(path, "--data", folder / "study.yaml", *options)
     assert fields["accuracy"] == last.validation_accuracy
     assert fields["loss"] == last.validation_loss
     assert fields["recorded_accuracy"] == pytest.approx(last.validation_accuracy, abs=1e-6)
@@ -101,9 +97,7 @@ def test_an_onnx_file_is_measured_beside_the_packed_and_the_dense_one(
     folder: Path, last: EpochRecord
 ) -> None:
     path = folder / "known.onnx"
-    done = run(path, "--data", folder / "study.yaml", "--json")
-    assert done.exit_code == 0, done.output
-    fields = json.loads(done.stdout)
+    fields = printed(path, "--data", folder / "study.yaml")
     assert fields["accuracy"] == last.validation_accuracy
     assert fields["loss"] == pytest.approx(last.validation_loss, rel=1e-5)
     assert fields["packed_bytes"] == (folder / "known.safetensors").stat().st_size
@@ -117,9 +111,7 @@ def test_an_onnx_file_is_measured_beside_the_packed_and_the_dense_one(
 
 def test_a_coded_file_is_measured_as_the_packed_one(folder: Path, last: EpochRecord) -> None:
     path = folder / "known.mlg"
-    done = run(path, "--data", folder / "study.yaml", "--json")
-    assert done.exit_code == 0, done.output
-    fields = json.loads(done.stdout)
+    fields = printed(path, "--data", folder / "study.yaml")
     assert fields["accuracy"] == last.validation_accuracy
     assert fields["loss"] == last.validation_loss
     assert fields["packed_bytes"] == (folder / "known.safetensors").stat().st_size
@@ -128,9 +120,7 @@ def test_a_coded_file_is_measured_as_the_packed_one(folder: Path, last: EpochRec
 
 def test_a_file_with_batch_norm_at_8_bits_is_measured(folder: Path, last: EpochRecord) -> None:
     path = folder / "rounded.mlg"
-    done = run(path, "--data", folder / "study.yaml", "--json")
-    assert done.exit_code == 0, done.output
-    fields = json.loads(done.stdout)
+    fields = printed(path, "--data", folder / "study.yaml")
     assert fields["loss"] == pytest.approx(last.validation_loss, rel=0.02)
     assert fields["loss"] != last.validation_loss
     assert fields["packed_bytes"] < (folder / "known.safetensors").stat().st_size
@@ -138,9 +128,7 @@ def test_a_file_with_batch_norm_at_8_bits_is_measured(folder: Path, last: EpochR
 
 
 def test_a_c_program_is_compiled_and_measured(folder: Path, last: EpochRecord) -> None:
-    done = run(folder / "known", "--data", folder / "study.yaml", "--json")
-    assert done.exit_code == 0, done.output
-    fields = json.loads(done.stdout)
+    fields = printed(folder / "known", "--data", folder / "study.yaml")
     assert fields["accuracy"] == last.validation_accuracy
     assert fields["loss"] == pytest.approx(last.validation_loss, rel=1e-5)
     assert fields["packed_bytes"] == (folder / "known.safetensors").stat().st_size

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from mlgsearch.cli.app import app
 from mlgsearch.errors import UserError
 from mlgsearch.study.file.latency import parse_latency
-from mlgsearch.study.file.spec import load_study_file
+from mlgsearch.study.file.study_file import load_study_file
 
 STUDY = """
 name: timed

@@ -1,4 +1,4 @@
-"""`sensitivity`, on the study of `test_planning`."""
+"""`sensitivity`, on the study of `test_plan`."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mlgsearch.cli.app import app
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from mlgsearch.results.analysis.effects.trial_sensitivity import LayerCost
 from mlgsearch.study.space import plan_report
 from mlgsearch.study.space.sensitivity import sensitivities

@@ -1,42 +1,21 @@
 """`sizes`: the paper's table, through the command."""
 
-import json
 import re
-from typing import Any
+from functools import partial
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from mlgsearch.cli.app import app
 from mlgsearch.errors import SettingError, UserError
+from tests.cli import running
 
 # Gu et al. 2021 (arXiv 2108.11430): network, classes, setting, parameter ratio, memory ratio.
 PAPER = [
-    ("resnet18", 10, "2,44,32,32,32", "0.0497", "0.0497"),
-    ("resnet18", 10, "2,44,8,8,8", "0.0497", "0.0131"),
     ("resnet18", 10, "2,44,3,6,3", "0.0497", "0.0080"),
-    ("resnet18", 100, "2,44,32,32,32", "0.0536", "0.0536"),
-    ("resnet18", 100, "2,44,8,8,8", "0.0536", "0.0140"),
-    ("resnet18", 100, "2,44,3,6,3", "0.0536", "0.0090"),
-    ("densenet121", 10, "1,25,32,32,32", "0.1986", "0.1986"),
-    ("densenet121", 10, "1,25,8,8,8", "0.1986", "0.0587"),
-    ("densenet121", 10, "1,25,4,6,6", "0.1986", "0.0395"),
-    ("densenet121", 100, "1,25,32,32,32", "0.2091", "0.2091"),
-    ("densenet121", 100, "1,25,8,8,8", "0.2091", "0.0612"),
     ("densenet121", 100, "1,25,4,6,6", "0.2091", "0.0422"),
 ]
 
 
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["sizes", *arguments])
-
-
-def printed(*arguments: str) -> dict[str, Any]:
-    done = invoke(*arguments, "--json")
-    assert done.exit_code == 0, done.output
-    fields = json.loads(done.stdout)
-    assert isinstance(fields, dict)
-    return fields
+invoke, printed = partial(running.invoke, "sizes"), partial(running.printed, "sizes")
 
 
 @pytest.mark.parametrize(("model", "classes", "five", "parameters", "memory"), PAPER)
@@ -134,14 +113,10 @@ def test_a_transformer_is_compressed() -> None:
 
 
 def test_what_nothing_compresses_is_counted_and_named() -> None:
-    own = "tests.cli.commands.test_planning:with_a_table"
+    own = "tests.cli.commands.test_plan:with_a_table"
     done = invoke(own, "--classes", "10", "--setting", "2,4,3,6,3", "--image-size", "8")
     assert "8.8% of this network's parameters are not compressed and stay at 32" in " ".join(
         done.stdout.split()
     )
-    fields = json.loads(
-        invoke(
-            own, "--classes", "10", "--setting", "2,4,3,6,3", "--image-size", "8", "--json"
-        ).stdout
-    )
+    fields = printed(own, "--classes", "10", "--setting", "2,4,3,6,3", "--image-size", "8")
     assert fields["not_compressed"] == {"1": 512}

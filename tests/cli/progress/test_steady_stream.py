@@ -15,20 +15,9 @@ from mlgsearch.cli.progress.lines import PlainLines
 from mlgsearch.cli.progress.live import LiveView
 from mlgsearch.cli.progress.steady_stream import steady
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
+from tests.results.leases import trials_of
 from tests.results.samples import a_complete, a_study, an_epoch
-from tests.study.driver import ROOT, Study
-
-STUDY = """
-name: tiny
-data: {name: digits, limit: 300}
-model: {name: resnet8, width: 4}
-teacher: {training: {epochs: 1}}
-training: {epochs: 1}
-space: {kind: uniform}
-search: {sampler: random, n_trials: 2}
-"""
+from tests.study.driver import ROOT, SHORT_STUDY, Study
 
 
 def closed_pipe() -> TextIO:
@@ -94,7 +83,7 @@ def test_it_is_the_stream_in_all_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [closed_pipe, full_disk])
 def test_a_study_goes_on_without_its_stdout(tmp_path: Path, make: type[TextIO]) -> None:
-    study = Study(tmp_path, tmp_path / "cache", STUDY)
+    study = Study(tmp_path, tmp_path / "cache", SHORT_STUDY)
     words = [str(ROOT / "search.py"), "launch", str(study.file), "--storage", study.url]
     with make() as out:
         done = subprocess.run(
@@ -110,11 +99,8 @@ def test_a_study_goes_on_without_its_stdout(tmp_path: Path, make: type[TextIO]) 
     assert done.stderr.count("stdout cannot be written") == 1
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
-    engine = open_engine(study.url)
-    assert [trial.state for trial in ResultStore(engine).trials("tiny")] == [
-        TrialState.COMPLETE
-    ] * 2
-    engine.dispose()
+    trials = trials_of(study.url, "tiny")
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
 
 
 @pytest.mark.parametrize(("make", "code", "said"), [(closed_pipe, 1, ""), (full_disk, 2, "error:")])

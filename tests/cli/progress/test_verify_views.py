@@ -20,6 +20,7 @@ def test_plain_lines() -> None:
     out = io.StringIO()
     lines = VerifyLines(out)
     lines.preparing("logits", 1, 1, "seed 1")
+    lines.notice("no node has room")
     lines.started(a_study(), [a_verification(0, 7), FAILED, a_verification(1, 8), WAITING], 2)
     lines.run(RUNNING)
     lines.run(FAILED)
@@ -27,6 +28,7 @@ def test_plain_lines() -> None:
     lines.stopping(2)
     assert out.getvalue().splitlines() == [
         "logits: 1/1 seed 1",
+        "warning: no node has room",
         "verify digits: 2 trials under 2 seeds, 2 of 4 trainings finished, 2 at once",
         "[3/4] trial 1, seed 7 FAIL: [/] no memory",
         "[4/4] trial 1, seed 7: test 90.00%, packed 80.00%",

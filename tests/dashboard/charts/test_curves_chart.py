@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dashboard.charts.curves_chart import curves_chart
-from dashboard.charts.learning_chart import learning_chart
+from dashboard.charts.learning_chart import learning_chart, learning_summary
 from dashboard.pages.study.data import tell_curves, without_curves
 from mlgsearch.records import TrialState
 from tests.results.samples import an_epoch
@@ -47,6 +47,15 @@ def test_selected_trials_that_the_filters_leave_out_are_said_to_be_so() -> None:
     assert "No epoch is known of trial 7." in tell_curves(curves, (4, 7), (4, 7))
 
 
+def test_selected_trials_that_failed_are_said_to_have() -> None:
+    assert without_curves((7,), (7,), [7]) == "failed before an epoch was finished"
+    assert without_curves((7, 8), (7, 8), [7]) == "no epoch is known yet"
+    assert tell_curves({4: [an_epoch(1)]}, (4, 7, 8), (4, 7, 8), [7]) == (
+        "Validation accuracy: trial 4 80.00 % after epoch 1. No epoch is known of trial 8. "
+        "Failed before an epoch was finished: trial 7."
+    )
+
+
 def test_an_axis_of_epochs_names_each_once() -> None:
     for epochs, between in ((3, 1), (10, 2), (200, 33)):
         curve = [an_epoch(epoch) for epoch in range(1, epochs + 1)]
@@ -60,5 +69,10 @@ def test_a_trial_that_failed_at_once_has_no_axes_and_says_so() -> None:
     assert word.text == "the trial failed before an epoch was finished"
     axes = [figure.layout[name].visible for name in ("xaxis", "xaxis2", "yaxis", "yaxis2")]
     assert axes == [False] * 4
+    said = learning_summary([], TrialState.FAIL)
+    assert said == "The trial failed before an epoch was finished."
     (word,) = learning_chart([], "light", epochs_wanted=10).layout.annotations
     assert word.text == "no epoch is finished yet"
+    assert learning_summary([]) == "No epoch is finished yet."
+    lost = [an_epoch(1, validation_accuracy=math.nan)]
+    assert learning_summary(lost) == "No epoch has a validation accuracy that is a number."

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashboard.charts.density import CELLS, blend, density
+from dashboard.charts.density import CELLS, density
+from mlgsearch.results.charts.layout import blend
 
 _some = st.lists(st.floats(1e-3, 1.0), min_size=1, max_size=50)
 
 
 @given(x=_some, is_log_x=st.booleans())
 @example(x=[1.0, 0.99609375], is_log_x=False)
+@example(x=[1.0, 0.9999999999999999], is_log_x=False)
 def test_every_point_is_counted_in_one_cell(x: list[float], is_log_x: bool) -> None:
     picture = go.Heatmap(
         density(

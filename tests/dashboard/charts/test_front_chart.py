@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from dashboard.charts.axes.accuracy_scale import AccuracyScale
 from dashboard.charts.axes.size_axis import SIZE_AXES
 from dashboard.charts.axes.zoom import Zoom
 from dashboard.charts.front_chart import FrontPicture
@@ -69,6 +70,17 @@ def test_there_is_room_for_a_limit_near_the_trials(bound: float, is_seen: bool) 
     assert (low < math.log10(bound) < high) == is_seen
 
 
+@pytest.mark.parametrize(("bound", "anchor"), [(25, "left"), (80, "right")])
+def test_a_limits_words_are_where_they_have_room(bound: float, anchor: str) -> None:
+    axis = SIZE_AXES["packed_kb"]  # trials have 20 to 100 KB
+    limit = limit_line(Limit("max_kb", bound), axis, None)
+    (words,) = plain_front_chart(_picture(axis="packed_kb", limit=limit), "light")["layout"][
+        "annotations"
+    ]
+    assert words["xanchor"] == anchor
+    assert words["xshift"] == {"left": 4, "right": -4}[anchor]
+
+
 def test_there_is_room_for_a_limit_on_accuracy() -> None:
     limit = limit_line(Limit("within", 60.0), SIZE_AXES["memory_ratio"], 0.95)
     layout = plain_front_chart(_picture(limit=limit), "light")["layout"]
@@ -101,6 +113,29 @@ def test_a_line_that_is_not_the_fronts_is_named() -> None:
     assert (other.showlegend, other.name) == (True, "most accurate by MACs of one forward pass")
 
 
+def test_a_line_through_a_part_of_the_front_is_named() -> None:
+    """Of three objectives some of the front lie off the line of two."""
+    columns = some_columns(
+        ("COMPLETE", 0.9, 0.1), ("COMPLETE", 0.8, 0.05), ("COMPLETE", 0.7, 0.02),
+        latency_ms=[7.0, 8.0, 1.0],
+    )  # fmt: skip
+    front = columns.front_rows(("accuracy", "memory_ratio", "latency_ms"))
+    assert len(front) == 3
+    for axis, is_named in (("latency_ms", True), ("memory_ratio", False)):
+        steps = columns.front_rows(("accuracy", axis))
+        picture = _picture(columns, axis, front=front, steps=steps)
+        (line,) = (trace for trace in front_chart(picture, "light").data if trace.mode == "lines")
+        assert line.showlegend == is_named
+    assert list(line.x) == [0.02, 0.05, 0.1]
+
+
+def test_the_line_is_of_what_the_filters_leave() -> None:
+    for shown, xs in (([1, 2], [0.1]), ([2, 3, 4], [])):
+        picture = _picture(shown=np.array(shown))
+        (line,) = (trace for trace in front_chart(picture, "light").data if trace.mode == "lines")
+        assert (list(line.x), line.showlegend) == (xs, False)
+
+
 def test_other_sizes_are_other_axes() -> None:
     figure = front_chart(_picture(axis="packed_kb"), "light")
     assert list(_traces(figure)["front"].x) == [20, 100]
@@ -108,6 +143,15 @@ def test_other_sizes_are_other_axes() -> None:
     assert list(_traces(figure)["stopped early"].x) == []  # its file was never packed
     ratio = front_chart(_picture(), "light").layout.xaxis
     assert "0.05<br>\N{MULTIPLICATION SIGN}20" in ratio.ticktext
+
+
+def test_the_loss_is_an_axis_of_even_steps() -> None:
+    columns = some_columns(("COMPLETE", 0.8, 0.02), ("COMPLETE", 0.9, 0.1), loss=[0.5, 0.25])
+    figure = front_chart(_picture(columns, "loss"), "light")
+    assert list(_traces(figure)["front"].x) == [0.25]
+    assert figure.layout.xaxis.title.text == "validation loss"
+    assert figure.layout.xaxis.type is None
+    assert "validation loss: %{x:.4f}" in _traces(figure)["front"].hovertemplate
 
 
 def test_a_mass_of_trials_is_an_image_until_one_looks_closely() -> None:
@@ -153,27 +197,33 @@ def test_selected_trials_have_a_ring_in_the_order_of_their_colours() -> None:
     figure = front_chart(_picture(selected=(2, 0, 4)), "dark")
     (ring,) = (trace for trace in figure.data if trace.mode == "markers+text")
     assert list(ring.text) == ["2", "0"]  # a failed trial has no place
+    assert ring.cliponaxis is False  # or numbers at the chart's top would be cut
     assert len(set(ring.marker.color)) == 2
 
 
-def test_planned_students_have_an_axis_of_their_own_that_keeps_to_the_other() -> None:
+def test_planned_students_have_a_strip_below_the_trials() -> None:
     planned = [PlannedStudent(20_000, 0.02, 0.4), PlannedStudent(90_000, 0.09, 0.1)]
     picture = _picture(planned=planned, teacher_accuracy=0.95)
+    plain = front_chart(replace(picture, planned=()), "light").layout
     for zoom in (None, (-2.0, -1.0, 80.0, 95.0)):
         figure = front_chart(picture, "light", zoom)
         line = _traces(figure)["planned"]
         assert (list(line.x), list(line.y), line.yaxis) == ([0.02, 0.09], [40, 10], "y3")
-        low, high = figure.layout.yaxis.range
-        share = (95 - low) / (high - low)
-        bottom, top = figure.layout.yaxis3.range
-        assert bottom + share * (top - bottom) == pytest.approx(0, abs=1e-9)
-        ticks = figure.layout.yaxis3.tickvals
-        assert 3 <= len(ticks) <= 8
-        assert all(top <= tick <= bottom and 0 <= tick <= 100 for tick in ticks)
+        strip, layout = figure.layout.yaxis3, figure.layout
+        assert strip.range[0] == 0
+        assert strip.range[1] > 40
+        assert strip.domain[1] < layout.yaxis.domain[0] == layout.yaxis2.domain[0]
+        # One axis of sizes is below both.
+        assert (layout.xaxis.anchor, strip.anchor) == ("y3", "x")
+        words = [note.text for note in layout.annotations]
+        assert words == ["teacher 95.00 %", "predicted damage of the plan"]
+    assert front_chart(picture, "light").layout.xaxis.range == plain.xaxis.range
+    assert front_chart(picture, "light").layout.yaxis.range == plain.yaxis.range
     kilobytes = front_chart(replace(picture, axis=SIZE_AXES["packed_kb"]), "light")
     assert list(_traces(kilobytes)["planned"].x) == [20, 90]
     macs = front_chart(replace(picture, axis=SIZE_AXES["execution_macs"]), "light")
     assert "planned" not in _traces(macs)
+    assert macs.layout.yaxis.domain is None
 
 
 def test_reported_students_tell_source_and_protocol_as_they_are_written() -> None:
@@ -205,6 +255,28 @@ def test_the_teacher_is_a_line() -> None:
     figure = front_chart(_picture(teacher_accuracy=0.95), "light")
     assert [shape.y0 for shape in figure.layout.shapes] == [95]
     assert [note.text for note in figure.layout.annotations] == ["teacher 95.00 %"]
+
+
+def test_the_teachers_words_are_over_the_rings_of_who_is_as_good() -> None:
+    columns = some_columns(
+        ("COMPLETE", 0.95, 0.02), ("COMPLETE", 0.6, 0.01), ("COMPLETE", 0.9, 0.1)
+    )
+    scale = AccuracyScale.below(95, 100 * columns.accuracy, 0.1)
+    for teacher, yshift, places in (
+        (0.95, 11, ["bottom center", "top center"]),
+        (0.99, 0, ["top center", "top center"]),
+    ):
+        picture = _picture(columns, teacher_accuracy=teacher, scale=scale, selected=(0, 1))
+        picture = replace(picture, scale=replace(scale, teacher=100 * teacher))
+        figure = front_chart(picture, "light")
+        (words,) = figure.layout.annotations
+        assert words.yshift == yshift
+        (ring,) = (trace for trace in figure.data if trace.mode == "markers+text")
+        assert list(ring.textposition) == places
+    # Students to the right are beside the words.
+    wide = some_columns(("COMPLETE", 0.6, 0.001), ("COMPLETE", 0.95, 0.1))
+    picture = _picture(wide, teacher_accuracy=0.95, scale=scale)
+    assert front_chart(picture, "light").layout.annotations[0].yshift == 0
 
 
 def test_a_study_without_trials_has_axes() -> None:

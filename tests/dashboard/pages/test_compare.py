@@ -8,29 +8,28 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard.database import Database
-from dashboard.pages.compare import OVERVIEW
+from dashboard.pages.compare import OVERVIEW, PAGE
+from dashboard.parts.page import View
 from dashboard.query import Query
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
-from tests.dashboard.conftest import Fill
 from tests.dashboard.marks import legend
 from tests.dashboard.samples import CONTENT, NASTY, add_trial
 from tests.dashboard.serving import Visit
 from tests.results.samples import a_complete, a_study
 
-OTHER = CONTENT | {"trial": {"epochs": 20}, "data": {"name": "CIFAR10"}}
+OTHER = CONTENT | {"training": {"epochs": 20}, "data": {"name": "CIFAR10"}}
 
 
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    def write(store: ResultStore) -> None:
-        for name, content, trials in (("one", CONTENT, 3), (NASTY, OTHER, 9)):
-            store.create_study(a_study(name, content=content))
-            for number in range(trials):
-                add_trial(store, name, number)
+def write(store: ResultStore) -> None:
+    for name, content, trials in (("one", CONTENT, 3), (NASTY, OTHER, 9)):
+        store.create_study(a_study(name, content=content))
+        for number in range(trials):
+            add_trial(store, name, number)
 
-    return write
+
+fill = pytest.fixture(scope="module")(lambda: write)
 
 
 def test_fronts_hypervolumes_and_files_stand_side_by_side(
@@ -50,7 +49,7 @@ def test_fronts_hypervolumes_and_files_stand_side_by_side(
         row.locator("th").inner_text(): row.locator("td").all_inner_texts()
         for row in files.locator("tbody tr").all()
     }
-    assert cells == {"data.name": ["digits", "CIFAR10"], "trial.epochs": ["10", "20"]}
+    assert cells == {"data.name": ["digits", "CIFAR10"], "training.epochs": ["10", "20"]}
 
     before = page.locator("#compare-chart-summary").inner_text()
     page.get_by_role("combobox", name="Size").select_option("packed file in KB")
@@ -68,7 +67,7 @@ def test_fronts_hypervolumes_and_files_stand_side_by_side(
     with page.expect_download() as download:
         page.get_by_role("link", name="Download Where the study files differ as JSON").click()
     rows = json.loads(download.value.path().read_text())
-    assert {"key": "trial.epochs", "in one": 10, f"in {NASTY}": 20} in rows
+    assert {"key": "training.epochs", "in one": 10, f"in {NASTY}": 20} in rows
 
 
 def test_hypervolumes_count_from_the_reference_that_the_studies_share(
@@ -96,6 +95,9 @@ def test_hypervolumes_count_from_the_reference_that_the_studies_share(
     database.close()
 
 
-def test_one_study_is_told_to_have_no_other(visit: Visit) -> None:
-    page = visit.go("/compare?name=nobody")
-    expect(page.locator(".notice")).to_contain_text("nobody")
+def test_one_study_is_told_to_have_no_other(store: ResultStore, database_url: str) -> None:
+    store.create_study(a_study("one"))
+    database = Database(database_url)
+    shown = str(PAGE.layout(database, View(Query({"name": ["one"]}), "light")))
+    assert "There is no other study in this database" in shown
+    database.close()

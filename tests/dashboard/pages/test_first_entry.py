@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from dashboard.pages.trial.first_entry import first_entry
 from mlgsearch.mlg.network import NetworkShape
 from mlgsearch.records import LayerRecord, StudyRecord
-from mlgsearch.study.file.spec import StudySpec, parse_study
+from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.file.strict_yaml import load
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.study.space.space import Space
 from tests.results.samples import a_study, a_trial
 from tests.study.samples import MIXED, a_spec, resnet8

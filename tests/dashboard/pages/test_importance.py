@@ -1,8 +1,5 @@
 """Importance in a study whose layers share their numbers, without a browser."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,7 +7,6 @@ from dashboard.database import Database
 from dashboard.pages.importance.data import StudyImportance
 from mlgsearch.records import LayerRecord
 from mlgsearch.results.database.store import ResultStore
-from tests.dashboard.conftest import Fill
 from tests.results.samples import a_complete, a_study
 
 _LAYERS = tuple(
@@ -19,35 +15,27 @@ _LAYERS = tuple(
 )
 
 
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    def write(store: ResultStore) -> None:
-        content = {"space": {"kind": "uniform"}}
-        store.create_study(a_study("tuned", content=content, layers=_LAYERS, n_trials=80))
-        store.create_study(a_study("early", content=content, layers=_LAYERS))
-        draw = np.random.default_rng(0)
-        for number in range(80):
-            rate, bases = float(draw.uniform(-4, -2)), int(draw.integers(1, 9))
-            bits = int(draw.integers(3, 9))
-            accuracy = 0.9 - 0.05 * (rate + 3) ** 2 + 0.004 * bases + draw.normal(0, 0.002)
-            trial = a_complete(
-                number,
-                float(accuracy),
-                0.05,
-                # The head has bits of its own, which are no one's choice.
-                settings={"conv": (bases, 8, bits, 4, 4), "fc": (0, 0, 8, 0, 0)},
-                hyperparameters={"rate": 10**rate, "decay": float(draw.uniform(0, 1))},
-            )
-            store.put_trial("tuned", trial)
-
-    return write
+def write(store: ResultStore) -> None:
+    content = {"space": {"kind": "uniform"}}
+    store.create_study(a_study("tuned", content=content, layers=_LAYERS, n_trials=80))
+    store.create_study(a_study("early", content=content, layers=_LAYERS))
+    draw = np.random.default_rng(0)
+    for number in range(80):
+        rate, bases = float(draw.uniform(-4, -2)), int(draw.integers(1, 9))
+        bits = int(draw.integers(3, 9))
+        accuracy = 0.9 - 0.05 * (rate + 3) ** 2 + 0.004 * bases + draw.normal(0, 0.002)
+        trial = a_complete(
+            number,
+            float(accuracy),
+            0.05,
+            # The head has bits of its own, which are no one's choice.
+            settings={"conv": (bases, 8, bits, 4, 4), "fc": (0, 0, 8, 0, 0)},
+            hyperparameters={"rate": 10**rate, "decay": float(draw.uniform(0, 1))},
+        )
+        store.put_trial("tuned", trial)
 
 
-@pytest.fixture(scope="module")
-def database(database_file: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{database_file}")
-    yield database
-    database.close()
+fill = pytest.fixture(scope="module")(lambda: write)
 
 
 def test_hyperparameters_and_the_shared_numbers_are_ranked(database: Database) -> None:

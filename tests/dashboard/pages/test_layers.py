@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,8 +12,7 @@ from playwright.sync_api import Page, expect
 from dashboard.charts.layers.layers_chart import MOST_COLUMNS
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.store import ResultStore
-from tests.dashboard.conftest import Fill
-from tests.dashboard.layered import NETWORKS, layered_study
+from tests.dashboard.layered import NETWORKS, a_layered_study, layered_study
 from tests.dashboard.serving import Visit
 from tests.results.samples import a_complete, a_study, a_trial
 
@@ -32,21 +32,28 @@ _UNTIL_DRAWN = """async (column) => {
 _TRIALS = """() => document.querySelector("#layers-chart .js-plotly-plot").data[0].x"""
 
 
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    def write(store: ResultStore) -> None:
-        layered_study(store, NASTY, trials=60)
-        layered_study(store, "few", trials=30)
-        layered_study(store, "deep", network="densenet121", trials=20)
-        store.create_study(a_study("uniform", content={"space": {"kind": "uniform"}}))
-        for number in range(9):
-            five = (1 + number % 3, 8 * (1 + number // 3), 4, 4, 4)
-            trial = a_complete(number, 0.5 + number / 30, 0.01 + number / 100)
-            store.put_trial("uniform", trial.__class__(**vars(trial) | {"settings": {"c": five}}))
-        store.create_study(a_study("early"))
-        store.put_trial("early", a_trial(0, state=TrialState.RUNNING))
+def write(store: ResultStore) -> None:
+    drawn = layered_study(store, NASTY, trials=60)
+    store.create_study(a_layered_study("steered", "resnet20", 60))
+    for trial in drawn:
+        # The rate is drawn apart from the layers, and moves most.
+        rate = -4 + (trial.number * 37 % 60) / 20
+        accuracy = (trial.accuracy or 0) - 0.1 * (rate + 4)
+        knobs = {"training.learning_rate": 10**rate}
+        moved = replace(trial, accuracy=accuracy, hyperparameters=knobs)
+        store.put_trial("steered", moved)
+    layered_study(store, "few", trials=30)
+    layered_study(store, "deep", network="densenet121", trials=20)
+    store.create_study(a_study("uniform", content={"space": {"kind": "uniform"}}))
+    for number in range(9):
+        five = (1 + number % 3, 8 * (1 + number // 3), 4, 4, 4)
+        trial = a_complete(number, 0.5 + number / 30, 0.01 + number / 100)
+        store.put_trial("uniform", trial.__class__(**vars(trial) | {"settings": {"c": five}}))
+    store.create_study(a_study("early"))
+    store.put_trial("early", a_trial(0, state=TrialState.RUNNING))
 
-    return write
+
+fill = pytest.fixture(scope="module")(lambda: write)
 
 
 def trials_drawn(page: Page) -> list[int]:
@@ -63,6 +70,36 @@ def test_a_column_leads_to_its_trial(visit: Visit) -> None:
     expect(page.locator("#layers-chart .hovertext")).to_contain_text("layer1.1.conv1")
     page.mouse.click(x, y)
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Trial {drawn[1]} of {NASTY}")
+
+
+#: By how many pixels each heading is left of the next one's end, and what is left of the chart.
+_HEADINGS = """() => {
+  const boxes = [...document.querySelectorAll("#layers-chart .xtick text")]
+    .map((heading) => heading.getBoundingClientRect()).sort((a, b) => a.left - b.left);
+  const place = document.querySelector(".drawing:has(#layers-chart)");
+  return {
+    gaps: boxes.slice(1).map(({ left }, at) => left - boxes[at].right),
+    hidden: place.scrollWidth - place.clientWidth,
+  };
+}"""
+
+
+@pytest.mark.view(viewport={"width": 400, "height": 800})
+@pytest.mark.parametrize("name", [NASTY.replace("&", "%26"), "deep"])
+def test_on_a_narrow_page_headings_and_values_are_read_by_scrolling(
+    visit: Visit, name: str
+) -> None:
+    page = visit.go(f"/study/layers?name={name}")
+    expect(page.locator("#layers-chart .heatmaplayer image").first).to_be_attached()
+    found = page.evaluate(_HEADINGS)
+    assert min(found["gaps"]) >= 0
+    assert found["hidden"] > 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    expect(page.get_by_role("region", name="What each layer gets")).to_have_attribute(
+        "tabindex", "0"
+    )
+    if name != "deep":  # whose cells are too many
+        expect(page.locator("#layers-chart .heatmap-label").first).to_be_visible()
 
 
 def test_what_is_shown_stands_in_the_address(visit: Visit) -> None:
@@ -126,6 +163,19 @@ def test_it_is_there_on_a_narrow_dark_screen(visit: Visit) -> None:
     page.goto(f"{visit.base}/study/importance?name=uniform")
     expect(page.locator(".notice")).to_contain_text("share their five numbers")
     expect(page.locator("#importance-chart-summary")).to_contain_text("of all layers")
+
+
+def test_a_hyperparameter_that_moves_most_is_named_before_any_layer(visit: Visit) -> None:
+    page = visit.go("/study/importance?name=steered")
+    expect(page.locator("#importance-certainty")).to_contain_text(
+        "From 60 trials: the layers' numbers and the hyperparameters predict"
+    )
+    expect(page.locator("#importance-chart-summary")).to_contain_text(
+        re.compile(r"^Accuracy was moved most by training\.learning_rate \(\d")
+    )
+    expect(page.locator("#importance-chart .ytick text").first).to_have_text(
+        re.compile("learning_rate")
+    )
 
 
 def test_a_study_without_a_front_says_what_to_do(visit: Visit) -> None:

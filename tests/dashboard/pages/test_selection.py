@@ -1,23 +1,13 @@
 """What is said of selected trials in a view: only what its filters leave."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from dashboard.database import Database
 from dashboard.pages.study.chart_tables import CURVES_TABLE
 from dashboard.pages.study.data import read_study
-from dashboard.pages.study.inspector.selection import inspect
+from dashboard.pages.study.inspector.selection import inspect, picked
 from dashboard.pages.study.view import StudyView
 from dashboard.query import Query
-
-
-@pytest.fixture(scope="module")
-def database(database_file: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{database_file}")
-    yield database
-    database.close()
 
 
 def said(database: Database, search: str) -> str:
@@ -53,6 +43,26 @@ def test_rank_and_steps_are_of_the_front_that_is_shown(database: Database) -> No
     early = said(database, "trials=3&until=8")
     assert "number 3 of 4 on the front" in early
     assert "complete, on the front" in early
+
+
+@pytest.mark.parametrize(
+    ("search", "line"),
+    [
+        ("", None),
+        ("trials=99", None),
+        ("trials=27", "Trial 27, 95.38 %, on the front"),
+        ("trials=3", "Trial 3, 87.08 %, not on the front"),
+        ("trials=6", "Trial 6, failed"),
+        ("trials=7&accuracy-from=99", "Trial 7, left out by the filters"),
+        ("trials=7&trials=27&trials=99", "2 trials"),
+    ],
+)
+def test_what_is_selected_is_said_in_a_line(
+    database: Database, search: str, line: str | None
+) -> None:
+    data = read_study(database, "digits")
+    parts = picked(data, StudyView.of(Query.parse(search)))
+    assert [part.children for part in parts] == ([] if line is None else ["Selected:", line])
 
 
 def test_the_table_of_epochs_is_of_those_left(database: Database) -> None:

@@ -5,39 +5,33 @@ import io
 import json
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import Engine
 
 from mlgsearch.records import LeaseRecord
 from mlgsearch.results.database import lease
-from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
-from tests.dashboard.conftest import Fill
 from tests.dashboard.samples import NASTY, add_trial, fill_some_studies
 from tests.dashboard.serving import Visit
 from tests.results.samples import a_complete, a_study
 
 
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    def write(store: ResultStore) -> None:
-        fill_some_studies(store)
-        store.create_study(a_study("=1+1", n_trials=4))
-        for number in range(4):
-            add_trial(store, "=1+1", number)
+def write(store: ResultStore) -> None:
+    fill_some_studies(store)
+    store.create_study(a_study("=1+1", n_trials=4))
+    for number in range(4):
+        add_trial(store, "=1+1", number)
 
-    return write
+
+fill = pytest.fixture(scope="module")(lambda: write)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def driver(database_file: Path) -> LeaseRecord:
+def driver(file_engine: Engine) -> LeaseRecord:
     """Hold one study, as a driver on another machine does."""
-    engine = open_engine(f"sqlite:///{database_file}")
-    held = lease.acquire(engine, "digits", holder="ada", host="there", pid=7, ttl_s=3600)
-    engine.dispose()
-    return held
+    return lease.acquire(file_engine, "digits", holder="ada", host="there", pid=7, ttl_s=3600)
 
 
 def row(visit: Visit, name: str) -> str:
@@ -94,7 +88,7 @@ def test_search_show_and_sort(visit: Visit) -> None:
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page).to_have_url(re.compile(r"search=EMP"))
     page.get_by_label("Search").fill("no such study")
-    expect(page.locator("#content")).to_contain_text("No study is like that")
+    expect(page.locator("#content")).to_contain_text("No study matches")
     page.get_by_label("Search").fill("")
     page.get_by_label("Show").select_option("driven")
     expect(page.locator("tbody th")).to_have_text(["digits"])
@@ -132,17 +126,15 @@ def test_the_table_is_downloaded_whole_and_harmless(visit: Visit) -> None:
 
 
 def test_a_driven_study_reports_what_is_left(
-    visit: Visit, database_file: Path, driver: LeaseRecord
+    visit: Visit, file_engine: Engine, driver: LeaseRecord
 ) -> None:
     page = visit.go("/?studies-sort=time_left_s")
     driven = page.locator("tbody tr", has_text="running on there")
     expect(driven.locator("td").nth(3)).to_have_text("")  # none has ended under this driver
-    engine = open_engine(f"sqlite:///{database_file}")
-    store = ResultStore(engine, driver)
+    store = ResultStore(file_engine, driver)
     for number in (40, 41, 42):
         ended = driver.acquired_at + timedelta(minutes=number - 39)
         store.put_trial("digits", a_complete(number, 0.5, 0.1, finished_at=ended))
-    engine.dispose()
     expect(driven).to_contain_text("43 of 60")
     expect(driven.locator("td").nth(3)).to_have_text("17 min")
 
@@ -156,14 +148,8 @@ def test_narrow_and_dark(visit: Visit) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(244, 246, 248)"
 
 
-def test_every_control_has_a_name_and_the_keyboard_reaches_it(visit: Visit) -> None:
+def test_the_keyboard_reaches_the_content_past_the_menu(visit: Visit) -> None:
     page = visit.go("/")
-    nameless = page.evaluate(
-        """() => [...document.querySelectorAll("button, a, input, select")]
-            .filter((e) => !(e.ariaLabel || e.innerText.trim() || e.labels?.length))
-            .map((e) => e.outerHTML)"""
-    )
-    assert nameless == []
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="To the content")).to_be_focused()
     page.keyboard.press("Enter")

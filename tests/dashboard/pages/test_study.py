@@ -6,21 +6,19 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, timedelta
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from sqlalchemy import insert, select
+from sqlalchemy import Engine, insert, select
 
 from mlgsearch.records import PlannedStudent
 from mlgsearch.results.database import lease
-from mlgsearch.results.database.connection.engine import open_engine, writing
+from mlgsearch.results.database.connection.engine import writing
 from mlgsearch.results.database.rows import trial_row
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import study_table, trial_table
 from mlgsearch.results.database.verification_store import VerificationStore
 from tests.dashboard.columns import many_columns
-from tests.dashboard.conftest import Fill
 from tests.dashboard.marks import click_trial, legend, ranges, zoom_in
 from tests.dashboard.samples import CONTENT, add_trial, fill_some_studies
 from tests.dashboard.serving import Visit
@@ -37,38 +35,36 @@ REFERENCE = {
 }
 
 
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    def write(store: ResultStore) -> None:
-        fill_some_studies(store)
-        store.create_study(a_study("live", content=CONTENT))
-        for number in range(3):
-            add_trial(store, "live", number)
-        planned = (PlannedStudent(1_000, 0.004, 0.5), PlannedStudent(30_000, 0.1, 0.1))
-        rich = a_study(
-            "rich",
-            content=CONTENT | {"references": [REFERENCE]},
-            planned=planned,
-            uncompressed=UNCOMPRESSED,
-        )
-        store.create_study(rich)
-        for number in range(3):
-            add_trial(store, "rich", number)
-        store.create_study(a_study("driven", content=CONTENT))
-        store.create_study(a_study("many", content=CONTENT, n_trials=MANY))
+def write(store: ResultStore) -> None:
+    fill_some_studies(store)
+    store.create_study(a_study("live", content=CONTENT))
+    for number in range(3):
+        add_trial(store, "live", number)
+    planned = (PlannedStudent(1_000, 0.004, 0.5), PlannedStudent(30_000, 0.1, 0.1))
+    rich = a_study(
+        "rich",
+        content=CONTENT | {"references": [REFERENCE]},
+        planned=planned,
+        uncompressed=UNCOMPRESSED,
+    )
+    store.create_study(rich)
+    for number in range(3):
+        add_trial(store, "rich", number)
+    store.create_study(a_study("driven", content=CONTENT))
+    store.create_study(a_study("many", content=CONTENT, n_trials=MANY))
 
-    return write
+
+fill = pytest.fixture(scope="module")(lambda: write)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def more(database_file: Path) -> None:
+def more(file_engine: Engine) -> None:
     """Verify a student, and write the trials of the large study at once."""
-    engine = open_engine(f"sqlite:///{database_file}")
     for seed in (1, 2):
-        VerificationStore(engine).put("rich", a_verification(1, seed, 0.7 + seed / 100))
+        VerificationStore(file_engine).put("rich", a_verification(1, seed, 0.7 + seed / 100))
     columns = many_columns(MANY)
     plain = trial_row(a_trial()) | {"epochs_done": 10}
-    with writing(engine) as connection:
+    with writing(file_engine) as connection:
         study = connection.execute(select(study_table.c.id).where(study_table.c.name == "many"))
         plain["study_id"] = study.scalar_one()
         rows = [
@@ -93,13 +89,6 @@ def more(database_file: Path) -> None:
             )
         ]
         connection.execute(insert(trial_table), rows)
-    engine.dispose()
-
-
-def study(visit: Visit, search: str) -> Page:
-    page = visit.go(f"/study?name={search}")
-    page.wait_for_selector("#study-chart .main-svg .legend")
-    return page
 
 
 def filters(page: Page) -> None:
@@ -112,7 +101,7 @@ def cards(page: Page) -> list[str]:
 
 
 def test_a_click_on_a_mark_leads_to_the_trial(visit: Visit) -> None:
-    page = study(visit, "digits")
+    page = visit.study("digits")
     click_trial(page, "study-chart", 12)
     card = page.locator(".trial-card")
     expect(card).to_contain_text("complete, on the front")
@@ -129,13 +118,13 @@ def test_a_click_on_a_mark_leads_to_the_trial(visit: Visit) -> None:
 
 
 def test_what_nothing_compresses_is_said(visit: Visit) -> None:
-    facts = study(visit, "rich").locator("#study-facts")
+    facts = visit.study("rich").locator("#study-facts")
     expect(facts).to_contain_text(f"{UNCOMPRESSED}.")
-    expect(study(visit, "digits").locator("#study-facts")).not_to_contain_text("not compressed")
+    expect(visit.study("digits").locator("#study-facts")).not_to_contain_text("not compressed")
 
 
 def test_a_link_carries_the_whole_view(visit: Visit) -> None:
-    page = study(visit, "digits")
+    page = visit.study("digits")
     page.get_by_role("button", name="Select trial 27").click()
     page.get_by_role("combobox", name="Across").select_option("packed file in KB")
     filters(page)
@@ -162,7 +151,7 @@ def test_a_link_carries_the_whole_view(visit: Visit) -> None:
 def test_a_running_study_is_followed_without_losing_zoom_or_selection(
     visit: Visit, writer: ResultStore
 ) -> None:
-    page = study(visit, "live&trials=1&hide=FAIL")
+    page = visit.study("live&trials=1&hide=FAIL")
     seen = zoom_in(page, "study-chart")
     add_trial(writer, "live", 3)
     expect(page.locator("#study-state")).to_contain_text("4 of 8 trials", timeout=10_000)
@@ -177,11 +166,10 @@ def test_a_running_study_is_followed_without_losing_zoom_or_selection(
 
 
 def test_the_state_is_said_while_a_study_runs_and_when_it_stops(
-    visit: Visit, writer: ResultStore, database_file: Path
+    visit: Visit, writer: ResultStore, file_engine: Engine
 ) -> None:
-    engine = open_engine(f"sqlite:///{database_file}")
-    held = lease.acquire(engine, "driven", holder="me", host="node7", pid=1)
-    driver = ResultStore(engine, held)
+    held = lease.acquire(file_engine, "driven", holder="me", host="node7", pid=1)
+    driver = ResultStore(file_engine, held)
     page = visit.go("/study?name=driven")
     state = page.locator("#study-state")
     expect(state.locator(".live")).to_have_text("running on node7")
@@ -196,14 +184,14 @@ def test_the_state_is_said_while_a_study_runs_and_when_it_stops(
     expect(state.get_by_role("list", name="Trials that run now")).to_contain_text(
         "trial 3epoch 4 of 1087.50 %"
     )
-    lease.renew(engine, replace(held, waits_for="no node has room for a trial"))
+    lease.renew(file_engine, replace(held, waits_for="no node has room for a trial"))
     expect(state).to_contain_text("running on node7no node has room for a trial3 of 8 trials")
-    lease.renew(engine, held)
+    lease.renew(file_engine, held)
     expect(state).to_contain_text("running on node73 of 8 trials")
     state.get_by_role("button", name="trial 3").click()
     expect(page.locator("#study-cards h3")).to_have_text(["Trial 3"])
     assert page.locator("#study-resume").count() == 0
-    lease.release(engine, held)
+    lease.release(file_engine, held)
     expect(state.get_by_text("stopped")).to_have_text(re.compile(r"stopped \d+ s ago"))
     expect(page.locator("#study-resume")).to_contain_text("resume driven")
     first = state.locator("time").first.inner_text()
@@ -212,23 +200,16 @@ def test_the_state_is_said_while_a_study_runs_and_when_it_stops(
     for number in range(3, 8):
         writer.put_trial("driven", a_complete(number, 0.9, 0.05))
     expect(state.locator("strong")).to_have_text("finished")
-    engine.dispose()
-
-
-def test_what_a_study_is_stands_folded(visit: Visit) -> None:
-    page = study(visit, "digits")
-    page.get_by_text("What this study is").click()
-    folded = page.locator(".origin")
-    expect(folded).to_contain_text("resnet8")
-    expect(folded).to_contain_text("zeta: [1, 2.5, null]")
 
 
 def test_a_limit_leads_to_one_student_and_its_command(visit: Visit) -> None:
-    page = study(visit, "digits")
+    page = visit.study("digits")
     choice = page.locator("#study-choice")
-    expect(choice).to_contain_text("Write a bound")
+    expect(choice).to_contain_text("Enter a limit")
     page.get_by_role("spinbutton", name="Bound").fill("15")
-    expect(choice).to_contain_text("Trial 27: the best student to expect whose packed file has at")
+    expect(choice).to_contain_text(
+        "Trial 27: the student with the highest expected accuracy whose packed file is at"
+    )
     expect(choice).to_contain_text("Next smaller: trial 4: -1.")
     expect(page.locator("#study-choose-export")).to_contain_text(
         "export digits 27 student-27.safetensors"
@@ -236,7 +217,9 @@ def test_a_limit_leads_to_one_student_and_its_command(visit: Visit) -> None:
     page.get_by_role("combobox", name="Limit").select_option("points below the teacher, at most")
     expect(choice).to_contain_text("expected at most 15 points below the teacher's 97.50%")
     page.get_by_role("spinbutton", name="Bound").fill("0.01")
-    expect(choice.get_by_role("alert")).to_contain_text("No student keeps to it: the best student")
+    expect(choice.get_by_role("alert")).to_contain_text(
+        "No student is within this limit: the best student"
+    )
     expect(page).to_have_url(re.compile(r"bound=0\.01&.*limit=within"))
     page.get_by_role("combobox", name="Limit").select_option("packed file, at most KB")
     page.get_by_role("spinbutton", name="Bound").fill("20")
@@ -246,7 +229,7 @@ def test_a_limit_leads_to_one_student_and_its_command(visit: Visit) -> None:
 
 
 def test_the_inspector_steps_along_the_front_and_says_what_differs(visit: Visit) -> None:
-    page = study(visit, "digits&trials=27")
+    page = visit.study("digits&trials=27")
     selected = page.locator("#study-cards")
     expect(page.locator("#study-choose")).to_be_hidden()
     expect(selected).to_contain_text("number 12 of 13 on the front, smallest first")
@@ -267,7 +250,7 @@ def test_the_inspector_steps_along_the_front_and_says_what_differs(visit: Visit)
 
 @pytest.mark.view(viewport={"width": 1440, "height": 900})
 def test_from_1200_pixels_the_inspector_stands_beside_the_chart(visit: Visit) -> None:
-    page = study(visit, "digits&trials=27")
+    page = visit.study("digits&trials=27")
     chart, inspector = page.locator("figure.chart").first, page.locator(".inspector")
     left, right = chart.bounding_box(), inspector.bounding_box()
     assert left is not None
@@ -288,7 +271,7 @@ def _middle(page: Page) -> tuple[float, float]:
 
 
 def test_a_replay_goes_back_in_time_and_plays(visit: Visit) -> None:
-    page = study(visit, "digits&until=10")
+    page = visit.study("digits&until=10")
     expect(page.locator("#study-moment")).to_contain_text("after 10 of 40 trials")
     early = ranges(page, "study-chart")
     slider = page.get_by_role("slider", name="Replay")
@@ -318,7 +301,7 @@ _COUNT_VIEWS = """() => {
 
 
 def test_another_finished_trial_is_no_other_view(visit: Visit, writer: ResultStore) -> None:
-    page = study(visit, "live")
+    page = visit.study("live")
     slider = page.get_by_role("slider", name="Replay")
     last = int(slider.input_value())
     page.evaluate(_COUNT_VIEWS)
@@ -334,7 +317,7 @@ def test_another_finished_trial_is_no_other_view(visit: Visit, writer: ResultSto
 
 
 def test_what_has_the_focus_keeps_it(visit: Visit) -> None:
-    page = study(visit, "digits")
+    page = visit.study("digits")
     focused = page.locator("#study-table :focus")
     page.get_by_role("button", name="Select trial").first.focus()
     page.keyboard.press("Enter")
@@ -355,7 +338,7 @@ def test_what_has_the_focus_keeps_it(visit: Visit) -> None:
 
 
 def test_all_rows_are_downloaded(visit: Visit) -> None:
-    page = study(visit, "digits")
+    page = visit.study("digits")
     expect(page.locator("#study-table tbody tr")).to_have_count(10)
 
     def saved(kind: str) -> str:
@@ -376,15 +359,30 @@ def test_all_rows_are_downloaded(visit: Visit) -> None:
     assert set(front[0]["settings"]["stem"]) == {2, 3, 6}
 
 
+#: Numbers of the trials that have a mark, and where front and line are to the right.
+_DRAWN = """() => {
+  const traces = document.querySelector("#study-chart .js-plotly-plot").data;
+  const marks = traces.filter(({ mode }) => mode === "markers");
+  return {
+    numbers: marks.flatMap(({ customdata }) => customdata || []).map(([number]) => number),
+    front: traces.find(({ name }) => name?.startsWith("front")).x,
+    line: traces.find(({ mode }) => mode === "lines").x,
+  };
+}"""
+
+
 def test_one_filter_is_for_all_and_is_taken_back_by_its_chip(visit: Visit) -> None:
     narrow = "digits&accuracy-from=90&hide=PRUNED&only=front&until=30&trials=7&trials=28"
-    page = study(visit, narrow)
+    page = visit.study(narrow)
     filters(page)
     table, chips = page.locator("#study-table"), page.locator("#study-chips")
     summary = page.locator("#study-chart-summary")
     expect(summary).to_contain_text("Shown: 3 complete. On the front are 3 trials, from 92.94 %")
     expect(table).to_contain_text("3 rows")
     expect(chips).to_contain_text("3 of 40 trials:")
+    drawn = page.evaluate(_DRAWN)
+    assert sorted(drawn["numbers"]) == [4, 27, 28]
+    assert drawn["line"] == drawn["front"]
     expect(page.locator("#study-cards")).to_contain_text("Trial 7 is selected, but the filters")
     assert cards(page) == ["Trial 28"]
     with page.expect_download() as download:
@@ -404,10 +402,16 @@ def test_one_filter_is_for_all_and_is_taken_back_by_its_chip(visit: Visit) -> No
     expect(page.get_by_role("checkbox", name="stopped early")).not_to_be_checked()
     expect(table).to_contain_text("1 to 10 of 40 rows")
     expect(page).to_have_url(re.compile(r"\?name=digits&trials=7&trials=28$"))
+    # Without what is complete there is neither a front nor its line.
+    empty = visit.study("digits&hide=COMPLETE")
+    expect(empty.locator("#study-chart-summary")).to_contain_text(
+        "Shown: 5 stopped early, 5 failed."
+    )
+    assert empty.evaluate(_DRAWN)["line"] == []
 
 
 def test_a_chart_is_saved_as_a_picture(visit: Visit) -> None:
-    page = study(visit, "digits")
+    page = visit.study("digits")
     for kind, begin in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
         with page.expect_download() as download:
             page.get_by_role("button", name=f"Save Accuracy against size as {kind}").click()
@@ -416,17 +420,49 @@ def test_a_chart_is_saved_as_a_picture(visit: Visit) -> None:
 
 
 def test_what_a_study_is_compared_with_is_drawn(visit: Visit) -> None:
-    page = study(visit, "rich")
+    page = visit.study("rich")
     assert "planned (2)" not in legend(page, "study-chart")
     filters(page)
     page.get_by_role("checkbox", name="the planned front").check()
     expect(page.locator("#study-chart .legendtext")).to_contain_text(["planned (2)"])
     expect(page).to_have_url(re.compile("planned=front"))
+    expect(page.locator("#study-chart .annotation-text").last).to_have_text(
+        "predicted damage of the plan"
+    )
+    # Taken back, the trials have the chart for themselves.
+    low = "document.querySelector('#study-chart .js-plotly-plot')._fullLayout.yaxis.domain[0]"
+    assert page.evaluate(low) > 0.2
+    page.get_by_role("checkbox", name="the planned front").uncheck()
+    expect(page.locator("#study-chart .legendtext", has_text="planned")).to_have_count(0)
+    assert page.evaluate(low) == 0
+    page.get_by_role("checkbox", name="the planned front").check()
+    expect(page.locator("#study-chart .legendtext")).to_contain_text(["planned (2)"])
     assert legend(page, "study-chart")[-3:] == [
         "planned (2)",
         "reported by others (1)",
         "verified on the test part (1)",
     ]
+
+
+def test_verified_results_lead_the_table_and_no_axis_is_called_validation(visit: Visit) -> None:
+    page = visit.study("rich&accuracy=percent&trials=1")
+    table = page.locator("#study-table")
+    heads = table.locator("thead th")
+    expect(heads.filter(has_text="test accuracy")).to_have_attribute("aria-sort", "descending")
+    expect(heads.filter(has_text="on the front")).to_have_count(1)
+    spread = "71.50 \N{PLUS-MINUS SIGN} 0.71 %"
+    expect(table.locator("tbody tr").first).to_contain_text(spread)
+    expect(table.locator("tbody th").first).to_have_text("1")
+    expect(page.locator("#study-chart .ytitle")).to_have_text("accuracy")
+    expect(page.locator(".trial-card")).to_contain_text(
+        f"verified: {spread} on the test part, 2 seeds, on the front with"
+    )
+    # By its accuracy on the validation part it is not the first.
+    table.get_by_role("button", name="accuracy", exact=True).click()
+    expect(table.locator("tbody th").first).not_to_have_text("1")
+    # Of a study without a verified trial the axis is that part's.
+    plain = visit.study("digits&accuracy=percent")
+    expect(plain.locator("#study-chart .ytitle")).to_have_text("validation accuracy")
 
 
 def test_without_a_complete_trial_a_sentence_says_what_to_do(visit: Visit) -> None:
@@ -444,14 +480,14 @@ def test_without_a_complete_trial_a_sentence_says_what_to_do(visit: Visit) -> No
 
 @pytest.mark.view(viewport={"width": 400, "height": 800}, color_scheme="dark")
 def test_a_narrow_dark_page_is_no_wider_than_its_window(visit: Visit) -> None:
-    page = study(visit, "digits&trials=12&accuracy-from=50")
+    page = visit.study("digits&trials=12&accuracy-from=50")
     filters(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     expect(page.get_by_role("spinbutton", name="from").first).to_have_value("50")
 
 
 def test_ten_thousand_trials_open_and_are_few_elements(visit: Visit) -> None:
-    page = study(visit, "many")
+    page = visit.study("many")
     expect(page.locator("#study-state")).to_contain_text("finished10,000 of 10,000 trials")
     assert page.locator("#study-chart .heatmaplayer image").count() == 2
     assert page.evaluate("document.querySelectorAll('*').length") < 3000

@@ -1,13 +1,12 @@
 """What the page of a study sends again after news, and what it leaves alone."""
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from dash import no_update
 from flask import Flask
+from sqlalchemy import Engine
 
 from dashboard.database import Database
 from dashboard.pages.study.data import read_study
@@ -15,9 +14,7 @@ from dashboard.pages.study.page import page_parts
 from dashboard.pages.study.view import StudyView
 from dashboard.query import Query
 from mlgsearch.results.database import lease
-from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
-from tests.dashboard.conftest import Fill
 from tests.dashboard.samples import CONTENT, add_trial
 from tests.results.samples import a_complete, a_study, a_trial
 
@@ -25,22 +22,14 @@ from tests.results.samples import a_complete, a_study, a_trial
 _GOING_ON = {"drawn", "front", "front_summary", "state"}
 
 
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    def write(store: ResultStore) -> None:
-        store.create_study(a_study("live", content=CONTENT))
-        for number in range(3):
-            add_trial(store, "live", number)
-        store.put_trial("live", a_trial(3, epochs_done=1, accuracy=0.5))
-
-    return write
+def write(store: ResultStore) -> None:
+    store.create_study(a_study("live", content=CONTENT))
+    for number in range(3):
+        add_trial(store, "live", number)
+    store.put_trial("live", a_trial(3, epochs_done=1, accuracy=0.5))
 
 
-@pytest.fixture
-def database(database_file: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{database_file}")
-    yield database
-    database.close()
+fill = pytest.fixture(scope="module")(lambda: write)
 
 
 class Reader:
@@ -68,13 +57,14 @@ def test_without_news_nothing_is_sent(database: Database, search: str) -> None:
     assert page.news() == {}
 
 
-@pytest.mark.parametrize("search", ["", "find=77&limit=max_ratio&bound=0.001&trials=0"])
+@pytest.mark.parametrize(
+    ("search", "accuracy"), [("", 0.4), ("find=77&limit=max_ratio&bound=0.001&trials=0", 0.6)]
+)
 def test_an_epoch_sends_the_chart_and_what_runs(
-    database: Database, writer: ResultStore, search: str
+    database: Database, writer: ResultStore, search: str, accuracy: float
 ) -> None:
     page = Reader(database, search)
-    epochs = int(datetime.now(UTC).timestamp() * 1000) % 1_000_000
-    writer.put_trial("live", a_trial(3, epochs_done=2, accuracy=epochs / 1e6))
+    writer.put_trial("live", a_trial(3, epochs_done=2, accuracy=accuracy))
     assert set(page.news()) == {*_GOING_ON, "running"}
 
 
@@ -91,16 +81,14 @@ def test_a_finished_trial_sends_its_figures_and_the_course(
 
 
 def test_the_command_that_goes_on_is_sent_where_it_comes_and_goes(
-    database: Database, database_file: Path
+    database: Database, file_engine: Engine
 ) -> None:
     page = Reader(database, "")
-    engine = open_engine(f"sqlite:///{database_file}")
-    held = lease.acquire(engine, "live", holder="me", host="node7", pid=1)
+    held = lease.acquire(file_engine, "live", holder="me", host="node7", pid=1)
     taken = page.news()
     assert set(taken) == {"drawn", "state", "running", "resuming"}
     assert taken["resuming"] is None
-    ResultStore(engine, held).put_trial("live", a_complete(5, 0.1, 0.9))
+    ResultStore(file_engine, held).put_trial("live", a_complete(5, 0.1, 0.9))
     assert "resuming" not in page.news()
-    lease.release(engine, held)
+    lease.release(file_engine, held)
     assert "resume live" in str(page.news()["resuming"])
-    engine.dispose()

@@ -4,12 +4,16 @@ import json
 import re
 from dataclasses import replace
 
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from playwright.sync_api import Locator, Page, expect
+from sqlalchemy import Engine
 
 from dashboard.pages.study.view import MOST_SELECTED
+from mlgsearch.records import BUDGET_KB
 from mlgsearch.results.database.store import ResultStore
-from tests.dashboard.conftest import Fill
+from mlgsearch.study.search.optuna_storage import open_optuna_storage
 from tests.dashboard.layered import a_layered_study, layered_study
 from tests.dashboard.marks import click_trial, legend
 from tests.dashboard.serving import Visit
@@ -19,34 +23,47 @@ from tests.results.samples import a_complete, a_study
 _IN_A_ROW = "document.activeElement.closest('#study-table tbody tr') !== null"
 
 
-@pytest.fixture(scope="module")
-def fill() -> Fill:
-    def write(store: ResultStore) -> None:
-        drawn = layered_study(store, "source", trials=40)
-        store.create_study(
-            replace(
-                a_layered_study("tuned", "resnet20", 40),
-                teacher_accuracy=0.95,
-                objectives=("accuracy", "memory_ratio", "latency_ms"),
-            )
+def write(store: ResultStore) -> None:
+    drawn = layered_study(store, "source", trials=40)
+    store.create_study(
+        replace(
+            a_layered_study("tuned", "resnet20", 40),
+            teacher_accuracy=0.95,
+            objectives=("accuracy", "memory_ratio", "latency_ms"),
         )
-        for trial in drawn:
-            rate = 10 ** (-4 + trial.number / 20)
-            knobs = {"rate": rate, "optimiser": ("sgd", "adam")[trial.number % 2]}
-            latency = 1.0 + trial.number / 10
-            store.put_trial("tuned", replace(trial, hyperparameters=knobs, latency_ms=latency))
+    )
+    for trial in drawn:
+        rate = 10 ** (-4 + trial.number / 20)
+        knobs = {"rate": rate, "optimiser": ("sgd", "adam")[trial.number % 2]}
+        latency = 1.0 + trial.number / 10
+        store.put_trial("tuned", replace(trial, hyperparameters=knobs, latency_ms=latency))
+    content = {"space": {"kind": "allocation"}}
+    store.create_study(replace(a_layered_study("planned", "resnet20", 40), content=content))
+    for trial in drawn:
+        knobs = {"quantisation.norm_bits": (16, 32)[trial.number % 2], "rate": trial.number}
+        store.put_trial("planned", replace(trial, hyperparameters=knobs))
 
-    return write
+
+fill = pytest.fixture(scope="module")(lambda: write)
 
 
-def study(visit: Visit, search: str = "") -> Page:
-    page = visit.go(f"/study?name=tuned{search}")
-    page.wait_for_selector("#study-chart .main-svg .legend")
-    return page
+@pytest.fixture(scope="module", autouse=True)
+def budgets(file_engine: Engine) -> None:
+    """Write what each trial of a study was planned within, where the search keeps it."""
+    storage = open_optuna_storage(file_engine)
+    trials = optuna.create_study(storage=storage, study_name="planned")
+    for number in range(40):
+        budget, wide = 10.0 + number, FloatDistribution(1, 100, log=True)
+        trial = optuna.trial.create_trial(
+            value=1.0, params={BUDGET_KB: budget}, distributions={BUDGET_KB: wide}
+        )
+        trials.add_trial(trial)
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def test_the_first_trial_is_few_tab_stops_away(visit: Visit) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     stops = 0
     while not page.evaluate(_IN_A_ROW):
         page.keyboard.press("Tab")
@@ -58,7 +75,7 @@ def test_the_first_trial_is_few_tab_stops_away(visit: Visit) -> None:
 
 
 def test_back_takes_back_the_last_selection(visit: Visit) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     cards = page.locator("#study-cards h3")
     click_trial(page, "study-chart", 3)
     expect(cards).to_have_text(["Trial 3"])
@@ -79,7 +96,7 @@ def test_back_takes_back_the_last_selection(visit: Visit) -> None:
 
 
 def test_colour_and_axis_are_hyperparameters(visit: Visit) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     page.get_by_role("combobox", name="Colour by").select_option("optimiser")
     expect(page.locator("#study-chart .legendtext")).to_contain_text(
         [re.compile(r"optimiser (adam|sgd) \(\d+\)")] * 2
@@ -96,7 +113,7 @@ def test_colour_and_axis_are_hyperparameters(visit: Visit) -> None:
 
 
 def test_accuracy_is_points_below_the_teacher_or_percent(visit: Visit) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     title = page.locator("#study-chart .ytitle")
     expect(title).to_have_text("points below the teacher (log scale)")
     page.get_by_role("combobox", name="Accuracy").select_option("percent")
@@ -105,7 +122,7 @@ def test_accuracy_is_points_below_the_teacher_or_percent(visit: Visit) -> None:
 
 
 def test_a_third_objective_is_said_and_has_a_column(visit: Visit) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     expect(page.locator("#study-chart-summary")).to_contain_text(
         "The front is of 3 objectives: validation accuracy, memory ratio and predicted latency in"
     )
@@ -116,7 +133,7 @@ def test_a_third_objective_is_said_and_has_a_column(visit: Visit) -> None:
 
 
 def test_columns_are_chosen_and_sorted_by(visit: Visit) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     page.locator("summary").filter(has_text="Columns").click()
     page.get_by_role("checkbox", name="rate").check()
     page.get_by_role("checkbox", name="optimiser").check()
@@ -131,7 +148,7 @@ def test_columns_are_chosen_and_sorted_by(visit: Visit) -> None:
 
 
 def test_a_trial_is_gone_to_and_its_row_selects_it(visit: Visit) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     page.get_by_role("spinbutton", name="Go to trial").fill("17")
     row = page.locator("#study-table tr.found")
     expect(row.locator("th")).to_have_text("17")
@@ -162,12 +179,37 @@ def test_a_trial_is_gone_to_and_its_row_selects_it(visit: Visit) -> None:
     expect(page).not_to_have_url(re.compile("find="))
 
 
+@pytest.mark.parametrize(
+    "_size",
+    [
+        pytest.param(width, marks=pytest.mark.view(viewport={"width": width, "height": 800}))
+        for width in (1280, 400)
+    ],
+)
+def test_what_is_selected_out_of_view_is_said_at_the_windows_foot(visit: Visit, _size: int) -> None:
+    page = visit.study("tuned")
+    line, cards = page.locator("#study-picked"), page.locator("#study-cards h3")
+    row = page.locator("#study-table tbody tr").last
+    row.evaluate("element => element.scrollIntoView({ block: 'start' })")
+    expect(line).to_be_hidden()
+    row.locator("td").nth(1).click()
+    number = row.locator("th").inner_text()
+    said = re.compile(rf"^Selected:Trial {number}, \d\d\.\d\d %, (not )?on the front")
+    expect(line).to_have_text(said)
+    expect(line).to_be_in_viewport(ratio=1)
+    expect(cards).not_to_be_in_viewport()
+    line.get_by_role("link").click()
+    expect(cards).to_be_in_viewport()
+    expect(page.locator("#study-cards button").first).to_be_focused()
+    expect(line).to_be_hidden()
+
+
 def test_latency_is_a_limit_where_it_is_known(visit: Visit) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     page.get_by_role("combobox", name="Limit").select_option("predicted latency, at most ms")
     page.get_by_role("spinbutton", name="Bound").fill("3")
     expect(page.locator("#study-choice")).to_contain_text(
-        "the best student to expect whose predicted latency is at most 3 ms"
+        "the student with the highest expected accuracy whose predicted latency is at most 3 ms"
     )
     other = visit.go("/study?name=source")
     assert "latency" not in other.get_by_role("combobox", name="Limit").inner_text()
@@ -202,7 +244,7 @@ def test_what_scrolls_has_a_shadow(visit: Visit, search: str, what: str, below: 
 
 
 def test_stars_and_notes_stay_in_the_browser_and_are_exported(visit: Visit) -> None:
-    page = study(visit, "&trials=3&find=3")
+    page = visit.study("tuned&trials=3&find=3")
     page.get_by_role("button", name="Star trial 3").click()
     page.get_by_role("textbox", name="Note").fill("<b>ship</b> this one")
     marked = page.locator("#study-table tr[data-starred=star] th")
@@ -249,24 +291,49 @@ def test_another_study_of_the_name_has_notes_of_its_own(visit: Visit, writer: Re
     assert list(kept) != list(old)
 
 
-def test_a_box_selects_several(visit: Visit) -> None:
-    page = study(visit)
-    page.locator("#study-chart").hover()
-    page.locator("#study-chart .modebar-btn[data-title='Box Select']").click()
-    plot = page.locator("#study-chart .nsewdrag").first.bounding_box()
-    assert plot is not None
-    page.mouse.move(plot["x"] + plot["width"] - 5, plot["y"] + 5)
-    page.mouse.down()
-    page.mouse.move(plot["x"] + plot["width"] * 0.6, plot["y"] + plot["height"] * 0.6, steps=4)
-    page.mouse.up()
+@pytest.mark.parametrize("tool", ["Box Select", "Lasso Select"])
+def test_a_box_or_a_lasso_selects_several(visit: Visit, tool: str) -> None:
+    page = visit.study("tuned")
+    # Around the upper right, and back for the lasso.
+    _around(page, tool, [(0.99, 0.02), (0.6, 0.02), (0.6, 0.6), (0.99, 0.6)])
     expect(page).to_have_url(re.compile(r"trials=\d+&trials=\d+"))
     differs = page.get_by_role("region", name="What differs")
     expect(differs).to_contain_text("Hyperparameters")
     assert 2 <= page.locator("#study-cards h3").count() <= MOST_SELECTED
 
 
+def test_of_too_many_the_front_comes_first_and_the_last_one_stays(visit: Visit) -> None:
+    page = visit.study("tuned&trials=1&trials=0")
+    _around(page, "Box Select", [(0.01, 0.01), (0.99, 0.99)])
+    cards = page.locator("#study-cards")
+    expect(cards).to_contain_text(f"{MOST_SELECTED} trials, the most at once: another one takes")
+    expect(cards.locator("article", has_text="on the front")).to_have_count(MOST_SELECTED)
+    first = cards.locator("h3").first.inner_text()
+    unselected = page.locator("#study-table tbody").get_by_role("button", name="Select trial")
+    number = unselected.first.get_attribute("data-value")
+    unselected.first.click()
+    expect(cards.locator("h3").last).to_have_text(f"Trial {number}")
+    expect(cards.locator("h3")).to_have_count(MOST_SELECTED)
+    expect(cards.locator("h3", has_text=re.compile(f"^{first}$"))).to_have_count(0)
+    expect(page).to_have_url(re.compile(rf"^[^&]*(&trials=\d+){{{MOST_SELECTED}}}$"))
+
+
+def _around(page: Page, tool: str, corners: list[tuple[float, float]]) -> None:
+    """Drag a tool of the chart along places, as shares of its width and height."""
+    page.locator("#study-chart").hover()
+    page.locator(f"#study-chart .modebar-btn[data-title='{tool}']").click()
+    plot = page.locator("#study-chart .nsewdrag").first.bounding_box()
+    assert plot is not None
+    places = [(plot["x"] + plot["width"] * x, plot["y"] + plot["height"] * y) for x, y in corners]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
 def test_the_limits_line_is_dragged(visit: Visit) -> None:
-    page = study(visit, "&limit=max_ratio&bound=0.1")
+    page = visit.study("tuned&limit=max_ratio&bound=0.1")
     bound = page.get_by_role("spinbutton", name="Bound")
     box = page.locator("#study-chart .shapelayer path").last.bounding_box()
     assert box is not None
@@ -274,7 +341,7 @@ def test_the_limits_line_is_dragged(visit: Visit) -> None:
     expect(bound).not_to_have_value("0.1")
     least = float(bound.input_value())
     assert 0.01 < least < 0.1
-    expect(page.locator("#study-choice")).to_contain_text(f"memory ratio of at most {least:g}")
+    expect(page.locator("#study-choice")).to_contain_text(f"memory ratio is at most {least:g}")
     expect(page.locator("#study-chart .annotation-text").last).to_have_text(f"at most {least:g}")
     moved = page.locator("#study-chart .shapelayer path").last.bounding_box()
     assert moved is not None
@@ -285,7 +352,7 @@ def test_the_limits_line_is_dragged(visit: Visit) -> None:
 def test_a_limit_in_kilobytes_is_a_line_that_is_dragged_and_its_student_has_a_ring(
     visit: Visit,
 ) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     bound = page.get_by_role("spinbutton", name="Bound")
     bound.fill("100")
     expect(page.get_by_role("combobox", name="Across")).to_have_value("packed_kb")
@@ -299,7 +366,7 @@ def test_a_limit_in_kilobytes_is_a_line_that_is_dragged_and_its_student_has_a_ri
     expect(bound).not_to_have_value("100")
     least = float(bound.input_value())
     assert 20 < least < 100
-    expect(page.locator("#study-choice")).to_contain_text(f"has at most {least:g} KB")
+    expect(page.locator("#study-choice")).to_contain_text(f"is at most {least:g} KB")
     expect(page.locator("#study-chart .annotation-text").last).to_have_text(f"at most {least:g} KB")
     expect(ring).to_have_text(f"chosen: {chosen.inner_text().lower()}")
     # Another axis can be looked at all the same, until the bound is another.
@@ -311,7 +378,7 @@ def test_a_limit_in_kilobytes_is_a_line_that_is_dragged_and_its_student_has_a_ri
 
 @pytest.mark.parametrize("scale", ["", "&accuracy=percent"])
 def test_a_limit_below_the_teacher_is_dragged(visit: Visit, scale: str) -> None:
-    page = study(visit, f"&limit=within&bound=5{scale}")
+    page = visit.study(f"tuned&limit=within&bound=5{scale}")
     bound = page.get_by_role("spinbutton", name="Bound")
     said = page.locator("#study-chart .annotation-text").last
     expect(said).to_have_text("within 5 of the teacher")
@@ -348,7 +415,7 @@ _BETWEEN = """(number) => {
 
 
 def test_parallel_coordinates_are_a_view_whose_lines_select(visit: Visit) -> None:
-    page = study(visit)
+    page = visit.study("tuned")
     page.get_by_role("combobox", name="Chart").select_option("parallel coordinates")
     chart = page.locator("#study-parallel")
     expect(chart.locator(".main-svg .legend")).to_be_visible()
@@ -383,3 +450,29 @@ def test_parallel_coordinates_are_a_view_whose_lines_select(visit: Visit) -> Non
     again.get_by_role("combobox", name="Chart").select_option("accuracy against size")
     expect(again.locator("#study-chart .main-svg .legend")).to_be_visible()
     expect(again.locator("#study-lines")).to_be_empty()
+
+
+_LANES = """() => {
+  const boxes = [...document.querySelectorAll("#study-parallel .xtick text")]
+    .map((heading) => heading.getBoundingClientRect());
+  const place = document.querySelector("#study-lines .drawing");
+  return {
+    gaps: boxes.slice(1).map(({ left }, at) => left - boxes[at].right),
+    hidden: place.scrollWidth - place.clientWidth,
+    cut: boxes.at(-1).right - place.getBoundingClientRect().right,
+  };
+}"""
+
+
+def test_a_budget_is_the_first_of_ten_lanes_that_stand_apart(visit: Visit) -> None:
+    page = visit.go("/study?name=planned&chart=parallel&size=packed_kb")
+    chart = page.locator("#study-parallel")
+    expect(chart.locator(".main-svg .legend")).to_be_visible()
+    expect(chart.locator(".xtick")).to_have_text(
+        ["budget inKB", "norm_bits", "rate", "conv1", "layer1", "layer2", "layer3",
+         "packed filein KB", "memoryratio", "pointsbelow theteacher"]
+    )  # fmt: skip
+    found = page.evaluate(_LANES)
+    assert min(found["gaps"]) > 0
+    assert found["hidden"] == 0
+    assert found["cut"] < 0

@@ -8,11 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
-from mlgsearch.study.file.spec import parse_study
 from mlgsearch.study.file.strict_yaml import load
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.train.files.packed_file import read_packed
 from tests.dashboard.serving import Visit
 from tests.results.samples import a_trial, a_verification, an_epoch
@@ -29,7 +28,7 @@ def database_file(tmp_path_factory: pytest.TempPathFactory, trained: Trained) ->
     folder = tmp_path_factory.mktemp("trial page")
     exporter = Exporter(folder, trained)
     store = ResultStore(exporter.engine)
-    store.put_epochs("digits", 0, [an_epoch(1)])
+    store.put_trial("digits", store.trial("digits", 0), [an_epoch(1)])
     VerificationStore(exporter.engine).put("digits", a_verification(0, 8, 0.75))
     failed = a_trial(7, state=TrialState.FAIL, error=ERROR, attempts=3)
     store.put_trial("digits", failed)
@@ -93,25 +92,26 @@ def test_what_is_known_of_a_trial_is_shown(visit: Visit) -> None:
 def test_an_error_is_text(visit: Visit) -> None:
     page = visit.go("/study/trial?name=digits&number=7")
     expect(page.locator("pre.error")).to_have_text(ERROR)
+    said = page.locator("#trial-learning-summary")
+    expect(said).to_have_text("The trial failed before an epoch was finished.")
+    page.locator("figure.chart summary").click()
+    expect(page.locator("#trial-learning-table")).to_have_text("No epoch was finished.")
     expect(page.locator("#trial-home")).to_contain_text("only a complete one can be exported")
     expect(page.locator("#trial-origin")).to_contain_text("3 times: it was taken up again")
     expect(page.get_by_role("button", name="Copy the export command")).to_have_count(0)
 
 
 @pytest.mark.view(color_scheme="dark", viewport={"width": 400, "height": 800})
-def test_a_running_trial_is_followed(visit: Visit, database_file: Path) -> None:
+def test_a_running_trial_is_followed(visit: Visit, writer: ResultStore) -> None:
     page = visit.go("/study/trial?name=digits&number=8")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    expect(page.locator("#trial-learning-summary")).to_have_text("No epoch has a result yet.")
-    engine = open_engine(f"sqlite:///{database_file}")
-    store = ResultStore(engine)
-    store.put_epochs("digits", 8, [an_epoch(1, validation_accuracy=0.5)])
+    expect(page.locator("#trial-learning-summary")).to_have_text("No epoch is finished yet.")
+    running = writer.trial("digits", 8)
+    writer.put_trial("digits", running, [an_epoch(1, validation_accuracy=0.5)])
     expect(page.locator("#trial-learning-summary")).to_contain_text("50.00 % after epoch 1")
-    running = store.trial("digits", 8)
     done = replace(running, state=TrialState.FAIL, error="no memory")
-    store.put_trial("digits", done)
+    writer.put_trial("digits", done)
     expect(page.locator("pre.error")).to_have_text("no memory")
-    engine.dispose()
 
 
 @pytest.mark.parametrize(

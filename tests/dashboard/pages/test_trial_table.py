@@ -1,10 +1,9 @@
 """The table of a study's trials without a browser: what is in it, in which order."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from dashboard.database import Database
 from dashboard.pages.study.chips import left_out
@@ -16,23 +15,10 @@ from dashboard.pages.study.view import StudyView
 from dashboard.parts.markup import nodes_of
 from dashboard.parts.values.student import written_bytes
 from dashboard.query import Query
-from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from tests.dashboard.layered import layered_study
 from tests.results.samples import a_verification
-
-
-@pytest.fixture(scope="module")
-def url(database_file: Path) -> str:
-    return f"sqlite:///{database_file}"
-
-
-@pytest.fixture(scope="module")
-def database(url: str) -> Iterator[Database]:
-    database = Database(url)
-    yield database
-    database.close()
 
 
 def _numbers(database: Database, search: str = "") -> list[int]:
@@ -74,14 +60,14 @@ def test_it_has_what_the_filters_and_the_replay_leave(database: Database) -> Non
     assert _numbers(database, "&".join(hidden)) == [6, 14, 22, 30, 38]
 
 
-def test_verified_results_are_columns_once_there_are_some(database: Database, url: str) -> None:
+def test_verified_results_are_columns_once_there_are_some(
+    database: Database, file_engine: Engine
+) -> None:
     query = Query.parse("name=digits&study-trials-sort=-test_accuracy")
     assert "test accuracy" not in str(TRIALS_TABLE.drawn(database, query))
-    engine = open_engine(url)
-    store = VerificationStore(engine)
+    store = VerificationStore(file_engine)
     for trial, seed, accuracy in ((12, 1, 0.7), (12, 2, 0.74), (28, 1, 0.9), (28, 2, 0.91)):
         store.put("digits", a_verification(trial, seed, accuracy))
-    engine.dispose()
     shown = str(TRIALS_TABLE.drawn(database, query))
     assert "test accuracy" in shown
     assert "90.50 \N{PLUS-MINUS SIGN} 0.71 %" in shown
@@ -117,10 +103,10 @@ def test_a_trial_that_filters_leave_out_is_said_with_what_they_are(
     assert re.findall(r"'data-clear': '(.*?)'", shown) == chips
 
 
-def test_bytes_of_groups_of_layers_are_columns_to_choose(database: Database, url: str) -> None:
-    engine = open_engine(url)
-    trials = layered_study(ResultStore(engine), trials=6)
-    engine.dispose()
+def test_bytes_of_groups_of_layers_are_columns_to_choose(
+    database: Database, file_engine: Engine
+) -> None:
+    trials = layered_study(ResultStore(file_engine), trials=6)
     query = Query.parse("name=resnet20&columns=l.layer1&columns=l.fc&study-trials-sort=-l.layer1")
     rows = TRIALS_TABLE.data(database, query)
     expected = {

@@ -50,7 +50,9 @@ def test_hyperparameters_come_first_and_the_largest_difference_of_each_kind() ->
         "layer1.0 2 B (2, 44, 3, 6, 3) 2.00 KB (2, 44, 3, 6, 4)",
         "stem 100 B (0, 0, 8, 0, 0) 50 B (0, 0, 4, 0, 0)",
     ]
-    assert [_texts(part) for part in folded] == ["1 are equal momentum 0.9"]
+    assert [_texts(part) for part in folded] == [
+        "3 are equal memory ratio 0.0500, epochs trained 10 of 10, momentum 0.9"
+    ]
 
 
 def test_a_trial_without_a_result_is_compared_all_the_same() -> None:
@@ -85,10 +87,18 @@ def test_a_layers_damage_is_beside_its_bytes_where_it_is_known() -> None:
     assert len(_rows(what_differs(twins, {})[0])) == 0
 
 
+def test_one_that_is_equal_is_one_and_what_nobody_has_is_none() -> None:
+    one, other = _two(epochs_done=9)
+    other = replace(other, sizes=replace(other.sizes, memory_ratio=0.1))
+    assert _texts(what_differs([one, other], {})[-1]) == "1 is equal momentum 0.9"
+    bare = [replace(trial, hyperparameters={}) for trial in (one, other)]
+    assert len(what_differs(bare, {})) == 1
+
+
 def test_many_layers_stand_folded() -> None:
     fives = [{f"layer{i}": (1, 2 + n, 3, 4, 5) for i in range(30)} for n in (0, 1)]
     trials = [a_complete(n, 0.9, 0.05, settings=five) for n, five in enumerate(fives)]
     table, more, equal = what_differs(trials, {})
     assert len(_rows(table)) == 1 + 8
     assert _texts(more).startswith("22 more layers differ")
-    assert _texts(equal).startswith("3 are equal")
+    assert _texts(equal).startswith("6 are equal accuracy 90.00 %, memory")

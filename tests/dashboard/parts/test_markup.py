@@ -1,6 +1,5 @@
 """Elements that no callback speaks to become one component; what has an id stays Dash's."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,9 +66,8 @@ def test_components_that_do_something_stay() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path))
-def test_a_page_has_no_component_that_nothing_needs(database_file: Path, page: Any) -> None:
+def test_a_page_has_no_component_that_nothing_needs(database: Database, page: Any) -> None:
     query = Query({"name": ["digits", NASTY], "number": ["0"]})
-    database = Database(f"sqlite:///{database_file}")
     light = lighten(page.layout(database, View(query, "light")))
     assert _needed(light) > 0
 

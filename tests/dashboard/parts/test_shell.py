@@ -12,7 +12,7 @@ from dashboard.database import Database
 from mlgsearch.results.analysis.trial_columns import TrialColumns
 from mlgsearch.results.database.store import ResultStore
 from tests.dashboard.serving import Visit
-from tests.results.samples import a_study
+from tests.results.samples import a_study, begin_run
 
 
 def test_a_page_follows_what_is_written(visit: Visit, writer: ResultStore) -> None:
@@ -81,8 +81,7 @@ def test_a_page_of_what_is_not_there_waits_for_it(visit: Visit, writer: ResultSt
 def test_news_that_could_not_be_read_are_read_again(
     visit: Visit, writer: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = visit.go("/study?name=digits")
-    page.wait_for_selector("#study-chart .main-svg .legend")
+    page = visit.study("digits")
     read = Database.trials
     failed: list[str] = []
 
@@ -93,7 +92,7 @@ def test_news_that_could_not_be_read_are_read_again(
         return read(database, study)
 
     monkeypatch.setattr(Database, "trials", fail_thrice)
-    writer.set_teacher("digits", "0" * 64, 0.8765)
+    begin_run(writer, teacher_hash="0" * 64, teacher_accuracy=0.8765)
     expect(page.locator("#study-facts")).to_contain_text("87.65 %")
     assert len(failed) == 3
 
@@ -103,7 +102,7 @@ def test_rows_that_did_not_change_are_not_drawn_again(visit: Visit, writer: Resu
     line = page.locator("#study-table tbody tr").first
     mark = "line => { line.marked = true; }"
     line.evaluate(mark)
-    writer.set_teacher("digits", "0" * 64, 0.7654)
+    begin_run(writer, teacher_hash="0" * 64, teacher_accuracy=0.7654)
     expect(page.locator("#study-facts")).to_contain_text("76.54 %")
     assert line.evaluate("line => line.marked")
 
@@ -111,17 +110,16 @@ def test_rows_that_did_not_change_are_not_drawn_again(visit: Visit, writer: Resu
 def test_a_folded_table_is_sent_once_it_is_unfolded(visit: Visit, writer: ResultStore) -> None:
     page, answers = visit.page, list[Response]()
     page.on("response", lambda answer: answers.append(answer))  # playwright marks what it calls
-    visit.go("/study?name=digits")
-    page.wait_for_selector("#study-chart .main-svg .legend")
+    visit.study("digits")
     chart = page.locator("figure.chart", has=page.get_by_role("heading", name="Hypervolume over"))
-    writer.set_teacher("digits", "0" * 64, 0.5432)
+    begin_run(writer, teacher_hash="0" * 64, teacher_accuracy=0.5432)
     expect(page.locator("#study-facts")).to_contain_text("54.32 %")
     assert _with_steps(answers) == 0
     chart.get_by_text("Table", exact=True).click()
     expect(chart.get_by_role("table")).to_contain_text("trials with a result")
     expect(chart.locator(".foot")).to_contain_text("rows")
     # It is not sent again while it stays the same.
-    writer.set_teacher("digits", "0" * 64, 0.6543)
+    begin_run(writer, teacher_hash="0" * 64, teacher_accuracy=0.6543)
     expect(page.locator("#study-facts")).to_contain_text("65.43 %")
     assert _with_steps(answers) == 1
 

@@ -4,10 +4,7 @@ import csv
 import io
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from dashboard.database import Database
 from dashboard.parts.table import Column, Table
@@ -31,11 +28,6 @@ TABLE = Table(
     page_size=3,
     extra=("more",),
 )
-
-
-@pytest.fixture(scope="module")
-def database(database_file: Path) -> Database:
-    return Database(f"sqlite:///{database_file}")
 
 
 def names(database: Database, **query: str) -> list[str]:

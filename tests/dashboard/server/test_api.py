@@ -1,6 +1,5 @@
 """What scripts ask, and what the OpenAPI file says of it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,10 +29,8 @@ SCHEMAS = OPENAPI["components"]["schemas"]
 
 
 @pytest.fixture(scope="module")
-def app(database_file: Path) -> Iterator[Flask]:
-    database = Database(f"sqlite:///{database_file}")
-    yield create_app(database, HOSTS)
-    database.close()
+def app(database: Database) -> Flask:
+    return create_app(database, HOSTS)
 
 
 @pytest.fixture

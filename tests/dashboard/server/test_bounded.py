@@ -16,6 +16,8 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
+from dashboard.server.bounded import client_of
+
 ROOT = Path(__file__).parents[3]
 #: With shorter times than its users have.
 SERVER = """
@@ -89,6 +91,23 @@ def test_trickling_requests_are_closed_and_silence_nobody(
         time.sleep(0.2)
     assert all(map(is_closed, clients))
     assert is_healthy(port)
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::1", "::/64"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("", ""),
+    ],
+)
+def test_a_network_that_one_host_has_counts_as_one_client(address: str, client: str) -> None:
+    assert client_of(address) == client
 
 
 def _ended_at_once(client: socket.socket) -> bool:

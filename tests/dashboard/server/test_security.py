@@ -1,8 +1,6 @@
 """Who may ask the server what."""
 
-from collections.abc import Iterator
 from http import HTTPStatus
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,13 +12,6 @@ from tests.dashboard.serving import HOSTS
 TOKEN = "correct-horse-battery-staple"
 OURS = {"Host": "localhost:8060"}
 CALLBACK = "/_dash-update-component"
-
-
-@pytest.fixture(scope="module")
-def database(database_file: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{database_file}")
-    yield database
-    database.close()
 
 
 @pytest.fixture

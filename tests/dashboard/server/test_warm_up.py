@@ -9,12 +9,13 @@ from dashboard.server.warm_up import warm_up
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
+from tests.results.samples import begin_run
 
 
 def test_the_study_that_was_active_last_is_read(
     database_file: Path, writer: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer.set_teacher("failing", "0" * 64, 0.9)
+    begin_run(writer, "failing", teacher_hash="0" * 64, teacher_accuracy=0.9)
     database = Database(f"sqlite:///{database_file}")
     read: list[str] = []
     trials = Database.trials

@@ -9,6 +9,7 @@ from torchvision.models import DenseNet, mobilenet_v2, mobilenet_v3_small, resne
 
 from mlgsearch.errors import DataError, SettingError
 from mlgsearch.mlg.compress import compress, densify
+from mlgsearch.mlg.factoring.parametrization import latents_of
 from mlgsearch.mlg.half_norm import NormBits
 from mlgsearch.mlg.input_quantiser import InBits, InputQuantiser
 from mlgsearch.mlg.kinds import compressible_layers
@@ -17,7 +18,6 @@ from mlgsearch.mlg.packing.bits import packed_length
 from mlgsearch.mlg.packing.packed import pack_network, settings_of, unpack_network
 from mlgsearch.mlg.packing.packed_slot import packed_slots, stream_shapes
 from mlgsearch.mlg.quantise import Method
-from mlgsearch.mlg.running.layer import latents_of
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from tests.mlg.students import as_trained, varied_settings

@@ -6,31 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.mlg.compress import compress, densify
+from mlgsearch.mlg.factoring.parametrization import latents_of, mlg_of
+from mlgsearch.mlg.input_quantiser import InputQuantiser
 from mlgsearch.mlg.running.execution import Execution
+from mlgsearch.mlg.running.factored_layers import MlgConv2d, MlgLinear
 from mlgsearch.mlg.running.generation import generated_once, keep_generated
-from mlgsearch.mlg.running.layer import MlgConv2d, latents_of, mlg_of
 from mlgsearch.mlg.setting import LayerSetting
-
-SETTINGS = {
-    "0": LayerSetting(2, 5, 3, 6, 3),
-    "2": LayerSetting(0, 4, 4, 0, 4),
-    "5": LayerSetting(0, 3, 4, 0, 4),
-}
+from tests.mlg.students import SETTINGS, X, small_student
 
 
 @pytest.fixture
 def student() -> nn.Sequential:
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(6, 12, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(12, 8, 3),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(8, 6),
-    )
-    compress(network, SETTINGS)
-    return network.eval()
+    return small_student().eval()
 
 
 @pytest.fixture
@@ -47,9 +34,6 @@ def quantisations(student: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> li
 
         monkeypatch.setattr(mlg, "quantised", watched)
     return seen
-
-
-X = torch.randn(3, 6, 9, 8, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("execution", ["auto", "dense", "level2", "three_stage"])
@@ -131,6 +115,41 @@ def test_a_forced_form_is_seen_by_a_kept_layer(student: nn.Sequential) -> None:
     student(X)
     assert layer.kept is not None
     assert "level2" in layer.kept.operands
+
+
+@pytest.mark.parametrize("at", ["0", "5"])
+def test_what_is_ready_follows_every_change_of_its_layer(student: nn.Sequential, at: str) -> None:
+    keep_generated(student)
+    layer = student.get_submodule(at)
+    assert isinstance(layer, MlgConv2d | MlgLinear)
+    assert layer.kept is not None
+    layer.execution = "dense"
+    expected = student(X)
+    assert layer.kept.ready is not None
+    assert torch.equal(student(X), expected)
+    copy = deepcopy(student)
+    assert layer.bias is not None
+    layer.bias = nn.Parameter(layer.bias + 1)
+    assert not torch.equal(student(X), expected)
+    assert torch.equal(copy(X), expected)
+    assert layer.kept.ready is not None
+    layer.train()
+    assert layer.kept.ready is None
+    copy.get_submodule(at).input_quantiser = InputQuantiser(2)
+    assert not torch.equal(copy(X), expected)
+
+
+def test_nothing_is_ready_for_other_precisions(student: nn.Sequential) -> None:
+    keep_generated(student)
+    layer = student[0]
+    assert isinstance(layer, MlgConv2d)
+    assert layer.kept is not None
+    layer.execution = "dense"
+    with torch.autocast("cpu", torch.bfloat16):
+        student(X)
+    assert layer.kept.ready is None
+    student.bfloat16()(X.bfloat16())
+    assert layer.kept.ready is None
 
 
 @pytest.mark.parametrize("setting", [LayerSetting.plain(8), LayerSetting(0, 2, 8, 0, 8)])

@@ -9,19 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.errors import DataError, SettingError
-from mlgsearch.mlg.factoring.parametrization import Mlg
-from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.network import layer_shape
+from mlgsearch.mlg.factoring.parametrization import Mlg, latents_of, layer_factors
+from mlgsearch.mlg.kinds import compressible_layers, is_compressed
 from mlgsearch.mlg.quantise import Method
 from mlgsearch.mlg.running.execution import Execution
-from mlgsearch.mlg.running.layer import (
-    MlgConv2d,
-    MlgLinear,
-    is_compressed,
-    latents_of,
-    layer_factors,
-    parametrize_layer,
-)
+from mlgsearch.mlg.running.factored_layers import MlgConv2d, MlgLinear
+from mlgsearch.mlg.running.layer import parametrize_layer
 from mlgsearch.mlg.setting import ExecutionForm, LayerSetting
 from mlgsearch.records import FiveNumbers
 
@@ -325,20 +318,18 @@ def test_a_layer_is_as_it_was_when_its_projection_fails() -> None:
     layer = conv(6, 16, 3)
     with torch.no_grad():
         layer.weight[0, 0, 0, 0] = float("nan")
+    found = compressible_layers(layer)[""]
     with pytest.raises(DataError):
-        parametrize_layer(
-            compressible_layers(layer)[""], Mlg(LayerSetting.plain(8), layer_shape(layer))
-        )
+        parametrize_layer(found, Mlg(LayerSetting.plain(8), found.shape))
     assert type(layer) is nn.Conv2d
     assert layer(torch.randn(1, 6, 5, 5)).shape == (1, 16, 3, 3)
 
 
 def test_a_parametrized_weight_is_refused() -> None:
     module = compressed(conv(6, 16, 3), LayerSetting.plain(8))
+    found = compressible_layers(module)[""]
     with pytest.raises(SettingError, match="parametrized already"):
-        parametrize_layer(
-            compressible_layers(module)[""], Mlg(LayerSetting.plain(8), layer_shape(module))
-        )
+        parametrize_layer(found, Mlg(LayerSetting.plain(8), found.shape))
 
 
 def test_autocast_leaves_generation_in_full_precision() -> None:

@@ -111,9 +111,9 @@ def test_a_budget_too_small_names_what_binds() -> None:
         allocator.allocate(800)
     norms = 32 * shape().norm_parameters / 8000
     assert str(caught.value).startswith(
-        f"a budget of 0.1 kB cannot be met: the smallest network in range has "
-        f"{allocator.smallest / 8000:.3g} kB; the layers that bind, at their smallest: "
-        f"normalisation {norms:.3g} kB, "
+        f"a budget of 0.1 KB cannot be met: the smallest network in range has "
+        f"{allocator.smallest / 8000:.3g} KB; the layers that bind, at their smallest: "
+        f"normalisation {norms:.3g} KB, "
     )
 
 

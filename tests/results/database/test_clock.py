@@ -10,17 +10,17 @@ from sqlalchemy import Engine, select
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import trial_table
-from tests.results.samples import a_complete, a_study, a_trial, an_epoch
+from tests.results.samples import a_complete, a_study, a_trial, an_epoch, begin_run
 
 
 def test_every_write_moves_updated_at_on(store: ResultStore, engine: Engine) -> None:
     store.create_study(a_study())
     moments = [store.last_activity("digits")]
-    writes: tuple[Callable[[], None], ...] = (
+    writes: tuple[Callable[[], object], ...] = (
         lambda: store.put_trial("digits", a_trial(0)),
         lambda: store.put_trial("digits", a_trial(1)),
-        lambda: store.put_epochs("digits", 0, [an_epoch(1)]),
-        lambda: store.set_target("digits", 9),
+        lambda: store.put_trial("digits", a_trial(0), [an_epoch(1)]),
+        lambda: begin_run(store, n_trials=9),
     )
     for write in writes:
         write()
@@ -53,8 +53,8 @@ def test_updated_at_moves_on_where_the_clock_was_set_back(
     monkeypatch.setattr("mlgsearch.results.database.store.database_now", lambda _: behind)
     writes: tuple[Callable[[ResultStore], object], ...] = (
         lambda store: store.put_trial("digits", a_trial(0, state=TrialState.FAIL)),
-        lambda store: store.put_epochs("digits", 1, [an_epoch(1)]),
-        lambda store: store.set_target("digits", 9),
+        lambda store: store.put_trial("digits", a_trial(1), [an_epoch(1)]),
+        lambda store: begin_run(store, n_trials=9),
     )
     for write in writes:
         before = store.last_activity("digits")
@@ -73,7 +73,7 @@ def test_moments_are_by_the_databases_clock(
     for module in ("store", "column_types", "lease"):
         monkeypatch.setattr(f"mlgsearch.results.database.{module}.datetime", AnHourOff)
     store.create_study(a_study())
-    record = store.put_trial_with_epochs("digits", a_complete(0, 0.9, 0.1), [])
+    record = store.put_trial("digits", a_complete(0, 0.9, 0.1), [])
     stored = store.trial("digits", 0)
     assert (record.created_at, record.finished_at) == (stored.created_at, stored.finished_at)
     for moment in (record.created_at, record.finished_at, store.study("digits").created_at):

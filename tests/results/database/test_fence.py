@@ -13,14 +13,12 @@ from mlgsearch.errors import LeaseLostError
 from mlgsearch.results.database.lease import acquire
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
-from tests.results.samples import a_study, a_trial, a_verification, an_epoch
+from tests.results.samples import a_study, a_trial, a_verification, an_epoch, begin_run
 
 #: Every way to write to study "digits", which has trial 0.
 WRITES: dict[str, Callable[[ResultStore], object]] = {
-    "set_target": lambda store: store.set_target("digits", 9),
+    "begin_run": lambda store: begin_run(store, content={}, n_trials=9, teacher_hash="f00d"),
     "set_ended": lambda store: store.set_ended("digits", 1, "enough"),
-    "set_content": lambda store: store.set_content("digits", {}),
-    "set_teacher": lambda store: store.set_teacher("digits", "f00d", 0.5),
     "set_data": lambda store: store.set_data("digits", "f00d", 269),
     "accept_change": lambda store: store.accept_change(
         "digits", ["more"], content={}, content_hash="c0de", source="", versions={}
@@ -28,11 +26,7 @@ WRITES: dict[str, Callable[[ResultStore], object]] = {
     "set_network": lambda store: store.set_network("digits", [], []),
     "set_teacher_test_accuracy": lambda store: store.set_teacher_test_accuracy("digits", 0.5),
     "check_lease": lambda store: store.check_lease("digits"),
-    "put_trial": lambda store: store.put_trial("digits", a_trial(0)),
-    "put_epochs": lambda store: store.put_epochs("digits", 0, [an_epoch(1)]),
-    "put_trial_with_epochs": lambda store: store.put_trial_with_epochs(
-        "digits", a_trial(1), [an_epoch(1)]
-    ),
+    "put_trial": lambda store: store.put_trial("digits", a_trial(1), [an_epoch(1)]),
     "delete_study": lambda store: store.delete_study("digits"),
 }
 READS = {
@@ -55,15 +49,15 @@ def test_a_driver_that_lost_its_lease_writes_nothing_more(
     store.put_trial("digits", a_trial(0))
     old = acquire(engine, "digits", holder="anna", ttl_s=0, **ELSEWHERE)
     stale = ResultStore(engine, old)
-    stale.set_target("digits", 9)  # a lease that ran out but went to nobody is still good
-    before = store.last_activity("digits")
+    begin_run(stale, n_trials=9)  # a lease that ran out but went to nobody is still good
+    before = (store.study("digits"), store.last_activity("digits"))
     new = acquire(engine, "digits", holder="bert", **ELSEWHERE)
     with pytest.raises(LeaseLostError, match=r"anna .* token is 1.* bert .* token 2"):
         write(stale)
     # Who never had a lease is refused as well, as long as somebody has one.
     with pytest.raises(LeaseLostError, match="is driven by bert"):
         write(store)
-    assert store.last_activity("digits") == before
+    assert (store.study("digits"), store.last_activity("digits")) == before
     write(ResultStore(engine, new))
 
 

@@ -38,7 +38,7 @@ def test_readers_and_a_writer_do_not_hinder_each_other(
         try:
             for number in range(TRIALS):
                 record = a_complete(number, 0.9, 0.1)
-                store.put_trial_with_epochs("digits", record, [an_epoch(1), an_epoch(2)])
+                store.put_trial("digits", record, [an_epoch(1), an_epoch(2)])
         finally:
             is_written.set()
 

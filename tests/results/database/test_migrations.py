@@ -30,7 +30,7 @@ def old(database_url: str) -> Iterator[Engine]:
     upgrade(engine)
     store = ResultStore(engine)
     store.create_study(a_study())
-    store.put_trial_with_epochs("digits", a_complete(0, 0.9, 0.05), [an_epoch(1), an_epoch(2)])
+    store.put_trial("digits", a_complete(0, 0.9, 0.05), [an_epoch(1), an_epoch(2)])
     store.put_trial("digits", a_trial(1))
     downgrade(engine, "0001")
     with engine.connect() as connection:

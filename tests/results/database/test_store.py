@@ -3,9 +3,11 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import StatementError
 
 from mlgsearch.errors import (
     StudyConflictError,
@@ -18,7 +20,17 @@ from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.tables import metadata
 from mlgsearch.results.database.verification_store import VerificationStore
-from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch, begin_run
+
+#: What a run begins with, none of it as `a_study` has it.
+FACTS: dict[str, Any] = {
+    "content": {"zeta": 7},
+    "n_trials": 99,
+    "data_hash": "da7a",
+    "validation_samples": 269,
+    "teacher_hash": "abc",
+    "teacher_accuracy": 0.9,
+}
 
 
 def test_a_study_reads_back_as_written(store: ResultStore) -> None:
@@ -39,7 +51,7 @@ def test_studies_come_oldest_first(store: ResultStore) -> None:
 
 def test_creating_again_with_the_same_content_changes_nothing(store: ResultStore) -> None:
     store.create_study(a_study())
-    store.set_target("digits", 20)
+    begin_run(store, n_trials=20)
     store.create_study(a_study())
     assert store.study("digits").n_trials == 20
 
@@ -47,7 +59,7 @@ def test_creating_again_with_the_same_content_changes_nothing(store: ResultStore
 def test_resources_may_change_and_are_recorded(store: ResultStore) -> None:
     store.create_study(a_study())
     before = store.study("digits")
-    store.set_content("digits", {**before.content, "resources": {"cpu": 2}})
+    begin_run(store, content={**before.content, "resources": {"cpu": 2}})
     after = store.study("digits")
     assert after.content["resources"] == {"cpu": 2}
     assert after.content_hash == before.content_hash
@@ -103,11 +115,9 @@ def test_a_name_that_no_study_can_have_is_not_found(store: ResultStore, name: st
 
 def test_every_method_refuses_an_unknown_study(store: ResultStore) -> None:
     for call in (
-        lambda: store.set_target("no", 1),
-        lambda: store.set_teacher("no", "h", 0.5),
+        lambda: store.begin_run("no", **FACTS),
         lambda: store.delete_study("no"),
         lambda: store.put_trial("no", a_trial()),
-        lambda: store.put_epochs("no", 0, [an_epoch(1)]),
         lambda: store.trials("no"),
         lambda: store.trial("no", 0),
         lambda: store.epochs("no", 0),
@@ -118,14 +128,28 @@ def test_every_method_refuses_an_unknown_study(store: ResultStore) -> None:
             call()
 
 
-def test_target_and_teacher_are_set(store: ResultStore) -> None:
+def test_what_a_run_begins_with_is_written_together(store: ResultStore) -> None:
     store.create_study(a_study(teacher_hash="", teacher_accuracy=None))
-    store.set_target("digits", 99)
-    store.set_teacher("digits", "abc", 0.9)
-    study = store.study("digits")
-    assert (study.n_trials, study.teacher_hash, study.teacher_accuracy) == (99, "abc", 0.9)
-    with pytest.raises(UserError, match="n_trials is 0"):
-        store.set_target("digits", 0)
+    store.set_ended("digits", 5, "enough")
+    before = store.study("digits")
+    store.begin_run("digits", **FACTS)
+    assert store.study("digits") == replace(before, **FACTS, ended=None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [({"n_trials": 0}, UserError), ({"content": {"a": object()}}, StatementError)],
+    ids=["refused", "failed"],
+)
+def test_a_run_that_cannot_begin_leaves_nothing_of_it(
+    store: ResultStore, wrong: dict[str, Any], error: type[Exception]
+) -> None:
+    store.create_study(a_study(teacher_hash="", teacher_accuracy=None))
+    store.set_ended("digits", 5, "enough")
+    before = (store.study("digits"), store.last_activity("digits"))
+    with pytest.raises(error):
+        store.begin_run("digits", **(FACTS | wrong))
+    assert (store.study("digits"), store.last_activity("digits")) == before
 
 
 def test_a_trial_reads_back_as_written(store: ResultStore) -> None:
@@ -205,9 +229,9 @@ def test_a_trial_sent_back_to_the_queue_has_no_end(store: ResultStore) -> None:
 def test_epochs_are_upserted(store: ResultStore) -> None:
     store.create_study(a_study())
     store.put_trial("digits", a_trial(0))
-    store.put_epochs("digits", 0, [an_epoch(2), an_epoch(1)])
-    store.put_epochs("digits", 0, [an_epoch(2, epoch_s=9.0), an_epoch(3)])
-    store.put_epochs("digits", 0, [])
+    store.put_trial("digits", a_trial(0), [an_epoch(2), an_epoch(1)])
+    store.put_trial("digits", a_trial(0), [an_epoch(2, epoch_s=9.0), an_epoch(3)])
+    store.put_trial("digits", a_trial(0), [])
     assert store.epochs("digits", 0) == [an_epoch(1), an_epoch(2, epoch_s=9.0), an_epoch(3)]
 
 
@@ -217,9 +241,10 @@ def test_accuracies_after_some_epochs_of_all_trials(store: ResultStore) -> None:
         store.put_trial(name, a_trial(0))
         store.put_trial(name, a_trial(2))
         store.put_trial(name, a_trial(1))
-    store.put_epochs("digits", 2, [an_epoch(i, validation_accuracy=i / 10) for i in (1, 2, 3)])
-    store.put_epochs("digits", 1, [an_epoch(1, validation_accuracy=math.nan)])
-    store.put_epochs("other", 0, [an_epoch(1)])
+    epochs = [an_epoch(i, validation_accuracy=i / 10) for i in (1, 2, 3)]
+    store.put_trial("digits", a_trial(2), epochs)
+    store.put_trial("digits", a_trial(1), [an_epoch(1, validation_accuracy=math.nan)])
+    store.put_trial("other", a_trial(0), [an_epoch(1)])
     found = store.accuracies("digits", (1, 3, 9))
     assert found[2] == {1: 0.1, 3: 0.3}
     assert list(found) == [1, 2]
@@ -229,8 +254,8 @@ def test_accuracies_after_some_epochs_of_all_trials(store: ResultStore) -> None:
 
 def test_an_epoch_that_blew_up_reads_as_nan(store: ResultStore) -> None:
     store.create_study(a_study())
-    store.put_trial("digits", a_trial(0))
-    store.put_epochs("digits", 0, [an_epoch(1, train_loss=math.nan, validation_loss=math.inf)])
+    blown_up = an_epoch(1, train_loss=math.nan, validation_loss=math.inf)
+    store.put_trial("digits", a_trial(0), [blown_up])
     (epoch,) = store.epochs("digits", 0)
     assert math.isnan(epoch.train_loss)
     assert math.isnan(epoch.validation_loss)
@@ -274,10 +299,10 @@ def test_a_number_that_json_has_not_is_refused(store: ResultStore) -> None:
 def test_trial_and_epochs_are_written_together_or_not_at_all(store: ResultStore) -> None:
     store.create_study(a_study())
     epochs = [an_epoch(n) for n in range(1, 11)]
-    store.put_trial_with_epochs("digits", a_complete(0, 0.9, 0.1), epochs)
+    store.put_trial("digits", a_complete(0, 0.9, 0.1), epochs)
     assert store.epochs("digits", 0) == epochs
     with pytest.raises(Exception, match=r"epoch"):
-        store.put_trial_with_epochs(
+        store.put_trial(
             "digits",
             a_complete(1, 0.9, 0.1),
             [
@@ -288,16 +313,13 @@ def test_trial_and_epochs_are_written_together_or_not_at_all(store: ResultStore)
     assert [trial.number for trial in store.trials("digits")] == [0]
 
 
-def test_trials_come_by_number_and_by_state(store: ResultStore) -> None:
+def test_trials_come_by_number(store: ResultStore) -> None:
     store.create_study(a_study("other"))
     store.put_trial("other", a_trial(0))
     store.create_study(a_study())
     for number, state in ((2, TrialState.FAIL), (0, TrialState.WAITING), (1, TrialState.RUNNING)):
         store.put_trial("digits", a_trial(number, state=state))
     assert [trial.number for trial in store.trials("digits")] == [0, 1, 2]
-    unfinished = store.trials("digits", [state for state in TrialState if not state.is_finished])
-    assert [trial.number for trial in unfinished] == [0, 1]
-    assert store.trials("digits", []) == []
     assert store.state_counts("digits") == {
         TrialState.WAITING: 1,
         TrialState.RUNNING: 1,
@@ -318,14 +340,12 @@ def test_an_unknown_trial_is_told_with_those_that_exist(store: ResultStore) -> N
             TrialNotFoundError, match="no trial 5; it has 2 trials, numbered 3 to 7"
         ):
             call("digits", 5)
-    with pytest.raises(TrialNotFoundError):
-        store.put_epochs("digits", 5, [an_epoch(1)])
 
 
 def test_deleting_a_study_leaves_nothing_of_it(store: ResultStore, engine: Engine) -> None:
     for name in ("kept", "digits"):
         store.create_study(a_study(name))
-        store.put_trial_with_epochs(name, a_complete(0, 0.9, 0.1), [an_epoch(1)])
+        store.put_trial(name, a_complete(0, 0.9, 0.1), [an_epoch(1)])
         VerificationStore(engine).put(name, a_verification(0))
     store.delete_study("digits")
     assert [study.name for study in store.studies()] == ["kept"]

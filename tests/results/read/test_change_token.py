@@ -10,14 +10,14 @@ from mlgsearch.results.database import lease
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.results.read.change_token import change_token
-from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, an_epoch, begin_run
 
 CHANGES: dict[str, Callable[[ResultStore, Engine], object]] = {
     "trial": lambda store, _: store.put_trial("one", a_trial(1)),
     "state": lambda store, _: store.put_trial("one", a_complete(0, 0.9, 0.1)),
-    "epoch": lambda store, _: store.put_epochs("one", 0, [an_epoch(1)]),
-    "target": lambda store, _: store.set_target("one", 99),
-    "teacher": lambda store, _: store.set_teacher("one", "beef", 0.5),
+    "epoch": lambda store, _: store.put_trial("one", a_trial(0), [an_epoch(1)]),
+    "target": lambda store, _: begin_run(store, "one", n_trials=99),
+    "teacher": lambda store, _: begin_run(store, "one", teacher_hash="beef", teacher_accuracy=0.5),
     "deleted": lambda store, _: store.delete_study("one"),
     "driver": lambda _, engine: lease.acquire(
         engine, "one", holder="a", host="b", pid=1, ttl_s=600

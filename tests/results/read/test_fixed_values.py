@@ -27,7 +27,7 @@ from tests.results.samples import a_study, a_trial
 def test_each_trial_is_read_once(
     store: ResultStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlgsearch.results.read.fixed_values._PART", 2)
+    monkeypatch.setattr("mlgsearch.results.database.lookup._PART", 2)
     store.create_study(study := a_study())
     for number in range(5):
         store.put_trial("digits", a_trial(number, hyperparameters={"rate": number / 10}))

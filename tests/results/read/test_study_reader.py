@@ -48,7 +48,7 @@ def test_nothing_changed_gives_the_very_same_columns(reader: StudyReader) -> Non
 
 def test_changes_come_one_by_one(reader: StudyReader, store: ResultStore) -> None:
     before = reader.read()
-    store.put_epochs("digits", 1, [an_epoch(1)])
+    store.put_trial("digits", store.trial("digits", 1), [an_epoch(1)])
     after_epoch = reader.read()
     assert after_epoch.updated_at[1] > before.updated_at[1]
     store.put_trial("digits", a_trial(7, state=TrialState.WAITING))

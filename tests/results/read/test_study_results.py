@@ -22,7 +22,7 @@ from mlgsearch.results.read.study_results import (
     verified_students,
 )
 from mlgsearch.results.read.trial_page import all_trials
-from tests.results.samples import a_complete, a_study, a_trial, a_verification
+from tests.results.samples import a_complete, a_study, a_trial, a_verification, begin_run
 
 REFERENCE = {"accuracy": 0.4, "memory_ratio": -0.5}
 
@@ -93,7 +93,7 @@ def test_it_is_the_same_until_something_is_written(filled: ResultStore, engine: 
     VerificationStore(engine).put("digits", a_verification(2, 1))
     third = read()
     assert not second.is_as(third)
-    filled.set_target("digits", 99)
+    begin_run(filled, n_trials=99)
     assert not third.is_as(read())
 
 

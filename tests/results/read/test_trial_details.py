@@ -6,7 +6,6 @@ from sqlalchemy import Engine
 from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.store import ResultStore
-from mlgsearch.results.read import trial_details
 from mlgsearch.results.read.trial_details import (
     FailureReason,
     curves_of,
@@ -19,15 +18,17 @@ from tests.results.samples import a_complete, a_study, a_trial, an_epoch
 def test_settings_and_curves_of_some_trials(
     store: ResultStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial_details, "_PART", 2)
+    monkeypatch.setattr("mlgsearch.results.database.lookup._PART", 2)
+    epochs = {
+        ("digits", 3): [an_epoch(2), an_epoch(1)],
+        ("digits", 0): [an_epoch(1)],
+        ("other", 1): [an_epoch(1)],
+    }
     for name in ("digits", "other"):
         store.create_study(a_study(name))
         for number in range(4):
-            five = (2, 40 + number, 3, 6, 3)
-            store.put_trial(name, a_complete(number, 0.9, 0.1, settings={"stem": five}))
-    store.put_epochs("digits", 3, [an_epoch(2), an_epoch(1)])
-    store.put_epochs("digits", 0, [an_epoch(1)])
-    store.put_epochs("other", 1, [an_epoch(1)])
+            trial = a_complete(number, 0.9, 0.1, settings={"stem": (2, 40 + number, 3, 6, 3)})
+            store.put_trial(name, trial, epochs.get((name, number), ()))
     assert settings_of(engine, "digits", [3, 0, 99, 1, 3]) == {
         0: {"stem": (2, 40, 3, 6, 3)},
         1: {"stem": (2, 41, 3, 6, 3)},

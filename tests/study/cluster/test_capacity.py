@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from mlgsearch.errors import StudyFileError
-from mlgsearch.study.cluster import tune_run
+from mlgsearch.study.cluster import room as room_module
 from mlgsearch.study.cluster.capacity import Capacity, capacity_on
 from mlgsearch.study.file.spec import ResourcesSpec
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
@@ -48,8 +48,10 @@ def test_a_training_is_on_one_node() -> None:
 
 
 def test_room_grows_and_shrinks_with_the_nodes() -> None:
-    slots = capacity_on([{"CPU": 2.0}], ResourcesSpec(gpu=0), 5)
-    counts = [slots.count_on(n) for n in ([{"CPU": 2.0}] * 2, [{"CPU": 9.0}], [{"CPU": 1.0}], [])]
+    capacity = capacity_on([{"CPU": 2.0}], ResourcesSpec(gpu=0), 5)
+    counts = [
+        capacity.count_on(n) for n in ([{"CPU": 2.0}] * 2, [{"CPU": 9.0}], [{"CPU": 1.0}], [])
+    ]
     assert counts == [4, 5, 1, 1]  # one trial waits where no node is left
 
 
@@ -63,13 +65,9 @@ def test_that_no_node_has_room_is_told_once_each_time(monkeypatch: pytest.Monkey
     alive: list[dict[str, float]] = [{"CPU": 2.0}]
     reported: list[str] = []
 
-    class Watching:
-        def notice(self, text: str) -> None:
-            reported.append(text)
-
-    monkeypatch.setattr(tune_run, "nodes", lambda: alive)
+    monkeypatch.setattr(room_module, "nodes", lambda: alive)
     keeper = LeaseKeeper(create_engine("sqlite://"), "digits")
-    room = tune_run.Room(Capacity(2.0, 0.5, 1), Watching(), keeper)  # type: ignore[arg-type]
+    room = room_module.Room(Capacity(2.0, 0.5, 1), reported.append, keeper)
     alive[:] = [{"CPU": 2.0, "GPU": 1.0}]
     assert (room(), reported, keeper.waits_for) == (1, [], "")
     for _ in range(2):

@@ -5,9 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from mlgsearch.study.cluster.machine import shared_memory_warning
+from tests.mounts import needs
 
 
 def test_shared_memory_that_is_too_small_is_told_of(tmp_path: Path) -> None:
@@ -27,10 +26,7 @@ print(shared_memory_warning(100_000_000))
 """
 
 
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0,
-    reason="this system allows no mounts",
-)
+@needs("unshare", "--mount")
 def test_a_containers_64_megabytes_are_told_of() -> None:
     mount = "mount -t tmpfs -o size=64m none /dev/shm"
     done = subprocess.run(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 
 from mlgsearch.records import TrialState
 from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.cluster.notice import Notice, was_announced
+from tests.results.leases import current, trials_of
 from tests.study.driver import ROOT
 from tests.study.ray_nodes import RayNodes
 
@@ -70,6 +71,26 @@ class Taken:
                 return
         raise AssertionError((self._folder / "stderr.txt").read_text())
 
+    def read_until_notice(self, text: str) -> None:
+        """Read events up to a notice that begins so."""
+        assert self._driver.stdout is not None
+        for line in self._driver.stdout:
+            self.events.append(json.loads(line))
+            if self.events[-1].get("text", "").startswith(text):
+                return
+        raise AssertionError((self._folder / "stderr.txt").read_text())
+
+    def await_reason(self, text: str) -> None:
+        """Wait until the lease says so of what the driver waits for, as the page reads it."""
+        engine = open_engine(self.url)
+        deadline = time.monotonic() + 60
+        while not (
+            (lease := current(engine, "taken")) is not None and lease.waits_for.startswith(text)
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        engine.dispose()
+
     def read_to_end(self) -> None:
         """Read all events; its end must be good."""
         assert self._driver.stdout is not None
@@ -119,7 +140,9 @@ def test_a_trial_moves_on_from_nodes_that_are_taken_away(nodes: RayNodes, tmp_pa
         pids.append(study.pid)
         nodes.end_node_of(study.pid, notice_s=2)
         before = study.epochs[-1]
-        nodes.add(num_cpus=1)  # until then there is none
+        study.read_until_notice("no node has room for a trial, which takes 1 CPU: what is left")
+        study.await_reason("no node has room for a trial, which takes 1 CPU")
+        nodes.add(num_cpus=1)
         study.read_until_epoch(before + 3)
         repeated = len(study.epochs) - len(set(study.epochs))
         assert repeated <= 1
@@ -133,9 +156,7 @@ def test_a_trial_moves_on_from_nodes_that_are_taken_away(nodes: RayNodes, tmp_pa
     assert len(study.epochs) - len(set(study.epochs)) == repeated
     reported = [(e["trial"], e["epoch"]) for e in study.events if e["event"] == "epoch"]
     assert reported == [(0, epoch) for epoch in range(1, EPOCHS + 1)]
-    engine = open_engine(study.url)
-    (trial,) = ResultStore(engine).trials("taken")
-    engine.dispose()
+    (trial,) = trials_of(study.url, "taken")
     assert (trial.state, trial.attempts) == (TrialState.COMPLETE, 4)
 
 

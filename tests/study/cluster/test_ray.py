@@ -5,8 +5,7 @@ from pathlib import Path
 import optuna
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
+from tests.results.leases import trials_of
 from tests.study.driver import Study
 
 USER_CODE = """
@@ -51,9 +50,7 @@ def test_user_code_objectives_failure_and_reuse(tmp_path: Path) -> None:
     assert events[-1]["states"] == {"COMPLETE": 3, "FAIL": 1} | {
         state: 0 for state in events[-1]["states"] if state not in ("COMPLETE", "FAIL")
     }
-    engine = open_engine(study.url)
-    trials = ResultStore(engine).trials("tiny")
-    engine.dispose()
+    trials = trials_of(study.url, "tiny")
     assert trials[1].state == TrialState.FAIL
     assert "epoch 1" in (trials[1].error or "")
     assert trials[2].reused_from == 0

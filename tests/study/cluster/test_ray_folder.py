@@ -4,6 +4,9 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,17 +15,9 @@ from mlgsearch.errors import UserError
 from mlgsearch.process_identity import process_identity
 from mlgsearch.study.cluster import ray_folder, ray_session
 from mlgsearch.study.cluster.ray_folder import SESSION, owned_folder, session_place
-from tests.study.driver import Study
-
-STUDY = """
-name: tiny
-data: {name: digits, limit: 300}
-model: {name: resnet8, width: 4}
-teacher: {training: {epochs: 1}}
-training: {epochs: 1}
-space: {kind: uniform}
-search: {sampler: random, n_trials: 1}
-"""
+from tests.mounts import needs, seeing
+from tests.study.driver import ROOT, SHORT_STUDY, Study
+from tests.test_process_identity import ELSEWHERE
 
 #: Makes a folder and says where, and waits to be killed.
 MAKE = """
@@ -41,10 +36,10 @@ def _own_choice(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def make_folder(place: Path) -> tuple[subprocess.Popen[str], Path]:
+def make_folder(place: Path, before: Sequence[str] = ()) -> tuple[subprocess.Popen[str], Path]:
     """Have another process make a folder; return that process and the folder."""
     process = subprocess.Popen(
-        [sys.executable, "-c", MAKE, str(place)],
+        [*before, sys.executable, "-c", MAKE, str(place)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -55,6 +50,7 @@ def make_folder(place: Path) -> tuple[subprocess.Popen[str], Path]:
 
 def end(process: "subprocess.Popen[str]") -> None:
     process.kill()
+    process.wait()  # before its input ends, which would let it, or what it began, end in order
     process.communicate()
 
 
@@ -115,6 +111,58 @@ def test_what_a_killed_process_left_goes_and_nothing_else(tmp_path: Path) -> Non
         assert not alive.exists()
 
 
+def of_another_boot(folder: Path) -> None:
+    """Change what is known of a folder's process into what it was before a machine's start."""
+    pid, identity, *rest = (folder / "process").read_text().splitlines()
+    words = ["another-boot", *identity.split()[1:]]
+    (folder / "process").write_text("\n".join([pid, " ".join(words), *rest]) + "\n")
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_what_was_left_before_the_machine_started_goes_where_locks_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    process, left = make_folder(tmp_path)
+    of_another_boot(left)
+    ray_folder._clear(SESSION, tmp_path)
+    assert left.exists()  # its process holds the lock
+    end(process)
+    if not locks:
+        (tmp_path / "mounts").write_text(f"30 1 0:9 / {tmp_path} rw - nfs4 server:/tmp rw\n")
+        monkeypatch.setattr(ray_folder, "_MOUNTS", tmp_path / "mounts")
+    ray_folder._clear(SESSION, tmp_path)
+    assert left.exists() != locks
+
+
+@needs(*ELSEWHERE)
+def test_what_another_container_left_goes_and_not_while_it_runs(tmp_path: Path) -> None:
+    process, left = make_folder(tmp_path, [*ELSEWHERE, "--kill-child"])
+    ray_folder._clear(SESSION, tmp_path)
+    assert left.exists()
+    end(process)
+    deadline = time.monotonic() + 60  # its children end a little later
+    while left.exists() and time.monotonic() < deadline:
+        ray_folder._clear(SESSION, tmp_path)
+    assert not left.exists()
+
+
+def test_a_folder_on_a_networks_disk_has_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "a disk"
+    disk.mkdir()
+    (tmp_path / "mounts").write_text(
+        "29 1 0:8 / / rw - ext4 /dev/vda rw\n"
+        f"30 29 0:9 / {tmp_path}/a\\040disk rw shared:1 - nfs4 server:/disk rw\n"
+    )
+    assert ray_folder._is_of_one_kernel(disk)
+    monkeypatch.setattr(ray_folder, "_MOUNTS", tmp_path / "mounts")
+    assert not ray_folder._is_of_one_kernel(disk)
+    assert ray_folder._is_of_one_kernel(tmp_path)
+    with owned_folder(SESSION, disk) as folder:
+        assert (folder / "process").read_text().splitlines()[2] == ""
+
+
 def test_another_users_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process, dead = make_folder(tmp_path)
     end(process)
@@ -145,6 +193,37 @@ def test_without_a_home_the_token_is_in_rays_folder(
     assert "RAY_AUTH_TOKEN_PATH" not in os.environ
 
 
+#: Runs a command where the folders that Ray's sockets fit into take no writes.
+NO_PLACE = [
+    *seeing(
+        "for place in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o ro none $place || exit; done"
+    ),
+    "sh",
+]
+
+
+@needs(*NO_PLACE, "env", "-C", str(ROOT), "env", "-C", str(Path.home()))
+def test_where_it_fits_nowhere_no_teacher_is_trained() -> None:
+    with tempfile.TemporaryDirectory(prefix="mlg", dir=Path.home()) as name:
+        folder = Path(name) / ("scratch_job_1234567_node_a017" * 3)
+        folder.mkdir()
+        (folder / "tiny.yaml").write_text(SHORT_STUDY)
+        done = subprocess.run(
+            [
+                *(*NO_PLACE, sys.executable, str(ROOT / "search.py"), "launch", "tiny.yaml"),
+                *("--storage", f"sqlite:///{folder}/a.db"),
+            ],
+            cwd=folder,
+            env=os.environ | {"TMPDIR": str(folder), "MLGSEARCH_CACHE": str(folder / "cache")},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith(f"error: Ray's sockets fit nowhere: {folder} is too long")
+        assert done.stderr.count("\n") == 1
+        assert not (folder / "cache").exists()
+
+
 def test_a_study_runs_with_a_long_tmpdir_and_without_a_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +232,7 @@ def test_a_study_runs_with_a_long_tmpdir_and_without_a_home(
     (tmp_path / "home").write_text("")
     monkeypatch.setenv("TMPDIR", str(long))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    study = Study(tmp_path, tmp_path / "cache", STUDY)
+    study = Study(tmp_path, tmp_path / "cache", SHORT_STUDY)
     events = study.run("launch", str(study.file), "--max-parallel", "1")
-    assert events[-1]["states"]["COMPLETE"] == 1
+    assert events[-1]["states"]["COMPLETE"] == 2
     assert list(long.iterdir()) == []

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 from PIL import Image
 
 from mlgsearch.errors import UserError
@@ -26,6 +27,7 @@ from mlgsearch.study.artifacts.store import artifacts_of
 from mlgsearch.study.cluster.ray_session import joined
 from mlgsearch.study.verify.worker import PACKED
 from mlgsearch.train.files.packed_file import read_packed
+from tests.results.leases import trials_of
 from tests.study.driver import ROOT
 from tests.study.ray_nodes import RayNodes
 
@@ -42,9 +44,11 @@ space: {{kind: layerwise}}
 search: {{n_trials: {trials}, sampler: random}}
 resources: {{gpu: 0, max_parallel: 2, artifact_path: "file://{store}"}}
 """
-#: Runs a command where a folder is this process's alone: a disk of its own.
+#: Runs a command where a folder is this process's alone: a disk of its own, and shared memory for
+#: less than what it sends.
 OWN_DISK = """
-mount -t tmpfs none "$0" && cp -r "$1/." "$0" && cd "$0" && shift && exec "$@"
+mount -t tmpfs -o size=16k none /dev/shm && mount -t tmpfs none "$0" &&
+cp -r "$1/." "$0" && cd "$0" && shift && exec "$@"
 """
 
 
@@ -64,10 +68,7 @@ class Survivor:
 
     @property
     def trials(self) -> list[TrialRecord]:
-        engine = open_engine(f"sqlite:///{self.folder}/a.db")
-        trials = ResultStore(engine).trials("far")
-        engine.dispose()
-        return trials
+        return trials_of(f"sqlite:///{self.folder}/a.db", "far")
 
     def log(self, number: int) -> list[dict[str, Any]]:
         (path,) = self.folder.glob(f"store/far-*/{number:06d}/attempt-*/events.jsonl")
@@ -162,6 +163,16 @@ def test_the_nodes_write_to_no_folder_that_another_cluster_made(nodes: RayNodes)
     assert (nodes.folder / "ray" / "ray_current_cluster").read_text() == nodes.address
 
 
+def too_little_memory(events: list[dict[str, Any]]) -> list[str]:
+    """Return what is said of shared memory; it is little where the driver has a disk of its own."""
+    said = [event["text"] for event in events if event["event"] == "notice"]
+    return [text for text in said if text.startswith("/dev/shm has 0 MB free, but the data")]
+
+
+def test_too_little_shared_memory_for_what_is_sent_is_reported(survivor: Survivor) -> None:
+    assert len(too_little_memory(survivor.events)) == (1 if own_disk() else 0)
+
+
 def test_a_study_outlives_a_node_and_loses_nothing(survivor: Survivor) -> None:
     trials = survivor.trials
     assert [trial.number for trial in trials] == list(range(TRIALS))
@@ -222,6 +233,7 @@ def test_a_trial_is_verified_on_the_cluster_by_a_driver_that_has_only_the_data(
         assert driver.stdout is not None
         events = [json.loads(line) for line in driver.stdout]
     assert events[-1]["states"]["COMPLETE"] == 1
+    assert len(too_little_memory(events)) == (1 if own_disk() else 0)
     engine = open_engine(f"sqlite:///{survivor.folder}/a.db")
     (record,) = VerificationStore(engine).verifications("far")
     engine.dispose()
@@ -242,7 +254,7 @@ def gpu_node(nodes: RayNodes) -> None:
 
 @contextmanager
 def gpu_trials(nodes: RayNodes, folder: Path, share: float) -> Iterator[int]:
-    """Run two trials that must run at once, each on a share of a GPU; gives the first slots."""
+    """Run two trials that must run at once, each on a share of a GPU; gives how many do."""
     with (
         (folder / "stderr.txt").open("w") as stderr,
         subprocess.Popen(
@@ -259,9 +271,9 @@ def gpu_trials(nodes: RayNodes, folder: Path, share: float) -> Iterator[int]:
         ended(driver, folder / "stderr.txt"),
     ):
         assert driver.stdout is not None
-        slots = driver.stdout.readline()
-        assert slots, (folder / "stderr.txt").read_text()
-        yield int(slots)
+        at_once = driver.stdout.readline()
+        assert at_once, (folder / "stderr.txt").read_text()
+        yield int(at_once)
 
 
 def gpu_notes(folder: Path) -> list[dict[str, Any]]:
@@ -272,27 +284,43 @@ def gpu_notes(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("gpu_node")
 def test_two_trials_share_a_gpu(nodes: RayNodes, tmp_path: Path) -> None:
-    with gpu_trials(nodes, tmp_path, 0.5) as slots:
-        assert slots == 2  # not four, for which there are processors
+    with gpu_trials(nodes, tmp_path, 0.5) as at_once:
+        assert at_once == 2  # not four, for which there are processors
     assert [(n["gpu"], n["devices"]) for n in gpu_notes(tmp_path)] == [(0.5, "0")] * 2
 
 
 @pytest.mark.usefixtures("gpu_node")
 def test_a_node_that_joins_a_running_study_is_used(nodes: RayNodes, tmp_path: Path) -> None:
-    with gpu_trials(nodes, tmp_path, 1) as slots:
-        assert slots == 1
+    with gpu_trials(nodes, tmp_path, 1) as at_once:
+        assert at_once == 1
         nodes.add(num_cpus=1, num_gpus=1)
     assert [note["gpu"] for note in gpu_notes(tmp_path)] == [1, 1]
 
 
-def refused(address: str, folder: Path, environment: dict[str, str], cpu: int = 1) -> str:
+#: The command line, by a driver that claims to have another Ray.
+ANOTHER_RAY = """
+import mlgsearch.study.cluster.ray_session
+import ray
+ray.__version__ = "2.59.0"
+from mlgsearch.cli.app import main
+main()
+"""
+
+
+def refused(
+    address: str,
+    folder: Path,
+    environment: dict[str, str],
+    cpu: int = 1,
+    program: Sequence[str] = (str(ROOT / "search.py"),),
+) -> str:
     """Launch a study on a cluster that it cannot join or use; gives what it says."""
     draw_images(folder / "images")
     text = STUDY.format(epochs=1, trials=1, store=folder / "store")
     (folder / "far.yaml").write_text(text.replace("gpu: 0", f"gpu: 0, cpu: {cpu}"))
     driver = subprocess.run(
         [
-            *(sys.executable, str(ROOT / "search.py"), "launch", "far.yaml"),
+            *(sys.executable, *program, "launch", "far.yaml"),
             *("--storage", f"sqlite:///{folder}/a.db", "--address", address),
         ],
         cwd=folder,
@@ -372,12 +400,17 @@ def test_a_cluster_that_begins_no_task_is_reported(nodes: RayNodes) -> None:
     )
 
 
-def test_a_cluster_of_another_ray_is_refused(nodes: RayNodes) -> None:
-    another = "import ray; ray.__version__ = '2.59.0'\n"
-    said = reported(nodes, another + JOIN)
+def test_a_cluster_of_another_ray_is_refused(nodes: RayNodes, tmp_path: Path) -> None:
+    said = refused(
+        nodes.address,
+        tmp_path,
+        nodes.environment | {"PYTHONPATH": str(ROOT)},
+        program=("-c", ANOTHER_RAY),
+    )
     assert f"--address {nodes.address}: no Ray cluster answers there, or not to this" in said
     assert "Version mismatch" in said
     assert "2.59.0" in said
+    assert ray.__version__ in said
     assert said.count("\n") == 1
 
 

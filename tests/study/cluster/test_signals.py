@@ -3,20 +3,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
-from mlgsearch.study.cluster.signals import Interrupted, stopping_on_signals
+from mlgsearch.study.cluster.signals import Interrupted, Stop
+
+pytestmark = pytest.mark.usefixtures("hangups_end_a_process")
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 #: A main thread that no signal gets through to, as in a library's long call: it handles none.
 STUCK = """
 import signal, sys, time
-from mlgsearch.study.cluster.signals import stopping_on_signals
-with stopping_on_signals(float(sys.argv[1])) as stop:
+from mlgsearch.study.cluster.signals import Stop
+with Stop(float(sys.argv[1])).listening() as stop:
     stop.last_write = lambda: print("last write", flush=True)
     stop.close()
     print("ready", flush=True)
@@ -26,9 +27,9 @@ with stopping_on_signals(float(sys.argv[1])) as stop:
 #: One that is interrupted in time, but takes long to end after that, as an interpreter may.
 SLOW_TO_END = """
 import sys, time
-from mlgsearch.study.cluster.signals import Interrupted, stopping_on_signals
+from mlgsearch.study.cluster.signals import Interrupted, Stop
 try:
-    with stopping_on_signals(float(sys.argv[1])) as stop:
+    with Stop(float(sys.argv[1])).listening() as stop:
         stop.wait_for_order()
         print("ready", flush=True)
         time.sleep(600)
@@ -38,14 +39,6 @@ time.sleep(600)
 """
 
 
-@pytest.fixture(autouse=True)
-def _hangups_end_a_process() -> Iterator[None]:
-    """As they do unless whoever started the tests, such as nohup, has them ignored."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
 def send(number: int) -> None:
     os.kill(os.getpid(), number)
 
@@ -53,7 +46,7 @@ def send(number: int) -> None:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_one_is_an_order_two_interrupt_once_and_handlers_come_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with stopping_on_signals() as stop:
+    with Stop().listening() as stop:
         stop.wait_for_order()
         assert not stop.is_set()
         send(number)
@@ -71,12 +64,12 @@ def test_one_is_an_order_two_interrupt_once_and_handlers_come_back(number: signa
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_where_there_is_nothing_to_order_one_interrupts(number: signal.Signals) -> None:
-    with stopping_on_signals(), pytest.raises(Interrupted):
+    with Stop().listening(), pytest.raises(Interrupted):
         send(number)
 
 
 def test_one_that_got_lost_in_a_destructor_is_raised_again() -> None:
-    with stopping_on_signals() as stop:
+    with Stop().listening() as stop:
         stop.wait_for_order()
         send(signal.SIGTERM)
         with suppress(Interrupted):  # as a destructor does
@@ -86,7 +79,7 @@ def test_one_that_got_lost_in_a_destructor_is_raised_again() -> None:
 
 
 def stop_twice_within_a_library() -> None:
-    with stopping_on_signals() as stop:
+    with Stop().listening() as stop:
         stop.wait_for_order()
         send(signal.SIGTERM)
         try:
@@ -104,7 +97,7 @@ def test_a_library_may_raise_a_plain_one_in_its_place() -> None:
 def test_one_that_is_ignored_as_by_nohup_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stopping_on_signals() as stop:
+        with Stop().listening() as stop:
             send(signal.SIGHUP)
             assert not stop.is_set()
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -130,7 +123,7 @@ def test_at_the_end_of_its_grace_time_it_ends_by_force(program: str, said: str) 
 
 def test_a_child_that_was_forked_ends_as_others_do() -> None:
     reader, writer = os.pipe()
-    with stopping_on_signals():
+    with Stop().listening():
         pid = os.fork()
         if pid == 0:
             os.write(writer, b"x")

@@ -3,7 +3,6 @@ import json
 import pickle
 import time
 import weakref
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,18 +27,15 @@ from mlgsearch.study.cluster.tune_adapter import (
     StudyScheduler,
     StudySearcher,
 )
-from tests.study.driverless import Driverless, a_summary, empty_database
+from tests.study.driverless import Driverless, Make, a_summary
 from tests.study.samples import an_epoch
 
 SPACE = {"hyperparameters": {"training.batch_size": {"choices": [32]}}}
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[Driverless]:
-    (tmp_path / "a.db").write_bytes(empty_database())
-    study = Driverless(f"sqlite:///{tmp_path}/a.db", n_trials=3, space=SPACE)
-    yield study
-    study.close()
+def study(driverless: Make) -> Driverless:
+    return driverless(n_trials=3, space=SPACE)
 
 
 @pytest.fixture
@@ -225,9 +221,8 @@ def test_a_full_disk_stops_the_study_and_fails_no_trial(
     assert study.states() == ["WAITING", "WAITING"]
 
 
-def test_a_study_whose_first_trials_all_fail_stops(tmp_path: Path) -> None:
-    (tmp_path / "six.db").write_bytes(empty_database())
-    study = Driverless(f"sqlite:///{tmp_path}/six.db", n_trials=9)
+def test_a_study_whose_first_trials_all_fail_stops(driverless: Make) -> None:
+    study = driverless(n_trials=9)
     searcher = StudySearcher(study.ledger)
     for trial in range(5):
         assert searcher.failure is None
@@ -250,7 +245,6 @@ def test_a_study_whose_first_trials_all_fail_stops(tmp_path: Path) -> None:
         searcher.on_trial_complete(str(trial), a_result(error="bad luck"))
     assert searcher.failure is None
     assert study.states() == ["FAIL"] * 6 + ["COMPLETE"] + ["FAIL"] * 2
-    study.close()
 
 
 def test_a_driver_that_lost_its_lease_stops(searcher: StudySearcher, study: Driverless) -> None:
@@ -314,12 +308,10 @@ def test_a_trial_that_ray_ended_early_is_not_complete(
 
 
 @pytest.fixture
-def strict(tmp_path: Path) -> Iterator[Driverless]:
+def strict(driverless: Make) -> Driverless:
     """A study of one size, in which whoever is not the best so far is stopped after epoch 1."""
-    (tmp_path / "strict.db").write_bytes(empty_database())
     one_size = {key: [8, 8] for key in ("B_out", "q_basis", "q_coeff_in", "q_coeff_out")}
-    study = Driverless(
-        f"sqlite:///{tmp_path}/strict.db",
+    return driverless(
         n_trials=4,
         space={
             "kind": "uniform",
@@ -330,8 +322,6 @@ def strict(tmp_path: Path) -> Iterator[Driverless]:
         search={"early_stopping": {"factor": 3, "min_trials": 2}},
         training={"epochs": 3},
     )
-    yield study
-    study.close()
 
 
 def test_a_trial_is_stopped_through_rays_scheduler_and_taken_up_later(strict: Driverless) -> None:

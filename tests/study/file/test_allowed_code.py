@@ -7,21 +7,10 @@ from pathlib import Path
 import pytest
 
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.file.allowed_code import offer_code
-from tests.study.driver import Study
+from tests.results.leases import trials_of
+from tests.study.driver import SHORT_STUDY, Study
 from tests.study.samples import a_spec
-
-STUDY = """
-name: tiny
-data: {name: digits, limit: 300}
-model: {name: resnet8, width: 4}
-teacher: {training: {epochs: 1}}
-training: {epochs: 1}
-space: {kind: uniform}
-search: {sampler: random, n_trials: 2}
-"""
 
 
 def shadow(folder: Path, *names: str) -> None:
@@ -32,7 +21,27 @@ def shadow(folder: Path, *names: str) -> None:
 
 def test_nothing_is_imported_that_no_study_names(tmp_path: Path) -> None:
     shadow(tmp_path, "profile", "queue", "types", "random", "torch", "mlgsearch")
-    study = Study(tmp_path, tmp_path / "cache", STUDY)
+    study = Study(tmp_path, tmp_path / "cache", SHORT_STUDY)
+    events = study.run("launch", str(study.file), "--max-parallel", "1")
+    assert events[-1]["states"]["COMPLETE"] == 2
+
+
+#: A network of the user's own.
+OWN_CODE = """
+from torch import nn
+def network(*, classes, **sides):
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(8, classes),
+    )
+"""
+
+
+def test_beside_the_code_that_a_study_names_nothing_is_imported(tmp_path: Path) -> None:
+    shadow(tmp_path, "profile", "queue", "types", "random", "torch", "mlgsearch")
+    (tmp_path / "own_code.py").write_text(OWN_CODE)
+    named = SHORT_STUDY.replace("{name: resnet8, width: 4}", '{name: "own_code:network"}')
+    study = Study(tmp_path, tmp_path / "cache", named)
     events = study.run("launch", str(study.file), "--max-parallel", "1")
     assert events[-1]["states"]["COMPLETE"] == 2
 
@@ -77,13 +86,11 @@ def test_a_worker_that_cannot_begin_says_why(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(BROKEN_WORKERS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    study = Study(tmp_path, tmp_path / "cache", STUDY + "resources: {worker_retries: 0}\n")
+    study = Study(tmp_path, tmp_path / "cache", SHORT_STUDY + "resources: {worker_retries: 0}\n")
     driver = study.start("launch", str(study.file), "--max-parallel", "1")
     driver.read_to_end()
     assert driver.wait() == 2
-    engine = open_engine(study.url)
-    trials = ResultStore(engine).trials("tiny")
-    engine.dispose()
+    trials = trials_of(study.url, "tiny")
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
     for said in (trials[0].error, trials[1].error, driver.errors()):
         assert "its worker died" in str(said)

@@ -6,7 +6,7 @@ import pytest
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.study.file.artifact_path import artifact_place
-from mlgsearch.study.file.spec import load_study_file
+from mlgsearch.study.file.study_file import load_study_file
 from tests.results.samples import a_study
 from tests.study.samples import a_spec
 

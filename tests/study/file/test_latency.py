@@ -4,7 +4,7 @@ import pytest
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.study.file.latency import LatencyRow, parse_latency, read_latency, write_latency
-from mlgsearch.study.file.spec import load_study_file, parse_study
+from mlgsearch.study.file.study_file import load_study_file, parse_study
 
 HEAD = "layer,form,B_in,B_out,latency_ms\n"
 ROWS = [

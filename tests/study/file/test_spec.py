@@ -7,15 +7,11 @@ from pydantic import ValidationError
 
 from mlgsearch.errors import StudyFileError
 from mlgsearch.results.analysis.difference import differing_keys
-from mlgsearch.study.file.spec import (
-    EarlyStoppingSpec,
-    StudySpec,
-    load_study_file,
-    parse_study,
-)
+from mlgsearch.study.file.search_spec import EarlyStoppingSpec
+from mlgsearch.study.file.spec import StudySpec
+from mlgsearch.study.file.study_file import parse_study
 from mlgsearch.train.spec import TrainSpec
 
-STUDIES = Path(__file__).parents[3] / "studies"
 FIRST = {
     "setting": [1, 8, 8, 8, 8],
     "layers": {"stem": [1, 2, 3, 4, 5]},
@@ -32,13 +28,6 @@ A_REFERENCE = {
 
 def parse(**content: Any) -> StudySpec:
     return parse_study({"name": "x", **content}, "x.yaml")
-
-
-@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.name)
-def test_the_shipped_studies_are_valid(path: Path) -> None:
-    spec, text = load_study_file(path)
-    assert text == path.read_text()
-    assert parse_study(spec.content(), "database") == spec
 
 
 def test_a_minimal_file_has_the_default_recipe() -> None:
@@ -150,44 +139,10 @@ def test_the_hash_does_not_depend_on_the_order_of_keys_or_on_defaults_written_ou
     assert a.content_hash() == b.content_hash()
 
 
-def test_paths_are_taken_from_the_files_folder(tmp_path: Path) -> None:
-    file = tmp_path / "studies" / "x.yaml"
-    file.parent.mkdir()
-    file.write_text(
-        "name: x\ndata: {name: folder, root: ../images}\nteacher: {checkpoint: /a/teacher.pt}\n"
-    )
-    spec, _ = load_study_file(file)
-    assert spec.data.root == str(tmp_path / "images")
-    assert spec.teacher.checkpoint == "/a/teacher.pt"
-
-
-def test_a_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
-    file = tmp_path / "x.yaml"
-    file.write_text("name: x\ndata: {name: folder, root: ~/images}\n")
-    assert load_study_file(file)[0].data.root == "/home/somebody/images"
-
-
 def test_the_training_part_is_the_files(tmp_path: Path) -> None:
     train = parse(training={"epochs": 3}, seed=4).train_spec()
     assert type(train) is TrainSpec
     assert (train.training.epochs, train.seed) == (3, 4)
-
-
-def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "none.yaml"
-    with pytest.raises(StudyFileError) as caught:
-        load_study_file(path)
-    assert str(caught.value) == f"{path}: no such file"
-
-
-def test_a_folder_or_bytes_that_are_no_text_say_so(tmp_path: Path) -> None:
-    with pytest.raises(StudyFileError, match="cannot be read"):
-        load_study_file(tmp_path)
-    path = tmp_path / "latin.yaml"
-    path.write_bytes("name: Grüße".encode("latin-1"))
-    with pytest.raises(StudyFileError, match=r"latin\.yaml: cannot be read: .*utf-8"):
-        load_study_file(path)
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 128, "Größe 2 (b)", "2026-11-22", "a/b"])
@@ -243,11 +198,6 @@ def test_early_stopping_is_a_word_or_numbers(written: Any, meant: EarlyStoppingS
 def test_early_stopping_that_is_written_wrong(search: dict[str, Any], said: str) -> None:
     with pytest.raises(StudyFileError, match=re.escape(said)):
         parse(search=search)
-
-
-def test_no_more_is_read_of_an_endless_file_than_a_study_file_may_have() -> None:
-    with pytest.raises(StudyFileError, match=r"^/dev/zero: larger than 1000000 bytes"):
-        load_study_file(Path("/dev/zero"))
 
 
 def test_an_allocation_decides_on_the_width_of_normalisation_unless_the_file_does() -> None:

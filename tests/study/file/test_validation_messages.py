@@ -3,8 +3,8 @@
 import pytest
 
 from mlgsearch.errors import StudyFileError
-from mlgsearch.study.file.spec import parse_study
 from mlgsearch.study.file.strict_yaml import load
+from mlgsearch.study.file.study_file import parse_study
 
 
 def complaint(text: str) -> str:
@@ -92,7 +92,7 @@ def hyper(text: str) -> str:
         (
             hyper("training.optimiser: {choices: [sgd, adam]}"),
             "space.hyperparameters: training.optimiser.choices[1]: optimiser: expected "
-            "'relative_adamw', 'adamw', 'sgd' or 'radam', got 'adam'",
+            "'relative_adamw', 'muon', 'adamw', 'sgd' or 'radam', got 'adam'",
         ),
         (
             hyper("training.optimiser: {low: 1, high: 2}"),

@@ -14,10 +14,10 @@ WARM = STUDY.replace("name: tiny", "name: warm").replace("n_trials: 6", "n_trial
 
 def test_a_warm_started_study_is_reported_while_it_runs(tmp_path: Path) -> None:
     cold = Study(tmp_path, tmp_path / "cache", STUDY.replace("n_trials: 6", "n_trials: 2"))
-    cold.run("launch", str(cold.file), "--max-parallel", "2")
+    cold.run("launch", str(cold.file), "--max-parallel", "1")
     text = WARM.replace("first: [[2, 8, 4, 6, 4]]", "warm_start: [tiny]")
     warm = Study(tmp_path, tmp_path / "cache", text + "listeners: {tensorboard: events}\n")
-    warm.run("launch", str(warm.file), "--max-parallel", "2")
+    warm.run("launch", str(warm.file), "--max-parallel", "1")
 
     engine = open_engine(warm.url, read_only=True)
     store = ResultStore(engine)

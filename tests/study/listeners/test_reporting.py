@@ -26,7 +26,7 @@ class Screen:
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
-    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], slots: int) -> None:
+    def started(self, study: StudyRecord, trials: Sequence[TrialRecord], at_once: int) -> None:
         self.seen.append(study.name)
 
     def trial(self, record: TrialRecord, epochs: Sequence[EpochRecord]) -> None:

@@ -13,8 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mlgsearch.errors import UserError
 from mlgsearch.records import TrialState
 from mlgsearch.study.file.spec import ListenersSpec
-from mlgsearch.study.listeners.open import open_listeners
-from mlgsearch.study.listeners.reporting import Listener
+from mlgsearch.study.listeners.reporting import Listener, open_listeners
 from tests.results.samples import a_complete, a_study, a_trial, an_epoch
 
 

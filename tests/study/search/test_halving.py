@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mlgsearch.results.analysis.front import hypervolume, is_non_dominated
-from mlgsearch.study.file.spec import EarlyStoppingSpec
+from mlgsearch.study.file.search_spec import EarlyStoppingSpec
 from mlgsearch.study.search.halving import Halving, Ladder, replay
 
 Values = npt.NDArray[np.float64]

@@ -89,7 +89,7 @@ class LedgerMachine(RuleBasedStateMachine):
             f"sqlite:///{self.folder}/a.db", n_trials=n_trials, space=space, search=search
         )
         self.fuse = Fuse()
-        self.fuse.guard(self.study.store, "put_trial_with_epochs", "check_lease")
+        self.fuse.guard(self.study.store, "put_trial", "check_lease")
         self.fuse.guard(
             self.study.storage, "_create_new_trial", "set_trial_state_values", "set_trial_user_attr"
         )

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.store import ResultStore
+from tests.results.leases import trials_of
 from tests.study.driver import STUDY, Study
 
 _ALLOCATION = STUDY.replace("space: {kind: layerwise,", "space: {kind: allocation,").replace(
@@ -11,30 +10,28 @@ _ALLOCATION = STUDY.replace("space: {kind: layerwise,", "space: {kind: allocatio
 )
 
 
-def test_every_trained_student_keeps_both_limits(tmp_path: Path) -> None:
+def test_every_trained_student_keeps_both_limits(tmp_path: Path, cache: Path) -> None:
     limits = {"packed_bytes": 2_600, "execution_macs": 45_000}
     text = _ALLOCATION + f"limits: {limits}\n"
-    study = Study(tmp_path, tmp_path / "cache", text)
-    events = study.run("launch", str(study.file))
+    study = Study(tmp_path, cache, text)
+    events = study.run("launch", str(study.file), "--max-parallel", "1")
     assert events[-1]["states"]["COMPLETE"] == 6
-    engine = open_engine(study.url)
-    trials = ResultStore(engine).trials("tiny")
-    engine.dispose()
+    trials = trials_of(study.url, "tiny")
     assert max(trial.packed_bytes or 0 for trial in trials) <= limits["packed_bytes"]
     assert max(trial.sizes.execution_macs for trial in trials) <= limits["execution_macs"]
     assert min(trial.packed_bytes or 0 for trial in trials) > 0
 
 
-def test_every_trained_student_keeps_a_byte_and_an_activation_limit(tmp_path: Path) -> None:
+def test_every_trained_student_keeps_a_byte_and_an_activation_limit(
+    tmp_path: Path, cache: Path
+) -> None:
     limits = {"packed_bytes": 2_900, "peak_activation_bytes": 2_250}
     space = "space: {kind: allocation, activation_bits: [4, 6, 8],"
     text = _ALLOCATION.replace("space: {kind: allocation,", space) + f"limits: {limits}\n"
-    study = Study(tmp_path, tmp_path / "cache", text)
-    events = study.run("launch", str(study.file))
+    study = Study(tmp_path, cache, text)
+    events = study.run("launch", str(study.file), "--max-parallel", "1")
     assert events[-1]["states"]["COMPLETE"] == 6
-    engine = open_engine(study.url)
-    trials = ResultStore(engine).trials("tiny")
-    engine.dispose()
+    trials = trials_of(study.url, "tiny")
     for trial in trials:
         assert 0 < (trial.packed_bytes or 0) <= limits["packed_bytes"]
         assert 0 < (trial.peak_activation_bytes or 0) <= limits["peak_activation_bytes"]

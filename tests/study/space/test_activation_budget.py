@@ -12,7 +12,8 @@ from mlgsearch.mlg.activations import trace_activations
 from mlgsearch.mlg.input_quantiser import InBits
 from mlgsearch.planning.activation_bits import ActivationPlan
 from mlgsearch.planning.input_noise import input_noise
-from mlgsearch.study.file.spec import FirstTrial, StudySpec
+from mlgsearch.study.file.search_spec import FirstTrial
+from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.search.new_trial import NewTrials
 from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.possible_limits import require_possible

@@ -13,7 +13,7 @@ from mlgsearch.mlg.network import network_sizes
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.planning.budget.allocation import HOPELESS, UNHARMED, Allocator
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.allocation import MOST_GAIN
 from mlgsearch.study.space.packed_sizes import PackedSizes

@@ -9,8 +9,9 @@ from optuna.distributions import IntDistribution
 from pydantic import ValidationError
 
 from mlgsearch.mlg.setting import LayerSetting
+from mlgsearch.study.file.search_spec import FirstTrial
 from mlgsearch.study.file.space_kinds import SPACE_KINDS, SpaceKind
-from mlgsearch.study.file.spec import FirstTrial, SpaceSpec
+from mlgsearch.study.file.space_spec import SpaceSpec
 from mlgsearch.study.space.coordinates import Coordinates, Parameters
 from mlgsearch.study.space.searched_layers import SearchedLayers
 from mlgsearch.study.space.space import Space

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mlgsearch.errors import UserError
+from mlgsearch.mlg.running.factored_layers import MlgConv2d
 from mlgsearch.mlg.running.generation import keep_generated
-from mlgsearch.mlg.running.layer import MlgConv2d
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.study.target.runners import CommandRunner, OnnxFiles, TorchRunner, runner_of
 from mlgsearch.study.target.students import Students

@@ -77,22 +77,28 @@ class Reported:
         self.patch = monkeypatch
         monkeypatch.setattr("mlgsearch.study.verify.pool.ray", self.ray)
         self.records: list[VerificationRecord] = []
+        #: How often room was looked at.
+        self.looks = 0
 
-    def run(self, slots: int, retries: int = 0, stop_after: int = 1000) -> None:
+    def run(self, at_once: int, retries: int = 0, stop_after: int = 1000, tasks: int = 4) -> None:
         context = WorkerContext({}, "cache", "study", 1)
-        self.patch.setattr("mlgsearch.study.verify.pool.nodes", lambda: [{"CPU": slots}])
-        pool = VerifyPool(context, Capacity(1, 0, slots), retries)
-        pool.run(TASKS, self.records.append, lambda _: len(self.records) >= stop_after)
+
+        def room() -> int:
+            self.looks += 1
+            return at_once
+
+        pool = VerifyPool(context, Capacity(1, 0, at_once), room, retries)
+        pool.run(TASKS[:tasks], self.records.append, lambda _: len(self.records) >= stop_after)
 
     def ended(self) -> list[tuple[int, str, str | None]]:
         return [(r.trial, r.state.value, r.error) for r in self.records if r.state.is_finished]
 
 
-def test_tasks_begin_in_order_on_as_many_workers_as_there_are_slots(
+def test_tasks_begin_in_order_on_as_many_workers_as_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reported = Reported(monkeypatch)
-    reported.run(slots=2)
+    reported.run(at_once=2)
     assert (reported.ray.actors, reported.ray.most_at_once) == (2, 2)
     begun = [r.trial for r in reported.records if r.epochs_done == 0]
     assert begun == [0, 1, 2, 3]
@@ -100,9 +106,18 @@ def test_tasks_begin_in_order_on_as_many_workers_as_there_are_slots(
     assert [r.epochs_done for r in reported.records if r.trial == 2] == [0, 1, 2]
 
 
+def test_room_is_looked_at_also_where_no_task_is_left_to_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last one may wait for a node, which is said by whoever looks."""
+    reported = Reported(monkeypatch)
+    reported.run(at_once=1, tasks=1)
+    assert reported.looks == 2  # one epoch each
+
+
 def test_a_worker_that_dies_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     reported = Reported(monkeypatch, t1=2)
-    reported.run(slots=1, retries=2)
+    reported.run(at_once=1, retries=2)
     assert reported.ended() == [(trial, "COMPLETE", None) for trial in range(4)]
     assert reported.ray.actors == 3
     # Each of its workers has an attempt of its own, so that a late one disturbs none.
@@ -113,7 +128,7 @@ def test_a_worker_that_dies_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_worker_whose_node_is_taken_away_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     reported = Reported(monkeypatch, t1=9)
     reported.ray.said = "the actor's node was terminated expectedly: received SIGTERM"
-    reported.run(slots=1, retries=0)
+    reported.run(at_once=1, retries=0)
     assert reported.ended() == [(trial, "COMPLETE", None) for trial in range(4)]
     assert (1, 10) in reported.ray.attempts
 
@@ -122,7 +137,7 @@ def test_a_task_whose_workers_keep_dying_fails_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reported = Reported(monkeypatch, t1=99)
-    reported.run(slots=1, retries=1)
+    reported.run(at_once=1, retries=1)
     assert reported.ended() == [
         (0, "COMPLETE", None),
         (1, "FAIL", "its worker died 2 times: the memory was full"),
@@ -133,7 +148,7 @@ def test_a_task_whose_workers_keep_dying_fails_and_no_other(
 
 def test_told_to_stop_it_begins_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     reported = Reported(monkeypatch)
-    reported.run(slots=2, stop_after=3)
+    reported.run(at_once=2, stop_after=3)
     assert [(r.trial, r.epochs_done) for r in reported.records] == [(0, 0), (1, 0), (0, 1), (1, 1)]
 
 
@@ -144,12 +159,12 @@ def test_on_a_full_disk_it_begins_nothing_more_and_fails_nothing(
     reported.ray.full = {1}
     said = "trial 1, seed 1: no space. `verify` stopped; no results were lost"
     with pytest.raises(DiskFullError, match=said):
-        reported.run(slots=2)
+        reported.run(at_once=2)
     assert reported.ended() == [(0, "COMPLETE", None)]  # its step was in flight
     assert not [r for r in reported.records if r.trial > 1]
 
 
 def test_told_to_stop_before_anything_began_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     reported = Reported(monkeypatch)
-    reported.run(slots=2, stop_after=0)
+    reported.run(at_once=2, stop_after=0)
     assert reported.records == []

@@ -11,27 +11,22 @@ from sqlalchemy import Engine
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import LeaseRecord, TrialState, VerificationRecord
 from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.connection.outage import limit_waits
+from mlgsearch.results.database.connection.silence import limit_waits
 from mlgsearch.results.database.lease import acquire
 from mlgsearch.results.database.migrate import upgrade
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
 from mlgsearch.study.verify.rows import VerifyRows
 from mlgsearch.study.verify.task import VerifyTask
-from mlgsearch.study.writing import retry_queue
 from mlgsearch.study.writing.pending import PendingVerification
 from mlgsearch.study.writing.spool import Spool
 from tests.chaos.database import ChaosDatabase, open_database
 from tests.full_disk import full_disk
 from tests.results.samples import a_complete, a_study, a_verification
 
+pytestmark = pytest.mark.usefixtures("at_once")
+
 TASKS = [VerifyTask(0, seed, 10, {}, {}) for seed in (1, 2, 3)]
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no try wait for the one before."""
-    monkeypatch.setattr(retry_queue, "_FIRST_WAIT_S", 0.0)
 
 
 class Calls:

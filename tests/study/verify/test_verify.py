@@ -21,6 +21,8 @@ from mlgsearch.results.database import lease as leases
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.database.verification_store import VerificationStore
+from tests.results.leases import current
+from tests.results.samples import begin_run
 from tests.study.driver import Study
 from tests.study.verifiable import prepared, verifiable
 
@@ -70,7 +72,7 @@ def test_the_front_is_verified_once_and_shown(
     teacher = ResultStore(engine).study("tiny").teacher_test_accuracy
     assert teacher == started["teacher_test_accuracy"] == last["teacher_test_accuracy"]
     assert teacher is not None
-    assert leases.current(engine, "tiny") is None
+    assert current(engine, "tiny") is None
 
     # What is there is not trained again; what is new, or failed, is.
     again = run(study, "verify", "tiny", "--seeds", "2", "--json")
@@ -149,7 +151,7 @@ def test_one_sigterm_stops_it_in_order_and_its_progress_is_kept(
     # Ray's dump of addresses comes with the second of these.
     assert "Traceback" not in driver.errors()
     assert "received at time" not in driver.errors()
-    assert leases.current(engine, "tiny") is None
+    assert current(engine, "tiny") is None
     (stopped,) = verifications.verifications("tiny")
     assert stopped.state is TrialState.WAITING
     assert 2 <= stopped.epochs_done < 40
@@ -198,7 +200,7 @@ def test_another_teacher_is_refused(
     study: Study, engine: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLGSEARCH_CACHE", str(cache))
-    ResultStore(engine).set_teacher("tiny", "another", 0.9)
+    begin_run(ResultStore(engine), "tiny", teacher_hash="another", teacher_accuracy=0.9)
     done = run(study, "verify", "tiny")
     assert "differs from what it began with (stored -> now): teacher: another -> " in str(
         done.exception
@@ -211,7 +213,7 @@ def test_another_teacher_of_an_early_versions_recipe_is_refused_by_its_accuracy(
     monkeypatch.setenv("MLGSEARCH_CACHE", str(cache))
     teacher = prepared(cache).teacher
     store = ResultStore(engine)
-    store.set_teacher("tiny", teacher.recipe, teacher.accuracy - 0.01)
+    begin_run(store, "tiny", teacher_hash=teacher.recipe, teacher_accuracy=teacher.accuracy - 0.01)
     done = run(study, "verify", "tiny")
     said = f"teacher: accuracy {teacher.accuracy - 0.01:.6g} -> {teacher.accuracy:.6g}, by the data"
     assert said in str(done.exception)

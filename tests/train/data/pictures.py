@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from mlgsearch.train.data.decode import decode
-from mlgsearch.train.data.images import LabelledImages
-from mlgsearch.train.data.load import look_of
+from mlgsearch.train.data.images import Images, LabelledImages
+from mlgsearch.train.data.load import load_images, look_of
 from mlgsearch.train.data.sources.folder import list_folder
 from mlgsearch.train.spec import DataSpec
 
@@ -36,6 +36,16 @@ def draw_tree(root: Path, **counts: int) -> Path:
     for part, count in counts.items():
         draw(root / part, count=count)
     return root
+
+
+def load_set(cache: Path, **keys: object) -> Images:
+    """Load a data set by the keys of a study file."""
+    return load_images(DataSpec.model_validate(keys), cache)
+
+
+def sizes(found: Images) -> tuple[int, int, int]:
+    """Return how many images are in each part."""
+    return len(found.train), len(found.validation), len(found.test)
 
 
 def load(root: Path, **options: object) -> LabelledImages:

@@ -4,8 +4,6 @@ import hashlib
 import json
 import re
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ from mlgsearch.train.loop.batch_norm import reestimate_batch_norm
 from mlgsearch.train.networks.models import build_model
 from mlgsearch.train.networks.residual import CifarResNet
 from mlgsearch.train.spec import ModelSpec
+from tests.fresh_process import printed
 
 TINY = ModelSpec(name="resnet8", width=4)
 
@@ -198,15 +197,10 @@ print(network(x).numpy().tobytes().hex())
 def test_a_fresh_process_gives_the_same_logits(tmp_path: Path) -> None:
     student, card = a_student()
     write_packed(tmp_path / "a.safetensors", student, card)
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path / "a.safetensors")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    found = printed(SCRIPT, str(tmp_path / "a.safetensors"))
     x = torch.linspace(-1, 1, 3 * 64).reshape(3, 1, 8, 8)
     expected = student(x.contiguous(memory_format=torch.channels_last))
-    assert done.stdout.strip() == expected.numpy().tobytes().hex()
+    assert found.strip() == expected.numpy().tobytes().hex()
 
 
 def test_the_face_of_the_package_is_lazy() -> None:
@@ -214,8 +208,7 @@ def test_the_face_of_the_package_is_lazy() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         mlgsearch.nothing  # noqa: B018
     loads = "import mlgsearch, sys; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert printed(loads).strip() == "False"
 
 
 def refused(path: Path, content: bytes) -> str:

@@ -69,9 +69,9 @@ def test_a_leftover_of_a_killed_write_does_not_count(tmp_path: Path) -> None:
     assert loaded(tmp_path) == 1
 
 
-@pytest.mark.parametrize("name", ["relative_adamw", "radam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["relative_adamw", "muon", "radam", "adamw", "sgd"])
 def test_a_training_goes_on_bit_for_bit(
-    tmp_path: Path, name: Literal["relative_adamw", "radam", "adamw", "sgd"]
+    tmp_path: Path, name: Literal["relative_adamw", "muon", "radam", "adamw", "sgd"]
 ) -> None:
     def build() -> tuple[nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)

@@ -11,7 +11,7 @@ from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.loop.optim import build_optimiser, learning_rate, set_learning_rate, too_short
 from mlgsearch.train.loop.relative_adamw import RelativeAdamW
-from mlgsearch.train.spec import OptimiserSpec
+from mlgsearch.train.spec import OptimiserSpec, TeacherSpec
 
 Schedule = Literal["cosine", "one_cycle", "linear", "constant"]
 Torchs = Literal["radam", "adamw", "sgd"]
@@ -53,9 +53,9 @@ def test_a_rate_is_positive_and_never_above_the_peak(
     assert 0 < rate <= 0.5 * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("name", ["relative_adamw", "radam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["relative_adamw", "muon", "radam", "adamw", "sgd"])
 def test_decay_spares_norms_biases_and_single_numbers(
-    name: Literal["relative_adamw", "radam", "adamw", "sgd"],
+    name: Literal["relative_adamw", "muon", "radam", "adamw", "sgd"],
 ) -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(2, 2))
     network.register_parameter("step_size", nn.Parameter(torch.tensor(0.1)))
@@ -175,6 +175,12 @@ def test_schedule_rate_and_average_follow_the_optimiser() -> None:
     assert (papers.schedule, papers.learning_rate, papers.average) == ("cosine", 2e-3, 0.0)
     assert OptimiserSpec(optimiser="adamw", learning_rate=0.5).learning_rate == 0.5
     assert OptimiserSpec.model_validate({"optimiser": "sgd"}).average == 0.0
+    students = OptimiserSpec(optimiser="muon")
+    assert (students.learning_rate, students.average) == (0.06, 0.2)
+    teachers = TeacherSpec.model_validate({"training": {"optimiser": "muon", "epochs": 3}}).training
+    assert (teachers.learning_rate, teachers.average, teachers.epochs) == (0.02, 0.0, 3)
+    own = TeacherSpec.model_validate({"training": {"optimiser": "muon", "learning_rate": 0.1}})
+    assert own.training.learning_rate == 0.1
 
 
 def test_relative_steps_are_adamws_where_all_sizes_are_one() -> None:

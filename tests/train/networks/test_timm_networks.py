@@ -19,7 +19,7 @@ from mlgsearch.mlg.kinds import compressible_layers
 from mlgsearch.mlg.network import network_shape
 from mlgsearch.mlg.uniform import uniform_settings
 from mlgsearch.study.file.allowed_code import named_code
-from mlgsearch.study.file.spec import load_study_file
+from mlgsearch.study.file.study_file import load_study_file
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import load_packed, write_packed

@@ -148,7 +148,7 @@ def test_a_damaged_cache_is_trained_anew(
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert weights_equal(get(tiny_spec, images, tmp_path), first)
-    assert "cached teacher is not used" in caplog.text
+    assert "cached teacher cannot be used" in caplog.text
 
 
 def test_the_hash_covers_what_matters_and_no_more(tiny_spec: TrainSpec, images: Images) -> None:

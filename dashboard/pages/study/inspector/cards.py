@@ -23,7 +23,7 @@ def cards(data: StudyData, view: StudyView, scheme: Scheme) -> list[Component]:
 
     Of one that the filters leave out there is a sentence.
     """
-    series = palette(scheme).series
+    colours = palette(scheme)
     filtered = data.filtered(view)
     left = filtered.selected(data.columns, view)
     there = data.columns.number[data.columns.rows_of(view.selected)].tolist()
@@ -31,7 +31,7 @@ def cards(data: StudyData, view: StudyView, scheme: Scheme) -> list[Component]:
         how = "Click a trial's mark in the chart, or choose it in the table below."
         return [html.P(how, className="faint")]
     return [
-        _card(data, view, filtered, number, series[place % len(series)])
+        _card(data, view, filtered, number, colours.colour(place))
         if number in left
         else _out(number)
         for place, number in enumerate(view.selected)

@@ -1,4 +1,4 @@
-"""From a limit to one student and the command that takes it home, as `search.py choose` does."""
+"""From a limit to one student and the command that exports it, as `choose` does."""
 
 from dash import dcc, html
 from dash.development.base_component import Component
@@ -17,7 +17,8 @@ from dashboard.pages.study.limit import (
 from dashboard.pages.study.view import SELECTED
 from dashboard.parts.copyable import copyable
 from dashboard.parts.menu import menu
-from dashboard.parts.page import view_id
+from dashboard.parts.number_field import number_field
+from dashboard.parts.page import facts_list
 from dashboard.parts.toggles import toggling
 from dashboard.parts.values.expected import expected
 from dashboard.parts.values.student import written_bytes
@@ -49,19 +50,7 @@ def choose_form(query: Query, results: StudyResults) -> html.Div:
                 DEFAULT_KIND if limit is None else limit.kind,
                 default=DEFAULT_KIND,
             ),
-            html.Label(
-                [
-                    html.Span("Bound"),
-                    dcc.Input(
-                        id=view_id(MOST),
-                        type="number",
-                        min=0,
-                        step="any",
-                        value=query.one(MOST) or None,
-                        debounce=0.3,
-                    ),
-                ]
-            ),
+            number_field(html.Span("Bound"), MOST, query),
         ],
         className="controls",
     )
@@ -73,14 +62,14 @@ def chosen_student(
     """Return the student that a limit picks, or a sentence that says why none."""
     if limit is None:
         how = (
-            "Write a bound: the best student that keeps to it is shown with the command that takes "
-            "it home. Or click a trial's mark in the chart, or select it in the table."
+            "Enter a limit to see the best student within it and the command that exports it. Or "
+            "click a trial in the chart, or select one in the table."
         )
         return [html.P(how, className="faint")]
     try:
         found = StudyChoice.of(results, limit)
     except LimitError as error:
-        said = f"No student keeps to it: {error.why}."
+        said = f"No student is within this limit: {error.why}."
         return [html.P(said, className="refused", role="alert")]
     except UserError as error:
         return [html.P(f"{error}.", className="refused", role="alert")]
@@ -120,9 +109,7 @@ def _facts(results: StudyResults, number: int) -> html.Dl:
     ]
     if size > 0:  # NaN is not
         rows.append(("packed file", written_bytes(size)))
-    return html.Dl(
-        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in rows], className="facts"
-    )
+    return facts_list(rows)
 
 
 def _traded(trade: Trade) -> str:

@@ -10,12 +10,16 @@ from dashboard.pages.study.filtered import Filtered
 from dashboard.pages.study.inspector.cards import cards
 from dashboard.pages.study.inspector.choosing import export
 from dashboard.pages.study.inspector.what_differs import what_differs
-from dashboard.pages.study.view import SELECTED, StudyView
+from dashboard.pages.study.view import MOST_SELECTED, SELECTED, StudyView
 from dashboard.parts.attributes import attributes
 from dashboard.parts.page import Scheme
+from dashboard.parts.values.states import STATE_WORDS
 from mlgsearch.records import TrialState
-from mlgsearch.results.analysis.trial_columns import Rows, TrialColumns
+from mlgsearch.results.analysis.trial_columns import STATES, Rows, TrialColumns
 from mlgsearch.results.read.trial_page import some_trials
+
+#: The id of what is said of the selected trials.
+INSPECTOR = "study-selected"
 
 
 def inspect(
@@ -45,9 +49,41 @@ def inspect(
     return parts
 
 
+def picked(data: StudyData, view: StudyView) -> list[Component]:
+    """Return a line on what is selected, for where the inspector is out of view; empty of none."""
+    columns = data.columns
+    there = columns.number[columns.rows_of(view.selected)].tolist()
+    if not there:
+        return []
+    if len(there) > 1:
+        said = f"{len(there)} trials"
+    else:
+        said = ", ".join([f"Trial {there[0]}", *_standing(data, view, there[0])])
+    return [
+        html.Span("Selected:", className="faint"),
+        html.A(said, href=f"#{INSPECTOR}", **attributes(data_first="button")),
+    ]
+
+
+def _standing(data: StudyData, view: StudyView, number: int) -> list[str]:
+    """Return a trial's accuracy, and whether it is on the front or why it cannot be."""
+    columns, filtered = data.columns, data.filtered(view)
+    (row,) = columns.rows_of([number])
+    if row not in filtered.rows:
+        return ["left out by the filters"]
+    accuracy = columns.accuracy[row]
+    known = [f"{100 * accuracy:.2f} %"] if accuracy == accuracy else []
+    state = STATES[columns.state[row]]
+    if state is not TrialState.COMPLETE:
+        return [*known, STATE_WORDS[state]]
+    return [*known, "on the front" if row in filtered.front else "not on the front"]
+
+
 def _head(data: StudyData, filtered: Filtered, left: list[int]) -> html.Div:
     steps: list[Component] = []
     said = f"{len(left)} trials"
+    if len(left) == MOST_SELECTED:
+        said += ", the most at once: another one takes the place of the first"
     if len(left) == 1:
         steps, said = _along_front(data.columns, filtered.shown_front, left[0])
     return html.Div(

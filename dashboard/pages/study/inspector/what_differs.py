@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.parts.attributes import attributes
+from dashboard.parts.table import scrolled
 from dashboard.parts.values.expected import expected
 from dashboard.parts.values.student import written_bytes
 from mlgsearch.records import FiveNumbers, TrialRecord
@@ -37,11 +37,11 @@ class _Line(NamedTuple):
 def what_differs(
     trials: Sequence[TrialRecord], expectations: Mapping[int, Expectation]
 ) -> list[Component]:
-    """Return a table of two or more trials, one a column; what is equal is named in a sentence.
+    """Return a table of two or more trials, one per column; what is equal is named in a sentence.
 
     ``expectations`` has by number what to expect of those of which that is known.
     """
-    results = [line for line in _results(trials, expectations) if line.difference]
+    results = _results(trials, expectations)
     knobs = sorted(_hyperparameters(trials), key=lambda line: (-line.difference, line.name))
     layers = sorted(_layers(trials), key=lambda line: -line.difference)
     knobs_apart = [line for line in knobs if line.difference]
@@ -51,7 +51,7 @@ def what_differs(
             "What differs",
             trials,
             {
-                "Result": results,
+                "Result": [line for line in results if line.difference],
                 "Hyperparameters": knobs_apart,
                 _LAYERS: layers_apart[:_MOST_LAYERS],
             },
@@ -60,10 +60,15 @@ def what_differs(
     if more := layers_apart[_MOST_LAYERS:]:
         folded = _table("More layers that differ", trials, {"Layers": more})
         shown.append(html.Details([html.Summary(f"{len(more)} more layers differ"), folded]))
-    equal = [line for line in (*knobs, *layers) if not line.difference]
+    equal = [
+        line
+        for line in (*results, *knobs, *layers)
+        if not line.difference and set(line.cells) != {_DASH}
+    ]
     if equal:
         names = ", ".join(f"{line.name} {line.cells[0].replace(_BREAK, ' ')}" for line in equal)
-        shown.append(html.Details([html.Summary(f"{len(equal)} are equal"), html.P(names)]))
+        said = f"{len(equal)} {'is' if len(equal) == 1 else 'are'} equal"
+        shown.append(html.Details([html.Summary(said), html.P(names)]))
     return shown
 
 
@@ -80,7 +85,9 @@ def _results(trials: Sequence[TrialRecord], expectations: Mapping[int, Expectati
         _line("memory ratio", [f"{value:.4f}" for value in ratio]),
         _line("packed file", ["" if s is None else written_bytes(s) for s in size]),
         *(_line(label, [found.get(label, "") for found in measured]) for label in labels),
-        _line("epochs", [f"{trial.epochs_done} of {trial.epochs_wanted}" for trial in trials]),
+        _line(
+            "epochs trained", [f"{trial.epochs_done} of {trial.epochs_wanted}" for trial in trials]
+        ),
     ]
 
 
@@ -166,9 +173,4 @@ def _table(
                 for cell in line.cells
             ]
             rows.append(html.Tr([html.Th(line.name, scope="row"), *cells]))
-    table = html.Table(
-        [html.Caption(label, className="unseen"), html.Thead(head), html.Tbody(rows)]
-    )
-    return html.Div(
-        table, className="scroll", role="region", tabIndex="0", **attributes(aria_label=label)
-    )
+    return scrolled(label, head, rows)

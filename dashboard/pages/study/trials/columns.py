@@ -57,7 +57,7 @@ def _objective(name: str) -> Column:
         value = row[name]
         if value is None:
             return ""
-        return f"{value:.4f}" if name == "loss" else SIZE_AXES[name].write(value)
+        return SIZE_AXES[name].write(value)
 
     return Column(name, OBJECTIVES[name].label, show, is_number=True)
 

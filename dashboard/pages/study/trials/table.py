@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dash import dcc, html
+from dash import html
 
 from dashboard.database import Database
 from dashboard.pages.study.data import StudyData, read_study
@@ -13,7 +13,7 @@ from dashboard.pages.study.trials.columns import COMMON, columns_offered, more_c
 from dashboard.pages.study.trials.rows import TrialRows
 from dashboard.pages.study.view import COLUMNS, FIND, LAYERS, StudyView
 from dashboard.parts.attributes import attributes
-from dashboard.parts.page import view_id
+from dashboard.parts.number_field import number_field
 from dashboard.parts.table import Row, Table
 from dashboard.parts.toggles import toggles
 from dashboard.parts.values.expected import EXTRA
@@ -28,19 +28,7 @@ def table_tools(data: StudyData, query: Query) -> html.Div:
     offered = columns_offered(data)
     return html.Div(
         [
-            html.Label(
-                [
-                    html.Span("Go to trial"),
-                    dcc.Input(
-                        id=view_id(FIND),
-                        type="number",
-                        min=0,
-                        step=1,
-                        value=query.one(FIND) or None,
-                        debounce=0.3,
-                    ),
-                ]
-            ),
+            number_field(html.Span("Go to trial"), FIND, query, step=1),
             export_notes(data.record),
             html.Details(
                 [

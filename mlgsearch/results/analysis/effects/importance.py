@@ -107,7 +107,7 @@ def layer_importance(
         settings: canonical five numbers of each trial and layer, shape (n, L, 5).
         bits: that each layer takes, shape (n, L), all positive; None where they are not known.
         accuracy: fractions, shape (n,).
-        hyperparameters: what stands for each in the fit, shape (n, F); names are no layers'.
+        hyperparameters: the column for each in the fit, shape (n, F); names are no layers'.
 
     Returns:
         None where there are fewer than ``LEAST_TRIALS`` trials, all of one accuracy, or no layer

@@ -18,8 +18,6 @@ PRIOR_FREEDOM = 2
 def front_probabilities(
     accuracies: Sequence[Sequence[float]],
     costs: Values,
-    *,
-    seed: int = 0,
 ) -> list[float] | None:
     """Estimate for each student how likely no other one dominates it.
 
@@ -34,9 +32,8 @@ def front_probabilities(
     probability. Not in it: that the test part is itself a sample, which all students share.
 
     Args:
-        accuracies: of each student, one value a seed.
+        accuracies: of each student, one value per seed.
         costs: fixed values of each student, shape (k, c); smaller is better, c may be 0.
-        seed: of the draws; the same seed gives the same answer.
 
     Returns:
         A probability for each of the k students; None where no student has two seeds, so that
@@ -51,7 +48,7 @@ def front_probabilities(
         return None
     pooled = squares.sum() / freedom.sum()
     variances = (squares + PRIOR_FREEDOM * pooled) / (freedom + PRIOR_FREEDOM)  # (k,)
-    t = np.random.default_rng(seed).standard_t(
+    t = np.random.default_rng(0).standard_t(
         freedom + PRIOR_FREEDOM, size=(DRAWS, len(means))
     )  # (D, k)
     drawn = means + np.sqrt(variances / counts) * t  # (D, k)

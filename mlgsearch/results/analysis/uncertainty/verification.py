@@ -132,3 +132,16 @@ def _costs(students: Sequence[tuple[TrialRecord, int]], objectives: Sequence[str
 def _known(value: float | None) -> float:
     assert value is not None, "a COMPLETE verification of a COMPLETE trial has all its figures"
     return value
+
+
+def with_spread(mean: float, std: float | None) -> str:
+    """Write an accuracy in percent, and its standard deviation where there is one."""
+    spread = "" if std is None else f" \N{PLUS-MINUS SIGN} {100 * std:.2f}"
+    return f"{100 * mean:.2f}{spread} %"
+
+
+def likely(probability: float) -> str:
+    """Write a probability in whole percents; 0 and 100 are only what is certain."""
+    if 0 < probability < 0.005:
+        return "less than 1 %"
+    return "more than 99 %" if 0.995 <= probability < 1 else f"{100 * probability:.0f} %"

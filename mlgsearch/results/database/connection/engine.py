@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.connection.file_identity import reopen_replaced
+from mlgsearch.results.database.connection.file_identity import file_name, reopen_replaced
 from mlgsearch.results.database.connection.silence import bound_silence
 from mlgsearch.results.database.connection.storage_url import safe_url, storage_url
 
@@ -25,6 +25,13 @@ _EXAMPLES = (
     "write for example sqlite:///mlgsearch.db, or postgresql://user:password@host:5432/database"
 )
 
+#: By kind of database the driver of a URL that names none, and the extra that installs it.
+_DRIVERS = {
+    "postgresql": ("psycopg", "postgres"),
+    "mysql": ("pymysql", "mysql"),
+    "mariadb": ("pymysql", "mysql"),
+}
+
 
 def shown_url(engine: Engine) -> str:
     """Return the URL of an open database as its user would write it, fit for a message or a log.
@@ -34,9 +41,7 @@ def shown_url(engine: Engine) -> str:
     """
     url = engine.url
     if url.get_backend_name() == "sqlite":
-        name = url.database or ""
-        path = unquote(name.removeprefix("file:")) if name.startswith("file:") else name
-        return f"{url.drivername}:///{path}"
+        return f"{url.drivername}:///{file_name(engine)}"
     return safe_url(url.render_as_string(hide_password=True))
 
 
@@ -69,16 +74,17 @@ def open_engine(url: str, *, read_only: bool = False, must_exist: bool = False) 
     try:
         engine = create_engine(parsed, **options)
     except ModuleNotFoundError as error:
-        raise StorageError(
-            f"{safe_url(url)}: the driver {error.name} is not installed; "
-            "for PostgreSQL: pip install 'mlgsearch[postgres]'"
-        ) from error
+        said = f"{safe_url(url)}: the driver {error.name} is not installed"
+        if dialect in _DRIVERS:
+            driver, extra = _DRIVERS[dialect]
+            also = "" if error.name == driver else f"; {dialect}:// takes {driver}"
+            said += f"{also}: pip install 'mlgsearch[{extra}]'"
+        raise StorageError(said) from error
     except (ValueError, NoSuchModuleError) as error:  # what follows the "?"
         raise StorageError(f"{safe_url(url)}: not a database URL: {error}") from error
+    bound_silence(engine)
     if dialect == "sqlite":
         _prepare_sqlite(engine, read_only=read_only)
-    elif parsed.drivername == "postgresql+psycopg":
-        bound_silence(engine)
     elif dialect in ("mysql", "mariadb") and read_only:
         _let_mysql_refuse_writes(engine)
     _try_connection(engine, url, parsed)
@@ -124,9 +130,10 @@ def _parsed(url: str) -> URL:
 def _server_options(parsed: URL, *, read_only: bool) -> tuple[URL, dict[str, Any]]:
     """Return a server's URL with its driver, and the options of its engine."""
     options: dict[str, Any] = {"pool_pre_ping": True}
+    if parsed.drivername in _DRIVERS:
+        driver, _ = _DRIVERS[parsed.drivername]
+        parsed = parsed.set(drivername=f"{parsed.drivername}+{driver}")
     if parsed.get_backend_name() == "postgresql":
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
         if "connect_timeout" not in parsed.query:
             options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT_S}
         options["execution_options"] = {"postgresql_readonly": read_only}

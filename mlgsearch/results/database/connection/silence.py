@@ -1,4 +1,4 @@
-"""A PostgreSQL server that is connected and does not answer: each call waits for it so long only.
+"""Time limits for a database server that takes connections and does not answer.
 
 A server that was stopped, or a network that drops packets without a word, leaves a connection that
 looks whole. The kernel's keepalives find a host that is gone, but neither of those.
@@ -14,6 +14,8 @@ from sqlalchemy import Dialect, Engine, event
 
 #: Seconds that a server may say nothing while an answer is waited for; a driver waits less.
 SILENCE_S = 60.0
+#: A driver's seconds for that, behind its wait for a lock; and for a new connection.
+_DRIVER_SILENCE_S, _DRIVER_CONNECT_S = 3.0, 3
 #: libpq's options that let the kernel end a connection to a host that is gone: the first question
 #: after 10 s without traffic, 3 in all 5 s apart, and 20 s for what was sent to be acknowledged.
 KEEPALIVES = {
@@ -23,8 +25,6 @@ KEEPALIVES = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-
-
 #: How often a call that waits looks for signals.
 _LOOK_S = 0.1
 
@@ -42,10 +42,25 @@ _LIMITS: WeakKeyDictionary[Dialect, _Limits] = WeakKeyDictionary()
 
 
 def bound_silence(engine: Engine) -> None:
-    """Let an engine of psycopg raise where its server says nothing for ``SILENCE_S``.
+    """Make an engine of psycopg or PyMySQL raise if its server is silent for ``SILENCE_S``.
 
-    The connection is closed then, and the error is that of a server that is away.
+    The connection is closed then, and the error is that of a server that is away. An engine of
+    another driver stays as it is.
     """
+    if engine.driver == "psycopg":
+        _bound_psycopg(engine)
+    elif engine.driver == "pymysql":
+
+        @event.listens_for(engine, "do_connect")
+        def _connect(dialect: Dialect, _record: Any, arguments: Any, options: Any) -> Any:
+            limits = _LIMITS.get(dialect, _Limits())
+            bounds = {"read_timeout": limits.silence_s, "write_timeout": limits.silence_s}
+            if limits.connect_s is not None:
+                options = {**options, "connect_timeout": limits.connect_s}
+            return dialect.connect(*arguments, **(bounds | options))
+
+
+def _bound_psycopg(engine: Engine) -> None:
     import psycopg  # an extra, and this module is imported without it
     from psycopg import waiting
 
@@ -97,6 +112,25 @@ def bound_silence(engine: Engine) -> None:
         return connection
 
 
-def shorten_silence(engine: Engine, silence_s: float, connect_s: int) -> None:
-    """Let new connections of an engine with `bound_silence` wait less, also to be made."""
-    _LIMITS[engine.dialect] = _Limits(silence_s, connect_s)
+def limit_waits(engine: Engine, wait_s: float) -> None:
+    """Make this process wait no longer than that for a lock of another's, then raise.
+
+    A driver has workers to attend to meanwhile; it comes back later. For a server that says nothing
+    it waits 3 s more, and as long to be connected.
+    """
+    _LIMITS[engine.dialect] = _Limits(wait_s + _DRIVER_SILENCE_S, _DRIVER_CONNECT_S)
+    milliseconds = int(wait_s * 1000)
+
+    # Before all else that is done with a new connection, for that may wait as well.
+    @event.listens_for(engine, "connect", insert=True)
+    def _connected(connection: Any, _record: object) -> None:
+        if engine.dialect.name == "sqlite":
+            connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        elif engine.dialect.name == "postgresql":
+            connection.execute(f"SET lock_timeout = {milliseconds}")
+            connection.commit()
+        elif engine.dialect.name in ("mysql", "mariadb"):
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {max(1, round(wait_s))}")
+
+    engine.dispose()

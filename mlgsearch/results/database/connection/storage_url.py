@@ -53,7 +53,7 @@ def storage_url(written: str) -> str:
 
 
 def exposed(written: str) -> str | None:
-    """Say in a sentence that others can read the password in an ``@FILE``; None where they cannot.
+    """Return a sentence if others can read the password in an ``@FILE``; None where they cannot.
 
     Raises:
         StorageError: as `storage_url`.

@@ -12,7 +12,7 @@ import torch
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.sources.listing import PARTS, TRAIN, Listing
-from mlgsearch.train.data.sources.part_files import PART_NAMES
+from mlgsearch.train.data.sources.part_files import PART_NAMES, given_parts
 from mlgsearch.train.spec import DataSpec
 
 #: What names of image files end in.
@@ -31,7 +31,7 @@ def list_folder(spec: DataSpec) -> Listing:
         DataError: a folder is missing, unreadable, or holds no images of a class; or a part has a
             class that is not for training.
     """
-    roots = _given_parts(spec) or _tree_parts(_root(spec))
+    roots = given_parts(spec) or _tree_parts(_root(spec))
     if roots is None:
         found = _list_classes("data.root", _root(spec))
         return _listing({TRAIN: found}, has_parts=False)
@@ -70,17 +70,6 @@ class _Classes(NamedTuple):
 def _root(spec: DataSpec) -> Path:
     assert spec.root is not None, "DataSpec lets no folder go without a root or parts"
     return Path(spec.root).expanduser()
-
-
-def _given_parts(spec: DataSpec) -> dict[int, Path] | None:
-    """Return the directories of the parts that a specification names, by the part's number."""
-    if spec.train is None:
-        return None
-    base = Path() if spec.root is None else _root(spec)
-    named = {TRAIN: spec.train, 1: spec.validation_folder, 2: spec.test}
-    return {
-        part: base / Path(text).expanduser() for part, text in named.items() if text is not None
-    }
 
 
 def _tree_parts(root: Path) -> dict[int, Path] | None:
@@ -163,7 +152,7 @@ class LeftOut:
                     yield path.name
 
     def other_files(self) -> str:
-        """Say how many files are no images, by their endings."""
+        """Return a text that counts the files that are no images, by their endings."""
         most = sorted(self.endings.items(), key=lambda found: (-found[1], found[0]))[:8]
         counts = ", ".join(f"{ending} {count}" for ending, count in most)
         return f"{self.endings.total()} files are not images: {counts}"
@@ -188,7 +177,7 @@ def _is_hidden(name: str) -> bool:
 def _walk(
     root: Path, inside: str, above: frozenset[tuple[int, int]], left_out: LeftOut
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield every image file below ``root/inside``, with one system call a file.
+    """Yield every image file below ``root/inside``, with one system call per file.
 
     ``above`` are device and inode of the directories that were entered on the way.
     """

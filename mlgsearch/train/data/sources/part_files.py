@@ -20,15 +20,11 @@ def part_files(spec: DataSpec, suffix: str) -> tuple[dict[int, list[Path]], bool
     by that, as in ``data/train-00000-of-00002.parquet``; otherwise all files are one set.
 
     Raises:
-        DataError: there are none, they cannot be read, or only some are called as parts are.
+        DataError: there are none, they cannot be read, or only some have a part's name.
     """
-    if spec.train is not None:
-        base = Path() if spec.root is None else Path(spec.root).expanduser()
-        named = {TRAIN: spec.train, 1: spec.validation_folder, 2: spec.test}
+    if (given := given_parts(spec)) is not None:
         return {
-            part: _files(f"data.{PARTS[part]}", base / Path(text).expanduser(), suffix)
-            for part, text in named.items()
-            if text is not None
+            part: _files(f"data.{PARTS[part]}", place, suffix) for part, place in given.items()
         }, True
     assert spec.root is not None, "DataSpec lets no such set go without a root or parts"
     root = Path(spec.root).expanduser()
@@ -49,10 +45,21 @@ def part_files(spec: DataSpec, suffix: str) -> tuple[dict[int, list[Path]], bool
     if without or TRAIN not in parts:
         missing = f"{without[0].relative_to(root)} is not" if without else "none is for training"
         raise DataError(
-            f"data.root: of the files in {root} some are called as parts are (train, validation, "
-            f"test), and {missing}; name the parts: data.train, data.validation, data.test"
+            f"data.root: some files in {root} have a part's name (train, validation, test), but "
+            f"{missing}; name the parts: data.train, data.validation, data.test"
         )
     return dict(sorted(parts.items())), True
+
+
+def given_parts(spec: DataSpec) -> dict[int, Path] | None:
+    """Return the places of the parts that a specification names, by the part's number."""
+    if spec.train is None:
+        return None
+    base = Path() if spec.root is None else Path(spec.root).expanduser()
+    named = {TRAIN: spec.train, 1: spec.validation_folder, 2: spec.test}
+    return {
+        part: base / Path(text).expanduser() for part, text in named.items() if text is not None
+    }
 
 
 def _files(key: str, place: Path, suffix: str) -> list[Path]:

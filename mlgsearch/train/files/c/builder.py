@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.input_quantiser import InputQuantiser
-from mlgsearch.train.files.c.graph import TracedGraph, attribute, is_mark, module_of
+from mlgsearch.train.files.c.graph import TracedGraph
 from mlgsearch.train.files.c.memory import Buffer, place_buffers
 from mlgsearch.train.files.c.program import SAME, Layer, Op, Program, Value
 from mlgsearch.train.files.c.streams import Streams
+from mlgsearch.train.files.onnx.body import attribute, is_mark, module_of
 from mlgsearch.train.files.onnx.graph import marked_graph
 from mlgsearch.train.files.packed_card import PackedCard
 
@@ -417,7 +418,7 @@ class _Builder:
         self._done_with(x)
 
     def _choose_forms(self) -> None:
-        """Let each layer run in the form of fewest multiplications that needs no more scratch."""
+        """Choose for each layer the form of fewest multiplications that needs no more scratch."""
         at = {op.at for op in self._program.ops if op.kind == "LAYER"}
         layers = [self._program.layers[i] for i in sorted(at)]
         room = max((min(map(each.scratch, each.forms())) for each in layers), default=1)

@@ -1,15 +1,12 @@
-"""A traced graph read node by node: marks, attributes, and runs of nodes that are one operation."""
+"""A traced graph read node by node, and runs of nodes that are one operation."""
 
 import math
 from collections import Counter
-from typing import Any, cast
 
 import numpy as np
 from onnx import GraphProto, NodeProto, helper, numpy_helper
 
-from mlgsearch.train.files.onnx.graph import DOMAIN
-
-Array = np.ndarray[Any, Any]
+from mlgsearch.train.files.onnx.body import is_mark
 
 
 class TracedGraph:
@@ -65,21 +62,3 @@ class TracedGraph:
         if node.op_type != "Div" or node.input[0] not in chain[-1].input or len(scalars) != 3:
             return []
         return chain if np.allclose(scalars, [math.sqrt(2), 1, 0.5], rtol=1e-6) else []
-
-
-def is_mark(node: NodeProto, kind: str) -> bool:
-    """Whether a node is a mark of ``onnx_graph``: a ``Layer`` or a ``Norm``."""
-    return node.domain == DOMAIN and node.op_type == kind
-
-
-def module_of(mark: NodeProto) -> str:
-    """Return the name of a mark's module."""
-    return cast(bytes, attribute(mark, "of", b"")).decode()
-
-
-def attribute(node: NodeProto, name: str, default: Any) -> Any:
-    """Return the value of a node's attribute."""
-    for each in node.attribute:
-        if each.name == name:
-            return helper.get_attribute_value(each)
-    return default

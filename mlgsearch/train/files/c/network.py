@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.errors import DataError, UserError
-from mlgsearch.train.files.onnx.graph import needs_onnx
+from mlgsearch.train.files.onnx.graph import onnx_needed
 from mlgsearch.train.files.packed_card import PackedCard
 from mlgsearch.train.files.packed_file import MOST_FILE_BYTES, build_packed
 
@@ -110,10 +110,8 @@ def open_c(folder: Path, *, build: Callable[..., object] | None = None) -> CNetw
         DataError: the folder cannot be read, or is not what this version would write.
         UserError: there is no C compiler, or onnx is not installed.
     """
-    try:
+    with onnx_needed():
         from mlgsearch.train.files.c.c_folder import HEADER_NAME, c_files  # an optional dependency
-    except ImportError as error:
-        raise needs_onnx(error) from error
     header = folder / HEADER_NAME
     try:
         if header.stat().st_size > MOST_FILE_BYTES:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from onnx import AttributeProto, FunctionProto, NodeProto, helper, numpy_helper
@@ -89,3 +89,21 @@ class Body:
         return helper.make_function(
             DOMAIN, name, inputs, outputs, self.nodes, OPSETS, list(attributes)
         )
+
+
+def is_mark(node: NodeProto, kind: str) -> bool:
+    """Whether a node is a mark of ``onnx_graph``: a ``Layer`` or a ``Norm``."""
+    return node.domain == DOMAIN and node.op_type == kind
+
+
+def module_of(mark: NodeProto) -> str:
+    """Return the name of a mark's module."""
+    return cast(bytes, attribute(mark, "of")).decode()
+
+
+def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
+    """Return the value of a node's attribute."""
+    for each in node.attribute:
+        if each.name == name:
+            return helper.get_attribute_value(each)
+    return default

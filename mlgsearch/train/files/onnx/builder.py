@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any, cast
+from typing import cast
 
 import onnx
 from onnx import (
@@ -29,7 +29,7 @@ from mlgsearch.mlg.packing.packed_slot import Slot, factor_item, packed_slots
 from mlgsearch.mlg.quantise import make_quantiser
 from mlgsearch.mlg.setting import LayerShape
 from mlgsearch.train.files.onnx import functions
-from mlgsearch.train.files.onnx.body import OPSETS, Body
+from mlgsearch.train.files.onnx.body import OPSETS, Body, attribute, is_mark, module_of
 from mlgsearch.train.files.onnx.form import OnnxForm, form_macs, onnx_form
 from mlgsearch.train.files.onnx.functions import Coding, Ending, coding
 from mlgsearch.train.files.onnx.graph import DOMAIN, is_marked
@@ -100,22 +100,22 @@ class Builder:
         norms = {
             node.input[0]: node
             for node in traced.node
-            if _is_mark(node, "Norm") and uses[node.input[0]] == 1
+            if is_mark(node, "Norm") and uses[node.input[0]] == 1
         }
         done: set[str] = set()
         for node in traced.node:
             if node.output[0] in done:
                 continue
-            if _is_mark(node, "Layer"):
+            if is_mark(node, "Layer"):
                 norm = norms.get(node.output[0])
-                layer = self._modules[_of(node)]
+                layer = self._modules[module_of(node)]
                 if norm is not None and not (isinstance(layer, nn.Conv2d) and layer.bias is None):
                     norm = None
                 end = node if norm is None else norm
                 done.add(end.output[0])
                 names[end.output[0]] = self._layer(node, norm, names[node.input[0]])
-            elif _is_mark(node, "Norm"):
-                values = (names[node.input[0]], self._values[_of(node), "norm"])
+            elif is_mark(node, "Norm"):
+                values = (names[node.input[0]], self._values[module_of(node), "norm"])
                 names[node.output[0]] = self._call(functions.norm(), *values)[0]
             else:
                 self._copy(node, names)
@@ -263,16 +263,16 @@ class Builder:
 
     def _layer(self, mark: NodeProto, norm: NodeProto | None, x: str) -> str:
         """Append a compressed layer with the batch-norm behind it; return what it makes."""
-        name = _of(mark)
+        name = module_of(mark)
         layer = self._modules[name]
         if (name, "input") in self._values and self._quantises(layer):
             bits = cast(InputQuantiser, layer.get_submodule("input_quantiser")).bits
             (x,) = self._call(functions.quantise(bits), x, self._values[name, "input"])
         if isinstance(layer, nn.Linear):
-            return self._linear(name, x, rank=_attribute(mark, "rank"))
+            return self._linear(name, x, rank=attribute(mark, "rank"))
         assert isinstance(layer, nn.Conv2d)
         ending: Ending = "Norm" if norm is not None else "Bias" if layer.bias is not None else ""
-        end = [self._values[_of(norm), "norm"]] if norm is not None else []
+        end = [self._values[module_of(norm), "norm"]] if norm is not None else []
         end += [self._values[name, "bias"]] if ending == "Bias" else []
         form = self._layer_form(name)
         inputs = {
@@ -335,19 +335,6 @@ class Builder:
         quantiser = layer.get_submodule("input_quantiser")
         assert isinstance(quantiser, InputQuantiser)
         return bool(quantiser.scale > 0)
-
-
-def _is_mark(node: NodeProto, kind: str) -> bool:
-    return node.domain == DOMAIN and node.op_type == kind
-
-
-def _of(mark: NodeProto) -> str:
-    return cast(bytes, _attribute(mark, "of")).decode()
-
-
-def _attribute(node: NodeProto, name: str) -> Any:
-    (found,) = (a for a in node.attribute if a.name == name)
-    return helper.get_attribute_value(found)
 
 
 def _spec(slot: Slot) -> tuple[int, ...]:

@@ -5,6 +5,8 @@ of the domain ``mlg``: ``Layer`` and ``Norm`` of ``x`` with the module's name as
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -14,8 +16,8 @@ from torch import Tensor, nn
 from mlgsearch.errors import UserError
 from mlgsearch.mlg.batch_norm import has_statistics
 from mlgsearch.mlg.compress import densify
-from mlgsearch.mlg.kinds import compressible_layers
-from mlgsearch.mlg.running.layer import can_quantise_input, is_compressed
+from mlgsearch.mlg.kinds import compressible_layers, is_compressed
+from mlgsearch.mlg.running.layer import can_quantise_input
 from mlgsearch.train.files.packed_card import PackedCard
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def exported(plain: nn.Module, card: PackedCard) -> "ModelProto":
     """
     plain = plain.to(memory_format=torch.contiguous_format).eval()
     try:
-        with warnings.catch_warnings():
+        with onnx_needed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, on its own internals
             program = torch.onnx.export(
                 plain,
@@ -78,8 +80,6 @@ def exported(plain: nn.Module, card: PackedCard) -> "ModelProto":
                 output_names=["logits"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
-    except ImportError as error:
-        raise needs_onnx(error) from error
     except torch.onnx.errors.OnnxExporterError as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(f"{card.model.name} cannot be expressed as ONNX: {first}") from error
@@ -87,9 +87,17 @@ def exported(plain: nn.Module, card: PackedCard) -> "ModelProto":
     return program.model_proto
 
 
-def needs_onnx(error: ImportError) -> UserError:
-    """Return what to raise where a package is missing."""
-    return UserError(f"ONNX files need {error.name}: pip install 'mlgsearch[onnx]'")
+@contextmanager
+def onnx_needed() -> Iterator[None]:
+    """Raise an error that says what to install where an import inside fails.
+
+    Raises:
+        UserError: one is.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(f"ONNX files need {error.name}: pip install 'mlgsearch[onnx]'") from error
 
 
 def _mark(kind: str, of: str, x: Tensor, shape: list[int]) -> Tensor:

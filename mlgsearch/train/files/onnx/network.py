@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mlgsearch.errors import DataError
-from mlgsearch.train.files.onnx.graph import needs_onnx
+from mlgsearch.train.files.onnx.graph import onnx_needed
 from mlgsearch.train.files.packed_card import PackedCard
 
 if TYPE_CHECKING:
@@ -47,12 +47,10 @@ def open_onnx(path: Path) -> OnnxNetwork:
         DataError: it cannot be read, is no ONNX file, or is none that ``export`` wrote compressed.
         UserError: onnx or onnxruntime is not installed.
     """
-    try:
+    with onnx_needed():
         import onnxruntime  # an optional dependency
         from google.protobuf.message import DecodeError
         from onnx import ModelProto, numpy_helper
-    except ImportError as error:
-        raise needs_onnx(error) from error
     try:
         if path.stat().st_size > MOST_FILE_BYTES:
             raise DataError(f"{path}: {path.stat().st_size} bytes are too many for an ONNX file")

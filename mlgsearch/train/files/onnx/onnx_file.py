@@ -28,9 +28,8 @@ def write_onnx(path: Path, network: nn.Module, card: PackedCard) -> int:
         UserError: torch's exporter is not installed, or cannot express the network.
         OSError: it cannot be written.
     """
-    content = compressed_onnx(network, card, pack_network(network, card.method)).SerializeToString()
-    write_atomically(path, content)
-    return len(content)
+    model = compressed_onnx(network, card, pack_network(network, card.method))
+    return write_atomically(path, model.SerializeToString())
 
 
 def compressed_onnx(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES
+from dashboard.charts.axes.size_axis import DEFAULT_AXIS, SIZE_AXES, sizes_offered
+from mlgsearch.records import OBJECTIVES
 from tests.dashboard.columns import some_columns
 
 COLUMNS = some_columns(("COMPLETE", 0.9, 0.05), ("PRUNED", 0.5, 0.02))
@@ -33,3 +34,11 @@ def test_values_are_written_with_their_unit() -> None:
     assert SIZE_AXES["packed_kb"].write(1234.5) == "1,234.5 KB"
     assert SIZE_AXES["packed_bytes"].write(1234) == "1,234 bytes"
     assert SIZE_AXES["execution_macs"].write(1234567) == "1.23e+06"
+    assert SIZE_AXES["loss"].write(0.25) == "0.2500"
+
+
+def test_every_objective_has_an_axis_and_the_loss_where_it_is_one() -> None:
+    assert {axis.objective for axis in SIZE_AXES.values()} == set(OBJECTIVES) - {"accuracy"}
+    assert "loss" not in sizes_offered()
+    assert sizes_offered(("accuracy", "memory_ratio", "loss"))["loss"] == "validation loss"
+    assert set(sizes_offered()) == set(SIZE_AXES) - {"loss"}

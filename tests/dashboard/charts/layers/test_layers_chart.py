@@ -1,4 +1,4 @@
-"""Charts with a row a layer: what they draw, say, and leave out."""
+"""Charts with a row per layer: what they draw, say, and leave out."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,6 +14,7 @@ from dashboard.charts.layers.layers_chart import (
     columns_shown,
     layers_chart,
     layers_summary,
+    least_width,
 )
 from dashboard.charts.layers.scan_chart import is_area, present, scan_chart, scan_summary
 from dashboard.parts.values.student import Student, written_bytes
@@ -107,15 +108,25 @@ def test_many_students_are_thinned_with_both_ends() -> None:
     assert (shown[0], shown[-1], len(set(shown))) == (0, 999, MOST_COLUMNS)
 
 
+def test_a_column_has_room_for_its_values_and_its_heading() -> None:
+    figure = layers_chart(a_grid(), STUDENTS, MEASURES["bits"], "light")
+    around = figure.layout.margin.l + figure.layout.margin.r
+    assert least_width(figure, 2) == around + 2 * 52  # two lines of heading
+    texts = {len(word) for trace in figure.data[1:] for row in trace.text for word in row}
+    assert least_width(figure, 9) == around + 9 * (6 * max(texts) + 8)
+    figure.data = figure.data[:1]
+    assert least_width(figure, 9) == around + 9 * 18
+
+
 def test_summaries_say_what_is_to_be_seen() -> None:
     said = layers_summary(a_grid(), MEASURES["bits"], front_size=9)
     assert said == (
-        "Bits a weight of 3 layers in 2 of the 9 students of the front: from 0.80 to 64; "
+        "Bits per weight of 3 layers in 2 of the 9 students of the front: from 0.80 to 64; "
         f"{NASTY} changes most along the front."
     )
     said = layer_bytes_summary(a_grid(), 3)
-    assert f"most has {NASTY} (800 B, 88%)" in said
-    assert "Most compressed is fc, \N{MULTIPLICATION SIGN}40 smaller." in said
+    assert f": {NASTY} (800 B, 88%)" in said
+    assert "Most compressed: fc, \N{MULTIPLICATION SIGN}40 smaller." in said
     assert "not all are known" in layer_bytes_summary(a_grid(has_bits=False), 3)
 
 

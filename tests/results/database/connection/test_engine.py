@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,9 +94,26 @@ def test_a_file_that_another_program_holds_is_reported(
     holder.close()
 
 
-def test_a_driver_that_is_not_installed_is_named() -> None:
-    with pytest.raises(StorageError, match=r"the driver pg8000 is not installed"):
-        open_engine("postgresql+pg8000://u:hunter2@h/db")
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (
+            "postgresql+pg8000://u:hunter2@h/db",
+            "pg8000 is not installed; postgresql:// takes psycopg: pip install "
+            "'mlgsearch[postgres]'",
+        ),
+        ("mysql://u:hunter2@h/db", "pymysql is not installed: pip install 'mlgsearch[mysql]'"),
+        ("mariadb://u:hunter2@h/db", "pymysql is not installed: pip install 'mlgsearch[mysql]'"),
+    ],
+)
+def test_a_driver_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", None)  # also where it is installed
+    with pytest.raises(StorageError) as caught:
+        open_engine(url)
+    assert str(caught.value).endswith(f"the driver {said}")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_an_unreachable_server_is_told_without_its_password() -> None:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL that is connected and says nothing."""
+"""A real server that is connected and says nothing."""
 
 import os
 import signal
@@ -11,11 +11,12 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from mlgsearch.errors import StorageError
-from mlgsearch.results.database.connection import outage as outages
+from mlgsearch.results.database.connection import silence
 from mlgsearch.results.database.connection.engine import open_engine
-from mlgsearch.results.database.connection.outage import limit_waits, outage
-from mlgsearch.results.database.connection.silence import KEEPALIVES
+from mlgsearch.results.database.connection.silence import KEEPALIVES, limit_waits
+from mlgsearch.results.database.connection.trouble import trouble
 from tests.black_hole import BlackHole, black_hole
+from tests.conftest import MYSQL
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def hole(postgres_server: str) -> Iterator[BlackHole]:
 
 @pytest.fixture
 def engine(hole: BlackHole, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    monkeypatch.setattr(outages, "_SILENCE_S", 0.3)
-    monkeypatch.setattr(outages, "_CONNECT_S", 2)  # libpq knows no shorter one
+    monkeypatch.setattr(silence, "_DRIVER_SILENCE_S", 0.3)
+    monkeypatch.setattr(silence, "_DRIVER_CONNECT_S", 2)  # libpq knows no shorter one
     engine = open_engine(hole.url)
     limit_waits(engine, 0.1)
     yield engine
@@ -35,6 +36,11 @@ def engine(hole: BlackHole, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]
 
 
 def test_a_statement_ends_where_the_server_says_nothing(hole: BlackHole, engine: Engine) -> None:
+    assert said_in_silence(hole, engine) == "it is away (the server did not answer for 0.4 s)"
+
+
+def said_in_silence(hole: BlackHole, engine: Engine) -> str | None:
+    """Return what is said of a silence, in which neither a statement nor a new connection hangs."""
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
         hole.swallow()
@@ -42,7 +48,6 @@ def test_a_statement_ends_where_the_server_says_nothing(hole: BlackHole, engine:
         with pytest.raises(OperationalError) as caught:
             connection.execute(text("SELECT 2"))
         assert time.monotonic() - began < 2
-    assert outage(caught.value) == "it is away (the server did not answer for 0.4 s)"
     # Nor does a new connection hang.
     began = time.monotonic()
     with pytest.raises(OperationalError):
@@ -51,6 +56,8 @@ def test_a_statement_ends_where_the_server_says_nothing(hole: BlackHole, engine:
     hole.release()
     with engine.connect() as connection:
         assert connection.execute(text("SELECT 3")).scalar() == 3
+    found = trouble(caught.value)
+    return found and found.said
 
 
 def test_a_pooled_connection_is_not_waited_for_longer(hole: BlackHole, engine: Engine) -> None:
@@ -80,7 +87,7 @@ def test_a_command_says_so_in_a_line(hole: BlackHole) -> None:
 def test_ctrl_c_ends_a_statement_without_asking_the_server(
     hole: BlackHole, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outages, "_SILENCE_S", 60.0)
+    monkeypatch.setattr(silence, "_DRIVER_SILENCE_S", 60.0)
     engine.dispose()
     limit_waits(engine, 0.1)
     with engine.connect() as connection:
@@ -93,6 +100,16 @@ def test_ctrl_c_ends_a_statement_without_asking_the_server(
             connection.execute(text("SELECT 2"))
         assert time.monotonic() - began < 4
         press.join()
+
+
+@pytest.mark.skipif(not MYSQL, reason="MLGSEARCH_TEST_MYSQL names no database")
+def test_mysql_is_waited_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "_DRIVER_SILENCE_S", 0.3)
+    with black_hole(MYSQL) as hole:
+        engine = open_engine(hole.url)
+        limit_waits(engine, 0.1)
+        assert str(said_in_silence(hole, engine)).startswith("it is away (")
+        engine.dispose()
 
 
 def test_the_kernel_looks_after_connections(hole: BlackHole, engine: Engine) -> None:

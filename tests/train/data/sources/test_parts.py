@@ -6,19 +6,15 @@ from pathlib import Path
 import pytest
 
 from mlgsearch.errors import DataError
-from mlgsearch.study.file.spec import load_study_file
+from mlgsearch.study.file.study_file import load_study_file
 from mlgsearch.train.data.images import Images
 from mlgsearch.train.data.load import load_images
 from mlgsearch.train.spec import DataSpec
-from tests.train.data.pictures import draw, draw_tree
+from tests.train.data.pictures import draw, draw_tree, load_set, sizes
 
 
-def images(cache: Path, **keys: object) -> Images:
-    return load_images(DataSpec.model_validate({"name": "folder", **keys}), cache / "cache")
-
-
-def sizes(found: Images) -> tuple[int, int, int]:
-    return len(found.train), len(found.validation), len(found.test)
+def images(folder: Path, **keys: object) -> Images:
+    return load_set(folder / "cache", **{"name": "folder", **keys})
 
 
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("training", "validation", "testing")])

@@ -15,10 +15,10 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from mlgsearch.errors import DataError
 from mlgsearch.train.data.images import Images
-from mlgsearch.train.data.load import load_images
 from mlgsearch.train.data.sources.own_set import known_labels
 from mlgsearch.train.own_code import OwnCodeError
 from mlgsearch.train.spec import DataSpec
+from tests.train.data.pictures import load_set, sizes
 from tests.train.data.writers import (
     WRITERS,
     add,
@@ -45,11 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def images(folder: Path, **keys: object) -> Images:
-    return load_images(DataSpec.model_validate(keys), folder.parent / "cache")
-
-
-def sizes(found: Images) -> tuple[int, int, int]:
-    return len(found.train), len(found.validation), len(found.test)
+    return load_set(folder.parent / "cache", **keys)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,13 +2,16 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0012"
 down_revision = "0011"
 
+LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
 
 def upgrade() -> None:
-    op.add_column("mlg_lease", sa.Column("waits_for", sa.Text()))
+    op.add_column("mlg_lease", sa.Column("waits_for", LONG_TEXT))
 
 
 def downgrade() -> None:

@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
 from mlgsearch.cli.printing.expected import expected, what_is_expected
+from mlgsearch.cli.printing.output import plain_table
 from mlgsearch.records import FIVE_NAMES, EpochRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.analysis.choice import smaller_ties
 from mlgsearch.results.read.study_list import StudyRow
 from mlgsearch.results.read.study_results import StudyResults
+from mlgsearch.words import counted
 
 
 def front_table(results: StudyResults, best: Sequence[TrialRecord]) -> Table:
@@ -22,7 +23,7 @@ def front_table(results: StudyResults, best: Sequence[TrialRecord]) -> Table:
         best: the trials on its front, in this order.
     """
     study, expectations = results.record, results.expectations
-    size = f"{len(best)} student{'' if len(best) == 1 else 's'}"
+    size = counted(len(best), "student")
     volume = results.reached.hypervolume
     ties = smaller_ties([trial.number for trial in best], expectations)
     caption = what_is_expected(expectations) if best else None
@@ -31,16 +32,12 @@ def front_table(results: StudyResults, best: Sequence[TrialRecord]) -> Table:
     teacher = ""
     if study.teacher_accuracy is not None:
         teacher = f", teacher {study.teacher_accuracy:.2%}"
-    table = Table(
+    table = plain_table(
+        ("trial", "accuracy", "expected", "memory ratio", "smaller", "parameters", "KB", "macs"),
+        left=("expected",),
         title=f"Pareto front of {escape(study.name)}: {size}, hypervolume {volume:.4f}{teacher}",
-        box=SIMPLE,
-        title_justify="left",
         caption=caption,
-        caption_justify="left",
     )
-    names = ("trial", "accuracy", "expected", "memory ratio", "smaller", "parameters", "KB", "macs")
-    for name in names:
-        table.add_column(name, justify="left" if name == "expected" else "right")
     for trial in best:
         assert trial.accuracy is not None
         sizes = trial.sizes
@@ -64,10 +61,8 @@ def kilobytes(trial: TrialRecord) -> str:
 
 def studies_table(studies: Sequence[StudyRow]) -> Table:
     """Show all studies, of which there is one at least."""
-    table = Table(box=SIMPLE)
     rows = [study_cells(study) for study in studies]
-    for name in rows[0]:
-        table.add_column(name, justify="left" if name in ("study", "driver") else "right")
+    table = plain_table(rows[0], left=("study", "driver"))
     for row in rows:
         table.add_row(*(escape(cell) for cell in row.values()))
     return table
@@ -111,10 +106,10 @@ def lineage_lines(study: StudyRecord) -> Iterator[str]:
 
 def trials_table(trials: Sequence[TrialRecord], on_front: set[int]) -> Table:
     """Show every trial of a study; those on the front carry a star."""
-    table = Table(box=SIMPLE)
-    for name in ("trial", "state", "accuracy", "memory ratio", "smaller", "KB", "epochs"):
-        table.add_column(name, justify="left" if name == "state" else "right")
-    table.add_column("note")
+    table = plain_table(
+        ("trial", "state", "accuracy", "memory ratio", "smaller", "KB", "epochs", "note"),
+        left=("state", "note"),
+    )
     for trial in trials:
         note = trial.error or ""
         if trial.reused_from is not None:
@@ -134,10 +129,7 @@ def trials_table(trials: Sequence[TrialRecord], on_front: set[int]) -> Table:
 
 def settings_table(trial: TrialRecord) -> Table:
     """Show a trial's canonical settings; a dash is a level that is absent."""
-    table = Table(box=SIMPLE)
-    table.add_column("layer")
-    for name in (*FIVE_NAMES, "projection error"):
-        table.add_column(name, justify="right")
+    table = plain_table(("layer", *FIVE_NAMES, "projection error"), left=("layer",))
     for layer, five in trial.settings.items():
         error = trial.projection_error.get(layer)
         table.add_row(
@@ -150,10 +142,9 @@ def settings_table(trial: TrialRecord) -> Table:
 
 def curve_table(epochs: Sequence[EpochRecord]) -> Table:
     """Show a trial's learning curve."""
-    table = Table(box=SIMPLE)
-    names = ("epoch", "train loss", "train acc", "val loss", "val acc", "learning rate", "seconds")
-    for name in names:
-        table.add_column(name, justify="right")
+    table = plain_table(
+        ("epoch", "train loss", "train acc", "val loss", "val acc", "learning rate", "seconds")
+    )
     for epoch in epochs:
         table.add_row(
             str(epoch.epoch),
@@ -168,7 +159,7 @@ def curve_table(epochs: Sequence[EpochRecord]) -> Table:
 
 
 def age(moment: datetime) -> str:
-    """Say how long ago a moment was."""
+    """Return how long ago a moment was, as text."""
     seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mlgsearch.cli.printing.tables import age, front_table, study_cells, trials_table
+from mlgsearch.cli.printing.result_tables import age, front_table, study_cells, trials_table
 from mlgsearch.records import StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.analysis.front import front
 from mlgsearch.results.analysis.reached import Reached

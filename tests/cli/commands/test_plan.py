@@ -1,21 +1,18 @@
 """`plan`, on a study whose teacher is trained in a second."""
 
-import json
 import shutil
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
-from typer.testing import CliRunner, Result
 
-from mlgsearch.cli.app import app
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import PlannedStudent
-from mlgsearch.study.file.spec import load_study_file
+from mlgsearch.study.file.study_file import load_study_file
 from mlgsearch.study.preparation import prepare_study
 from mlgsearch.study.space.layer_tables import open_tables
 from mlgsearch.train.data.load import load_images
@@ -26,6 +23,8 @@ from mlgsearch.train.progress import no_progress
 from mlgsearch.train.spec import OptimiserSpec
 from mlgsearch.train.teacher.prepared import prepare
 from mlgsearch.train.teacher.teacher import build_network
+from mlgsearch.train.tensor_file import read_tensors, write_tensors
+from tests.cli import running
 from tests.train.data.pictures import draw
 
 FILE = """
@@ -43,11 +42,6 @@ space:
 """
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def file(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MLGSEARCH_CACHE", str(cache))
@@ -56,16 +50,7 @@ def file(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["plan", *map(str, arguments)])
-
-
-def printed(*arguments: object) -> list[dict[str, Any]]:
-    done = invoke(*arguments, "--json")
-    assert done.exit_code == 0, done.output
-    rows = json.loads(done.stdout)
-    assert isinstance(rows, list)
-    return rows
+invoke, printed = partial(running.invoke, "plan"), partial(running.printed, "plan")
 
 
 def test_the_front_as_json(file: Path) -> None:
@@ -204,8 +189,8 @@ def test_too_small_a_budget_says_what_binds(file: Path) -> None:
     assert isinstance(done.exception, BudgetError)
     smallest = printed(file)[0]["packed_bytes"]
     assert str(done.exception).startswith(
-        f"a file of 0.5 kB cannot be made: the smallest network in range packs to "
-        f"{smallest / 1000:g} kB; the layers that bind, at their smallest: normalisation "
+        f"a file of 0.5 KB cannot be made: the smallest network in range packs to "
+        f"{smallest / 1000:g} KB; the layers that bind, at their smallest: normalisation "
     )
 
 
@@ -231,6 +216,25 @@ def test_tables_are_made_once(file: Path, cache: Path) -> None:
     assert stored.stat().st_mtime_ns > before
 
 
+def test_tables_of_another_teacher_of_the_same_recipe_are_not_used(
+    file: Path, cache: Path, tmp_path: Path
+) -> None:
+    invoke(file)
+    own = tmp_path / "cache"
+    shutil.copytree(cache, own)
+    (path,) = (own / "teachers").glob("*.safetensors")
+    tensors, metadata = read_tensors(path)
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    tensors["fc.bias"][0] += 1e-6
+    write_tensors(path, tensors, metadata)
+    spec, _ = load_study_file(file)
+    prepared = prepare(spec.train_spec(), own, epochs=0, device=best_device())
+    notes: list[str] = []
+    open_tables(spec, prepared, own, lambda stage, done, total, note: notes.append(note))
+    assert "cached" not in notes
+    assert len([*(own / "tables").glob("*.safetensors")]) == 2
+
+
 def test_what_is_odd_about_the_data_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +245,7 @@ def test_what_is_odd_about_the_data_is_printed(
         "teacher: {training: {epochs: 1}}\nspace: {weighting: relative}\n"
     )
     monkeypatch.setenv("MLGSEARCH_CACHE", str(tmp_path / "cache"))
-    result = CliRunner().invoke(app, ["plan", str(tmp_path / "odd.yaml"), "--json"])
+    result = invoke(tmp_path / "odd.yaml", "--json")
     assert result.exit_code == 0, result.output
     assert "warning: data: 1 images are in two classes (first: " in result.stderr
     assert result.stdout.startswith("[")

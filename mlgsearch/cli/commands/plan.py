@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from mlgsearch.cli.options import Json
-from mlgsearch.cli.printing.output import stdout_console
+from mlgsearch.cli.printing.output import plain_table, stdout_console
 from mlgsearch.cli.progress.lines import PlainLines
 from mlgsearch.cli.progress.stage_view import StageView
 from mlgsearch.paths import cache_directory
 from mlgsearch.records import FIVE_NAMES, PlannedStudent
 
 if TYPE_CHECKING:
-    from mlgsearch.planning.tables import Tables
+    from mlgsearch.planning.network_tables import Tables
     from mlgsearch.study.space.plan_report import PlannedPoint
     from mlgsearch.train.progress import Progress
 
@@ -41,7 +39,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show the front that is predicted before any training, or the plan for a budget."""
-    from mlgsearch.study.file.spec import load_study_file  # loads pydantic
+    from mlgsearch.study.file.study_file import load_study_file  # loads pydantic
 
     spec, _ = load_study_file(file)
 
@@ -85,15 +83,12 @@ def preparing(*, quietly: bool) -> "Iterator[Progress]":
 
 
 def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") -> None:
-    table = Table(
-        title=f"Planned front of {escape(name)}, before any training",
-        box=SIMPLE,
-        title_justify="left",
-    )
     is_timed = any(point.latency_ms is not None for point in points)
     headings = ["KB", "memory ratio", "smaller", "damage", "B_in", "B_out", "bits per number"]
-    for heading in [*headings, "activations, KB", *["ms"] * is_timed]:
-        table.add_column(heading, justify="right")
+    table = plain_table(
+        (*headings, "activations, KB", *["ms"] * is_timed),
+        title=f"Planned front of {escape(name)}, before any training",
+    )
     for point in points:
         table.add_row(
             f"{point.packed_bytes / 1000:.1f}",
@@ -122,11 +117,9 @@ def _print_front(name: str, points: "Sequence[PlannedPoint]", tables: "Tables") 
 def _print_layers(point: "PlannedPoint", tables: "Tables") -> None:
     from mlgsearch.train.files.size_report import layer_kind  # loads torch
 
-    table = Table(box=SIMPLE)
-    table.add_column("layer")
-    table.add_column("kind")
-    for heading in (*FIVE_NAMES, "KB", "of its weight", "damage"):
-        table.add_column(heading, justify="right")
+    table = plain_table(
+        ("layer", "kind", *FIVE_NAMES, "KB", "of its weight", "damage"), left=("layer", "kind")
+    )
     for name, setting in point.settings.items():
         shape = tables.shape.layers[name]
         bits = setting.bits(shape)
@@ -177,7 +170,7 @@ def _span(values: Sequence[int]) -> str:
 
 
 def _trust(tables: "Tables") -> str:
-    """Say how well predictions ranked settings that were projected."""
+    """Describe how well predictions ranked settings that were projected."""
     found = {
         name: table.rank_correlation
         for name, table in tables.layers.items()

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from mlgsearch.mlg.setting import LayerSetting
-from mlgsearch.planning.tables import Tables
+from mlgsearch.planning.network_tables import Tables
 from tests.planning.samples import a_build, measured_tables, shape, tables, trained
 
 
