@@ -43,10 +43,11 @@ def serve(app: Flask, host: str, port: int, note: str | None = None) -> None:
         bound(server)
         shown = f"[{host}]" if ":" in host else host
         port = opened.getsockname()[1]
-        typer.echo(f"The dashboard is at http://{shown}:{port}/ (Ctrl-C ends it)")
+        signal.signal(signal.SIGINT, _end)
         if note is not None:
             typer.echo(f"note: {note}", err=True)
-        signal.signal(signal.SIGINT, _end)
+        # The last word: who waits for the address finds all else said, and may end it at once.
+        typer.echo(f"The dashboard is at http://{shown}:{port}/ (Ctrl-C ends it)")
         server.run()
 
 
