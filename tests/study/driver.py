@@ -4,9 +4,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import psutil
 from typer.testing import CliRunner
 
 from mlgsearch.cli.app import app
+from tests.study.warm_process import WarmProcess
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,23 +102,13 @@ class Driver:
     """One process of `search.py`, in a process group of its own, as on a terminal."""
 
     def __init__(self, arguments: list[str], folder: Path, cache: Path):
-        environment: Mapping[str, str] = os.environ | {"MLGSEARCH_CACHE": str(cache)}
         self._errors = folder / "stderr.txt"
-        with self._errors.open("a") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / "search.py"), *arguments],
-                cwd=folder,
-                env=environment,
-                process_group=0,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
+        environment = os.environ | {"MLGSEARCH_CACHE": str(cache)}
+        self._process = WarmProcess(arguments, folder, environment, self._errors)
         self.seen: list[dict[str, Any]] = []
 
     def read_until(self, is_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Read events up to the first that is enough."""
-        assert self._process.stdout is not None
         for line in self._process.stdout:
             event = json.loads(line)
             assert isinstance(event, dict)
@@ -129,18 +119,15 @@ class Driver:
 
     def read_to_end(self) -> list[dict[str, Any]]:
         """Read all events."""
-        assert self._process.stdout is not None
         self.seen += [json.loads(line) for line in self._process.stdout]
         return self.seen
 
     def lines(self) -> Iterator[str]:
         """Return the lines that it prints, as they come, up to its end."""
-        assert self._process.stdout is not None
         yield from self._process.stdout
 
     def close_stdout(self) -> None:
         """Go away from what it prints, as `head` does."""
-        assert self._process.stdout is not None
         self._process.stdout.close()
 
     def is_running(self) -> bool:
@@ -178,8 +165,7 @@ class Driver:
     def wait(self) -> int:
         """Wait for its end; return the exit code."""
         code = self._process.wait(timeout=120)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._process.stdout.close()
         return code
 
     def errors(self) -> str:

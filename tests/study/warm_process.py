@@ -1,0 +1,76 @@
+"""Processes of `search.py` that are forked where its modules are loaded already.
+
+A driver takes seconds to load torch, Ray and Optuna, and many tests start one. All else is as in a
+process of its own: its arguments, environment, working folder, streams, group and signals.
+"""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from mlgsearch.cli.app import main
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__, "mlgsearch.study.drive"])
+
+
+class WarmProcess:
+    """One of them, with those members of `subprocess.Popen` that a driver needs."""
+
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], errors: Path
+    ) -> None:
+        read, write = _FORKS.Pipe(duplex=False)
+        self._process = _FORKS.Process(
+            target=_run, args=(list(arguments), folder, dict(environment), write, errors)
+        )
+        self._process.start()
+        write.close()
+        self.pid = self._process.pid
+        self.stdout = os.fdopen(os.dup(read.fileno()), encoding="utf-8")
+        read.close()
+
+    def poll(self) -> int | None:
+        """Return the exit code, -N where signal N ended it, None where it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end; return the exit code.
+
+        Raises:
+            TimeoutExpired: it runs longer than ``timeout`` seconds.
+        """
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("search.py", timeout)
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def _run(
+    arguments: list[str], folder: Path, environment: dict[str, str], out: Connection, errors: Path
+) -> None:
+    """Be `search.py`, started in a folder."""
+    os.setpgid(0, 0)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.dup2(out.fileno(), 1)
+    out.close()
+    with errors.open("a") as file:
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["search.py", *arguments]
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()  # what multiprocessing leaves out
