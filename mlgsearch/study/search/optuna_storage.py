@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 import optuna
@@ -15,7 +16,6 @@ from sqlalchemy.orm import Session
 from mlgsearch.records import OBJECTIVES
 from mlgsearch.results.database.connection.engine import BUSY_TIMEOUT_S
 from mlgsearch.results.database.connection.file_identity import reopen_replaced
-from mlgsearch.results.database.connection.silence import bound_silence
 from mlgsearch.results.database.fence import Fence
 
 logger = logging.getLogger(__name__)
@@ -32,10 +32,11 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
     url = url.replace("{", "{{").replace("}", "}}")
     is_sqlite = engine.dialect.name == "sqlite"
     options = (
-        {"connect_args": {"timeout": BUSY_TIMEOUT_S}} if is_sqlite else {"pool_pre_ping": True}
+        {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+        if is_sqlite  # a connection of our engine begins its transactions otherwise
+        else {"pool_pre_ping": True, "creator": partial(_new_connection, engine)}
     )
     storage = _open_or_wait(url, options)
-    bound_silence(storage.engine)
     if is_sqlite:
 
         @event.listens_for(storage.engine, "connect")
@@ -45,6 +46,14 @@ def open_optuna_storage(engine: Engine) -> RDBStorage:
         reopen_replaced(storage.engine)
     close_optuna_storage(storage)
     return storage
+
+
+def _new_connection(engine: Engine) -> Any:
+    """Return a connection of the driver's own that waits for a silent server as the engine's do."""
+    pooled = engine.raw_connection()
+    connection = pooled.driver_connection
+    pooled.detach()
+    return connection
 
 
 def close_optuna_storage(storage: RDBStorage) -> None:

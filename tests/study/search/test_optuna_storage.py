@@ -1,16 +1,25 @@
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
+from mlgsearch.results.database.connection import silence
 from mlgsearch.results.database.connection.engine import open_engine
+from mlgsearch.results.database.connection.silence import limit_waits
 from mlgsearch.study.search import optuna_storage
-from mlgsearch.study.search.optuna_storage import directions, metric_names, open_optuna_storage
+from mlgsearch.study.search.optuna_storage import (
+    close_optuna_storage,
+    directions,
+    metric_names,
+    open_optuna_storage,
+)
+from tests.black_hole import black_hole
 
 OPEN = """
 import sys
@@ -84,3 +93,24 @@ def test_objectives_have_directions_and_say_what_is_stored() -> None:
         StudyDirection.MINIMIZE,
     ]
     assert metric_names(("accuracy", "memory_ratio")) == ["accuracy", "log10_memory_ratio"]
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "_DRIVER_SILENCE_S", 0.5)
+    monkeypatch.setattr(silence, "_DRIVER_CONNECT_S", 2)
+    monkeypatch.setattr(optuna_storage, "_WAITS_S", ())
+    with black_hole(postgres_server) as hole:
+        engine = open_engine(hole.url)
+        limit_waits(engine, 0.1)
+        storage = open_optuna_storage(engine)
+        hole.swallow()
+        began = time.monotonic()
+        with pytest.raises(OperationalError):
+            open_optuna_storage(engine)
+        assert time.monotonic() - began < 10
+        hole.release()
+        assert storage.get_all_studies() == []
+        close_optuna_storage(storage)
+        engine.dispose()
