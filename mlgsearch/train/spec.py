@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticKnownError
@@ -234,8 +234,11 @@ class ModelSpec(Spec):
     head_bias: bool = True
 
 
+OptimiserName = Literal["relative_muon", "relative_adamw", "muon", "adamw", "sgd", "radam"]
+
 #: What goes with an optimiser where a study file does not say it.
 _WITH_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
+    "relative_muon": {"schedule": "one_cycle", "learning_rate": 0.28, "average": 0.2},
     "relative_adamw": {"schedule": "one_cycle", "learning_rate": 0.18, "average": 0.2},
     "adamw": {"schedule": "one_cycle", "learning_rate": 1e-2, "average": 0.0},
     "muon": {"schedule": "one_cycle", "learning_rate": 0.06, "average": 0.2},
@@ -244,7 +247,9 @@ _WITH_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-#: The same for a teacher, which begins at random weights and has thousands of steps.
+#: The same for a teacher, which begins at random weights and has thousands of steps; and what its
+#: optimiser is where a study file names none.
+_TEACHERS_OPTIMISER: Final = "relative_adamw"
 _WITH_TEACHERS_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
     "muon": {"learning_rate": 0.02, "average": 0.0},
 }
@@ -253,9 +258,9 @@ _WITH_TEACHERS_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
 class OptimiserSpec(Spec):
     """How weights are moved: the optimiser, its schedule, the length of the training.
 
-    ``learning_rate`` is the highest of the schedule: for ``relative_adamw`` and ``muon`` a share of
-    each tensor's own size (see `RelativeAdamW` and `RelativeMuon` in `mlgsearch.train.loop`), else
-    in the weights' units.
+    ``learning_rate`` is the highest of the schedule: for ``relative_muon``, ``relative_adamw`` and
+    ``muon`` a share of each tensor's own size (see `RelativeAdamW` and `RelativeMuon` in
+    `mlgsearch.train.loop`), else in the weights' units.
     ``average`` is the share of the steps, the last ones, whose weights are averaged to the trained
     network. Schedule, rate and average follow from the optimiser where they are not given.
 
@@ -264,9 +269,9 @@ class OptimiserSpec(Spec):
     generated weights, losses and all evaluation stay float32.
     """
 
-    optimiser: Literal["relative_adamw", "muon", "adamw", "sgd", "radam"] = "relative_adamw"
+    optimiser: OptimiserName = "relative_muon"
     schedule: Literal["cosine", "one_cycle", "linear", "constant"] = "one_cycle"
-    learning_rate: Positive = 0.18
+    learning_rate: Positive = 0.28
     weight_decay: NonNegative = 5e-4
     momentum: NonNegative = 0.9
     average: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = 0.2
@@ -325,16 +330,17 @@ class TeacherSpec(Spec):
     head: Literal["stored", "new"] = "stored"
     head_epochs: int = Field(default=0, ge=0, le=10_000)
     normalisation: Literal["data", "imagenet"] | NormalisationSpec = "data"
-    training: OptimiserSpec = OptimiserSpec(epochs=20)
+    training: OptimiserSpec = OptimiserSpec(optimiser=_TEACHERS_OPTIMISER, epochs=20)
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, given: Any) -> Any:
         training = given.get("training") if isinstance(given, Mapping) else None
-        if isinstance(training, Mapping) and isinstance(training.get("optimiser"), str):
-            own = _WITH_TEACHERS_OPTIMISER.get(training["optimiser"], {})
-            return {**given, "training": {**own, **training}}
+        if isinstance(training, Mapping):
+            named = training.get("optimiser", _TEACHERS_OPTIMISER)
+            own = _WITH_TEACHERS_OPTIMISER.get(named, {}) if isinstance(named, str) else {}
+            return {**given, "training": {"optimiser": named, **own, **training}}
         return given
 
     @model_validator(mode="after")

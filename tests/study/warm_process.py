@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mlgsearch.cli.app import main
 
+_SEARCH = Path(__file__).parents[2] / "search.py"
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__, "mlgsearch.study.drive"])
 
@@ -69,7 +70,7 @@ def _run(
     out.close()
     with errors.open("a") as file:
         os.dup2(file.fileno(), 2)
-    sys.argv = ["search.py", *arguments]
+    sys.argv = [str(_SEARCH), *arguments]  # Ray looks for modules in the script's folder
     try:
         main()
     finally:

@@ -23,8 +23,8 @@ _WARM_UP = 0.3
 _FIRST = 1 / 25
 _LAST = 1e-4 / 25
 
-#: relative_adamw, muon: the size of a normalisation's numbers and of a bias, of a quantiser's (log)
-#: step, the least size of a weight or factor, and the least error that a layer is taken to have.
+#: Where steps are relative to it, the size of a normalisation's numbers and of a bias, of a
+#: quantiser's (log) step, the least of a weight or factor, and a layer's least error.
 _FREE_SIZE = 1.0
 _STEP_SIZE = 0.3
 _LEAST_SIZE = 1e-3
@@ -73,10 +73,10 @@ def build_optimiser(
     normalisation layers, nor for biases and other parameters of fewer than two dimensions, such
     as learned quantisation steps.
 
-    For ``relative_adamw`` and ``muon`` the size of a weight or factor is its root mean square times
-    how much of it is to be learned: the geometric mean of its layer's relative projection error
-    and the mean of all. ``errors`` are these by layer; without them, as for a teacher, all is to
-    be learned.
+    For ``relative_adamw``, ``relative_muon`` and ``muon`` the size of a weight or factor is its
+    root mean square times how much of it is to be learned: the geometric mean of its layer's
+    relative projection error and the mean of all. ``errors`` are these by layer; without them, as
+    for a teacher, all is to be learned.
     """
     layer_of, decayed, free = _trainable(network)
     decays = [
@@ -84,7 +84,7 @@ def build_optimiser(
         for parameters, decay in ((decayed, spec.weight_decay), (free, 0.0))
         if parameters
     ]
-    if spec.optimiser in ("relative_adamw", "muon"):
+    if spec.optimiser in ("relative_adamw", "relative_muon", "muon"):
         sizes = _sizes(layer_of, decayed, free, errors or {})
         relative: list[dict[str, Any]] = []
         for parameters, decay in decays:
@@ -98,10 +98,15 @@ def build_optimiser(
             )
             if parameters is decayed:
                 relative[-1]["matrices"] = matrices_in_flat(decayed)
-        if spec.optimiser == "muon":
-            dtype = torch.bfloat16 if spec.precision == "bfloat16" else torch.float32
-            return RelativeMuon(relative, spec.learning_rate, momentum=spec.momentum, dtype=dtype)
-        return RelativeAdamW(relative, spec.learning_rate)
+        if spec.optimiser == "relative_adamw":
+            return RelativeAdamW(relative, spec.learning_rate)
+        return RelativeMuon(
+            relative,
+            spec.learning_rate,
+            momentum=spec.momentum,
+            by_agreement=spec.optimiser == "relative_muon",
+            dtype=torch.bfloat16 if spec.precision == "bfloat16" else torch.float32,
+        )
     groups = [
         {"params": [flatten_parameters(parameters)], "weight_decay": decay}
         for parameters, decay in decays

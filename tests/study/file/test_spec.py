@@ -32,9 +32,12 @@ def parse(**content: Any) -> StudySpec:
 
 def test_a_minimal_file_has_the_default_recipe() -> None:
     spec = parse(data={"name": "digits"}, model={"name": "resnet8"})
-    for training in (spec.training, spec.teacher.training):
-        assert (training.optimiser, training.schedule) == ("relative_adamw", "one_cycle")
-        assert (training.learning_rate, training.average) == (0.18, 0.2)
+    for training, optimiser, rate in (
+        (spec.training, "relative_muon", 0.28),
+        (spec.teacher.training, "relative_adamw", 0.18),
+    ):
+        assert (training.optimiser, training.schedule) == (optimiser, "one_cycle")
+        assert (training.learning_rate, training.average) == (rate, 0.2)
     assert spec.space.kind == "allocation"
     assert spec.planned_trials > 0
 

@@ -92,7 +92,7 @@ def hyper(text: str) -> str:
         (
             hyper("training.optimiser: {choices: [sgd, adam]}"),
             "space.hyperparameters: training.optimiser.choices[1]: optimiser: expected "
-            "'relative_adamw', 'muon', 'adamw', 'sgd' or 'radam', got 'adam'",
+            "'relative_muon', 'relative_adamw', 'muon', 'adamw', 'sgd' or 'radam', got 'adam'",
         ),
         (
             hyper("training.optimiser: {low: 1, high: 2}"),

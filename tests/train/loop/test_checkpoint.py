@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from mlgsearch.train.loop import checkpoint
 from mlgsearch.train.loop.optim import build_optimiser
-from mlgsearch.train.spec import OptimiserSpec
+from mlgsearch.train.spec import OptimiserName, OptimiserSpec
 
 
 def save(directory: Path, value: int) -> Path:
@@ -69,10 +69,8 @@ def test_a_leftover_of_a_killed_write_does_not_count(tmp_path: Path) -> None:
     assert loaded(tmp_path) == 1
 
 
-@pytest.mark.parametrize("name", ["relative_adamw", "muon", "radam", "adamw", "sgd"])
-def test_a_training_goes_on_bit_for_bit(
-    tmp_path: Path, name: Literal["relative_adamw", "muon", "radam", "adamw", "sgd"]
-) -> None:
+@pytest.mark.parametrize("name", get_args(OptimiserName))
+def test_a_training_goes_on_bit_for_bit(tmp_path: Path, name: OptimiserName) -> None:
     def build() -> tuple[nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)
         network = nn.Sequential(

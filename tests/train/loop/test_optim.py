@@ -11,7 +11,7 @@ from mlgsearch.mlg.compress import compress
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.train.loop.optim import build_optimiser, learning_rate, set_learning_rate, too_short
 from mlgsearch.train.loop.relative_adamw import RelativeAdamW
-from mlgsearch.train.spec import OptimiserSpec, TeacherSpec
+from mlgsearch.train.spec import OptimiserName, OptimiserSpec, TeacherSpec
 
 Schedule = Literal["cosine", "one_cycle", "linear", "constant"]
 Torchs = Literal["radam", "adamw", "sgd"]
@@ -53,9 +53,9 @@ def test_a_rate_is_positive_and_never_above_the_peak(
     assert 0 < rate <= 0.5 * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("name", ["relative_adamw", "muon", "radam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", get_args(OptimiserName))
 def test_decay_spares_norms_biases_and_single_numbers(
-    name: Literal["relative_adamw", "muon", "radam", "adamw", "sgd"],
+    name: OptimiserName,
 ) -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(2, 2))
     network.register_parameter("step_size", nn.Parameter(torch.tensor(0.1)))
@@ -131,7 +131,7 @@ def test_relative_steps_grow_with_what_projection_lost() -> None:
     for parameter in network.parameters():
         parameter.data.fill_(0.5)
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    spec = OptimiserSpec(weight_decay=0.0, learning_rate=0.1)
+    spec = OptimiserSpec(optimiser="relative_adamw", weight_decay=0.0, learning_rate=0.1)
     optimiser = build_optimiser(network, spec, {"0": 0.64, "2": 0.16})
     for parameter in network.parameters():
         parameter.grad.fill_(1.0)  # type: ignore[union-attr]
@@ -170,7 +170,9 @@ def test_a_training_that_is_too_short_for_radam() -> None:
 
 
 def test_schedule_rate_and_average_follow_the_optimiser() -> None:
-    assert OptimiserSpec() == OptimiserSpec(optimiser="relative_adamw")
+    assert OptimiserSpec() == OptimiserSpec(optimiser="relative_muon")
+    assert TeacherSpec().training == OptimiserSpec(optimiser="relative_adamw", epochs=20)
+    assert TeacherSpec.model_validate({"training": {"epochs": 20}}) == TeacherSpec()
     papers = OptimiserSpec(optimiser="radam")
     assert (papers.schedule, papers.learning_rate, papers.average) == ("cosine", 2e-3, 0.0)
     assert OptimiserSpec(optimiser="adamw", learning_rate=0.5).learning_rate == 0.5
@@ -206,7 +208,7 @@ def test_relative_steps_grow_with_a_weights_size(scale: float) -> None:
         """Return how far one step goes; gradients fall as weights grow, as behind a batch-norm."""
         layer = nn.Linear(4, 3, bias=False)
         layer.weight.data.copy_(weight)
-        spec = OptimiserSpec(weight_decay=0.0, learning_rate=0.1)
+        spec = OptimiserSpec(optimiser="relative_adamw", weight_decay=0.0, learning_rate=0.1)
         optimiser = build_optimiser(layer, spec)
         layer.weight.grad.copy_(torch.arange(1.0, 13).reshape(3, 4))  # type: ignore[union-attr]
         optimiser.step()

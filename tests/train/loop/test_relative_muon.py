@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -39,6 +40,29 @@ def test_a_step_is_torchs_and_the_weight_keeps_its_length() -> None:
     assert torch.allclose(layer.weight, expected, atol=1e-5)
     moved = (reference.weight.detach() - before).square().mean().sqrt()
     assert float(moved) == pytest.approx(0.1 * size, rel=0.3)
+
+
+def test_by_agreement_a_step_is_as_long_as_the_gradients_mean_lasts() -> None:
+    """Where all gradients are alike a step is a whole one, in noise about a quarter."""
+    torch.manual_seed(0)
+    always = torch.randn(12, 30)
+    spec = SPEC.model_copy(update={"optimiser": "relative_muon", "learning_rate": 1e-3})
+
+    def last_step(gradients: Iterator[torch.Tensor]) -> float:
+        layer = nn.Linear(30, 12, bias=False)
+        size = layer.weight.detach().square().mean().sqrt()
+        optimiser = build_optimiser(layer, spec)
+        for gradient in gradients:
+            before = layer.weight.detach().clone()
+            assert layer.weight.grad is not None
+            layer.weight.grad.copy_(gradient)
+            optimiser.step()
+        return float((layer.weight.detach() - before).square().mean().sqrt() / size) / 1e-3
+
+    whole = last_step(always for _ in range(40))
+    noisy = last_step(torch.randn(12, 30) for _ in range(400))
+    assert whole == pytest.approx(1, rel=0.2)
+    assert noisy / whole == pytest.approx(((1 - 0.9) / (1 + 0.9)) ** 0.5, rel=0.2)
 
 
 def test_the_memory_layout_plays_no_part() -> None:
