@@ -16,7 +16,7 @@ from mlgsearch.study.space.packed_sizes import PackedSizes
 from mlgsearch.study.space.plan_report import predicted_front
 from mlgsearch.study.space.possible_limits import require_possible
 from mlgsearch.train.data.images import Images, effective_samples
-from mlgsearch.train.device import best_device
+from mlgsearch.train.device import best_device, emulates_bfloat16
 from mlgsearch.train.loop.optim import too_short
 from mlgsearch.train.teacher.prepared import prepare
 
@@ -40,26 +40,33 @@ class Preparation:
 def prepare_study(spec: StudySpec, cache: Path, view: ProgressView) -> Preparation:
     """Load the data, get the teacher, compute its logits, and tables where something is planned."""
     train = spec.train_spec()
+    device = best_device()
+    trainings = {"training": train.training}
+    if train.teacher.is_trained:
+        trainings["teacher.training"] = train.teacher.training
 
     def look_at(shape: NetworkShape, images: Images) -> None:
         require_possible(spec, shape, images)
         if (uncompressed := shape.uncompressed()) is not None:
             view.notice(uncompressed)
+        for key, training in trainings.items():
+            if training.precision == "bfloat16" and emulates_bfloat16(device):
+                view.notice(
+                    f"{key}.precision: this machine's processor has no bfloat16 and emulates it, "
+                    "up to nine times slower than float32: write float32, or train elsewhere"
+                )
 
     prepared = prepare(
         train,
         cache,
         epochs=train.training.epochs,
-        device=best_device(),
+        device=device,
         progress=view.preparing,
         look_at=look_at,
     )
     for text in prepared.images.notices:
         view.notice(f"data: {text}")
     shape = prepared.network_shape()
-    trainings = {"training": train.training}
-    if train.teacher.is_trained:
-        trainings["teacher.training"] = train.teacher.training
     for key, training in trainings.items():
         if (warning := too_short(training, prepared.training.count)) is not None:
             view.notice(f"{key}.optimiser: {warning}")

@@ -15,6 +15,14 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Tell whether a processor computes in bfloat16 by way of float32, which is slower than it."""
+    capabilities = torch.cpu.get_capabilities()
+    return device.type == "cpu" and not any(
+        "bf16" in name for name, has in capabilities.items() if has
+    )
+
+
 def set_up_device(device: torch.device, threads: int | None = None) -> None:
     """Set this process up for training on a device.
 

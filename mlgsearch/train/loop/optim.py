@@ -167,7 +167,7 @@ def too_short(spec: OptimiserSpec, samples: int) -> str | None:
         return None
     return (
         f"radam warms up over thousands of steps and this training has {steps}, so it will hardly "
-        f"learn: leave it out (relative_adamw is the default), or train {_RADAM_STEPS} steps"
+        f"learn: leave it out (relative_muon is the default), or train {_RADAM_STEPS} steps"
     )
 
 

@@ -82,6 +82,19 @@ def test_a_driver_warns_where_radam_has_too_few_steps(file: Path, cache: Path) -
     assert notice.startswith("training.optimiser: radam warms up over thousands of steps")
 
 
+@pytest.mark.parametrize(("has", "said"), [(False, 1), (True, 0)])
+def test_a_driver_warns_where_the_processor_emulates_bfloat16(
+    file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, has: bool, said: int
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": has})
+    spec, _ = load_study_file(file)
+    view = _Silent()
+    halved = OptimiserSpec(precision="bfloat16", epochs=1)
+    prepare_study(spec.model_copy(update={"training": halved}), cache, view)
+    assert len(view.notices) == said
+    assert all(text.startswith("training.precision: this machine's") for text in view.notices)
+
+
 def with_a_table(*, classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
     """A network of which a tenth is no layer's weight; its weight is normed while it is trained."""
 
