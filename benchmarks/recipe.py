@@ -1,6 +1,7 @@
 """How well a student trains under a recipe, beside a sweep of others made for the same student.
 
     python benchmarks/recipe.py run [--root FOLDER] [--tasks digits cifar10] [--recipes NAME ...]
+        [--epochs 2 4 10]
     python benchmarks/recipe.py report
 
 `run` trains planned students of several sizes for 2, 4 and 10 epochs under every recipe and seed,
@@ -32,11 +33,12 @@ DEFAULT = "default"
 FORMER = "radam 2e-3, cosine, dorefa"
 
 
+def _with(optimiser: str, rate: float) -> dict[str, Any]:
+    return {"training": {"optimiser": optimiser, "learning_rate": rate}}
+
+
 def _adamw(rate: float, method: str) -> dict[str, Any]:
-    return {
-        "training": {"optimiser": "adamw", "schedule": "one_cycle", "learning_rate": rate},
-        "quantisation": {"method": method},
-    }
+    return {**_with("adamw", rate), "quantisation": {"method": method}}
 
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -47,13 +49,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     **{f"adamw {rate:g}, dorefa": _adamw(rate, "dorefa") for rate in (4e-3, 1e-2, 3e-2, 6e-2)},
     **{f"adamw {rate:g}, lsq": _adamw(rate, "lsq") for rate in (1e-2, 2e-2)},
-    "muon": {"training": {"optimiser": "muon"}},
-    **{
-        f"muon at rate {r:g}": {"training": {"optimiser": "muon", "learning_rate": r}}
-        for r in (0.2, 0.6)
-    },
+    **{f"relative_adamw {rate:g}": _with("relative_adamw", rate) for rate in (0.06, 0.18, 0.4)},
+    **{f"muon {rate:g}": _with("muon", rate) for rate in (0.02, 0.06, 0.2)},
+    **{f"default at rate {rate:g}": _with("relative_muon", rate) for rate in (0.14, 0.56)},
     **{f"default, {method}": {"quantisation": {"method": method}} for method in ("dorefa", "lsq")},
-    **{f"default at rate {rate:g}": {"training": {"learning_rate": rate}} for rate in (0.06, 0.4)},
 }
 
 #: The students are those that the weighting of the plan's time gave.
@@ -81,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Train what is missing."""
     wanted = [
         {"task": task, "recipe": recipe, "ratio": ratio, "epochs": epochs, "seed": seed}
-        for task, epochs in product(arguments.tasks, EPOCHS)
+        for task, epochs in product(arguments.tasks, arguments.epochs)
         for seed, recipe, ratio in product(range(arguments.seeds), arguments.recipes, RATIOS[task])
     ]
     for task in arguments.tasks:
@@ -133,6 +132,7 @@ def main() -> int:
     """Run or report."""
     parser, runner = parsers(__doc__, "recipe-benchmark", seeds=3)
     runner.add_argument("--recipes", choices=RECIPES, nargs="+", default=list(RECIPES))
+    runner.add_argument("--epochs", type=int, choices=EPOCHS, nargs="+", default=list(EPOCHS))
     return follow(parser, run, report)
 
 
