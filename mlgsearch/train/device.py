@@ -16,7 +16,7 @@ def best_device() -> torch.device:
 
 
 def emulates_bfloat16(device: torch.device) -> bool:
-    """Tell whether a processor computes in bfloat16 by way of float32, which is slower than it."""
+    """Return whether a processor computes in bfloat16 by way of float32, which is slower."""
     capabilities = torch.cpu.get_capabilities()
     return device.type == "cpu" and not any(
         "bf16" in name for name, has in capabilities.items() if has

@@ -33,6 +33,7 @@ class WarmProcess:
         )
         self._process.start()
         write.close()
+        assert self._process.pid is not None
         self.pid = self._process.pid
         self.stdout = os.fdopen(os.dup(read.fileno()), encoding="utf-8")
         read.close()

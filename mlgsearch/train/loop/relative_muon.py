@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlgsearch.train.loop.flat import Matrix
 from mlgsearch.train.loop.relative_adamw import RelativeAdamW
+from mlgsearch.train.loop.stacks import Stack, Stacks
 
 #: The polynomial whose iteration draws singular values to between 0.7 and 1.2, and how often.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -38,7 +38,7 @@ class RelativeMuon(RelativeAdamW):
     same author's airbench for the length.
 
     Args of the constructor, beside those of `RelativeAdamW`:
-        groups: one of weights has ``matrices`` as well, where they lie in its parameter.
+        groups: that of weights has ``matrices`` as well, where they lie in its parameter.
         momentum: decay of the running mean of gradients, Nesterov's.
         by_agreement: whether steps are shorter where gradients do not agree.
         dtype: in which steps are orthogonalised.
@@ -53,60 +53,74 @@ class RelativeMuon(RelativeAdamW):
         by_agreement: bool,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__(groups, lr)
+        groups = list(groups)
+        super().__init__([_without(group, "matrices") for group in groups], lr)
         self._momentum = momentum
         self._by_agreement = by_agreement
         self._dtype = dtype
-        for group in self.param_groups:
+        for group in groups:
             (parameter,) = group["params"]
             if "matrices" in group:
-                weights = [matrix.of(parameter.detach()) for matrix in group["matrices"]]
-                least = [_LEAST_SIZE * weight.numel() ** 0.5 for weight in weights]
-                lengths = _lengths(weights)
+                self._stacks = Stacks(group["matrices"], parameter.detach())
                 state = self.state[parameter]
-                state["lengths"] = lengths.maximum(lengths.new_tensor(least))
-                state["square"] = torch.zeros_like(lengths)  # of lengths, not of each entry
+                state["lengths"] = torch.cat(
+                    [
+                        _lengths(stack.of(parameter.detach())).maximum(_least_length(stack))
+                        for stack in self._stacks.stacks
+                    ]
+                )
+                state["square"] = torch.zeros_like(state["lengths"])  # not of each entry
 
     def _move(self, group: dict[str, Any]) -> None:
-        if "matrices" not in group:
+        (parameter,) = group["params"]
+        state: dict[str, Any] = self.state[parameter]
+        if "lengths" not in state:
             super()._move(group)
             return
-        (parameter,) = group["params"]
-        matrices, state = group["matrices"], self.state[parameter]
-        gradient: Tensor = parameter.grad
         state["step"] += 1
-        state["mean"].lerp_(gradient, 1 - self._momentum)
-        direction = gradient.lerp(state["mean"], self._momentum)
-        shares = self._agreement(matrices, state, gradient) if self._by_agreement else None
-        for number, matrix in enumerate(matrices):
-            weight, size = matrix.of(parameter), matrix.of(state["size"])[0, 0]
-            step = orthogonalised(matrix.of(direction).to(self._dtype)).to(weight.dtype)
+        state["mean"].lerp_(parameter.grad, 1 - self._momentum)
+        split = self._stacks.split
+        moved = []
+        for stack, length, square in zip(
+            self._stacks.stacks, split(state["lengths"]), split(state["square"]), strict=True
+        ):
+            gradient, mean = stack.of(parameter.grad), stack.of(state["mean"])
+            direction = gradient.lerp(mean, self._momentum).to(self._dtype)
             # Its root mean square is one over that of the longer side.
-            length = group["lr"] * size * max(weight.shape) ** 0.5
-            weight.sub_(step * (length if shares is None else length * shares[number]))
-            weight.mul_(state["lengths"][number] / weight.norm().clamp_min(_EPS))
-
-    def _agreement(self, matrices: list[Matrix], state: dict[str, Any], gradient: Tensor) -> Tensor:
-        """Return how far the gradients of each matrix agree, from 0 to 1."""
-        square = _lengths([matrix.of(gradient) for matrix in matrices]).square_()
-        state["square"].lerp_(square, 1 - _KEEP_SQUARE)
-        mean = _lengths([matrix.of(state["mean"]) for matrix in matrices])
-        mean /= 1 - self._momentum ** state["step"]
-        spread = (state["square"] / (1 - _KEEP_SQUARE ** state["step"])).sqrt_()
-        agreement: Tensor = mean / spread.clamp_min(_EPS)
-        return agreement.clamp_max_(1)
+            step = orthogonalised(direction).to(gradient.dtype)
+            share = group["lr"] * stack.of(state["size"])[:, 0, 0] * stack.sides.sqrt()
+            if self._by_agreement:
+                square.lerp_(_lengths(gradient).square_(), 1 - _KEEP_SQUARE)
+                spread = (square / (1 - _KEEP_SQUARE ** state["step"])).sqrt_().clamp_min_(_EPS)
+                lasting = _lengths(mean) / (1 - self._momentum ** state["step"])
+                share *= (lasting / spread).clamp_max_(1)
+            weight = stack.of(parameter).sub_(step.mul_(share[:, None, None]))
+            moved.append(weight.mul_((length / _lengths(weight).clamp_min_(_EPS))[:, None, None]))
+        parameter.copy_(self._stacks.flat(moved))
 
 
-def _lengths(matrices: list[Tensor]) -> Tensor:
-    return torch.stack([matrix.norm() for matrix in matrices])
+def _without(group: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in group.items() if key != name}
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """Return about U V^T of a matrix U S V^T, in its own dtype, by Newton-Schulz iterations."""
-    is_tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if is_tall else matrix
-    x = x / x.norm().clamp_min(_EPS)
+def _lengths(matrices: Tensor) -> Tensor:
+    """Return the root of the sum of squares of each matrix of a stack."""
+    lengths: Tensor = torch.linalg.vector_norm(matrices, dim=(1, 2))
+    return lengths
+
+
+def _least_length(stack: Stack) -> Tensor:
+    least: Tensor = _LEAST_SIZE * stack.is_entry.sum((1, 2)).sqrt()
+    return least
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Return about U V^T of each matrix U S V^T, in their dtype, by Newton-Schulz iterations.
+
+    ``matrices`` (matrices, rows, columns) have no more rows than columns; zeros around one stay.
+    """
+    x = matrices / _lengths(matrices).clamp_min(_EPS)[:, None, None]
     for _ in range(_ITERATIONS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
-    return x.T if is_tall else x
+        gram = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+    return x
