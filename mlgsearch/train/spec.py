@@ -251,6 +251,7 @@ _WITH_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
 #: optimiser is where a study file names none.
 _TEACHERS_OPTIMISER: Final = "relative_adamw"
 _WITH_TEACHERS_OPTIMISER: Mapping[str, Mapping[str, Any]] = {
+    "relative_muon": {"learning_rate": 0.1, "average": 0.0},
     "muon": {"learning_rate": 0.02, "average": 0.0},
 }
 
