@@ -3,13 +3,14 @@
     python benchmarks/headline.py run --root FOLDER [--network NAME] [--teacher-epochs N]
                                       [--epochs N] [--crop-padding N] [--cutout N]
                                       [--seeds N] [--limit N] [--threads N]
+                                      [--optimiser NAME] [--precision NAME]
     python benchmarks/headline.py report
 
 For each of two uniform settings, the paper's (2, 44, 3, 6, 3) and the one of fewer bases that fits
 into 0.0050, two students are trained alike: the uniform one, and one planned layer by layer for
 exactly as many bits. Both store batch-norm at 16 bits; the uniform one's head has 4 bits, the
-planned one's as many as the plan finds. A tenth of the images is the test part, which nobody
-chooses by.
+planned one's as many as the plan finds. A tenth of the images is the test part, by
+which nothing is chosen.
 
 Everything is resumable: the teacher and every student have a checkpoint for each epoch under
 ``--folder``, and a finished student is not trained again. Each is written there as a packed file
@@ -22,7 +23,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -36,6 +37,7 @@ from mlgsearch.study.space.layer_tables import make_allocator, open_tables
 from mlgsearch.train.device import best_device
 from mlgsearch.train.files.packed_file import write_packed
 from mlgsearch.train.loop.evaluation import HeldOutPart
+from mlgsearch.train.spec import OptimiserName
 from mlgsearch.train.student.student import StudentTraining
 from mlgsearch.train.student.trial import TrialJob
 from mlgsearch.train.teacher.prepared import Prepared, prepare
@@ -73,7 +75,12 @@ def study(arguments: argparse.Namespace) -> StudySpec:
                 "precision": precision,
             }
         },
-        "training": {"epochs": arguments.epochs, "batch_size": 128, "precision": precision},
+        "training": {
+            "optimiser": arguments.optimiser,
+            "epochs": arguments.epochs,
+            "batch_size": 128,
+            "precision": precision,
+        },
         "quantisation": {"norm_bits": NORM_BITS},
     }
     if arguments.limit is not None:
@@ -88,6 +95,7 @@ def recipe(arguments: argparse.Namespace) -> str:
         f"pad{arguments.crop_padding}",
         f"cut{arguments.cutout}",
         arguments.precision,
+        arguments.optimiser,
     ]
     return "-".join(chosen if arguments.limit is None else [*chosen, f"{arguments.limit}images"])
 
@@ -246,6 +254,8 @@ def main() -> int:
     runner.add_argument("--seeds", type=int, default=1)
     runner.add_argument("--limit", type=int)
     runner.add_argument("--threads", type=int, default=torch.get_num_threads())
+    optimisers = get_args(OptimiserName)
+    runner.add_argument("--optimiser", choices=optimisers, default="relative_muon")
     runner.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     commands.add_parser("report")
     arguments = parser.parse_args()

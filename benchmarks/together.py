@@ -35,7 +35,9 @@ def student(blocks: int, width: int, channels: int, seed: int) -> tuple[CifarRes
     shape = network_shape(network, (channels, 32, 32))
     settings = uniform_settings(shape, (1, 6 + seed, 2, 2, 2), head_bits=4)
     errors = compress(network, settings, method="lsq_symmetric")
-    return network.train(), build_optimiser(network, OptimiserSpec(), errors)
+    return network.train(), build_optimiser(
+        network, OptimiserSpec(optimiser="relative_adamw"), errors
+    )
 
 
 def forward(networks: Sequence[CifarResNet], images: Tensor) -> Tensor:
