@@ -33,7 +33,7 @@ search:
   first: [[2, 8, 4, 6, 4]]
 """
 
-#: One of two trials, each of one epoch.
+#: One of two trials, each of one epoch, by one worker: each loads torch and Ray anew.
 SHORT_STUDY = """
 name: tiny
 data: {name: digits, limit: 300}
@@ -42,6 +42,7 @@ teacher: {training: {epochs: 1}}
 training: {epochs: 1}
 space: {kind: uniform}
 search: {sampler: random, n_trials: 2}
+resources: {max_parallel: 1}
 """
 
 

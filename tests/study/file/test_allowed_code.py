@@ -86,7 +86,11 @@ def test_a_worker_that_cannot_begin_says_why(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(BROKEN_WORKERS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    study = Study(tmp_path, tmp_path / "cache", SHORT_STUDY + "resources: {worker_retries: 0}\n")
+    study = Study(
+        tmp_path,
+        tmp_path / "cache",
+        SHORT_STUDY.replace("resources: {", "resources: {worker_retries: 0, "),
+    )
     driver = study.start("launch", str(study.file), "--max-parallel", "1")
     driver.read_to_end()
     assert driver.wait() == 2
