@@ -4,7 +4,7 @@
 
 Milliseconds of processor time on one thread, for a batch of 64 random RGB images: the median of
 ``--repeats`` batches. The step is that of a dense torchvision network with the stem that the size
-is usual for: forward, backward, and RelativeAdamW.
+is usual for: forward, backward, and relative_adamw.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def step_ms(model: str, side: int, batch: int, repeats: int) -> float:
     spec = ModelSpec.model_validate({"name": model, "stem": stem})
     network = build_model(spec, classes=10, channels=3, image_size=(side, side))
     network.to(memory_format=torch.channels_last)
-    optimiser = build_optimiser(network, OptimiserSpec())
+    optimiser = build_optimiser(network, OptimiserSpec(optimiser="relative_adamw"))
     inputs = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch) % 10
 

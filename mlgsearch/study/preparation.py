@@ -70,6 +70,12 @@ def prepare_study(spec: StudySpec, cache: Path, view: ProgressView) -> Preparati
     for key, training in trainings.items():
         if (warning := too_short(training, prepared.training.count)) is not None:
             view.notice(f"{key}.optimiser: {warning}")
+    searched = spec.space.hyperparameters
+    if "training.optimiser" in searched and "training.learning_rate" not in searched:
+        view.notice(
+            "space.hyperparameters: training.optimiser is searched and training.learning_rate is "
+            f"not, so every optimiser trains at {train.training.learning_rate:g}"
+        )
     packed = PackedSizes(train, prepared.images.classes, prepared.images.input_shape)
     activations = open_activation_plan(spec, prepared, cache, packed, view.preparing)
     tables: Tables | None = None

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+from typing import Any
 
 import torch
 
@@ -16,11 +17,15 @@ def best_device() -> torch.device:
 
 
 def emulates_bfloat16(device: torch.device) -> bool:
-    """Return whether a processor computes in bfloat16 by way of float32, which is slower."""
-    capabilities = torch.cpu.get_capabilities()
-    return device.type == "cpu" and not any(
-        "bf16" in name for name, has in capabilities.items() if has
-    )
+    """Return whether a processor computes in bfloat16 by way of float32, which is slower.
+
+    Not known before torch 2.11, and then false.
+    """
+    look = getattr(torch.cpu, "get_capabilities", None)
+    if device.type != "cpu" or look is None:
+        return False
+    capabilities: dict[str, Any] = look()
+    return not any("bf16" in name for name, has in capabilities.items() if has)
 
 
 def set_up_device(device: torch.device, threads: int | None = None) -> None:

@@ -274,7 +274,7 @@ class OptimiserSpec(Spec):
     schedule: Literal["cosine", "one_cycle", "linear", "constant"] = "one_cycle"
     learning_rate: Positive = 0.28
     weight_decay: NonNegative = 5e-4
-    momentum: NonNegative = 0.9
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0, strict=False)] = 0.9
     average: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = 0.2
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0, strict=False)] = 0.0
     epochs: int = Field(default=10, ge=1, le=10_000)
@@ -338,6 +338,8 @@ class TeacherSpec(Spec):
     @classmethod
     def _fill(cls, given: Any) -> Any:
         training = given.get("training") if isinstance(given, Mapping) else None
+        if isinstance(training, OptimiserSpec):
+            training = training.model_dump(include=training.model_fields_set)
         if isinstance(training, Mapping):
             named = training.get("optimiser", _TEACHERS_OPTIMISER)
             own = _WITH_TEACHERS_OPTIMISER.get(named, {}) if isinstance(named, str) else {}

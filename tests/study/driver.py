@@ -14,7 +14,7 @@ import psutil
 from typer.testing import CliRunner
 
 from mlgsearch.cli.app import app
-from tests.study.warm_process import WarmProcess
+from tests.study.driver_process import FreshProcess, WarmProcess
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,9 +56,10 @@ class Study:
         self.url = url or f"sqlite:///{folder / 'a.db'}"
         self._cache = cache
 
-    def start(self, *arguments: str) -> "Driver":
-        """Start a driver; it prints JSON."""
-        return Driver([*arguments, "--storage", self.url, "--json"], self.folder, self._cache)
+    def start(self, *arguments: str, fresh: bool = False) -> "Driver":
+        """Start a driver that prints JSON; a fresh one where libraries read the environment."""
+        words = [*arguments, "--storage", self.url, "--json"]
+        return Driver(words, self.folder, self._cache, FreshProcess if fresh else WarmProcess)
 
     def run(self, *arguments: str) -> list[dict[str, Any]]:
         """Run a driver to its end, which must be good."""
@@ -102,10 +103,16 @@ class Study:
 class Driver:
     """One process of `search.py`, in a process group of its own, as on a terminal."""
 
-    def __init__(self, arguments: list[str], folder: Path, cache: Path):
+    def __init__(
+        self,
+        arguments: list[str],
+        folder: Path,
+        cache: Path,
+        process: type[WarmProcess | FreshProcess] = WarmProcess,
+    ):
         self._errors = folder / "stderr.txt"
         environment = os.environ | {"MLGSEARCH_CACHE": str(cache)}
-        self._process = WarmProcess(arguments, folder, environment, self._errors)
+        self._process = process(arguments, folder, environment, self._errors)
         self.seen: list[dict[str, Any]] = []
 
     def read_until(self, is_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -147,7 +154,8 @@ class Driver:
     def send(self, number: signal.Signals, *, to_group: bool = False) -> None:
         """Send a signal to it, or to it and to all processes that it started."""
         if to_group:
-            os.killpg(self._process.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(self._process.pid, number)
         else:
             self._process.send_signal(number)
 
@@ -158,9 +166,10 @@ class Driver:
     def kill_with_workers(self) -> None:
         """Kill the driver and every process that it started, at once and for good."""
         if self._process.poll() is None:
-            for process in [psutil.Process(self._process.pid), *self.family()]:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
+            with suppress(psutil.NoSuchProcess):
+                for process in [psutil.Process(self._process.pid), *self.family()]:
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
         self.wait()
 
     def wait(self) -> int:

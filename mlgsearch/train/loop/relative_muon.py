@@ -30,9 +30,9 @@ class RelativeMuon(RelativeAdamW):
 
     Such a step is as long in noise as where all gradients agree, so one rate suits one ratio of
     both. With ``by_agreement`` its length is multiplied by the length of the gradients' running
-    mean as a share of their root mean square length: 1 where they agree, 0.23 in noise at a
-    momentum of 0.9. Grafting (Agarwal et al. 2020, arXiv 2002.11803) takes the length of a step
-    from another optimiser likewise.
+    mean as a share of their root mean square length: 1 where they stay alike, 0.23 in noise at a
+    momentum of 0.9, less where they fall off. Grafting (Agarwal et al. 2020, arXiv 2002.11803)
+    takes the length of a step from another optimiser likewise.
 
     Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", and the
     same author's airbench for the length.

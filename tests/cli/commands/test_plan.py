@@ -12,6 +12,7 @@ from torch.nn.utils import parametrizations
 from mlgsearch.errors import BudgetError
 from mlgsearch.mlg.setting import LayerSetting
 from mlgsearch.records import PlannedStudent
+from mlgsearch.study import preparation
 from mlgsearch.study.file.study_file import load_study_file
 from mlgsearch.study.preparation import prepare_study
 from mlgsearch.study.space.layer_tables import open_tables
@@ -82,11 +83,22 @@ def test_a_driver_warns_where_radam_has_too_few_steps(file: Path, cache: Path) -
     assert notice.startswith("training.optimiser: radam warms up over thousands of steps")
 
 
+def test_a_driver_warns_where_optimisers_are_compared_at_one_rate(file: Path, cache: Path) -> None:
+    choices = "{training.optimiser: {choices: [sgd, relative_muon]}}"
+    file.write_text(FILE.replace("space:\n", f"space:\n  hyperparameters: {choices}\n"))
+    spec, _ = load_study_file(file)
+    view = _Silent()
+    prepare_study(spec, cache, view)
+    (notice,) = view.notices
+    assert notice.endswith("learning_rate is not, so every optimiser trains at 0.28")
+
+
 @pytest.mark.parametrize(("has", "said"), [(False, 1), (True, 0)])
 def test_a_driver_warns_where_the_processor_emulates_bfloat16(
     file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, has: bool, said: int
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": has})
+    monkeypatch.setattr(preparation, "best_device", lambda: torch.device("cpu"))
     spec, _ = load_study_file(file)
     view = _Silent()
     halved = OptimiserSpec(precision="bfloat16", epochs=1)

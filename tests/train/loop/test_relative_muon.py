@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Literal
 
 import pytest
@@ -7,9 +8,14 @@ from torch import nn
 
 from mlgsearch.train.loop.optim import build_optimiser
 from mlgsearch.train.loop.relative_muon import orthogonalised
-from mlgsearch.train.spec import OptimiserSpec
+from mlgsearch.train.spec import OptimiserName, OptimiserSpec
 
 SPEC = OptimiserSpec(optimiser="muon", learning_rate=0.1, precision="bfloat16")
+
+
+def exact(name: OptimiserName) -> dict[str, str]:
+    """Return what makes `SPEC` one of that optimiser in float32."""
+    return {"optimiser": name, "precision": "float32"}
 
 
 @pytest.mark.parametrize("shape", [(6, 40), (1, 9), (8, 8)])
@@ -65,11 +71,12 @@ def test_by_agreement_a_step_is_as_long_as_the_gradients_mean_lasts() -> None:
     assert noisy / whole == pytest.approx(((1 - 0.9) / (1 + 0.9)) ** 0.5, rel=0.2)
 
 
-def test_the_memory_layout_plays_no_part() -> None:
+@pytest.mark.parametrize("name", ["relative_muon", "muon"])
+def test_the_memory_layout_plays_no_part(name: OptimiserName) -> None:
     def trained(layout: torch.memory_format) -> torch.Tensor:
         torch.manual_seed(0)
         layer = nn.Conv2d(3, 8, 3).to(memory_format=layout)
-        optimiser = build_optimiser(layer, SPEC.model_copy(update={"precision": "float32"}))
+        optimiser = build_optimiser(layer, SPEC.model_copy(update=exact(name)))
         for _ in range(3):
             optimiser.zero_grad(set_to_none=False)
             layer(torch.ones(1, 3, 5, 5).cumsum(3)).square().sum().backward()
@@ -80,13 +87,24 @@ def test_the_memory_layout_plays_no_part() -> None:
     assert torch.allclose(contiguous, channels_last, atol=1e-5)
 
 
-def test_a_transposed_weight_moves_as_any_other() -> None:
+def test_without_a_gradient_nothing_moves() -> None:
+    layers = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 5))
+    before = deepcopy(layers.state_dict())
+    optimiser = build_optimiser(layers, SPEC.model_copy(update=exact("relative_muon")))
+    for _ in range(2):
+        optimiser.step()
+    for name, value in layers.state_dict().items():
+        assert torch.allclose(value, before[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["relative_muon", "muon"])
+def test_a_transposed_weight_moves_as_any_other(name: OptimiserName) -> None:
     def trained(*, is_transposed: bool) -> torch.Tensor:
         torch.manual_seed(0)
         layer = nn.Linear(6, 4, bias=False)
         if is_transposed:
             layer.weight = nn.Parameter(layer.weight.detach().T.contiguous().T)
-        optimiser = build_optimiser(layer, SPEC.model_copy(update={"precision": "float32"}))
+        optimiser = build_optimiser(layer, SPEC.model_copy(update=exact(name)))
         layer(torch.randn(9, 6)).square().sum().backward()
         optimiser.step()
         return layer.weight.detach()

@@ -1,7 +1,8 @@
-"""Processes of `search.py` that are forked where its modules are loaded already.
+"""Processes of `search.py`: fresh ones, and ones forked where its modules are loaded already.
 
-A driver takes seconds to load torch, Ray and Optuna, and many tests start one. All else is as in a
-process of its own: its arguments, environment, working folder, streams, group and signals.
+A driver takes seconds to load torch, Ray and Optuna, and many tests start one. A forked one is as a
+fresh one in its arguments, environment, working folder, streams, group and signals; but what a
+library reads from the environment while it is loaded, as OpenMP does, is that of the tests.
 """
 
 import atexit
@@ -11,14 +12,36 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import IO
 
 from mlgsearch.cli.app import main
 
 _SEARCH = Path(__file__).parents[2] / "search.py"
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__, "mlgsearch.study.drive"])
+
+
+class FreshProcess(subprocess.Popen[str]):
+    """One that loads everything itself, for what depends on that."""
+
+    stdout: IO[str]
+
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], errors: Path
+    ) -> None:
+        with errors.open("a") as file:
+            super().__init__(
+                [sys.executable, str(_SEARCH), *arguments],
+                cwd=folder,
+                env=environment,
+                process_group=0,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+            )
 
 
 class WarmProcess:
@@ -29,7 +52,9 @@ class WarmProcess:
     ) -> None:
         read, write = _FORKS.Pipe(duplex=False)
         self._process = _FORKS.Process(
-            target=_run, args=(list(arguments), folder, dict(environment), write, errors)
+            target=_run,
+            args=(list(arguments), folder, dict(environment), write, errors),
+            kwargs={"ignores_hangups": signal.getsignal(signal.SIGHUP) is signal.SIG_IGN},
         )
         self._process.start()
         write.close()
@@ -56,14 +81,29 @@ class WarmProcess:
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal, unless it ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
+
+
+@atexit.register
+def _kill_what_a_failed_test_left() -> None:
+    """End drivers before multiprocessing waits for them."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 def _run(
-    arguments: list[str], folder: Path, environment: dict[str, str], out: Connection, errors: Path
+    arguments: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    out: Connection,
+    errors: Path,
+    *,
+    ignores_hangups: bool,
 ) -> None:
     """Be `search.py`, started in a folder."""
     os.setpgid(0, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if ignores_hangups else signal.SIG_DFL)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
