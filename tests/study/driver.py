@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,11 @@ class Driver:
         folder: Path,
         cache: Path,
         process: type[WarmProcess | FreshProcess] = WarmProcess,
+        environment: Mapping[str, str] = os.environ,
     ):
         self._errors = folder / "stderr.txt"
-        environment = os.environ | {"MLGSEARCH_CACHE": str(cache)}
-        self._process = process(arguments, folder, environment, self._errors)
+        own = {**environment, "MLGSEARCH_CACHE": str(cache)}
+        self._process = process(arguments, folder, own, self._errors)
         self.seen: list[dict[str, Any]] = []
 
     def read_until(self, is_enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,8 @@ from mlgsearch.records import TrialState
 from mlgsearch.results.database.connection.engine import open_engine
 from mlgsearch.study.cluster.notice import Notice, was_announced
 from tests.results.leases import current, trials_of
-from tests.study.driver import ROOT
+from tests.study.driver import Driver
+from tests.study.driver_process import FreshProcess
 from tests.study.ray_nodes import RayNodes
 
 EPOCHS = 60
@@ -38,47 +37,33 @@ class Taken:
 
     def __init__(self, folder: Path, nodes: RayNodes):
         self._folder = folder
-        self._nodes = nodes
         text = STUDY.format(epochs=EPOCHS, store=folder / "store")
         (folder / "taken.yaml").write_text(text)
-        self.events: list[dict[str, Any]] = []
-        self._driver = self._command("launch", "taken.yaml")
-
-    def _command(self, *arguments: str) -> subprocess.Popen[str]:
-        with (self._folder / "stderr.txt").open("w") as stderr:
-            return subprocess.Popen(
-                [
-                    *(sys.executable, str(ROOT / "search.py"), *arguments, "--json"),
-                    *("--storage", self.url, "--address", self._nodes.address),
-                ],
-                cwd=self._folder,
-                env=self._nodes.environment | {"MLGSEARCH_CACHE": str(self._folder / "cache")},
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
+        words = ["--json", "--storage", self.url, "--address", nodes.address]
+        self._driver = Driver(
+            ["launch", "taken.yaml", *words],
+            folder,
+            folder / "cache",
+            FreshProcess,
+            nodes.environment,
+        )
 
     @property
     def url(self) -> str:
         return f"sqlite:///{self._folder}/a.db"
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events that were read."""
+        return self._driver.seen
+
     def read_until_epoch(self, epoch: int) -> None:
         """Read events up to one of that epoch or a later one."""
-        assert self._driver.stdout is not None
-        for line in self._driver.stdout:
-            self.events.append(json.loads(line))
-            if self.events[-1].get("epoch", 0) >= epoch:
-                return
-        raise AssertionError((self._folder / "stderr.txt").read_text())
+        self._driver.read_until(lambda event: event.get("epoch", 0) >= epoch)
 
     def read_until_notice(self, text: str) -> None:
         """Read events up to a notice that begins so."""
-        assert self._driver.stdout is not None
-        for line in self._driver.stdout:
-            self.events.append(json.loads(line))
-            if self.events[-1].get("text", "").startswith(text):
-                return
-        raise AssertionError((self._folder / "stderr.txt").read_text())
+        self._driver.read_until(lambda event: event.get("text", "").startswith(text))
 
     def await_reason(self, text: str) -> None:
         """Wait until the lease says so of what the driver waits for, as the page reads it."""
@@ -93,9 +78,8 @@ class Taken:
 
     def read_to_end(self) -> None:
         """Read all events; its end must be good."""
-        assert self._driver.stdout is not None
-        self.events += [json.loads(line) for line in self._driver.stdout]
-        assert self._driver.wait() == 0, (self._folder / "stderr.txt").read_text()
+        self._driver.read_to_end()
+        assert self._driver.wait() == 0, self._driver.errors()
 
     def log(self) -> list[dict[str, Any]]:
         """Return the trial's own log."""
@@ -113,8 +97,8 @@ class Taken:
         return int(self.log()[-1]["pid"])
 
     def kill(self) -> None:
-        self._driver.kill()
-        self._driver.communicate()
+        """End it where a test failed."""
+        self._driver.kill_with_workers()
 
 
 @pytest.fixture
