@@ -84,8 +84,9 @@ def test_students_keep_their_budgets_and_have_learned(result: mlgsearch.SearchRe
     student = result.student(1)
     assert student.packed_bytes == trials["packed_bytes"].iloc[1]
     assert accuracy_of(student.network) == trials["right"].iloc[1]
-    untrained = mlgsearch.compress(trained(), student.settings, input_shape=(1, 8, 8))
-    assert accuracy_of(untrained.network.eval()) < trials["right"].iloc[1]
+    smallest = result.student(0)
+    untrained = mlgsearch.compress(trained(), smallest.settings, input_shape=(1, 8, 8))
+    assert accuracy_of(untrained.network.eval()) < trials["right"].iloc[0] - 0.1
 
 
 @torch.no_grad()
