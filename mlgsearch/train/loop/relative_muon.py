@@ -88,7 +88,8 @@ class RelativeMuon(RelativeAdamW):
             direction = gradient.lerp(mean, self._momentum).to(self._dtype)
             # Its root mean square is one over that of the longer side.
             step = orthogonalised(direction).to(gradient.dtype)
-            share = group["lr"] * stack.of(state["size"])[:, 0, 0] * stack.sides.sqrt()
+            size = state["size"].take(stack.places[:, 0, 0])
+            share = group["lr"] * size * stack.sides.sqrt()
             if self._by_agreement:
                 square.lerp_(_lengths(gradient).square_(), 1 - _KEEP_SQUARE)
                 spread = (square / (1 - _KEEP_SQUARE ** state["step"])).sqrt_().clamp_min_(_EPS)
