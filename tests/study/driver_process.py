@@ -13,15 +13,19 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO
+from unittest.mock import patch
 
 from mlgsearch.cli.app import main
 
 _SEARCH = Path(__file__).parents[2] / "search.py"
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__, "mlgsearch.study.drive"])
+#: What the modules are loaded under, however the first test that forks has changed its own.
+_ENVIRONMENT = dict(os.environ)
 
 
 class FreshProcess(subprocess.Popen[str]):
@@ -50,6 +54,8 @@ class WarmProcess:
     def __init__(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], errors: Path
     ) -> None:
+        with patch.dict(os.environ, _ENVIRONMENT, clear=True):
+            forkserver.ensure_running()
         read, write = _FORKS.Pipe(duplex=False)
         self._process = _FORKS.Process(
             target=_run,
