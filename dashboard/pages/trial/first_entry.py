@@ -1,10 +1,11 @@
 """A trial's settings as a study file takes them: an entry of ``search.first``."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 
-from mlgsearch.records import FiveNumbers, StudyRecord, TrialRecord
+from mlgsearch.records import FiveNumbers, LayerRecord, StudyRecord, TrialRecord
 from mlgsearch.results.analysis.grid_scan import uniform_bases
 from mlgsearch.results.read.layer_grid import NUMBERS
 
@@ -54,11 +55,21 @@ def _uniform(
     }
     numbers = dict(zip(NUMBERS, map(max, zip(*shown.values(), strict=True)), strict=True))
     numbers["B_in"], numbers["B_out"] = uniform_bases(shown)
+    largest = numbers["B_out"]
+    show_it = [r for r in study.layers if r.is_searched and shown[r.name][1] == largest]
+    if all(_is_lowered(record, largest) for record in show_it):
+        numbers["B_out"] = 0  # more was asked for, of which no layer has a level
     for name, value in numbers.items():
         if value == 0:
             span = space.get(name)
             numbers[name] = span[1] if isinstance(span, list) else _NO_LEVEL[name]
     return tuple(numbers.values())
+
+
+def _is_lowered(record: LayerRecord, b_out: int) -> bool:
+    """Return whether it is what a uniform setting of more bases gives to this 1x1 layer."""
+    c_out, c_in, *kernel = map(int, record.shape.split("x"))
+    return math.prod(kernel) == 1 and b_out == int(0.9 * min(c_out, c_in))
 
 
 def _key(name: str) -> str:

@@ -71,3 +71,16 @@ def test_a_study_file_with_the_entry_tries_the_same_student(
     )
     again = Space(pasted(spec, first_entry(a_record(spec, space), trial)), network)
     assert again.decode(again.first[0]) == proposal
+
+
+def test_more_bases_than_a_pointwise_layer_takes_are_not_read_off_it() -> None:
+    """At 40 only the 1x1 layer has a level, lowered to 36, where the wide one would have one too."""
+    spec = a_spec(space=dict(SPACES["uniform"]))
+    space = Space(spec, MIXED)
+    proposal = space.decode(dict(zip(space.distributions, (8, 40, 5, 8, 2), strict=True)))
+    five = {name: setting.five for name, setting in proposal.settings.items()}
+    assert (five["wide"][1], five["point"][1]) == (0, 36)
+    trial = a_trial(settings=five, hyperparameters={})
+    entry = first_entry(a_record(spec, space), trial)
+    again = Space(pasted(spec, entry), MIXED)
+    assert again.decode(again.first[0]).settings == proposal.settings
