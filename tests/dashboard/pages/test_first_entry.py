@@ -74,7 +74,7 @@ def test_a_study_file_with_the_entry_tries_the_same_student(
 
 
 def test_more_bases_than_a_pointwise_layer_takes_are_not_read_off_it() -> None:
-    """At 40 only the 1x1 layer has a level, lowered to 36, where the wide one would have one too."""
+    """At 40 only the 1x1 layer has a level, lowered to 36; there the wide one would have one."""
     spec = a_spec(space=dict(SPACES["uniform"]))
     space = Space(spec, MIXED)
     proposal = space.decode(dict(zip(space.distributions, (8, 40, 5, 8, 2), strict=True)))
