@@ -1,4 +1,4 @@
-"""What holds for every command: a user's mistakes, exit codes, a missing or foreign database."""
+"""Every command: a user's mistakes, exit codes, a missing or foreign database."""
 
 import json
 import os

@@ -13,6 +13,11 @@ _BETAS = (0.9, 0.99)
 _EPS = 1e-8
 
 
+def without(group: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a group of parameters without what its optimiser keeps elsewhere."""
+    return {key: value for key, value in group.items() if key != name}
+
+
 class RelativeAdamW(Optimizer):
     """AdamW (Loshchilov and Hutter 2019) with one step size for each entry, fixed at construction.
 
@@ -28,14 +33,12 @@ class RelativeAdamW(Optimizer):
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float) -> None:
-        sizes = []
-        without_size = []
+        groups = list(groups)
+        super().__init__(
+            [without(group, "size") for group in groups], {"lr": lr, "weight_decay": 0.0}
+        )
         for group in groups:
-            sizes.append(group["size"])
-            without_size.append({key: value for key, value in group.items() if key != "size"})
-        super().__init__(without_size, {"lr": lr, "weight_decay": 0.0})
-        for group, size in zip(self.param_groups, sizes, strict=True):
-            (parameter,) = group["params"]
+            (parameter,), size = group["params"], group["size"]
             # In the state, so that a checkpoint carries it: it cannot be read off later weights.
             self.state[parameter] = {
                 "step": 0,

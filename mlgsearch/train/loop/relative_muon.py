@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlgsearch.train.loop.relative_adamw import RelativeAdamW
+from mlgsearch.train.loop.relative_adamw import RelativeAdamW, without
 from mlgsearch.train.loop.stacks import Stack, Stacks
 
 #: The polynomial whose iteration draws singular values to between 0.7 and 1.2, and how often.
@@ -54,7 +54,7 @@ class RelativeMuon(RelativeAdamW):
         dtype: torch.dtype,
     ) -> None:
         groups = list(groups)
-        super().__init__([_without(group, "matrices") for group in groups], lr)
+        super().__init__([without(group, "matrices") for group in groups], lr)
         self._momentum = momentum
         self._by_agreement = by_agreement
         self._dtype = dtype
@@ -98,10 +98,6 @@ class RelativeMuon(RelativeAdamW):
             weight = stack.of(parameter).sub_(step.mul_(share[:, None, None]))
             moved.append(weight.mul_((length / _lengths(weight).clamp_min_(_EPS))[:, None, None]))
         parameter.copy_(self._stacks.flat(moved))
-
-
-def _without(group: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in group.items() if key != name}
 
 
 def _lengths(matrices: Tensor) -> Tensor:
