@@ -2,7 +2,8 @@
 
 A driver takes seconds to load torch, Ray and Optuna, and many tests start one. A forked one is as a
 fresh one in its arguments, environment, working folder, streams, group and signals; but what a
-library reads from the environment while it is loaded, as OpenMP does, is that of the tests.
+library reads from the environment while it is loaded, as OpenMP does, is that of the tests. Ray's
+own settings are read again.
 """
 
 import atexit
@@ -18,6 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO
 from unittest.mock import patch
+
+from ray._raylet import Config
 
 from mlgsearch.cli.app import main
 
@@ -113,6 +116,7 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    Config.initialize("")  # what Ray read in the process that this one is forked from
     os.dup2(out.fileno(), 1)
     out.close()
     with errors.open("a") as file:
