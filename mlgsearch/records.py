@@ -1,4 +1,4 @@
-"""Plain data that crosses rooms: trials, epochs, studies, objectives; standard library only."""
+"""Plain data that crosses rooms: trials, epochs, studies, objectives; nothing installed."""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
+
+from mlgsearch.words import TIMES
 
 #: A layer's five numbers on the wire: (B_in, B_out, q_basis, q_coeff_in, q_coeff_out) in the
 #: paper's order, canonical; 0 means that a level is absent, as for its bits.
@@ -233,6 +235,11 @@ class LayerRecord:
     weights: int
     plain_bits: int
     is_searched: bool
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Return the numbers that ``shape`` is the text of."""
+        return tuple(map(int, self.shape.split(TIMES)))
 
 
 @dataclass(frozen=True)

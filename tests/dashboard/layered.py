@@ -8,6 +8,7 @@ import numpy as np
 
 from mlgsearch.records import FiveNumbers, LayerRecord, StudyRecord, TrialRecord, TrialState
 from mlgsearch.results.database.store import ResultStore
+from mlgsearch.words import TIMES
 from tests.results.samples import a_complete, a_study, an_epoch, some_sizes
 
 
@@ -28,7 +29,7 @@ class _Layer:
         return LayerRecord(
             name=self.name,
             kind="linear" if is_linear else "conv",
-            shape="x".join(map(str, sides)),
+            shape=TIMES.join(map(str, sides)),
             weights=self.weights,
             plain_bits=32 * self.weights,
             is_searched=not is_linear,

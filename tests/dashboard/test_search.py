@@ -61,6 +61,7 @@ def test_a_search_is_followed_and_its_student_taken_home(
     click_trial(page, "study-chart", best["trial"])
     page.get_by_role("link", name=f"Trial {best['trial']}").click()
     expect(page).to_have_url(re.compile(rf"/study/trial\?name=tiny&number={best['trial']}$"))
+    expect(page.locator("#trial-home")).to_be_visible()  # the study's page has such a button, too
     command = copied(page, "the export command")
     subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
     card, _ = read_packed(tmp_path / f"student-{best['trial']}.safetensors")

@@ -68,7 +68,7 @@ def _uniform(
 
 def _is_lowered(record: LayerRecord, b_out: int) -> bool:
     """Return whether it is what a uniform setting of more bases gives to this 1x1 layer."""
-    c_out, c_in, *kernel = map(int, record.shape.split("x"))
+    c_out, c_in, *kernel = record.sides
     return math.prod(kernel) == 1 and b_out == int(0.9 * min(c_out, c_in))
 
 

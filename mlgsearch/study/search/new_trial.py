@@ -14,6 +14,7 @@ from mlgsearch.records import FiveNumbers, LayerRecord, TrialRecord, TrialState
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.space.space import Space
 from mlgsearch.train.student.trial import fingerprint
+from mlgsearch.words import TIMES
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class NewTrials:
     def layers(self) -> list[LayerRecord]:
         """Describe the network's layers for readers of the database, in the model's order."""
         return [
-            _described(name, layer, is_searched=name in self.space.searched)
+            described(name, layer, is_searched=name in self.space.searched)
             for name, layer in self.shape.layers.items()
         ]
 
@@ -107,11 +108,12 @@ class NewTrials:
         )
 
 
-def _described(name: str, layer: LayerShape, *, is_searched: bool) -> LayerRecord:
+def described(name: str, layer: LayerShape, *, is_searched: bool) -> LayerRecord:
+    """Describe a layer of a network for the readers of a study."""
     return LayerRecord(
         name=name,
         kind="depthwise" if layer.is_depthwise else layer.kind,
-        shape="\N{MULTIPLICATION SIGN}".join(map(str, layer.weight_shape)),
+        shape=TIMES.join(map(str, layer.weight_shape)),
         weights=layer.weight_numel,
         plain_bits=LayerSetting.plain(32).bits(layer),
         is_searched=is_searched,

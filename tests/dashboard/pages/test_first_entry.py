@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from dashboard.pages.trial.first_entry import first_entry
 from mlgsearch.mlg.network import NetworkShape
-from mlgsearch.records import LayerRecord, StudyRecord
+from mlgsearch.records import StudyRecord
 from mlgsearch.study.file.spec import StudySpec
 from mlgsearch.study.file.strict_yaml import load
 from mlgsearch.study.file.study_file import parse_study
+from mlgsearch.study.search.new_trial import described
 from mlgsearch.study.space.space import Space
 from tests.results.samples import a_study, a_trial
 from tests.study.samples import MIXED, a_spec, resnet8
@@ -32,15 +33,8 @@ SPACES: Mapping[str, dict[str, Any]] = {
 
 def a_record(spec: StudySpec, space: Space) -> StudyRecord:
     layers = tuple(
-        LayerRecord(
-            name=name,
-            kind=shape.kind,
-            shape="x".join(map(str, shape.weight_shape)),
-            weights=shape.weight_numel,
-            plain_bits=32 * shape.weight_numel,
-            is_searched=name in space.searched,
-        )
-        for name, shape in space.layers.items()
+        described(name, layer, is_searched=name in space.searched)
+        for name, layer in space.layers.items()
     )
     return a_study(content=spec.content(), layers=layers)
 

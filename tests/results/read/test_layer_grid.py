@@ -8,11 +8,12 @@ from mlgsearch.errors import StudyNotFoundError
 from mlgsearch.records import LayerRecord
 from mlgsearch.results.database.store import ResultStore
 from mlgsearch.results.read.layer_grid import read_layer_grid
+from mlgsearch.words import TIMES
 from tests.results.samples import a_complete, a_study
 
 LAYERS = (
-    LayerRecord("stem", "conv", "4x1x3x3", 36, 1152, True),
-    LayerRecord("fc", "linear", "10x4", 40, 1280, False),
+    LayerRecord("stem", "conv", TIMES.join("4133"), 36, 1152, True),
+    LayerRecord("fc", "linear", TIMES.join(["10", "4"]), 40, 1280, False),
 )
 
 

@@ -22,6 +22,7 @@ from mlgsearch.records import LayerRecord
 from mlgsearch.results.analysis.effects.importance import Importance, LayerImportance
 from mlgsearch.results.analysis.grid_scan import GridScan
 from mlgsearch.results.read.layer_grid import LayerGrid
+from mlgsearch.words import TIMES
 from tests.dashboard.vision import contrast
 
 NASTY = "<b>layer</b>&1"
@@ -43,7 +44,9 @@ def a_grid(*, has_bits: bool = True) -> LayerGrid:
         bits=bits if has_bits else np.full((2, 3), np.nan),
         damage=np.full((2, 3), np.nan),
         errors=np.full((2, 3), np.nan),
-        records=tuple(LayerRecord(name, "conv", "8x8", 100, 3200, True) for name in names)
+        records=tuple(
+            LayerRecord(name, "conv", TIMES.join("88"), 100, 3200, True) for name in names
+        )
         if has_bits
         else (),
     )
