@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from mlgsearch.results.database.connection.engine import open_engine
@@ -29,8 +29,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 #: What ends a test, its module and all tests takes some seconds.
 _MOST_TEARDOWN_S = 240
 
-# By default an example that takes 0.2 s fails, which a busy machine makes of any.
-settings.register_profile("untimed", settings.default, deadline=None)
+# By default an example that takes 0.2 s fails, and so do some that take a second to be drawn: a
+# busy machine makes either of any.
+settings.register_profile(
+    "untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("untimed")
 
 

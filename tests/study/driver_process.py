@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 from unittest.mock import patch
 
-from ray._raylet import Config
+from ray._raylet import Config  # type: ignore[attr-defined]  # of compiled code
 
 from mlgsearch.cli.app import main
 
