@@ -12,6 +12,7 @@ from dashboard.pages.trial.first_entry import first_entry
 from dashboard.parts.attributes import attributes
 from dashboard.parts.copyable import copyable
 from dashboard.parts.page import card, facts_list, link
+from dashboard.parts.values.cells import hyperparameter
 from dashboard.parts.values.expected import expected
 from dashboard.parts.values.states import STATE_WORDS
 from dashboard.parts.values.student import written_bytes
@@ -150,7 +151,7 @@ def _sizes(data: TrialData) -> Facts:
 def _training(data: TrialData) -> Facts:
     trial = data.trial
     rows: list[tuple[str, Component | str]] = [("seed", str(trial.seed))]
-    rows += [(name, str(value)) for name, value in trial.hyperparameters.items()]
+    rows += [(name, hyperparameter(value)) for name, value in trial.hyperparameters.items()]
     rows += [
         (f"{stage.replace('_', ' ')} took", f"{seconds:,.1f} s")
         for stage, seconds in trial.stage_seconds.items()

@@ -5,6 +5,13 @@ from dashboard.parts.values.student import written_bytes
 from mlgsearch.results.read.layer_grid import NUMBERS
 
 
+def hyperparameter(value: object) -> str:
+    """Write a hyperparameter's value, a number in four digits; one that is absent as nothing."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def number(key: str, label: str, form: str = "{}", *, scale: float = 1, hint: str = "") -> Column:
     """Write numbers by a format, times ``scale``."""
 

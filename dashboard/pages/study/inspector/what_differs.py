@@ -8,6 +8,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.parts.table import scrolled
+from dashboard.parts.values.cells import hyperparameter
 from dashboard.parts.values.expected import expected
 from dashboard.parts.values.student import written_bytes
 from mlgsearch.records import FiveNumbers, TrialRecord
@@ -102,7 +103,7 @@ def _hyperparameters(trials: Sequence[TrialRecord]) -> list[_Line]:
     lines = []
     for name in names:
         values = [trial.hyperparameters.get(name) for trial in trials]
-        cells = ["" if value is None else _written(value) for value in values]
+        cells = [hyperparameter(value) for value in values]
         lines.append(_line(name, cells, _apart(values)))
     return lines
 
@@ -113,10 +114,6 @@ def _apart(values: Sequence[object]) -> float:
     if len(numbers) < len(values) or min(numbers) <= 0:
         return math.inf
     return math.log(max(numbers) / min(numbers))
-
-
-def _written(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _layers(trials: Sequence[TrialRecord]) -> list[_Line]:

@@ -12,7 +12,7 @@ from dashboard.pages.study.view import COLUMNS, HYPERPARAMETER, LAYERS, SELECTED
 from dashboard.parts.page import link
 from dashboard.parts.table import Column, Row
 from dashboard.parts.toggles import toggling
-from dashboard.parts.values.cells import number, percent, size
+from dashboard.parts.values.cells import hyperparameter, number, percent, size
 from dashboard.parts.values.expected import EXPECTED
 from dashboard.parts.values.states import STATE_WORDS
 from dashboard.parts.values.verified import VERIFIED
@@ -66,10 +66,7 @@ def _hyperparameter(key: str, data: StudyData) -> Column:
     name = key.removeprefix(HYPERPARAMETER)
 
     def show(row: Row) -> str:
-        value = row[key]
-        if value is None:
-            return ""
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return hyperparameter(row[key])
 
     return Column(key, name, show, is_number=name in data.hyperparameters.numeric)
 
