@@ -157,10 +157,13 @@ def test_ray_listens_on_the_loopback_alone(seen: Seen) -> None:
 
 
 def test_rays_dashboard_is_off(seen: Seen) -> None:
-    # What is left of it counts usage; with `ray[default]` installed it reports metrics, locally.
-    (line,) = (line for line in seen.command_lines if "dashboard/dashboard.py" in line)
-    assert line.endswith("--modules-to-load=UsageStatsHead --disable-frontend")
     assert DASHBOARD_PORT not in {port for _, port in seen.listening}
+
+
+@pytest.mark.parametrize("idle", ["dashboard/dashboard.py", "monitor.py", "log_monitor.py"])
+def test_nothing_of_ray_runs_that_has_nothing_to_do(seen: Seen, idle: str) -> None:
+    assert any("raylet" in line for line in seen.command_lines)
+    assert not [line for line in seen.command_lines if idle in line]
 
 
 def test_ray_answers_to_its_token_alone(seen: Seen) -> None:

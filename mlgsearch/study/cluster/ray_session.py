@@ -52,6 +52,7 @@ from ray._private.authentication.authentication_token_setup import (  # noqa: E4
     AUTH_MODE_ENV_VAR,
     maybe_enable_token_auth_if_token_available,
 )
+from ray._private.node import Node  # noqa: E402
 from ray._private.services import canonicalize_bootstrap_address  # noqa: E402
 from ray._raylet import (  # type: ignore[attr-defined]  # noqa: E402
     AuthenticationMode,
@@ -67,6 +68,10 @@ from mlgsearch.results.database.connection.storage_url import safe_url  # noqa: 
 from mlgsearch.study.cluster.notice import draining_nodes  # noqa: E402
 from mlgsearch.study.cluster.ray_death import watched  # noqa: E402
 from mlgsearch.study.cluster.ray_folder import SESSION, owned_folder, session_place  # noqa: E402
+
+#: Each starts a process that has nothing to do on a machine alone, and loads Ray anew: what is left
+#: of the dashboard counts usage, the monitors add machines and send a driver its workers' output.
+_IDLE = ("start_api_server", "start_monitor", "start_log_monitor")
 
 #: What Ray reads its token's place from, and a token for where there is none yet.
 _TOKEN_PATH, _NEW_TOKEN = "RAY_AUTH_TOKEN_PATH", secrets.token_hex(32)
@@ -106,7 +111,7 @@ def _start(folder: str) -> None:
     before = set(psutil.Process().children(recursive=True))
     for left in reversed(range(_STARTS)):
         try:
-            with _own_environment(is_local=True), _own_signals():
+            with _own_environment(is_local=True), _own_signals(), _without_idle_processes():
                 ray.init(
                     "local",
                     num_cpus=processors(),
@@ -206,6 +211,19 @@ def nodes() -> list[dict[str, float]]:
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+@contextmanager
+def _without_idle_processes() -> Iterator[None]:
+    """Keep Ray from starting what has nothing to do here, where that is called as it is today."""
+    kept = {name: getattr(Node, name) for name in _IDLE if hasattr(Node, name)}
+    for name in kept:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, method in kept.items():
+            setattr(Node, name, method)
 
 
 def _quietly() -> dict[str, Any]:
