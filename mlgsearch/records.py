@@ -1,4 +1,4 @@
-"""Plain data that crosses rooms: trials, epochs, studies, objectives; nothing installed."""
+"""Plain data that crosses rooms: trials, epochs, studies, objectives; Python alone."""
 
 import math
 from collections.abc import Mapping
