@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from search_arms import FAIR_GRID, Line
+from students import PRECISION
 
 from mlgsearch.paths import cache_directory, runs_directory
 from mlgsearch.records import TrialRecord, TrialState
@@ -56,7 +57,7 @@ ARMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 PLAN = "plan alone"
 
-_CIFAR10_TRAINING = {"batch_size": 128, "precision": "bfloat16"}
+_CIFAR10_TRAINING = {"batch_size": 128, "precision": PRECISION}
 
 TASKS: dict[str, dict[str, Any]] = {
     "digits": {
