@@ -26,7 +26,7 @@ _MOST_TEXTS = 600
 _MOST_WIDE = 4
 
 #: In pixels, the least width of a column with a heading of two lines and with an upright one, and
-#: what a letter of a value needs.
+#: what a letter of a value needs; its point needs half of that.
 _WIDE, _NARROW, _LETTER = 52, 18, 6
 
 #: Pixels of the key to the colours, and of headings in two lines and upright ones.
@@ -49,8 +49,8 @@ def pixels_above(columns: int) -> int:
 def least_width(figure: go.Figure, columns: int) -> int:
     """Return the width in pixels in which headings and values of a chart can be read."""
     words = [word for trace in figure.data if trace.text for row in trace.text for word in row]
-    letters = max((len(word) for word in words), default=0)
-    written = _LETTER * letters + 8 if letters else 0
+    letters = max((len(word) - word.count(".") / 2 for word in words), default=0)
+    written = round(_LETTER * letters) + 8 if letters else 0
     column = max(_WIDE if columns <= _MOST_WIDE else _NARROW, written)
     margin = figure.layout.margin
     return int(margin.l + margin.r) + column * columns
