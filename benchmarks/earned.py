@@ -169,7 +169,9 @@ def report(arguments: argparse.Namespace, storage: str) -> None:
             name = study(task, arguments.root, arm, seed, trials).name
             if name not in names:
                 continue
-            finished = store.trials(name)
+            finished = [trial for trial in store.trials(name) if trial.state.is_finished]
+            if len(finished) < trials:
+                continue  # the best of fewer is not comparable
             for ratio in RATIOS[task]:
                 best = best_within(finished, ratio)
                 if best is not None:
