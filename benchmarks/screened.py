@@ -218,9 +218,9 @@ def report(arguments: argparse.Namespace) -> None:
 def _hindsight(lines: list[list[Line]]) -> float | None:
     """Return the accuracy, in percent, of the best of one seed under the others; None of one."""
     seeds = min(map(len, lines))
-    tests = 100 * np.array([[each["test"] for each in one[:seeds]] for one in lines])
     if seeds < 2:
         return None
+    tests = 100 * np.array([[each["test"] for each in one[:seeds]] for one in lines])
     found = [np.delete(tests[tests[:, seed].argmax()], seed).mean() for seed in range(seeds)]
     return round(statistics.fmean(map(float, found)), 2)
 
